@@ -1,0 +1,1 @@
+"""What the index and the registry must agree on, and nothing else."""

@@ -1,0 +1,10 @@
+"""Names of the v1 wire headers (protocol §0)."""
+
+TOKEN = "X-Docker-Token"
+ENDPOINTS = "X-Docker-Endpoints"
+SIZE = "X-Docker-Size"
+CHECKSUM = "X-Docker-Checksum"
+CHECKSUM_PAYLOAD = "X-Docker-Checksum-Payload"
+REGISTRY_VERSION = "X-Docker-Registry-Version"
+STANDALONE = "X-Docker-Registry-Standalone"
+REQUEST_ID = "X-Request-Id"

@@ -1,0 +1,147 @@
+"""HTTP as both services speak it: failures become a status and a JSON object, never a page (protocol §0.9, §0.19).
+
+The only module of `common` that knows Flask.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+from typing import Any
+
+from flask import Flask, Request, Response, current_app, request
+from werkzeug.exceptions import HTTPException
+
+from common import errors, headers, log
+
+VERSION = "1.0"
+"""What X-Docker-Registry-Version says. Daemons up to 0.10 need it to be there; none compares it (protocol §1.3)."""
+
+MAX_JSON_BYTES = 4 * 1024 * 1024
+"""No JSON of the protocol comes near this; more is refused unread."""
+
+STATUSES: dict[type[errors.Failure], int] = {
+    errors.Invalid: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Unmet: 412,
+    errors.TooLarge: 413,
+    errors.TooMany: 429,
+    errors.Unavailable: 503,
+    errors.OutOfSpace: 507,
+}
+
+CHALLENGE = 'Basic realm="auth required",Token'
+
+_NOT_CACHED = (("Cache-Control", "no-cache"), ("Pragma", "no-cache"), ("Expires", "-1"))
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{4,64}")
+
+logger = logging.getLogger(__name__)
+
+
+def reply(data: Any, status: int = 200, extra: dict[str, str] | None = None) -> Response:
+    """A JSON answer that no cache keeps. No newline follows the body: clients compare some byte for byte."""
+    response = Response(json.dumps(data), status, mimetype="application/json")
+    response.headers.extend(_NOT_CACHED)
+    if extra:
+        response.headers.extend(extra)
+    return response
+
+
+def failure_reply(message: str, status: int) -> Response:
+    """The one form of an error: an object of string values with the key `error`."""
+    return reply({"error": message}, status)
+
+
+def read_json(source: Request) -> Any:
+    """The body as JSON, whatever its content type says. Raises Invalid or TooLarge."""
+    try:
+        return json.loads(read_body(source, MAX_JSON_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise errors.Invalid("Error Decoding JSON") from error
+
+
+def read_body(source: Request, limit: int) -> bytes:
+    """The whole of a small body. Raises TooLarge over `limit` bytes, Invalid when cut short."""
+    announced = source.content_length
+    if announced is not None and announced > limit:
+        raise errors.TooLarge(f"Request body is larger than {limit} bytes")
+    try:
+        body = source.stream.read(limit + 1)
+    except OSError as error:
+        raise errors.Invalid("Request body ended early") from error
+    if len(body) > limit:
+        raise errors.TooLarge(f"Request body is larger than {limit} bytes")
+    if announced is not None and len(body) < announced:
+        raise errors.Invalid("Request body ended early")
+    return body
+
+
+def status_of(failure: errors.Failure) -> int:
+    return next(STATUSES[kind] for kind in type(failure).__mro__ if kind in STATUSES)
+
+
+def install(app: Flask, *, standalone: bool) -> None:
+    """Give an application what both doors share: ping, the refusal of v2, request ids and JSON errors."""
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.register_error_handler(errors.Failure, _on_failure)
+    app.register_error_handler(HTTPException, _on_http_exception)
+    app.register_error_handler(Exception, _on_surprise)
+    app.config["STANDALONE"] = standalone
+    app.add_url_rule("/_ping", "root_ping", ping)
+    app.add_url_rule("/v1/_ping", "ping", ping)
+    for rule in ("/v2", "/v2/", "/v2/<path:anything>"):
+        app.add_url_rule(rule, "no_v2", no_v2, methods=["GET", "PUT", "POST", "PATCH", "DELETE"])
+
+
+def ping() -> Response:
+    """Says that this is a v1 service, and whether it stands alone (protocol §0.1, §1.3)."""
+    standalone = "true" if current_app.config["STANDALONE"] else "false"
+    return reply(True, extra={headers.REGISTRY_VERSION: VERSION, headers.STANDALONE: standalone})
+
+
+def no_v2(anything: str = "") -> Response:
+    """Daemons ask for v2 first and fall back on a plain 404 (protocol §0.2)."""
+    return failure_reply("This is a v1 service: there is no v2 here", 404)
+
+
+def _begin() -> None:
+    given = request.headers.get(headers.REQUEST_ID, "")
+    log.request_id.set(given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(4))
+
+
+def _finish(response: Response) -> Response:
+    response.headers[headers.REQUEST_ID] = log.request_id.get()
+    return response
+
+
+def _on_failure(failure: errors.Failure) -> Response:
+    response = failure_reply(failure.message, status_of(failure))
+    if isinstance(failure, errors.Unauthenticated):
+        response.headers["WWW-Authenticate"] = CHALLENGE
+    elif isinstance(failure, errors.TooMany):
+        response.headers["Retry-After"] = str(failure.retry_after)
+    elif isinstance(failure, errors.Unavailable | errors.OutOfSpace):
+        logger.warning("%s %s: %s", request.method, request.path, failure.message)
+    return response
+
+
+def _on_http_exception(exception: HTTPException) -> Response:
+    """Routing's own refusals: no such route, method not allowed, a body over the limit."""
+    response = failure_reply(exception.name, exception.code or 500)
+    for name, value in exception.get_headers():
+        if name.lower() == "allow":
+            response.headers[name] = value
+    return response
+
+
+def _on_surprise(exception: Exception) -> Response:
+    logger.exception("%s %s failed", request.method, request.path)
+    return failure_reply(f"Internal error; the log knows it as {log.request_id.get()}", 500)

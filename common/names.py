@@ -1,0 +1,104 @@
+"""Names as the protocol knows them, valid by construction: whoever holds one need not check it again.
+
+Reading is lenient, because twelve years of data hold every spelling any client ever let through;
+creating is strict, with the newest client's grammar (protocol §2.1). A name that passes here is safe
+in a path of the store and in a header line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from common.errors import Invalid, NotFound
+
+LIBRARY = "library"
+
+_IMAGE_ID = re.compile(r"[a-f0-9]{64}|[a-f0-9]{16}")
+_NAMED_ONCE = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f/]")
+
+
+class ImageId(str):
+    """An image's id: 64 lower-case hex digits, or the 16 of the very first public images."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> ImageId:
+        """Raises NotFound: an id that cannot exist is answered as one that does not (protocol §3.1)."""
+        if _IMAGE_ID.fullmatch(text) is None:
+            raise NotFound("Invalid image ID")
+        return super().__new__(cls, text)
+
+    def require_creatable(self) -> ImageId:
+        """Only the 64-digit form is given to new images. Raises Invalid."""
+        if len(self) != 64:
+            raise Invalid("Invalid image ID: a new image needs 64 hex digits")
+        return self
+
+
+class Tag(str):
+    """A tag's name."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Tag:
+        """Raises Invalid for what no store ever held: empty, over 255 characters, or with a slash or blank."""
+        if not 0 < len(text) <= 255 or _UNPRINTABLE.search(text) or text in (".", ".."):
+            raise Invalid("Invalid tag name")
+        return super().__new__(cls, text)
+
+    def require_creatable(self) -> Tag:
+        """Raises Invalid where a client since 1.3 would refuse the name."""
+        if _TAG.fullmatch(self) is None:
+            raise Invalid("Invalid tag name: use up to 128 of A-Z a-z 0-9 _ . - and begin with none of . -")
+        return self
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RepositoryName:
+    """A repository's name; `X`, `X/` and `library/X` are one and the same (protocol §0.3).
+
+    `namespace` is the first component, `name` all the others with their slashes.
+    """
+
+    namespace: str
+    name: str
+
+    @staticmethod
+    @lru_cache(maxsize=4096)
+    def parse(text: str) -> RepositoryName:
+        """Read a name as it stands in a URL or a token. Raises Invalid."""
+        first, slash, rest = text.removesuffix("/").partition("/")
+        namespace, name = (first, rest) if slash else (LIBRARY, first)
+        if len(name) > 255 or not all(_is_component(part) for part in (namespace, *name.split("/"))):
+            raise Invalid("Invalid repository name")
+        return RepositoryName(namespace, name)
+
+    def require_creatable(self) -> RepositoryName:
+        """Raises Invalid where a client since 1.8 would refuse the name."""
+        for part in (self.namespace, *self.name.split("/")):
+            if _COMPONENT.fullmatch(part) is None:
+                raise Invalid(
+                    f"Invalid repository name: {part!r} is not lower-case letters and digits, "
+                    "joined by one of . _ - in between"
+                )
+        if len(self.namespace) < 2:
+            raise Invalid("Invalid repository name: a namespace has two characters or more")
+        if len(self.name) == 64 and _IMAGE_ID.fullmatch(self.name):
+            raise Invalid("Invalid repository name: it could be mistaken for an image id")
+        return self
+
+    @property
+    def is_library(self) -> bool:
+        return self.namespace == LIBRARY
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def _is_component(part: str) -> bool:
+    return _NAMED_ONCE.fullmatch(part) is not None and part not in (".", "..")

@@ -1,0 +1,1 @@
+"""The registry: it keeps images and their graph, knows no people and has no database."""

@@ -1,0 +1,1 @@
+"""Everything that shows the project true: units, conformance, journeys."""
