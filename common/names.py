@@ -17,7 +17,7 @@ LIBRARY = "library"
 
 _IMAGE_ID = re.compile(r"[a-f0-9]{64}|[a-f0-9]{16}")
 _NAMED_ONCE = re.compile(r"[A-Za-z0-9_.-]{1,255}")
-_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*")
+_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f/]")
 
