@@ -9,10 +9,12 @@ import json
 import logging
 import re
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Flask, Request, Response, current_app, request
-from werkzeug.exceptions import HTTPException
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from common import errors, headers, log
 
@@ -65,20 +67,43 @@ def read_json(source: Request) -> Any:
         raise errors.Invalid("Error Decoding JSON") from error
 
 
+def positive(text: str | None, default: int) -> int:
+    """A query parameter that counts something. Raises Invalid."""
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) == 0:
+        raise errors.Invalid(f"{text[:20]!r} is not a number of at least 1")
+    return int(text)
+
+
 def read_body(source: Request, limit: int) -> bytes:
     """The whole of a small body. Raises TooLarge over `limit` bytes, Invalid when cut short."""
     announced = source.content_length
     if announced is not None and announced > limit:
         raise errors.TooLarge(f"Request body is larger than {limit} bytes")
-    try:
-        body = source.stream.read(limit + 1)
-    except OSError as error:
-        raise errors.Invalid("Request body ended early") from error
-    if len(body) > limit:
-        raise errors.TooLarge(f"Request body is larger than {limit} bytes")
-    if announced is not None and len(body) < announced:
-        raise errors.Invalid("Request body ended early")
+    body = b""
+    for block in body_blocks(source, limit + 1):
+        body += block
+        if len(body) > limit:
+            raise errors.TooLarge(f"Request body is larger than {limit} bytes")
     return body
+
+
+def body_blocks(source: Request, block_size: int) -> Iterator[bytes]:
+    """The body in blocks of at most `block_size` bytes, chunked framing undone.
+
+    Raises Invalid where the client vanished, sent less than it announced, or broke the framing. A server
+    that undoes chunked framing passes a short body on as if it were whole, so the bytes are counted here.
+    """
+    received = 0
+    try:
+        while block := source.stream.read(block_size):
+            received += len(block)
+            yield block
+    except (OSError, ParseException, ClientDisconnected) as error:
+        raise errors.Invalid("Request body ended early") from error
+    if received < (source.content_length or 0):
+        raise errors.Invalid("Request body ended early")
 
 
 def status_of(failure: errors.Failure) -> int:

@@ -1,0 +1,43 @@
+# make run             index and registry, with embedded SQLite and a folder for layers
+# make run-standalone  a registry alone, with no index
+# make test            everything the tests need, then every one of them
+#
+# Settings (docs/settings.md) are given in the environment; VAR is the data folder.
+
+PYTHON ?= python3
+VENV   ?= .venv
+VAR    ?= var
+BIN    := $(VENV)/bin
+
+.PHONY: run run-standalone test lint types check-imports install test-tools clean
+
+install: $(VENV)/installed
+$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+run: install
+	@BIN=$(BIN) VAR=$(VAR) deploy/run
+
+run-standalone: install
+	@BIN=$(BIN) VAR=$(VAR) deploy/run standalone
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+check-imports: install
+	$(BIN)/lint-imports
+
+test-tools:
+	tests/install-tools
+
+test: install test-tools lint types check-imports
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

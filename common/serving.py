@@ -1,0 +1,32 @@
+"""What gunicorn needs to serve either service: where its configuration lies, and errors a daemon can read.
+
+Imported by the gunicorn master before any worker patches its sockets, so nothing here touches ssl, urllib3 or a driver.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+CONFIG = "gunicorn.conf.py"
+
+
+def config_path() -> str:
+    """The configuration both services share: in a checkout's root, or beside an installed package."""
+    for folder in (Path(__file__).parent.parent, Path(sys.prefix) / "share" / "wharfinger"):
+        if (folder / CONFIG).is_file():
+            return str(folder / CONFIG)
+    raise FileNotFoundError(f"{CONFIG} is neither in the checkout nor in {sys.prefix}/share/wharfinger")
+
+
+def write_json_error(sock: socket.socket, status: int, reason: str, message: str) -> None:
+    """Stands in for gunicorn's HTML page where a request is too broken to reach an application (protocol §0.19)."""
+    body = json.dumps({"error": message or reason}).encode()
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    sock.settimeout(5)
+    sock.sendall(head.encode("latin-1") + body)

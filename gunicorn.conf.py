@@ -1,0 +1,48 @@
+"""How gunicorn serves either service; the application named on the command line says which.
+
+    gunicorn -c gunicorn.conf.py index_service.wsgi:app
+    gunicorn -c gunicorn.conf.py registry_service.wsgi:app
+
+Everything an operator would change is a setting of the service (docs/settings.md), so nothing needs editing here.
+"""
+
+import os
+import sys
+
+from gunicorn import util
+
+from common import serving
+
+if any(argument.startswith("registry_service.") for argument in sys.argv):
+    from registry_service.settings import load_settings
+
+    # gevent: thousands of slow layer streams in one process. Its sockets send files with the system call.
+    worker_class = "registry_service.worker.Worker"
+    # Each waiting client is one greenlet and one descriptor.
+    worker_connections = 4096
+else:
+    from index_service.settings import load_settings
+
+    # Threads: a wait for SQLite or one argon2 hash would freeze every greenlet of a gevent hub.
+    worker_class = "gthread"
+
+settings = load_settings(os.environ)
+
+bind = settings.listen
+workers = settings.workers
+threads = getattr(settings, "threads", 1)
+# Hundreds of daemons open one connection per request, all at once.
+backlog = 4096
+keepalive = 15
+http_parser = "auto"
+# A worker is killed when its main loop stands still this long, not when a transfer takes long.
+timeout = 120
+# After SIGTERM, how long transfers under way may take to finish. There is no max_requests: it would cut pushes.
+graceful_timeout = settings.graceful_seconds
+# Gunicorn would open a socket under $HOME for its own control tool.
+control_socket_disable = True
+forwarded_allow_ips = ""
+accesslog = None
+loglevel = settings.log_level
+
+util.write_error = serving.write_json_error

@@ -1,0 +1,47 @@
+"""Who is asking: credentials, uploader and client program of the request under way."""
+
+from __future__ import annotations
+
+import hashlib
+
+from flask import Flask, Response, g, request
+
+from common.names import RepositoryName
+from common.tokens import Access, read_authorization
+from registry_service.grants import Credentials, Gate
+
+COOKIE = "grant"
+
+
+def credentials() -> Credentials:
+    return Credentials(request.headers.get("Authorization"), request.cookies.get(COOKIE))
+
+
+def admit(gate: Gate, access: Access, repository: RepositoryName | None = None) -> Credentials:
+    """Let the request in or raise Unauthenticated; a fresh grant goes back with the response as a cookie."""
+    asking = credentials()
+    g.grant = gate.admit(asking, access, repository)
+    return asking
+
+
+def uploader() -> str:
+    """Tells the pushes of two daemons apart, so that each has a stage of its own.
+
+    A token belongs to one push. Without one, over TLS to a standalone registry, only the account and the
+    address are left.
+    """
+    authorization = request.headers.get("Authorization", "")
+    if not read_authorization(authorization):
+        authorization += f" {request.remote_addr}"
+    return hashlib.sha256(authorization.encode("latin-1", "replace")).hexdigest()[:32]
+
+
+def install(app: Flask) -> None:
+    """Send fresh grants back: a cookie for this host, whichever registry behind it answers next."""
+
+    @app.after_request
+    def set_grant_cookie(response: Response) -> Response:
+        grant = g.pop("grant", None)
+        if grant is not None:
+            response.headers.add("Set-Cookie", f"{COOKIE}={grant}; Path=/v1/; HttpOnly")
+        return response

@@ -1,0 +1,127 @@
+"""A layer on its way to the client: conditions, ranges, and the cheapest way to move the bytes.
+
+Ranges follow RFC 9110, with what daemons need on top (protocol §1.6): an end one past the last byte is
+clipped, and a start at the very end answers 416 with an empty body. The layer never bears Content-Encoding:
+Go would unpack it on the way (§1.5).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from flask import Response, request
+from werkzeug.http import is_resource_modified, parse_date
+from werkzeug.wsgi import wrap_file
+
+from registry_service.graph.images import Images, Layer
+
+_RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.IGNORECASE)
+_BLOCK = 1024 * 1024
+
+FOR_EVER = 31536000
+"""Seconds. An image id means the same bytes for ever (protocol §1.5)."""
+
+EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
+"""Last-Modified of everything immutable; each date a client may hold is later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes `start` to `stop` (exclusive) of a whole."""
+
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+
+class Unsatisfiable(Exception):
+    """A range that begins past the end."""
+
+
+def parse_range(header: str | None, size: int) -> Span | None:
+    """The one range asked for, clipped to `size`; None for the whole: no range, several, or one malformed.
+
+    Raises Unsatisfiable.
+    """
+    match = _RANGE.fullmatch(header.strip()) if header else None
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if not first:
+        start, stop = max(0, size - int(last)), size
+    else:
+        start, stop = int(first), min(size, int(last) + 1) if last else size
+        if last and int(last) < start:
+            return None
+    if start >= size:
+        raise Unsatisfiable
+    return Span(start, stop)
+
+
+def remember(response: Response, etag: str | None = None) -> Response:
+    """Headers of what never changes: kept for a year, by shared caches only where nobody had to prove who they are."""
+    kind = "private" if "Authorization" in request.headers else "public"
+    response.headers["Cache-Control"] = f"{kind}, max-age={FOR_EVER}"
+    response.headers["Last-Modified"] = EPOCH
+    if etag is not None:
+        response.headers["ETag"] = etag
+    return response
+
+
+def unchanged(etag: str) -> Response | None:
+    """304 for a client that holds this already; ask only once it is clear that it exists and may be read."""
+    if is_resource_modified(request.environ, etag=etag.strip('"'), last_modified=parse_date(EPOCH)):
+        return None
+    return remember(Response(status=304), etag)
+
+
+def layer_response(images: Images, layer: Layer) -> Response:
+    """The layer, or the part asked for; a file of the machine goes out without passing through Python."""
+    not_modified = unchanged(layer.etag)
+    if not_modified is not None:
+        return not_modified
+    try:
+        span = parse_range(_applicable_range(layer), layer.size)
+    except Unsatisfiable:
+        return _unsatisfiable(layer)
+    whole = span or Span(0, layer.size)
+    response = _body(images, layer, whole)
+    response.headers["Content-Length"] = str(whole.length)
+    response.headers["Accept-Ranges"] = "bytes"
+    if span is not None:
+        response.status_code = 206
+        response.headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{layer.size}"
+    return remember(response, layer.etag)
+
+
+def _applicable_range(layer: Layer) -> str | None:
+    """A range counts only while If-Range, where there is one, still names these very bytes (RFC 9110 §13.1.5)."""
+    condition = request.headers.get("If-Range")
+    if condition is not None and condition not in (layer.etag, EPOCH):
+        return None
+    return request.headers.get("Range")
+
+
+def _body(images: Images, layer: Layer, span: Span) -> Response:
+    path = images.local_path(layer)
+    if path is None:
+        reader = images.open_layer(layer, span.start, span.length)
+        response = Response(iter(reader), mimetype="application/octet-stream", direct_passthrough=True)
+        response.call_on_close(reader.close)
+        return response
+    file = path.open("rb", buffering=0)
+    file.seek(span.start)
+    return Response(
+        wrap_file(request.environ, file, _BLOCK), mimetype="application/octet-stream", direct_passthrough=True
+    )
+
+
+def _unsatisfiable(layer: Layer) -> Response:
+    response = Response(status=416, mimetype="application/octet-stream")
+    response.headers["Content-Range"] = f"bytes */{layer.size}"
+    response.headers["Content-Length"] = "0"
+    return response

@@ -1,0 +1,68 @@
+"""Puts the registry together: the only place that knows every room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from common import http
+from registry_service import api
+from registry_service.api import asking
+from registry_service.grants import Gate, OpenGate, TokenGate
+from registry_service.graph.images import Images
+from registry_service.graph.push import Push
+from registry_service.graph.repositories import Repositories
+from registry_service.graph.tags import Tags
+from registry_service.health import Health
+from registry_service.index_client import IndexClient
+from registry_service.services import Registry
+from registry_service.settings import RegistrySettings
+from registry_service.storage import factory
+from registry_service.storage.driver import Driver
+
+
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Do blocking work where it is asked for: right in a process of threads, or in a test."""
+    return function(*arguments)
+
+
+def create_app(
+    settings: RegistrySettings,
+    *,
+    driver: Driver | None = None,
+    offload: Callable[..., Any] = call,
+) -> Flask:
+    """The registry as a WSGI application.
+
+    `driver` stands in for the one the settings name; `offload` runs work that would hold up other requests.
+    """
+    registry = create_registry(settings, driver or factory.create(settings), offload)
+    app = Flask("registry_service", static_folder=None)
+    app.config["IDLE_SECONDS"] = settings.idle_seconds
+    http.install(app, standalone=registry.index is None)
+    asking.install(app)
+    api.install(app, registry, settings.endpoints)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def create_registry(settings: RegistrySettings, driver: Driver, offload: Callable[..., Any] = call) -> Registry:
+    """The rooms behind the doors, joined."""
+    index = IndexClient(settings.index_url, settings.index_timeout) if settings.index_url else None
+    gate: Gate = OpenGate() if index is None else TokenGate(index, settings.secret_keys, settings.grant_seconds)
+    images = Images(driver, offload=offload)
+    tags = Tags(driver, images)
+    return Registry(
+        gate=gate,
+        index=index,
+        health=Health(driver, index),
+        images=images,
+        push=Push(driver, images, settings.upload_seconds, offload=offload),
+        tags=tags,
+        repositories=Repositories(driver, tags),
+    )

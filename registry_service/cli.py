@@ -1,0 +1,51 @@
+"""The operator's commands for a registry."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from common import serving
+from common.errors import Failure
+from common.settings import SettingsError
+from registry_service.app import create_registry
+from registry_service.settings import load_settings
+from registry_service.storage import factory
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Say what is wrong in one line; a traceback helps nobody mend a setting."""
+    try:
+        yield
+    except (SettingsError, Failure) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.group()
+def main() -> None:
+    """Wharfinger's registry: images, layers and their ancestry."""
+
+
+@main.command()
+def serve() -> None:
+    """Serve until SIGTERM; transfers under way are let finish."""
+    with _one_line_errors():
+        load_settings(os.environ)
+    os.execvp("gunicorn", ["gunicorn", "-c", serving.config_path(), "registry_service.wsgi:app"])
+
+
+@main.command()
+def sweep() -> None:
+    """Drop what unfinished pushes left behind, once it is older than the setting upload_seconds."""
+    with _one_line_errors():
+        settings = load_settings(os.environ)
+        dropped = create_registry(settings, factory.create(settings)).push.expire()
+    click.echo(f"{dropped} unfinished uploads dropped")
+
+
+if __name__ == "__main__":
+    main()

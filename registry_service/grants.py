@@ -1,0 +1,242 @@
+"""Grants: what a redeemed token leaves behind, so that one pull asks the index once and not forty times.
+
+A grant says which repository, which access, and which images the index lists there. It is kept for a short
+time, counted from the moment the index answered and never prolonged, in the worker's memory and in a signed
+cookie that any registry process with the same keys accepts. A token revoked at the index therefore stops
+working within that time everywhere.
+
+Images stand in a grant as marks of eight bytes, so that three hundred of them fit a cookie. A mark is keyed by
+the token's digest: nobody can choose an image id that bears another image's mark.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from cachetools import LRUCache
+from itsdangerous import BadSignature, Signer
+
+from common.errors import Invalid, NotFound, Unauthenticated
+from common.names import ImageId, RepositoryName
+from common.tokens import Access, Token, read_authorization
+from registry_service.index_client import IndexClient
+
+MAX_COOKIE_BYTES = 3800
+"""Browsers and Go's cookie jar take 4096 bytes with name and attributes."""
+
+_HEAD = struct.Struct(">IB16sH")
+_ACCESSES = (Access.READ, Access.WRITE, Access.DELETE)
+_MARK_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request brought to be let in: its Authorization header and the grant cookie, verbatim."""
+
+    authorization: str | None
+    cookie: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One redeemed token; `expires` is in seconds since the epoch."""
+
+    key: bytes
+    repository: RepositoryName
+    access: Access
+    marks: frozenset[bytes]
+    expires: int
+
+    def lists(self, image: ImageId) -> bool:
+        return _mark(image, self.key) in self.marks
+
+
+class Gate(Protocol):
+    """Who may do what: asked by every door before anything else. All raise Unauthenticated for a bad token."""
+
+    def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
+        """Let a request in, to one repository where it names one; returns a cookie to set, if any."""
+
+    def require_readable(self, credentials: Credentials, image: ImageId) -> None:
+        """Raises NotFound for an image that no repository this bearer may read lists."""
+
+    def require_listed(self, credentials: Credentials, image: ImageId) -> None:
+        """Raises Invalid where the bearer's repository does not list an image about to be pushed."""
+
+    def require_usable_parent(self, credentials: Credentials, parent: ImageId) -> None:
+        """Raises Invalid for a parent the bearer may not read."""
+
+    def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
+        """Use a delete token up, at the index and here."""
+
+
+class OpenGate:
+    """The gate of a standalone registry: whoever reaches the port may push and pull."""
+
+    def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
+        return None
+
+    def require_readable(self, credentials: Credentials, image: ImageId) -> None:
+        pass
+
+    def require_listed(self, credentials: Credentials, image: ImageId) -> None:
+        pass
+
+    def require_usable_parent(self, credentials: Credentials, parent: ImageId) -> None:
+        pass
+
+    def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
+        pass
+
+
+class TokenGate:
+    """The gate of a registry behind an index."""
+
+    def __init__(
+        self,
+        index: IndexClient,
+        secret_keys: Sequence[str],
+        grant_seconds: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`secret_keys`: the first signs cookies, all verify."""
+        self._index = index
+        self._seconds = grant_seconds
+        self._clock = clock
+        # itsdangerous signs with the last key of its list.
+        self._signer = Signer(list(reversed(secret_keys)), salt="wharfinger.grant", digest_method=hashlib.sha256)
+        self._grants: LRUCache[bytes, Grant] = LRUCache(4096)
+        # Images of public repositories, by (grant's key, id): until when the index's yes holds.
+        self._elsewhere: LRUCache[tuple[bytes, ImageId], float] = LRUCache(65536)
+        self._shared = _Shared()
+
+    def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
+        grant, is_new = self._grant(credentials, access, repository)
+        return self._cookie(grant) if is_new else None
+
+    def require_readable(self, credentials: Credentials, image: ImageId) -> None:
+        if not self._may_read(credentials, image):
+            raise NotFound("Image not found")
+
+    def require_listed(self, credentials: Credentials, image: ImageId) -> None:
+        grant, _ = self._grant(credentials, Access.WRITE)
+        if not grant.lists(image):
+            # The push may have begun after this grant was made: the index has the last word.
+            grant = self._redeem(self._token(credentials, Access.WRITE), grant.key, credentials)
+            if not grant.lists(image):
+                raise Invalid("This image does not belong to the repository")
+
+    def require_usable_parent(self, credentials: Credentials, parent: ImageId) -> None:
+        if not self._may_read(credentials, parent):
+            raise Invalid("Image depends on an unauthorized parent")
+
+    def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
+        grant, _ = self._grant(credentials, Access.DELETE, repository)
+        self._index.consume_delete(repository, credentials.authorization or "")
+        self._grants.pop(grant.key, None)
+
+    def _may_read(self, credentials: Credentials, image: ImageId) -> bool:
+        grant, _ = self._grant(credentials, Access.READ)
+        if grant.lists(image):
+            return True
+        now = self._clock()
+        if self._elsewhere.get((grant.key, image), 0) > now:
+            return True
+        if not self._index.may_read(grant.repository, image, credentials.authorization or ""):
+            return False
+        self._elsewhere[grant.key, image] = now + self._seconds
+        return True
+
+    def _token(
+        self, credentials: Credentials, access: Access, repository: RepositoryName | None = None
+    ) -> Token:
+        """The first token of the header that could do it; most headers hold one."""
+        for token in read_authorization(credentials.authorization) or ():
+            if token.access.allows(access) and repository in (None, token.repository):
+                return token
+        raise Unauthenticated("Requires authorization")
+
+    def _grant(
+        self, credentials: Credentials, access: Access, repository: RepositoryName | None = None
+    ) -> tuple[Grant, bool]:
+        """The grant of the header's token, and whether the index was asked for it just now."""
+        token = self._token(credentials, access, repository)
+        key = hashlib.sha256(str(token).encode()).digest()[:16]
+        grant = self._kept(key, credentials.cookie)
+        if grant is not None:
+            return grant, False
+        return self._shared.ask(key, lambda: self._redeem(token, key, credentials)), True
+
+    def _kept(self, key: bytes, cookie: str | None) -> Grant | None:
+        grant = self._grants.get(key) or self._read_cookie(key, cookie)
+        if grant is None or grant.expires <= self._clock():
+            return None
+        return grant
+
+    def _redeem(self, token: Token, key: bytes, credentials: Credentials) -> Grant:
+        ids = self._index.image_ids(token.repository, credentials.authorization or "")
+        marks = frozenset(_mark(image, key) for image in ids)
+        grant = Grant(key, token.repository, token.access, marks, int(self._clock() + self._seconds))
+        self._grants[key] = grant
+        return grant
+
+    def _cookie(self, grant: Grant) -> str | None:
+        """None where the grant lists more images than a cookie holds; each worker then asks the index once."""
+        name = str(grant.repository).encode()
+        packed = _HEAD.pack(grant.expires, _ACCESSES.index(grant.access), grant.key, len(name)) + name
+        packed += b"".join(grant.marks)
+        signed = self._signer.sign(base64.urlsafe_b64encode(packed)).decode()
+        return signed if len(signed) <= MAX_COOKIE_BYTES else None
+
+    def _read_cookie(self, key: bytes, cookie: str | None) -> Grant | None:
+        """The grant of another process; None for a cookie that is absent, not ours, or another token's."""
+        if not cookie:
+            return None
+        try:
+            packed = base64.urlsafe_b64decode(self._signer.unsign(cookie))
+        except (BadSignature, ValueError):
+            return None
+        expires, access, token_key, name_length = _HEAD.unpack_from(packed)
+        if token_key != key:
+            return None
+        name, marks = packed[_HEAD.size :][:name_length], packed[_HEAD.size + name_length :]
+        grant = Grant(
+            key,
+            RepositoryName.parse(name.decode()),
+            _ACCESSES[access],
+            frozenset(marks[start : start + _MARK_BYTES] for start in range(0, len(marks), _MARK_BYTES)),
+            expires,
+        )
+        self._grants[key] = grant
+        return grant
+
+
+def _mark(image: str, key: bytes) -> bytes:
+    return hashlib.blake2b(image.encode(), key=key, digest_size=_MARK_BYTES).digest()
+
+
+class _Shared:
+    """One question at a time about one key: whoever asks meanwhile shares the answer, or the failure."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[bytes, Future[Grant]] = {}
+
+    def ask(self, key: bytes, question: Callable[[], Grant]) -> Grant:
+        waiting = self._under_way.get(key)
+        if waiting is not None:
+            return waiting.result()
+        self._under_way[key] = future = Future()
+        try:
+            future.set_result(question())
+        except Exception as error:  # noqa: BLE001 - handed on as it is, to every asker
+            future.set_exception(error)
+        finally:
+            del self._under_way[key]
+        return future.result()

@@ -1,0 +1,50 @@
+"""Whether what the registry stands on works: its store, and its index where there is one."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from common.errors import Failure, Unavailable
+from registry_service.index_client import IndexClient
+from registry_service.storage.driver import Driver
+from registry_service.storage import paths
+
+KEPT_SECONDS = 5.0
+"""Anybody may ask, so the store is tried no oftener than this."""
+
+
+class Health:
+    """Tries the store by writing, reading and deleting a small object, the index by its ping."""
+
+    def __init__(self, driver: Driver, index: IndexClient | None) -> None:
+        self._driver = driver
+        self._index = index
+        self._failures: dict[str, str] = {}
+        self._tried = float("-inf")
+        self.services = ["storage"] if index is None else ["storage", "index"]
+
+    def failures(self) -> dict[str, str]:
+        """What does not work, by service; empty when all is well."""
+        if time.monotonic() - self._tried > KEPT_SECONDS:
+            self._failures = self._try()
+            self._tried = time.monotonic()
+        return self._failures
+
+    def _try(self) -> dict[str, str]:
+        failures = {}
+        try:
+            self._try_store()
+        except Failure as failure:
+            failures["storage"] = failure.message
+        if self._index is not None and not self._index.is_alive():
+            failures["index"] = "The index cannot be reached"
+        return failures
+
+    def _try_store(self) -> None:
+        path, content = paths.probe(secrets.token_hex(8)), secrets.token_bytes(16)
+        self._driver.put(path, content)
+        kept = self._driver.get(path)
+        self._driver.delete(path)
+        if kept != content:
+            raise Unavailable("The store gave back something other than was put")

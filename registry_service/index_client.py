@@ -1,0 +1,106 @@
+"""The questions the registry may ask the index: is this token good, may this image be read, is this deletion allowed.
+
+The caller's Authorization header travels unchanged; what the index answers is believed, what it does not
+answer is never guessed: an index that is down or slow makes `Unavailable`, never access.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import urllib3
+
+from common.errors import Invalid, Unauthenticated, Unavailable
+from common.names import ImageId, RepositoryName, Tag
+
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+"""A repository's list of 10,000 images is about 1.5 MB."""
+
+
+class IndexClient:
+    """Asks one index over pooled connections; share one among all greenlets of a process."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        """`url` is scheme://host:port; `timeout` in seconds, for connecting and again for each read."""
+        self._url = url
+        self._pool = urllib3.PoolManager(
+            maxsize=64,
+            timeout=urllib3.Timeout(connect=timeout, read=timeout),
+            retries=False,
+        )
+
+    def image_ids(self, repository: RepositoryName, authorization: str) -> frozenset[str]:
+        """Check a token: the ids its repository lists, in whatever spelling the index keeps them (protocol §5.3).
+
+        Raises Unauthenticated for a token that is not good (any more).
+        """
+        status, body = self._ask("GET", f"/v1/repositories/{repository}/images", authorization)
+        if status != 200:
+            raise Unauthenticated("Requires authorization")
+        try:
+            return frozenset(entry["id"] for entry in body)
+        except (TypeError, KeyError) as error:
+            raise Unavailable("The index answered with something other than a list of images") from error
+
+    def may_read(self, repository: RepositoryName, image: ImageId, authorization: str) -> bool:
+        """Whether the repository, or a public one, lists the image (protocol §2.7)."""
+        status, body = self._ask("GET", f"/v1/repositories/{repository}/layer/{image}/access", authorization)
+        if status == 401:
+            raise Unauthenticated("Requires authorization")
+        return status == 200 and isinstance(body, dict) and body.get("access") is True
+
+    def consume_delete(self, repository: RepositoryName, authorization: str) -> None:
+        """Use a delete token up: the index forgets the repository (protocol §2.5, §2.8)."""
+        status, _ = self._ask("PUT", f"/v1/repositories/{repository}/auth", authorization)
+        if status != 200:
+            raise Unauthenticated("Requires authorization")
+
+    def tag_was_set(self, repository: RepositoryName, tag: Tag, image: ImageId, authorization: str) -> None:
+        """Tell the index that a tag exists, so that search may show its repository."""
+        self._tell("PUT", repository, tag, authorization, json.dumps(image).encode())
+
+    def tag_was_deleted(self, repository: RepositoryName, tag: Tag, authorization: str) -> None:
+        """Tell the index that a tag is gone."""
+        self._tell("DELETE", repository, tag, authorization, b"")
+
+    def is_alive(self) -> bool:
+        try:
+            status, _ = self._ask("GET", "/v1/_ping", "")
+        except Unavailable:
+            return False
+        return status == 200
+
+    def _tell(self, method: str, repository: RepositoryName, tag: Tag, authorization: str, body: bytes) -> None:
+        status, answer = self._ask(method, f"/v1/repositories/{repository}/tags/{quote(tag)}", authorization, body)
+        if status >= 400:
+            raise Invalid(f"The index refused the tag with status {status}: {answer}")
+
+    def _ask(self, method: str, path: str, authorization: str, body: bytes = b"") -> tuple[int, Any]:
+        try:
+            status, content = self._exchange(method, path, authorization, body)
+        except urllib3.exceptions.HTTPError as error:
+            raise Unavailable("The index cannot be reached; try again later") from error
+        if status >= 500 or status == 429 or len(content) > MAX_ANSWER_BYTES:
+            raise Unavailable("The index cannot answer now; try again later")
+        try:
+            return status, json.loads(content or b"null")
+        except ValueError as error:
+            raise Unavailable("The index answered with something other than JSON") from error
+
+    def _exchange(self, method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
+        try:
+            return self._send(method, path, authorization, body)
+        except urllib3.exceptions.ProtocolError:
+            # The index may have closed a pooled connection just as it was picked: once more, on another.
+            return self._send(method, path, authorization, body)
+
+    def _send(self, method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
+        headers = {"Content-Type": "application/json"}
+        if authorization:
+            headers["Authorization"] = authorization
+        with self._pool.request(
+            method, self._url + path, headers=headers, body=body or None, preload_content=False
+        ) as response:
+            return response.status, response.read(MAX_ANSWER_BYTES + 1)
