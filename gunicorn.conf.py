@@ -34,7 +34,6 @@ threads = getattr(settings, "threads", 1)
 # Hundreds of daemons open one connection per request, all at once.
 backlog = 4096
 keepalive = 15
-http_parser = "auto"
 # A worker is killed when its main loop stands still this long, not when a transfer takes long.
 timeout = 120
 # After SIGTERM, how long transfers under way may take to finish. There is no max_requests: it would cut pushes.
