@@ -1,0 +1,131 @@
+"""Real programs as children of a test: started in a session of their own, waited for, and ended as a group."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+PATIENCE = 60.0
+"""Seconds a program gets to come up. Never a measure of speed: only a program that will not come up takes them."""
+
+
+class ServerFailed(Exception):
+    """A server did not come up or died; the message ends with the tail of its log."""
+
+
+def require(program: str, package: str) -> str:
+    """The path of a program the tests cannot do without; where it is missing, say what to install."""
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin:/sbin")
+    if found is None:
+        raise ServerFailed(f"{program} is not installed: apt-get install --no-install-recommends {package}")
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def listening(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def eventually(holds: Callable[[], bool], complaint: Callable[[], str], patience: float = PATIENCE) -> None:
+    """Wait until something holds; what does not come at all fails with `complaint()`."""
+    deadline = time.monotonic() + patience
+    while not holds():
+        if time.monotonic() > deadline:
+            raise ServerFailed(complaint())
+        time.sleep(0.02)
+
+
+class Process:
+    """One running program; a context manager that ends its whole group."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.command = [str(word) for word in command]
+        self.folder = folder
+        self.log = folder / f"{name}.log"
+        self._environ = dict(os.environ if environ is None else environ)
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self, ready: Callable[[], bool]) -> None:
+        """Raises ServerFailed when the program ends or does not become ready."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environ,
+                start_new_session=True,
+            )
+        try:
+            eventually(lambda: not self.running or ready(), lambda: f"{self.name} does not answer\n{self.tail()}")
+        except ServerFailed:
+            self.stop()
+            raise
+        if not self.running:
+            self.stop()
+            raise ServerFailed(f"{self.name} ended at once\n{self.tail()}")
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def terminate(self) -> None:
+        """Ask the program itself, not its group, to end; gunicorn then lets requests finish."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    def wait(self, patience: float = PATIENCE) -> int:
+        assert self._child is not None
+        return self._child.wait(patience)
+
+    def stop(self) -> None:
+        if self._child is None:
+            return
+        if self.running:
+            self.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(5)
+        with suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+        self._child = None
+
+    def tail(self, lines: int = 40) -> str:
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        return "\n".join([f"--- {self.log}", *text.splitlines()[-lines:]])
+
+    def children(self) -> list[int]:
+        """The process ids of its children: gunicorn's workers."""
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
+        return [int(pid) for pid in listed.split()]
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

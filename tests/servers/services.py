@@ -1,0 +1,140 @@
+"""The services as an operator runs them: gunicorn with the project's own configuration, settings in the environment."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.clients.wire import Target, WireError, call
+from tests.servers.process import Process, ServerFailed, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+PASSWORD = "harbour-master-7"
+
+
+@dataclass(frozen=True)
+class Account:
+    name: str
+    password: str = PASSWORD
+
+
+ADMIN = Account("admiral")
+
+
+@dataclass(frozen=True)
+class Service:
+    """One running service."""
+
+    process: Process
+    port: int
+    folder: Path
+
+    @property
+    def target(self) -> Target:
+        return Target("http", "127.0.0.1", self.port)
+
+    @property
+    def url(self) -> str:
+        return self.target.url
+
+    @property
+    def store(self) -> Path:
+        """Where a registry keeps its images."""
+        return self.folder / "store"
+
+
+def start_index(folder: Path, registries: list[str], port: int | None = None, **settings: str) -> Service:
+    """A migrated index with one administrator, `ADMIN`; `registries` is what it announces, host:port each."""
+    port = port or free_port()
+    environ = _environ(
+        "INDEX",
+        {
+            "listen": f"127.0.0.1:{port}",
+            "database_url": f"sqlite:///{folder}/index.db",
+            "secret_keys": secrets.token_hex(32),
+            "registry_endpoints": ",".join(registries),
+            "workers": "1",
+            # Wrong passwords are told apart by address, and every test comes from the same one.
+            "address_rate": "100000/minute",
+            **settings,
+        },
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    index_command(environ, "migrate")
+    index_command(environ, "create-user", "--admin", ADMIN.name, typed=f"{ADMIN.password}\n{ADMIN.password}\n")
+    return _serve("index", folder, port, environ)
+
+
+def start_registry(folder: Path, index_url: str | None, port: int | None = None, **settings: str) -> Service:
+    """A registry behind the index at `index_url`, or a standalone one where that is None."""
+    port = port or free_port()
+    behind = {"standalone": "true"} if index_url is None else {"index_url": index_url}
+    environ = _environ(
+        "REGISTRY",
+        {
+            "listen": f"127.0.0.1:{port}",
+            "storage_path": str(folder / "store"),
+            "secret_keys": secrets.token_hex(32),
+            "workers": "1",
+            **behind,
+            **settings,
+        },
+    )
+    return _serve("registry", folder, port, environ)
+
+
+@contextmanager
+def running(*services: Service) -> Iterator[None]:
+    """End the services with the block."""
+    try:
+        yield
+    finally:
+        for service in services:
+            service.process.stop()
+
+
+def index_command(environ: dict[str, str], *words: str, typed: str = "") -> str:
+    """One of the operator's commands, as its console script would run it. Raises ServerFailed."""
+    command = [sys.executable, "-m", "index_service.cli", *words]
+    done = subprocess.run(command, env=environ, cwd=ROOT, input=typed, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ServerFailed(f"{' '.join(words)} failed\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def sign_up(index: Target, account: Account) -> Account:
+    """Make an account as a daemon's first login does."""
+    body = f'{{"username":"{account.name}","password":"{account.password}","email":"{account.name}@example.com"}}'
+    answer = call(index, "POST /v1/users/", body=body.encode())
+    if answer.status != 201:
+        raise ServerFailed(f"signing {account.name} up: {answer}")
+    return account
+
+
+def _environ(service: str, settings: dict[str, str]) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("WHARFINGER_")}
+    path = f"{BIN}{os.pathsep}{kept.get('PATH', '')}"
+    given = {f"WHARFINGER_{service}_{key.upper()}": value for key, value in settings.items()}
+    return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), **given}
+
+
+def _serve(name: str, folder: Path, port: int, environ: dict[str, str]) -> Service:
+    command = [str(BIN / "gunicorn"), "-c", str(ROOT / "gunicorn.conf.py"), f"{name}_service.wsgi:app"]
+    process = Process(name, command, folder, environ)
+    target = Target("http", "127.0.0.1", port)
+    process.start(lambda: _answers(target))
+    return Service(process, port, folder)
+
+
+def _answers(target: Target) -> bool:
+    try:
+        return call(target, "GET /v1/_ping").status == 200
+    except (OSError, WireError):
+        return False
