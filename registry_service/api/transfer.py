@@ -16,7 +16,7 @@ from werkzeug.wsgi import wrap_file
 
 from registry_service.graph.images import Images, Layer
 
-_RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.IGNORECASE)
+_RANGE = re.compile(r"bytes\s*=\s*([0-9]*)\s*-\s*([0-9]*)", re.IGNORECASE)
 _BLOCK = 1024 * 1024
 
 FOR_EVER = 31536000

@@ -1,0 +1,259 @@
+"""What a redeemed token leaves behind: how long it lasts, who accepts it, and that nobody can forge one."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from common.errors import Invalid, NotFound, Unauthenticated, Unavailable
+from common.names import ImageId, RepositoryName
+from common.tokens import Access, Token
+from registry_service.grants import MAX_COOKIE_BYTES, Credentials, TokenGate
+
+KEY, OTHER_KEY = "k" * 32, "o" * 32
+ACME = RepositoryName("acme", "busybox")
+LISTED, PUBLIC, HIDDEN = (ImageId(digit * 64) for digit in "123")
+
+
+class CountingIndex:
+    """An index in this process: it knows a set of good tokens, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.good: dict[str, list[str]] = {}
+        self.public: set[str] = set()
+        self.is_down = False
+        self.asked: list[str] = []
+        self.hold = threading.Event()
+        self.hold.set()
+
+    def image_ids(self, repository, authorization):
+        self._answer(f"images {repository}")
+        if authorization not in self.good:
+            raise Unauthenticated("Requires authorization")
+        return frozenset(self.good[authorization])
+
+    def may_read(self, repository, image, authorization):
+        self._answer(f"access {image[:2]}")
+        return image in self.public
+
+    def consume_delete(self, repository, authorization):
+        self._answer("auth")
+        del self.good[authorization]
+
+    def _answer(self, question):
+        self.asked.append(question)
+        self.hold.wait(5)
+        if self.is_down:
+            raise Unavailable("The index cannot be reached; try again later")
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def index():
+    return CountingIndex()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def gate_of(index, clock, *keys):
+    return TokenGate(index, keys or (KEY,), 60, clock)
+
+
+def bearer(index, access=Access.READ, repository=ACME, images=(LISTED,), signature="s1"):
+    header = f"Token {Token(signature, repository, access)}"
+    index.good[header] = list(images)
+    return Credentials(header)
+
+
+def test_one_pull_asks_the_index_once(index, clock):
+    gate, pull = gate_of(index, clock), bearer(index)
+    gate.admit(pull, Access.READ, ACME)
+    for _ in range(40):
+        gate.admit(pull, Access.READ)
+        gate.require_readable(pull, LISTED)
+    assert index.asked == ["images acme/busybox"]
+
+
+def test_a_revoked_token_stops_working_within_the_time_even_when_used_all_along(index, clock):
+    gate, pull = gate_of(index, clock), bearer(index)
+    gate.admit(pull, Access.READ)
+    index.good.clear()
+    clock.now += 59
+    gate.admit(pull, Access.READ)
+    clock.now += 1
+    with pytest.raises(Unauthenticated):
+        gate.admit(pull, Access.READ)
+
+
+def test_another_process_with_the_same_key_accepts_the_cookie_without_asking(index, clock):
+    pull = bearer(index)
+    cookie = gate_of(index, clock).admit(pull, Access.READ)
+    with_cookie = Credentials(pull.authorization, cookie)
+    elsewhere = gate_of(index, clock)
+    assert elsewhere.admit(with_cookie, Access.READ, ACME) is None
+    elsewhere.require_readable(with_cookie, LISTED)
+    assert len(index.asked) == 1
+
+
+def test_a_cookie_does_not_outlive_the_answer_it_holds(index, clock):
+    pull = bearer(index)
+    cookie = gate_of(index, clock).admit(pull, Access.READ)
+    index.good.clear()
+    clock.now += 60
+    with pytest.raises(Unauthenticated):
+        gate_of(index, clock).admit(Credentials(pull.authorization, cookie), Access.READ)
+
+
+def test_keys_rotate_and_foreign_ones_do_not_count(index, clock):
+    pull = bearer(index)
+    cookie = gate_of(index, clock, OTHER_KEY).admit(pull, Access.READ)
+    with_cookie = Credentials(pull.authorization, cookie)
+    gate_of(index, clock, KEY, OTHER_KEY).admit(with_cookie, Access.READ)
+    assert len(index.asked) == 1
+    gate_of(index, clock, KEY).admit(with_cookie, Access.READ)
+    assert len(index.asked) == 2
+
+
+@pytest.mark.parametrize("spoil", [lambda cookie: cookie[:-1] + "x", lambda cookie: "", lambda cookie: "a.b", str.upper])
+def test_a_spoilt_cookie_is_no_cookie(index, clock, spoil):
+    pull = bearer(index)
+    cookie = gate_of(index, clock).admit(pull, Access.READ)
+    gate_of(index, clock).admit(Credentials(pull.authorization, spoil(cookie)), Access.READ)
+    assert len(index.asked) == 2
+
+
+def test_a_cookie_works_with_its_own_token_only(index, clock):
+    cookie = gate_of(index, clock).admit(bearer(index), Access.READ)
+    stranger = f"Token {Token('forged', ACME, Access.READ)}"
+    with pytest.raises(Unauthenticated):
+        gate_of(index, clock).admit(Credentials(stranger, cookie), Access.READ)
+    with pytest.raises(Unauthenticated):
+        gate_of(index, clock).admit(Credentials(None, cookie), Access.READ)
+
+
+@pytest.mark.parametrize(
+    ("held", "needed", "passes"),
+    [
+        (Access.READ, Access.READ, True),
+        (Access.READ, Access.WRITE, False),
+        (Access.READ, Access.DELETE, False),
+        (Access.WRITE, Access.READ, True),
+        (Access.WRITE, Access.WRITE, True),
+        (Access.WRITE, Access.DELETE, False),
+        (Access.DELETE, Access.READ, True),
+        (Access.DELETE, Access.WRITE, False),
+        (Access.DELETE, Access.DELETE, True),
+    ],
+)
+def test_access(index, clock, held, needed, passes):
+    gate, who = gate_of(index, clock), bearer(index, held)
+    if passes:
+        gate.admit(who, needed, ACME)
+    else:
+        with pytest.raises(Unauthenticated):
+            gate.admit(who, needed, ACME)
+
+
+def test_a_token_opens_its_own_repository_only(index, clock):
+    with pytest.raises(Unauthenticated):
+        gate_of(index, clock).admit(bearer(index), Access.READ, RepositoryName("acme", "other"))
+
+
+@pytest.mark.parametrize("header", [None, "", "Token ", "Token", "Basic Og==", "Token signature=x", "Bearer x"])
+def test_nobody_is_let_in_without_a_token(index, clock, header):
+    with pytest.raises(Unauthenticated):
+        gate_of(index, clock).admit(Credentials(header), Access.READ)
+    assert index.asked == []
+
+
+@pytest.mark.parametrize("spelling", ["Token {}", "token {}", "Token Token {}", "TOKEN  {}"])
+def test_every_spelling_of_the_scheme_is_one_token(index, clock, spelling):
+    gate, token = gate_of(index, clock), str(Token("s1", ACME, Access.READ))
+    header = spelling.format(token)
+    index.good[header] = [LISTED]
+    gate.require_readable(Credentials(header), LISTED)
+
+
+def test_images_of_public_repositories_are_asked_for_once_and_hidden_ones_every_time(index, clock):
+    gate, pull = gate_of(index, clock), bearer(index)
+    index.public.add(PUBLIC)
+    for _ in range(3):
+        gate.require_readable(pull, PUBLIC)
+    assert index.asked.count("access 22") == 1
+    for _ in range(2):
+        with pytest.raises(NotFound, match="Image not found"):
+            gate.require_readable(pull, HIDDEN)
+    assert index.asked.count("access 33") == 2
+
+
+def test_a_hidden_parent_may_not_be_built_upon(index, clock):
+    gate, push = gate_of(index, clock), bearer(index, Access.WRITE)
+    gate.require_usable_parent(push, LISTED)
+    with pytest.raises(Invalid, match="Image depends on an unauthorized parent"):
+        gate.require_usable_parent(push, HIDDEN)
+
+
+def test_only_listed_images_are_pushed_and_a_list_that_grew_is_asked_for_again(index, clock):
+    gate, push = gate_of(index, clock), bearer(index, Access.WRITE)
+    gate.require_listed(push, LISTED)
+    with pytest.raises(Invalid, match="This image does not belong to the repository"):
+        gate.require_listed(push, HIDDEN)
+    index.good[push.authorization].append(HIDDEN)
+    gate.require_listed(push, HIDDEN)
+
+
+def test_an_index_that_is_down_opens_nothing_but_what_was_granted_lasts(index, clock):
+    gate, pull = gate_of(index, clock), bearer(index)
+    index.is_down = True
+    with pytest.raises(Unavailable):
+        gate.admit(pull, Access.READ)
+    index.is_down = False
+    gate.admit(pull, Access.READ)
+    index.is_down = True
+    gate.require_readable(pull, LISTED)
+    with pytest.raises(Unavailable):
+        gate.require_readable(pull, HIDDEN)
+
+
+def test_parallel_requests_of_one_pull_share_one_question(index, clock):
+    gate, pull = gate_of(index, clock), bearer(index)
+    index.hold.clear()
+    results: list[str | None] = []
+    threads = [threading.Thread(target=lambda: results.append(gate.admit(pull, Access.READ))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    while len(index.asked) == 0:
+        pass
+    index.hold.set()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 8
+    assert len(index.asked) <= 2
+
+
+def test_a_delete_token_is_used_up(index, clock):
+    gate, who = gate_of(index, clock), bearer(index, Access.DELETE)
+    gate.consume_delete(who, ACME)
+    with pytest.raises(Unauthenticated):
+        gate.consume_delete(who, ACME)
+
+
+def test_three_hundred_images_fit_a_cookie_and_more_make_none(index, clock):
+    images = [f"{number:064x}" for number in range(2000)]
+    cookie = gate_of(index, clock).admit(bearer(index, images=images[:300]), Access.READ)
+    assert cookie is not None
+    assert len(cookie) <= MAX_COOKIE_BYTES
+    pull = bearer(index, images=images, signature="s2")
+    gate = gate_of(index, clock)
+    assert gate.admit(pull, Access.READ) is None
+    gate.require_readable(pull, ImageId(images[-1]))

@@ -1,0 +1,161 @@
+"""The questions to the index, asked of a real server that answers well, badly, slowly or not at all."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from common.errors import Invalid, Unauthenticated, Unavailable
+from common.names import ImageId, RepositoryName, Tag
+from registry_service.index_client import MAX_ANSWER_BYTES, IndexClient
+
+ACME = RepositoryName("acme", "a/b")
+IMAGE = ImageId("a" * 64)
+AUTHORIZATION = 'Token signature=s,repository="acme/a/b",access=read'
+
+
+class ScriptedIndex(ThreadingHTTPServer):
+    """Answers every request with `status` and `body`, after `delay` seconds, and keeps what it was asked."""
+
+    daemon_threads = True
+    status, body, delay = 200, b"[]", 0.0
+    closes_after_answer = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), ScriptedHandler)
+        self.asked: list[tuple[str, str, str | None, bytes]] = []
+        self.connections = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class ScriptedHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ScriptedIndex
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
+        time.sleep(self.server.delay)
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+        # Closed without a word, as a server does whose keep-alive time is over.
+        self.close_connection = self.server.closes_after_answer
+
+    do_GET = do_PUT = do_DELETE = answer
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def index():
+    with ScriptedIndex() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def client(index):
+    return IndexClient(index.url, 2.0)
+
+
+def test_the_callers_authorization_travels_unchanged(index, client):
+    index.body = json.dumps([{"id": IMAGE, "checksum": "x"}, {"id": "b" * 64}]).encode()
+    assert client.image_ids(ACME, AUTHORIZATION) == {IMAGE, "b" * 64}
+    assert index.asked == [("GET", "/v1/repositories/acme/a/b/images", AUTHORIZATION, b"")]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 302])
+def test_any_other_answer_is_a_bad_token(index, client, status):
+    index.status = status
+    with pytest.raises(Unauthenticated):
+        client.image_ids(ACME, AUTHORIZATION)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429])
+def test_an_index_in_trouble_is_unavailable(index, client, status):
+    index.status = status
+    for question in (client.image_ids, client.consume_delete):
+        with pytest.raises(Unavailable):
+            question(ACME, AUTHORIZATION)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"a": 1}', b'["x"]', b"[{}]", b"null", b"7"])
+def test_an_answer_that_is_no_list_opens_nothing(index, client, body):
+    index.body = body
+    with pytest.raises(Unavailable):
+        client.image_ids(ACME, AUTHORIZATION)
+
+
+@pytest.mark.parametrize(
+    ("body", "readable"),
+    [(b'{"access": true}', True), (b'{"access": false}', False), (b'{"access": "true"}', False), (b"true", False)],
+)
+def test_only_a_plain_yes_opens_an_image(index, client, body, readable):
+    index.body = body
+    assert client.may_read(ACME, IMAGE, AUTHORIZATION) is readable
+    assert index.asked[0][1] == f"/v1/repositories/acme/a/b/layer/{IMAGE}/access"
+
+
+def test_a_slow_index_is_unavailable(index):
+    index.delay = 1.5
+    with pytest.raises(Unavailable):
+        IndexClient(index.url, 0.2).image_ids(ACME, AUTHORIZATION)
+
+
+def test_an_index_that_is_gone_is_unavailable(index):
+    unused = ScriptedIndex()
+    unused.server_close()
+    with pytest.raises(Unavailable):
+        IndexClient(unused.url, 0.5).image_ids(ACME, AUTHORIZATION)
+    assert IndexClient(unused.url, 0.5).is_alive() is False
+
+
+def test_connections_are_kept_and_a_closed_one_is_replaced(index, client):
+    client.image_ids(ACME, AUTHORIZATION)
+    client.image_ids(ACME, AUTHORIZATION)
+    assert index.connections == 1
+    index.closes_after_answer = True
+    for _ in range(4):
+        client.image_ids(ACME, AUTHORIZATION)
+    assert len(index.asked) == 6
+
+
+def test_an_endless_answer_is_cut(index, client):
+    index.body = b" " * (MAX_ANSWER_BYTES + 2)
+    with pytest.raises(Unavailable):
+        client.image_ids(ACME, AUTHORIZATION)
+
+
+def test_tags_are_told_with_their_image(index, client):
+    client.tag_was_set(ACME, Tag("v1"), IMAGE, AUTHORIZATION)
+    client.tag_was_deleted(ACME, Tag("a?b"), AUTHORIZATION)
+    assert index.asked == [
+        ("PUT", "/v1/repositories/acme/a/b/tags/v1", AUTHORIZATION, json.dumps(IMAGE).encode()),
+        ("DELETE", "/v1/repositories/acme/a/b/tags/a%3Fb", AUTHORIZATION, b""),
+    ]
+    index.status = 403
+    with pytest.raises(Invalid, match="403"):
+        client.tag_was_set(ACME, Tag("v1"), IMAGE, AUTHORIZATION)
+
+
+def test_ping(index, client):
+    assert client.is_alive() is True
+    index.status = 503
+    assert client.is_alive() is False
