@@ -1,0 +1,139 @@
+"""Stands before every driver: refuses bad paths, names driver and path in failures, keeps slow writes off the hub."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from registry_service.storage.driver import (
+    BadPath,
+    Driver,
+    Offload,
+    Reader,
+    Stat,
+    StorageFailure,
+    StorageFull,
+    StorageProblem,
+    Writer,
+    directly,
+    is_path,
+)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Guard(Driver):
+    """A driver that may be handed any path and raises nothing but what the contract lists."""
+
+    def __init__(self, driver: Driver, offload: Offload = directly) -> None:
+        self.driver = driver
+        self.name = driver.name
+        self.blocks = driver.blocks
+        self._offload = offload if driver.blocks else directly
+
+    def get(self, path: str) -> bytes:
+        with self.named(path):
+            return self.driver.get(path)
+
+    def put(self, path: str, content: bytes) -> None:
+        with self.named(path):
+            self._offload(self.driver.put, path, content)
+
+    def create(self, path: str, content: bytes) -> bool:
+        with self.named(path):
+            created: bool = self._offload(self.driver.create, path, content)
+        return created
+
+    def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
+        with self.named(path):
+            return _GuardedReader(self, path, self.driver.open_reader(path, offset, length))
+
+    def open_writer(self, path: str) -> Writer:
+        with self.named(path):
+            return _GuardedWriter(self, path, self.driver.open_writer(path))
+
+    def stat(self, path: str) -> Stat:
+        with self.named(path):
+            return self.driver.stat(path)
+
+    def exists(self, path: str) -> bool:
+        with self.named(path):
+            return self.driver.exists(path)
+
+    def list(self, path: str) -> Iterator[str]:
+        with self.named(path):
+            names = self.driver.list(path)
+        # What is named against the grammar was put there by somebody else and cannot be opened.
+        return (name for name in names if is_path(name))
+
+    def delete(self, path: str) -> None:
+        with self.named(path):
+            self._offload(self.driver.delete, path)
+
+    def move(self, source: str, target: str) -> None:
+        with self.named(source), self.named(target):
+            self._offload(self.driver.move, source, target)
+
+    def url_for(self, path: str) -> str | None:
+        with self.named(path):
+            return self.driver.url_for(path)
+
+    def local_path(self, path: str) -> Path | None:
+        with self.named(path):
+            return self.driver.local_path(path)
+
+    def run(self, path: str, function: Callable[..., Any], *args: Any) -> Any:
+        """Do a piece of somebody's writing at `path`, off the hub if need be, with failures named."""
+        with self.named(path):
+            return self._offload(function, *args)
+
+    @contextmanager
+    def named(self, path: str) -> Iterator[None]:
+        """Whatever fails inside fails in the contract's words, with the driver and this path in it."""
+        if not is_path(path):
+            raise self._signed(BadPath(path[:64]))
+        try:
+            yield
+        except StorageProblem as problem:
+            raise self._signed(problem) from problem.__cause__
+        except OSError as error:
+            kind = StorageFull if error.errno in _FULL else StorageFailure
+            # strerror alone: the exception's own text holds the machine's paths.
+            raise self._signed(kind(path, error.strerror or type(error).__name__)) from error
+
+    def _signed(self, problem: StorageProblem) -> StorageProblem:
+        problem.driver = self.driver.name
+        return problem
+
+
+class _GuardedReader(Reader):
+    def __init__(self, guard: Guard, path: str, reader: Reader) -> None:
+        self._guard = guard
+        self._path = path
+        self._reader = reader
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._guard.named(self._path):
+            yield from self._reader
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class _GuardedWriter(Writer):
+    def __init__(self, guard: Guard, path: str, writer: Writer) -> None:
+        self._guard = guard
+        self._path = path
+        self._writer = writer
+
+    def write(self, block: bytes) -> None:
+        self._guard.run(self._path, self._writer.write, block)
+
+    def commit(self) -> None:
+        self._guard.run(self._path, self._writer.commit)
+
+    def cancel(self) -> None:
+        self._writer.cancel()

@@ -1,0 +1,150 @@
+"""The drawn tree of docker-registry 0.9.1 (protocol §6.1), and the only code that computes paths in it.
+
+    images/<id>/
+        json              the image's JSON, verbatim
+        layer             the layer's bytes, verbatim
+        ancestry          JSON array of ids, the image first
+        _checksum         JSON array of checksums; of old a bare one
+        _inprogress       the mark: while it is there, the image is not; holds the publisher's claim
+        _inprogress.<n>   a claim that took over from a dead one, named by a digest of the one before
+        _files, _diff     what the layer's listing and difference came to
+    repositories/<namespace>/<name>/
+        tag_<tag>         an image's id
+        tag<tag>_json     who pushed the tag; no underscore before the tag
+        json              the same for `latest`
+        _index_images     JSON array of {id, checksum}: what a registry alone lists
+        _index_images.claim[.<n>]   who is changing it
+        _images_list      JSON array of ids, kept of an external index's answer
+        _private          there if the repository is private
+    _uploads/<id>/<uploader>/
+        json              a described image's JSON
+        claims            JSON object of the checksums claimed so far
+        layer.<n>         a received layer
+        received.<hex>    names the `layer.<n>` whose payload checksum is <hex>
+
+Every variable component is quoted as Python 2's quote_plus did; `.` and `..` become `%252E` and `%252E%252E`.
+A multi-slash name is quoted twice: `a/b/c` lies at `repositories/a/b%252Fc`.
+
+A trap: the tag `_foo` keeps its pusher in `tag_foo_json`, which is also where the tag `foo_json` is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from urllib.parse import quote_plus, unquote_plus
+
+from common.names import ImageId, RepositoryName, Tag
+
+IMAGES = "images"
+REPOSITORIES = "repositories"
+UPLOADS = "_uploads"
+
+_TAG = "tag_"
+_RECEIVED = "received."
+
+
+def quote(component: str) -> str:
+    """One component, as the ancestor quoted it: Python 2 did not let `~` pass."""
+    if component in (".", ".."):
+        component = component.replace(".", "%2E")
+    return quote_plus(component).replace("~", "%7E")
+
+
+def image(image_id: ImageId) -> str:
+    return f"{IMAGES}/{image_id}"
+
+
+def image_json(image_id: ImageId) -> str:
+    return f"{IMAGES}/{image_id}/json"
+
+
+def image_layer(image_id: ImageId) -> str:
+    return f"{IMAGES}/{image_id}/layer"
+
+
+def image_ancestry(image_id: ImageId) -> str:
+    return f"{IMAGES}/{image_id}/ancestry"
+
+
+def image_checksum(image_id: ImageId) -> str:
+    return f"{IMAGES}/{image_id}/_checksum"
+
+
+def image_mark(image_id: ImageId) -> str:
+    return f"{IMAGES}/{image_id}/_inprogress"
+
+
+def image_files(image_id: ImageId) -> str:
+    return f"{IMAGES}/{image_id}/_files"
+
+
+def image_diff(image_id: ImageId) -> str:
+    return f"{IMAGES}/{image_id}/_diff"
+
+
+def successor(claim: str, content: bytes) -> str:
+    """Where the claim is kept that takes over from `content`, whoever wrote that at the mark `claim`."""
+    return f"{claim}.{hashlib.sha256(content).hexdigest()[:32]}"
+
+
+def repository(name: RepositoryName) -> str:
+    return f"{REPOSITORIES}/{quote(name.namespace)}/{quote(quote(name.name))}"
+
+
+def repository_json(name: RepositoryName) -> str:
+    return f"{repository(name)}/json"
+
+
+def index_images(name: RepositoryName) -> str:
+    return f"{repository(name)}/_index_images"
+
+
+def index_images_claim(name: RepositoryName) -> str:
+    return f"{repository(name)}/_index_images.claim"
+
+
+def private(name: RepositoryName) -> str:
+    return f"{repository(name)}/_private"
+
+
+def tag(name: RepositoryName, tag: Tag) -> str:
+    return f"{repository(name)}/{_TAG}{quote(tag)}"
+
+
+def tag_json(name: RepositoryName, tag: Tag) -> str:
+    return f"{repository(name)}/tag{quote(tag)}_json"
+
+
+def tag_in(entry: str) -> str | None:
+    """The tag a file of a repository's directory is named for, or None."""
+    return unquote_plus(entry.removeprefix(_TAG)) if entry.startswith(_TAG) else None
+
+
+def uploads(image_id: ImageId) -> str:
+    return f"{UPLOADS}/{image_id}"
+
+
+def upload(image_id: ImageId, uploader: str) -> str:
+    """One uploader's stage; uploaders are named by a digest, for theirs may be a secret, and long."""
+    return f"{UPLOADS}/{image_id}/{hashlib.sha256(uploader.encode()).hexdigest()[:32]}"
+
+
+def upload_json(stage: str) -> str:
+    return f"{stage}/json"
+
+
+def upload_claims(stage: str) -> str:
+    return f"{stage}/claims"
+
+
+def upload_layer(stage: str, name: str) -> str:
+    return f"{stage}/layer.{name}"
+
+
+def upload_received(stage: str, hex_digest: str) -> str:
+    return f"{stage}/{_RECEIVED}{hex_digest}"
+
+
+def received_in(entry: str) -> str | None:
+    """The hex digits a file of a stage is named for, or None."""
+    return entry.removeprefix(_RECEIVED) if entry.startswith(_RECEIVED) else None
