@@ -1,4 +1,4 @@
-"""Images made for a test: real layers with files, folders, links and whiteouts, packed as each generation packs them."""
+"""Images made for a test: real layers with files, folders, links, whiteouts, packed as each generation packs them."""
 
 from __future__ import annotations
 
