@@ -42,7 +42,7 @@ class Health:
         return failures
 
     def _try_store(self) -> None:
-        path, content = paths.probe(secrets.token_hex(8)), secrets.token_bytes(16)
+        path, content = f"{paths.PROBES}/{secrets.token_hex(8)}", secrets.token_bytes(16)
         self._driver.put(path, content)
         kept = self._driver.get(path)
         self._driver.delete(path)

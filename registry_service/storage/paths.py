@@ -21,6 +21,7 @@
         claims            JSON object of the checksums claimed so far
         layer.<n>         a received layer
         received.<hex>    names the `layer.<n>` whose payload checksum is <hex>
+    _probes/<n>           what a health check writes, reads and deletes
 
 Every variable component is quoted as Python 2's quote_plus did; `.` and `..` become `%252E` and `%252E%252E`.
 A multi-slash name is quoted twice: `a/b/c` lies at `repositories/a/b%252Fc`.
@@ -38,6 +39,7 @@ from common.names import ImageId, RepositoryName, Tag
 IMAGES = "images"
 REPOSITORIES = "repositories"
 UPLOADS = "_uploads"
+PROBES = "_probes"
 
 _TAG = "tag_"
 _RECEIVED = "received."
