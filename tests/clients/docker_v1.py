@@ -44,10 +44,10 @@ REFUSALS: dict[str, dict[Refusal, Collection[int]]] = {
         Refusal.NOT_ALLOWED: {403},
         Refusal.INACTIVE: {403},
     },
-    # A private name hides from those who may not read it: 404, or 401 to make the daemon ask for a login (§2.4).
+    # A private name hides: whoever may not read it is told what is told of a name that does not exist.
     "images": {
         Refusal.WRONG_PASSWORD: {401},
-        Refusal.NOT_LOGGED_IN: {401, 404},
+        Refusal.NOT_LOGGED_IN: {404},
         Refusal.NOT_ALLOWED: {404},
         Refusal.UNKNOWN: {404},
         Refusal.INACTIVE: {403},
@@ -116,7 +116,7 @@ class Daemon:
         self._find_out()
         if self.generation.signs_up:
             self._sign_up()
-        headers = [("Authorization", self._basic())]
+        headers = [("Authorization", self.basic)]
         self._expect("credentials", self._ask(self.index, "GET /v1/users/", headers), {200})
 
     def push(self, name: str, chain: Chain, tag: str = "latest", refused: Refusal | None = None) -> list[str]:
@@ -152,7 +152,7 @@ class Daemon:
         limit = "&n=25" if self.generation.search_limit else ""
         headers: list[Header] = [("X-Docker-Token", "true")] if self.generation.search_with_basic else []
         if self.user and self.generation.search_with_basic:
-            headers.append(("Authorization", self._basic()))
+            headers.append(("Authorization", self.basic))
         answer = self._ask(self.index, f"GET /v1/search?q={quote(term)}{limit}", headers)
         self._expect("search", answer, {200})
         found = answer.json()
@@ -394,7 +394,8 @@ class Daemon:
 
     # credentials (protocol §1.4)
 
-    def _basic(self) -> str:
+    @property
+    def basic(self) -> str:
         return f"Basic {base64.b64encode(f'{self.user}:{self.password}'.encode()).decode()}"
 
     def _basic_everywhere(self) -> bool:
@@ -405,14 +406,14 @@ class Daemon:
         headers: list[Header] = [("X-Docker-Token", "true")]
         always = self.generation.empty_basic and not reading
         if self.user or always or self._basic_everywhere():
-            return [("Authorization", self._basic()), *headers]
+            return [("Authorization", self.basic), *headers]
         if self._tokens and not self.generation.empty_basic:
             return [("Authorization", f"Token {','.join(self._tokens)}"), *headers]
         return headers
 
     def _for_registry(self) -> list[Header]:
         if self._basic_everywhere():
-            return [("Authorization", self._basic())]
+            return [("Authorization", self.basic)]
         if self._tokens or self.generation.empty_basic:
             return [("Authorization", f"Token {','.join(self._tokens)}")]
         return []

@@ -35,6 +35,7 @@ class Service:
     process: Process
     port: int
     folder: Path
+    environ: dict[str, str]
 
     @property
     def target(self) -> Target:
@@ -61,7 +62,8 @@ def start_index(folder: Path, registries: list[str], port: int | None = None, **
             "secret_keys": secrets.token_hex(32),
             "registry_endpoints": ",".join(registries),
             "workers": "1",
-            # Wrong passwords are told apart by address, and every test comes from the same one.
+            # Every test comes from the same address; those of the rates themselves set them back.
+            "login_rate": "100000/minute",
             "address_rate": "100000/minute",
             **settings,
         },
@@ -130,7 +132,7 @@ def _serve(name: str, folder: Path, port: int, environ: dict[str, str]) -> Servi
     process = Process(name, command, folder, environ)
     target = Target("http", "127.0.0.1", port)
     process.start(lambda: _answers(target))
-    return Service(process, port, folder)
+    return Service(process, port, folder, environ)
 
 
 def _answers(target: Target) -> bool:
