@@ -12,6 +12,7 @@ import sys
 from gunicorn import util
 
 from common import serving
+from common.settings import SettingsError
 
 if any(argument.startswith("registry_service.") for argument in sys.argv):
     from registry_service.settings import load_settings
@@ -26,7 +27,10 @@ else:
     # Threads: a wait for SQLite or one argon2 hash would freeze every greenlet of a gevent hub.
     worker_class = "gthread"
 
-settings = load_settings(os.environ)
+try:
+    settings = load_settings(os.environ)
+except SettingsError as error:
+    sys.exit(f"wharfinger: {error}")
 
 bind = settings.listen
 workers = settings.workers

@@ -5,6 +5,7 @@ The only module of `common` that knows Flask.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import re
@@ -41,6 +42,9 @@ CHALLENGE = 'Basic realm="auth required",Token'
 
 _NOT_CACHED = (("Cache-Control", "no-cache"), ("Pragma", "no-cache"), ("Expires", "-1"))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{4,64}")
+# A worker's own few digits and a count: unique enough to find a line in a log, and no system call per request.
+_PROCESS = secrets.token_hex(3)
+_count = itertools.count(1)
 
 logger = logging.getLogger(__name__)
 
@@ -132,14 +136,14 @@ def ping() -> Response:
     return reply(True, extra={headers.REGISTRY_VERSION: VERSION, headers.STANDALONE: standalone})
 
 
-def no_v2(anything: str = "") -> Response:
+def no_v2(**_: str) -> Response:
     """Daemons ask for v2 first and fall back on a plain 404 (protocol §0.2)."""
     return failure_reply("This is a v1 service: there is no v2 here", 404)
 
 
 def _begin() -> None:
     given = request.headers.get(headers.REQUEST_ID, "")
-    log.request_id.set(given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(4))
+    log.request_id.set(given if _REQUEST_ID.fullmatch(given) else f"{_PROCESS}{next(_count):x}")
 
 
 def _finish(response: Response) -> Response:
@@ -167,6 +171,6 @@ def _on_http_exception(exception: HTTPException) -> Response:
     return response
 
 
-def _on_surprise(exception: Exception) -> Response:
+def _on_surprise(_: Exception) -> Response:
     logger.exception("%s %s failed", request.method, request.path)
     return failure_reply(f"Internal error; the log knows it as {log.request_id.get()}", 500)

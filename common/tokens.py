@@ -1,4 +1,4 @@
-"""The token's grammar: `signature=…,repository="ns/name",access=read`, as the index issues and the registry receives it.
+"""The token's grammar, as the index issues and the registry receives it: `signature=…,repository="ns/name",access=read`.
 
 Twelve years of clients and servers spell it in many ways (protocol §5.1): a leading word `Token ` inside
 the token, a lower-case scheme, blanks behind commas, several tokens joined by commas, none at all. One

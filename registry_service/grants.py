@@ -154,9 +154,7 @@ class TokenGate:
         self._elsewhere[grant.key, image] = now + self._seconds
         return True
 
-    def _token(
-        self, credentials: Credentials, access: Access, repository: RepositoryName | None = None
-    ) -> Token:
+    def _token(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> Token:
         """The first token of the header that could do it; most headers hold one."""
         for token in read_authorization(credentials.authorization) or ():
             if token.access.allows(access) and repository in (None, token.repository):

@@ -7,8 +7,8 @@ import time
 
 from common.errors import Failure, Unavailable
 from registry_service.index_client import IndexClient
-from registry_service.storage.driver import Driver
 from registry_service.storage import paths
+from registry_service.storage.driver import Driver
 
 KEPT_SECONDS = 5.0
 """Anybody may ask, so the store is tried no oftener than this."""

@@ -32,7 +32,7 @@ class Registry:
     repositories: Repositories
 
     def set_tag(self, repository: RepositoryName, tag: Tag, image: ImageId, agent: Agent, authorization: str) -> None:
-        """Set a tag and tell the index. A tag stands even if the index could not be told: the push's end tells it too."""
+        """Set a tag and tell the index. It stands even where the index could not be told: a push's end tells it too."""
         self.tags.set(repository, tag, image, agent)
         if self.index is not None:
             try:

@@ -37,7 +37,7 @@ class RegistrySettings:
     endpoints: tuple[str, ...] = setting(
         listed, "standalone: host:port list for X-Docker-Endpoints; empty means the request's Host", ()
     )
-    grant_seconds: float = setting(seconds, "how long a checked token is believed before the index is asked again", 60.0)
+    grant_seconds: float = setting(seconds, "how long a checked token is believed until the index is asked again", 60.0)
     index_timeout: float = setting(seconds, "seconds the index may take to connect, and again to answer", 5.0)
     upload_seconds: float = setting(seconds, "age at which an unfinished push is swept away", 86400.0)
     idle_seconds: float = setting(seconds, "how long a client may neither send nor take a byte", 300.0)

@@ -124,7 +124,9 @@ def test_keys_rotate_and_foreign_ones_do_not_count(index, clock):
     assert len(index.asked) == 2
 
 
-@pytest.mark.parametrize("spoil", [lambda cookie: cookie[:-1] + "x", lambda cookie: "", lambda cookie: "a.b", str.upper])
+@pytest.mark.parametrize(
+    "spoil", [lambda cookie: cookie[:-1] + "x", lambda cookie: "", lambda cookie: "a.b", str.upper]
+)
 def test_a_spoilt_cookie_is_no_cookie(index, clock, spoil):
     pull = bearer(index)
     cookie = gate_of(index, clock).admit(pull, Access.READ)

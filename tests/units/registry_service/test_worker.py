@@ -1,0 +1,102 @@
+"""The worker in a real gunicorn: what it sends, when it gives a client up, and how it answers nonsense."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import re
+import socket
+import sys
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.servers.process import Process, free_port, listening
+
+ROOT = Path(__file__).resolve().parents[3]
+MIB = 1024 * 1024
+SIZE = 40 * MIB
+
+
+@pytest.fixture(scope="module")
+def sent(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sent") / "file"
+    path.write_bytes(random.Random(7).randbytes(SIZE))
+    return path
+
+
+@pytest.fixture(scope="module")
+def worker(sent):
+    port = free_port()
+    config = sent.with_name("empty.conf.py")
+    config.touch()
+    command = [
+        *(sys.executable, "-m", "gunicorn", "--config", str(config)),
+        *("--worker-class", "registry_service.worker.Worker", "--no-control-socket"),
+        *("--bind", f"127.0.0.1:{port}", "--workers", "1", "tests.units.registry_service.sending_app:app"),
+    ]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "SENT_FILE": str(sent), "IDLE_SECONDS": "2"}
+    with Process("worker", command, sent.parent, environ) as process:
+        process.start(lambda: listening(port))
+        yield process, port
+
+
+@contextmanager
+def get(port, offset, length):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with closing(connection):
+        connection.request("GET", f"/?offset={offset}&length={length}", headers={"Connection": "close"})
+        with connection.getresponse() as response:
+            yield response
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, SIZE), (1, SIZE - 1), (5 * MIB + 3, 7), (SIZE - 1, 1), (SIZE, 0)])
+def test_a_file_arrives_as_it_is(worker, sent, offset, length):
+    with get(worker[1], offset, length) as response:
+        assert response.read() == sent.read_bytes()[offset : offset + length]
+
+
+def test_a_client_that_reads_slowly_gets_everything(worker, sent):
+    parts = []
+    with get(worker[1], 0, SIZE) as response:
+        while part := response.read(4 * MIB):
+            parts.append(part)
+            time.sleep(0.02)
+    assert b"".join(parts) == sent.read_bytes()
+
+
+def test_a_file_shorter_than_announced_cuts_the_connection(worker, sent):
+    with get(worker[1], SIZE - 10, 20) as response, pytest.raises(http.client.IncompleteRead) as cut:
+        response.read()
+    assert cut.value.partial == sent.read_bytes()[-10:]
+
+
+def test_files_go_out_by_the_system_call(worker):
+    process, port = worker
+    [pid] = process.children()
+    before = written_by(pid)
+    with get(port, 0, SIZE) as response:
+        response.read()
+    # The kernel counts bytes of sendfile() as written by the process, those of send() on a socket it does not.
+    assert written_by(pid) - before >= SIZE
+
+
+def written_by(pid):
+    return int(re.search(r"wchar: (\d+)", Path(f"/proc/{pid}/io").read_text(encoding="ascii"))[1])
+
+
+def test_a_client_that_stands_still_is_let_go(worker):
+    with socket.create_connection(("127.0.0.1", worker[1])) as client:
+        client.sendall(f"GET /?offset=0&length={SIZE} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        time.sleep(4)
+        received = 0
+        client.settimeout(10)
+        try:
+            while part := client.recv(MIB):
+                received += len(part)
+        except ConnectionResetError:
+            pass
+    assert received < SIZE
