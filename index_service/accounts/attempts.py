@@ -1,0 +1,89 @@
+"""How often somebody may guess: wrong passwords are counted for a name from an address, and for an address.
+
+The counts live in the memory of one process, so that a limit holds for each process by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from common.errors import TooMany
+
+_Key = tuple[RateLimitItem, str]
+
+
+@dataclass
+class Attempt:
+    """One attempt under way; whoever finds the password wrong says so here."""
+
+    failed: bool = False
+
+
+class Attempts:
+    """Counts failures within moving windows; those under way count too, or a burst would slip through."""
+
+    def __init__(self, name_rate: str, address_rate: str) -> None:
+        self._name_rate = parse(name_rate)
+        self._address_rate = parse(address_rate)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._pending: Counter[_Key] = Counter()
+        self._lock = Lock()
+
+    @contextmanager
+    def attempt(self, name: str, address: str) -> Iterator[Attempt]:
+        """Surrounds one verification. Raises TooMany when enough have failed, whether or not the name exists."""
+        keys = self._keys(name, address)
+        self._enter(keys)
+        attempt = Attempt()
+        try:
+            yield attempt
+        finally:
+            self._leave(keys, failed=attempt.failed)
+
+    def _enter(self, keys: list[_Key]) -> None:
+        with self._lock:
+            waits = [self._wait(key) for key in keys]
+            if any(waits):
+                raise TooMany("Too many wrong passwords, try again later", max(waits))
+            self._pending.update(keys)
+
+    def _leave(self, keys: list[_Key], *, failed: bool) -> None:
+        with self._lock:
+            for item, identifier in keys:
+                if failed:
+                    self._limiter.hit(item, identifier)
+                self._pending[item, identifier] -= 1
+            self._pending = +self._pending
+
+    def _wait(self, key: _Key) -> int:
+        """Seconds until one more attempt may be made; 0 when it may be made now."""
+        reset, remaining = self._limiter.get_window_stats(*key)
+        if remaining > self._pending[key]:
+            return 0
+        return max(1, math.ceil(reset - time.time())) if remaining <= 0 else 1
+
+    def _keys(self, name: str, address: str) -> list[_Key]:
+        network = _network(address)
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        return [(self._name_rate, f"name/{digest}/{network}"), (self._address_rate, f"address/{network}")]
+
+
+def _network(address: str) -> str:
+    """One customer's addresses: a single IPv4 address, or 64 bits of IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)

@@ -1,0 +1,62 @@
+"""What every view begins with: who asks, and whom to ask."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from flask import current_app, request
+
+from common import headers
+from common.errors import Unauthenticated
+from common.tokens import read_authorization
+from index_service.callers import Anonymous, Bearer, Credential, Login
+from index_service.services import Index
+
+EXTENSION = "wharfinger-index"
+
+
+def index() -> Index:
+    service: Index = current_app.extensions[EXTENSION]
+    return service
+
+
+def credential() -> Credential:
+    """The Authorization header, not yet proved. Raises Unauthenticated for one that nobody could prove."""
+    value = request.headers.get("Authorization")
+    if value is None or not value.strip():
+        return Anonymous()
+    tokens = read_authorization(value)
+    return Bearer(tuple(tokens)) if tokens is not None else _basic(value)
+
+
+def asks_token() -> bool:
+    """Whether the client wants a token; any value says yes but an empty one and `false`."""
+    return request.headers.get(headers.TOKEN, "").strip().lower() not in ("", "false", "0")
+
+
+def address() -> str:
+    """Where the client is, as far as the configured proxies are believed."""
+    return request.remote_addr or "local"
+
+
+def _basic(value: str) -> Credential:
+    scheme, _, encoded = value.strip().partition(" ")
+    if scheme.lower() != "basic":
+        raise Unauthenticated("Unknown authorization scheme: use Basic or Token")
+    name, colon, password = _decoded(encoded.strip()).partition(":")
+    if not colon:
+        raise Unauthenticated("Malformed Basic authorization")
+    # Daemons without a login send an empty name and password, `Basic Og==` (protocol §1.4).
+    return Login(name, password, address()) if name or password else Anonymous()
+
+
+def _decoded(encoded: str) -> str:
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Unauthenticated("Malformed Basic authorization") from error
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

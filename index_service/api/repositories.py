@@ -1,0 +1,93 @@
+"""Repositories and their lists: what a daemon asks around a push or pull, and what a registry asks (§2.3 to §2.8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from common.errors import Invalid
+from common.http import read_json, reply
+from common.names import ImageId, RepositoryName, Tag
+from index_service.api.asking import asks_token, credential, index
+from index_service.api.dressing import issued_headers, reply_empty
+from index_service.repositories.listing import parse_listing
+
+views = Blueprint("repositories", __name__)
+
+
+@views.put("/repositories/<itself:repository>")
+@views.put("/repositories/<itself:repository>/")
+def put_repository(repository: str) -> Response:
+    """A push begins: 200 with a write token and the registry to push to."""
+    name, entries = RepositoryName.parse(repository), parse_listing(read_json(request))
+    issued = index().announce_push(credential(), name, entries)
+    return reply("", extra=issued_headers(issued))
+
+
+@views.delete("/repositories/<itself:repository>")
+@views.delete("/repositories/<itself:repository>/")
+def delete_repository(repository: str) -> Response:
+    """202 with a delete token to take to the registry; 200 when the registry has done it."""
+    issued = index().delete_repository(credential(), RepositoryName.parse(repository))
+    return reply("") if issued is None else reply("", 202, issued_headers(issued))
+
+
+@views.get("/repositories/<path:repository>/images")
+@views.get("/repositories/<path:repository>/images/")
+def get_images(repository: str) -> Response:
+    """The list; with a token where the client asks for one, without where a registry checks one."""
+    name = RepositoryName.parse(repository)
+    listing = index().read_listing(credential(), name, asks_token=asks_token())
+    return reply(listing.images, extra=None if listing.issued is None else issued_headers(listing.issued))
+
+
+@views.put("/repositories/<path:repository>/images")
+def put_images(repository: str) -> Response:
+    """A push has ended: 204."""
+    name, entries = RepositoryName.parse(repository), parse_listing(read_json(request))
+    index().conclude_push(credential(), name, entries)
+    return reply_empty()
+
+
+@views.delete("/repositories/<path:repository>/images")
+def delete_images(repository: str) -> Response:
+    """204 and no effect, as docker-registry answered: a list only grows."""
+    index().require_writable(credential(), RepositoryName.parse(repository))
+    return reply_empty()
+
+
+@views.put("/repositories/<path:repository>/auth")
+def put_auth(repository: str) -> Response:
+    """A registry asks whether a token is good; a delete token is used up by it."""
+    index().authorize(credential(), RepositoryName.parse(repository))
+    return reply("OK")
+
+
+@views.get("/repositories/<path:repository>/layer/<image_id>/access")
+@views.get("/repositories/<path:repository>/layer/<image_id>/access/")
+def get_layer_access(repository: str, image_id: str) -> Response:
+    """A registry asks whether the repository, or a public one, lists an image."""
+    name, image = RepositoryName.parse(repository), ImageId(image_id)
+    return reply({"access": index().has_access(credential(), name, image)})
+
+
+@views.put("/repositories/<path:repository>/tags/<tag>")
+def put_tag(repository: str, tag: str) -> Response:
+    """A registry tells that a tag was set; the body is the image's id as a JSON string."""
+    name, checked, image = RepositoryName.parse(repository), Tag(tag), _image_id(read_json(request))
+    index().set_tag(credential(), name, checked, image)
+    return reply(True)
+
+
+@views.delete("/repositories/<path:repository>/tags/<tag>")
+def delete_tag(repository: str, tag: str) -> Response:
+    """A registry tells that a tag was deleted."""
+    index().delete_tag(credential(), RepositoryName.parse(repository), Tag(tag))
+    return reply(True)
+
+
+def _image_id(data: Any) -> ImageId:
+    if not isinstance(data, str):
+        raise Invalid("Invalid data: expected an image id")
+    return ImageId(data)

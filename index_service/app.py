@@ -1,0 +1,34 @@
+"""The index put together, here and nowhere else."""
+
+from __future__ import annotations
+
+from argon2 import PasswordHasher
+from flask import Flask
+from sqlalchemy import Engine
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from common import http
+from index_service import api, services
+from index_service.db import Clock, now, open_engine
+from index_service.settings import IndexSettings
+
+
+def create_app(
+    settings: IndexSettings,
+    *,
+    engine: Engine | None = None,
+    hasher: PasswordHasher | None = None,
+    clock: Clock = now,
+) -> Flask:
+    """The WSGI application. It opens no connection before its first request, so it may be made before a fork."""
+    app = Flask("index_service", static_folder=None)
+    # Flask's own answer to OPTIONS calls itself HTML.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    engine = engine or open_engine(settings.database_url, pool_size=settings.threads)
+    app.extensions[api.EXTENSION] = services.build(settings, engine, hasher=hasher, clock=clock)
+    http.install(app, standalone=False)
+    api.install(app)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app

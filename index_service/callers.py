@@ -1,0 +1,88 @@
+"""Who asks: a credential as it came, and the caller it proves to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.errors import Unauthenticated
+from common.names import RepositoryName
+from common.tokens import Access, Token
+from index_service.accounts.people import Actor, People
+from index_service.db import Clock, Database
+from index_service.repositories.models import Repository
+from index_service.tokens.passes import Tokens
+from index_service.tokens.signing import TokenRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """No credential, or the empty one that daemons without a login send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A name and a password, from an address."""
+
+    name: str
+    password: str
+    address: str
+
+    def __repr__(self) -> str:
+        return f"<Login {self.name!r}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Tokens; none at all where a daemon sent the scheme alone."""
+
+    tokens: tuple[Token, ...]
+
+
+Credential = Anonymous | Login | Bearer
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A credential proved; with a token come the token and the repository it opens."""
+
+    actor: Actor | None = None
+    token: Token | None = None
+    repository: Repository | None = None
+
+    def known(self) -> Actor:
+        """Raises Unauthenticated for a caller without a login."""
+        if self.actor is None:
+            raise Unauthenticated("Requires authorization")
+        return self.actor
+
+
+class Callers:
+    """Proves credentials. A wrong one is refused, never taken for none."""
+
+    def __init__(self, database: Database, people: People, tokens: Tokens, clock: Clock) -> None:
+        self._database = database
+        self._people = people
+        self._tokens = tokens
+        self._clock = clock
+
+    def person(self, credential: Credential) -> Actor:
+        """Who logs in with a password. Raises Unauthenticated, Forbidden (inactive) or TooMany."""
+        if not isinstance(credential, Login):
+            raise Unauthenticated("Requires authorization")
+        return self._people.sign_in(credential.name, credential.password, credential.address)
+
+    def bearer(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
+        """Who brings a token for this repository and one of these accesses. Raises Unauthenticated."""
+        if not isinstance(credential, Bearer):
+            raise TokenRefused
+        with self._database.reading() as session:
+            found = self._tokens.redeem(session, credential.tokens, name, accesses, self._clock())
+        return Caller(found.actor, found.token, found.repository)
+
+    def anyone(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
+        """Who asks, by whichever way of asking. Raises as `person` and `bearer` do."""
+        if isinstance(credential, Login):
+            return Caller(self.person(credential))
+        if isinstance(credential, Bearer) and credential.tokens:
+            return self.bearer(credential, name, *accesses)
+        return Caller()

@@ -1,0 +1,174 @@
+"""The operator's commands: `wharfinger-index --help`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from common.errors import Failure
+from common.names import RepositoryName
+from common.serving import config_path
+from common.settings import SettingsError
+from index_service import schema
+from index_service.db import now, open_engine
+from index_service.services import Index, build
+from index_service.settings import IndexSettings, load_settings
+
+
+@click.group()
+@click.version_option(package_name="wharfinger")
+def main() -> None:
+    """The index of Wharfinger: accounts, names, tokens and search for Docker clients of protocol v1."""
+
+
+@main.command()
+def serve() -> None:
+    """Serve until stopped. The database has to be migrated."""
+    with _settings() as settings:
+        _require_schema(settings)
+    os.execvp("gunicorn", ["gunicorn", "-c", config_path(), "index_service.wsgi:app"])
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to this version's schema. Safe when several start at once."""
+    with _settings() as settings:
+        engine = open_engine(settings.database_url)
+        schema.upgrade(engine)
+        click.echo(f"The database is at revision {schema.current(engine)}.")
+        engine.dispose()
+
+
+@main.command()
+@click.argument("revision")
+def downgrade(revision: str) -> None:
+    """Take the database back to REVISION, or to `base`, which empties it."""
+    with _settings() as settings:
+        engine = open_engine(settings.database_url)
+        schema.downgrade(engine, revision)
+        click.echo(f"The database is at revision {schema.current(engine) or 'base'}.")
+        engine.dispose()
+
+
+_password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+
+
+@main.command("create-user")
+@click.argument("name")
+@click.option("--email", help="The account's address.")
+@click.option("--admin", is_flag=True, help="May push library repositories.")
+@_password_stdin
+def create_user(name: str, email: str | None, admin: bool, password_stdin: bool) -> None:
+    """Make the account NAME."""
+    with _index() as index:
+        index.people.create(name, _password(password_stdin), email, is_admin=admin)
+        click.echo(f"Account {name} is made.")
+
+
+@main.command("set-password")
+@click.argument("name")
+@_password_stdin
+def set_password(name: str, password_stdin: bool) -> None:
+    """Give NAME another password and end all tokens issued to NAME."""
+    with _index() as index:
+        account = index.people.require(name)
+        index.people.change(account.id, _password(password_stdin), None)
+        index.revoke_tokens(account.id)
+        click.echo(f"The password of {name} is changed.")
+
+
+@main.command()
+@click.argument("name")
+def deactivate(name: str) -> None:
+    """Close the account NAME: no login, and no token issued to it works."""
+    _set_active(name, is_active=False)
+
+
+@main.command()
+@click.argument("name")
+def activate(name: str) -> None:
+    """Open the account NAME again."""
+    _set_active(name, is_active=True)
+
+
+@main.command("revoke-tokens")
+@click.argument("name")
+def revoke_tokens(name: str) -> None:
+    """End every token issued to NAME."""
+    with _index() as index:
+        count = index.revoke_tokens(index.people.require(name).id)
+        click.echo(f"{count} tokens of {name} are revoked.")
+
+
+@main.command()
+def clean() -> None:
+    """Delete expired tokens; serving does so too, some at a time."""
+    with _index() as index:
+        click.echo(f"{index.clean()} expired tokens are deleted.")
+
+
+@main.command("set-access")
+@click.argument("repository")
+@click.argument("access", type=click.Choice(["public", "private"]))
+def set_access(repository: str, access: str) -> None:
+    """Make REPOSITORY public or private."""
+    with _index() as index:
+        index.set_private(RepositoryName.parse(repository), is_private=access == "private")
+        click.echo(f"{RepositoryName.parse(repository)} is {access}.")
+
+
+@main.command("move-endpoint")
+@click.argument("old")
+@click.argument("new")
+def move_endpoint(old: str, new: str) -> None:
+    """Send clients to the registry NEW (host:port) for every repository on OLD."""
+    with _index() as index:
+        click.echo(f"{index.move_endpoint(old, new)} repositories are on {new} now.")
+
+
+def _set_active(name: str, *, is_active: bool) -> None:
+    with _index() as index:
+        index.people.set_active(index.people.require(name).id, is_active=is_active)
+        click.echo(f"Account {name} is {'active' if is_active else 'inactive'}.")
+
+
+@contextmanager
+def _settings() -> Iterator[IndexSettings]:
+    """The settings, and every foreseeable failure as one clear line."""
+    try:
+        yield load_settings(os.environ)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    except Failure as failure:
+        raise click.ClickException(failure.message) from failure
+    except schema.SchemaError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _index() -> Iterator[Index]:
+    with _settings() as settings:
+        _require_schema(settings)
+        engine = open_engine(settings.database_url)
+        yield build(settings, engine, hasher=None, clock=now)
+        engine.dispose()
+
+
+def _require_schema(settings: IndexSettings) -> None:
+    engine = open_engine(settings.database_url)
+    at, needed = schema.current(engine), schema.head()
+    engine.dispose()
+    if at != needed:
+        raise schema.SchemaError(
+            f"the database is at revision {at or 'none'}, this version needs {needed}: run wharfinger-index migrate"
+        )
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))

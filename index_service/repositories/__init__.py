@@ -1,0 +1,1 @@
+"""Names taken, the images and tags they list, and who may do what with them."""

@@ -1,0 +1,160 @@
+"""Repositories in SQL: finding and allocating names, recording images and tags.
+
+Every function takes the session of the transaction it is part of. Writers hold the repository's row, so
+that of two pushes of one repository one waits instead of both failing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from common.names import ImageId, RepositoryName, Tag
+from index_service.db import insert_missing, upsert
+from index_service.repositories.models import ListedImage, Repository, TagRecord
+from index_service.repositories.policy import Facts
+
+
+def find(session: Session, name: RepositoryName) -> Repository | None:
+    return session.scalar(select(Repository).where(_is_named(name)))
+
+
+def hold(session: Session, name: RepositoryName) -> Repository | None:
+    """The repository, kept from other writers until the transaction ends."""
+    return session.scalar(select(Repository).where(_is_named(name)).with_for_update())
+
+
+def facts(name: RepositoryName, repository: Repository | None) -> Facts:
+    """What the policy needs to know."""
+    return Facts(name) if repository is None else Facts(name, repository.owner_id, repository.is_private)
+
+
+def allocate(session: Session, name: RepositoryName, owner_id: int, endpoint: str, moment: datetime) -> None:
+    """Take the name, unless it is taken by now. Raises Invalid for a name that newer clients could not say."""
+    name.require_creatable()
+    row = {
+        "namespace": name.namespace,
+        "name": name.name,
+        "owner_id": owner_id,
+        "description": "",
+        "is_private": False,
+        "endpoint": endpoint,
+        "created_at": moment,
+        "updated_at": moment,
+    }
+    insert_missing(session, Repository, [row])
+
+
+def listed(session: Session, repository_id: int) -> list[dict[str, str]]:
+    """The images a repository lists, oldest first: `[{"id": …, "checksum": …}]`, `checksum` where one is known."""
+    rows = session.execute(
+        select(ListedImage.image_id, ListedImage.checksum)
+        .where(ListedImage.repository_id == repository_id)
+        .order_by(ListedImage.id)
+    )
+    return [{"id": id_, "checksum": checksum} if checksum else {"id": id_} for id_, checksum in rows]
+
+
+def record_images(
+    session: Session, repository: Repository, images: Mapping[ImageId, str | None], moment: datetime
+) -> None:
+    """Merge images into the list: none is ever removed, a checksum replaces an older one (protocol §2.4)."""
+    rows = [{"repository_id": repository.id, "image_id": id_, "checksum": sum_} for id_, sum_ in images.items()]
+    insert_missing(session, ListedImage, [row for row in rows if row["checksum"] is None])
+    upsert(
+        session,
+        ListedImage,
+        [row for row in rows if row["checksum"] is not None],
+        key=("repository_id", "image_id"),
+        changed=("checksum",),
+    )
+    repository.updated_at = moment
+
+
+def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, ImageId], moment: datetime) -> None:
+    """Note what a push is going to tag; it exists when the registry says so, or when the push is concluded.
+
+    What an earlier push announced and never did is forgotten.
+    """
+    _forget_announced(session, repository)
+    rows = [
+        {
+            "repository_id": repository.id,
+            "name": tag,
+            "image_id": None,
+            "announced_id": image_id,
+            "updated_at": moment,
+        }
+        for tag, image_id in tags.items()
+    ]
+    upsert(session, TagRecord, rows, key=("repository_id", "name"), changed=("announced_id",))
+
+
+def confirm_tags(session: Session, repository: Repository, moment: datetime) -> None:
+    """The push is concluded: what it announced exists now, also where no registry told."""
+    announced = (TagRecord.repository_id == repository.id, TagRecord.announced_id.is_not(None))
+    session.execute(
+        update(TagRecord)
+        .where(*announced)
+        .values(image_id=TagRecord.announced_id, announced_id=None, updated_at=moment)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def set_tag(session: Session, repository: Repository, tag: Tag, image_id: ImageId, moment: datetime) -> None:
+    """A registry tells that the tag now points at this image."""
+    row = {
+        "repository_id": repository.id,
+        "name": tag,
+        "image_id": image_id,
+        "announced_id": None,
+        "updated_at": moment,
+    }
+    changed = ("image_id", "announced_id", "updated_at")
+    upsert(session, TagRecord, [row], key=("repository_id", "name"), changed=changed)
+    repository.updated_at = moment
+
+
+def delete_tag(session: Session, repository: Repository, tag: Tag, moment: datetime) -> None:
+    """A registry tells that the tag is gone."""
+    session.execute(delete(TagRecord).where(TagRecord.repository_id == repository.id, TagRecord.name == tag))
+    repository.updated_at = moment
+
+
+def lists_image(session: Session, repository_id: int, image_id: ImageId) -> bool:
+    """Whether this repository, or a public one, lists the image (protocol §2.7)."""
+    found = session.scalar(
+        select(ListedImage.id)
+        .join(Repository, Repository.id == ListedImage.repository_id)
+        .where(
+            ListedImage.image_id == image_id,
+            or_(Repository.id == repository_id, Repository.is_private.is_(False)),
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
+def drop(session: Session, repository_id: int) -> None:
+    """Forget a repository with its images and tags."""
+    session.execute(delete(Repository).where(Repository.id == repository_id))
+
+
+def move_endpoint(session: Session, old: str, new: str) -> int:
+    """Every repository of one registry is on another now; returns how many."""
+    ids = list(session.scalars(select(Repository.id).where(Repository.endpoint == old)))
+    session.execute(update(Repository).where(Repository.endpoint == old).values(endpoint=new))
+    return len(ids)
+
+
+def _forget_announced(session: Session, repository: Repository) -> None:
+    own = TagRecord.repository_id == repository.id
+    session.execute(delete(TagRecord).where(own, TagRecord.image_id.is_(None)))
+    session.execute(update(TagRecord).where(own, TagRecord.announced_id.is_not(None)).values(announced_id=None))
+
+
+def _is_named(name: RepositoryName) -> ColumnElement[bool]:
+    return and_(Repository.namespace == name.namespace, Repository.name == name.name)

@@ -1,0 +1,23 @@
+"""The registries this index sends clients to."""
+
+from __future__ import annotations
+
+import hashlib
+
+from common.names import RepositoryName
+
+
+class Endpoints:
+    """The configured registries, each as host:port; a repository stays on the one it was first pushed to."""
+
+    def __init__(self, configured: tuple[str, ...]) -> None:
+        self._configured = configured
+
+    def choose(self, name: RepositoryName) -> str:
+        """Where a new repository is to live: evenly spread, and the same in every process."""
+        number = int.from_bytes(hashlib.sha256(str(name).encode()).digest()[:8])
+        return self._configured[number % len(self._configured)]
+
+    def announced(self, stored: str) -> str:
+        """Where a repository of this stored endpoint is found: one sole registry may change its host name."""
+        return self._configured[0] if len(self._configured) == 1 else stored

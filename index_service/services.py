@@ -1,0 +1,265 @@
+"""What a door may ask of the index: each method is one question, answered within a short transaction or refused.
+
+The answer to every question begins with proving who asks. An answer has been committed, a raise rolls back.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Lock
+
+from argon2 import PasswordHasher
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from common.errors import Forbidden, Unauthenticated
+from common.names import ImageId, RepositoryName, Tag
+from common.tokens import Access, Token
+from index_service.accounts.attempts import Attempts
+from index_service.accounts.passwords import Passwords
+from index_service.accounts.people import Actor, People
+from index_service.accounts.remembered import RememberedCredentials
+from index_service.callers import Anonymous, Bearer, Caller, Callers, Credential, Login
+from index_service.db import Clock, Database
+from index_service.repositories import catalogue
+from index_service.repositories.endpoints import Endpoints
+from index_service.repositories.listing import Entry, announced_tags, checksums
+from index_service.repositories.models import Repository
+from index_service.repositories.policy import Action, Facts, RepositoryNotFound, require
+from index_service.search import finder
+from index_service.settings import IndexSettings
+from index_service.tokens import passes
+from index_service.tokens.passes import Tokens
+from index_service.tokens.signing import Signer, TokenRefused
+
+SWEEP_EVERY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token for the client, and the registry to present it to."""
+
+    token: Token
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A repository's images, `[{"id": …, "checksum": …}]`; `issued` where a token was asked for."""
+
+    images: list[dict[str, str]]
+    issued: Issued | None
+
+
+class Index:
+    """People, names, listings and tokens, behind one door's questions."""
+
+    def __init__(self, database: Database, people: People, tokens: Tokens, endpoints: Endpoints, clock: Clock) -> None:
+        self.people = people
+        self._database = database
+        self._callers = Callers(database, people, tokens, clock)
+        self._tokens = tokens
+        self._endpoints = endpoints
+        self._clock = clock
+        self._sweep_lock = Lock()
+        self._swept = time.monotonic()
+
+    def check_login(self, credential: Credential) -> Actor:
+        """Protocol §2.2. Raises Unauthenticated, Forbidden (inactive) or TooMany."""
+        return self._callers.person(credential)
+
+    def change_account(self, credential: Credential, name: str, password: object, email: object) -> None:
+        """Set one's own password, which ends all one's tokens, or add an address; None leaves either as it is."""
+        actor = self._callers.person(credential)
+        if actor.name != name:
+            raise Forbidden("Only one's own account can be changed")
+        self.people.change(actor.id, password, email)
+        if password is not None:
+            self.revoke_tokens(actor.id)
+
+    def announce_push(self, credential: Credential, name: RepositoryName, entries: list[Entry]) -> Issued:
+        """A push begins: take the name if it is free, add to its list, let the client write (protocol §2.3)."""
+        caller = self._callers.anyone(credential, name, Access.WRITE)
+        with self._database.writing() as session:
+            moment = self._clock()
+            if catalogue.find(session, name) is None:
+                require(caller.actor, Facts(name), Action.CREATE)
+                endpoint = self._endpoints.choose(name)
+                catalogue.allocate(session, name, caller.known().id, endpoint, moment)
+            repository = _held(session, caller, name, Action.WRITE)
+            catalogue.record_images(session, repository, checksums(entries), moment)
+            catalogue.announce_tags(session, repository, announced_tags(entries), moment)
+            return self._issue(session, caller, repository, Access.WRITE)
+
+    def read_listing(self, credential: Credential, name: RepositoryName, *, asks_token: bool) -> Listing:
+        """The images of a repository, for a client about to pull or a registry that checks a token.
+
+        A registry forwards what it was given and asks for no token itself; the scheme without a token is good
+        enough for a client, and no proof of anything to a registry (protocol §2.4, §5.3).
+        """
+        if credential == Bearer(()) and not asks_token:
+            raise TokenRefused
+        caller = self._callers.anyone(credential, name, *Access)
+        with self._database.reading() as session:
+            repository = caller.repository or _readable(session, caller, name)
+            images = catalogue.listed(session, repository.id)
+        return Listing(images, self._issue_read(caller, repository) if asks_token else None)
+
+    def conclude_push(self, credential: Credential, name: RepositoryName, entries: list[Entry]) -> None:
+        """A push ended well: add to the list, and count what was announced as done (protocol §2.4)."""
+        caller = self._callers.anyone(credential, name, Access.WRITE)
+        with self._database.writing() as session:
+            repository = _held(session, caller, name, Action.WRITE)
+            catalogue.record_images(session, repository, checksums(entries), self._clock())
+            catalogue.confirm_tags(session, repository, self._clock())
+
+    def require_writable(self, credential: Credential, name: RepositoryName) -> None:
+        """Raises unless this caller may write to this repository."""
+        caller = self._callers.anyone(credential, name, Access.WRITE)
+        with self._database.reading() as session:
+            require(caller.actor, catalogue.facts(name, catalogue.find(session, name)), Action.WRITE)
+
+    def has_access(self, credential: Credential, name: RepositoryName, image_id: ImageId) -> bool:
+        """Whether this repository, or a public one, lists the image (protocol §2.7)."""
+        if credential in (Anonymous(), Bearer(())):
+            raise Unauthenticated("Requires authorization")
+        caller = self._callers.anyone(credential, name, *Access)
+        with self._database.reading() as session:
+            repository = caller.repository or _readable(session, caller, name)
+            return catalogue.lists_image(session, repository.id, image_id)
+
+    def authorize(self, credential: Credential, name: RepositoryName) -> None:
+        """A registry asks whether a token is good; a delete token is used up and the repository forgotten (§2.5)."""
+        if not isinstance(credential, Bearer) or not credential.tokens:
+            raise Unauthenticated("Requires authorization")
+        try:
+            with self._database.writing() as session:
+                self._authorize(session, credential.tokens, name)
+        except TokenRefused as error:
+            raise Forbidden("Permission denied") from error
+
+    def set_tag(self, credential: Credential, name: RepositoryName, tag: Tag, image_id: ImageId) -> None:
+        """A registry tells of a tag that was set, with the writer's token."""
+        caller = self._callers.bearer(credential, name, Access.WRITE)
+        with self._database.writing() as session:
+            catalogue.set_tag(session, _held(session, caller, name, Action.WRITE), tag, image_id, self._clock())
+
+    def delete_tag(self, credential: Credential, name: RepositoryName, tag: Tag) -> None:
+        """A registry tells of a tag that was deleted, with the writer's or the deleter's token."""
+        caller = self._callers.bearer(credential, name, Access.WRITE, Access.DELETE)
+        with self._database.writing() as session:
+            catalogue.delete_tag(session, _held(session, caller, name, Action.DELETE), tag, self._clock())
+
+    def delete_repository(self, credential: Credential, name: RepositoryName) -> Issued | None:
+        """What to take to the registry to have the repository deleted; None when that has been done (§2.8)."""
+        caller = Caller() if isinstance(credential, Anonymous) else Caller(self._callers.person(credential))
+        with self._database.writing() as session:
+            if self._was_deleted(session, caller.known(), name):
+                return None
+            repository = _held(session, caller, name, Action.DELETE)
+            return self._issue(session, caller, repository, Access.DELETE)
+
+    def search(self, credential: Credential, query: finder.Query) -> finder.Page:
+        """What the caller may see of what matches; a token, good for one repository, opens nothing more here."""
+        actor = self._callers.person(credential) if isinstance(credential, Login) else None
+        if isinstance(credential, Bearer) and credential.tokens:
+            self._callers.bearer(credential, credential.tokens[0].repository, *Access)
+        with self._database.reading() as session:
+            return finder.search(session, query, None if actor is None else actor.id)
+
+    def revoke_tokens(self, user_id: int) -> int:
+        """End every token of a person; returns how many."""
+        with self._database.writing() as session:
+            return passes.revoke(session, user_id)
+
+    def clean(self) -> int:
+        """Delete all expired tokens, some at a time; returns how many."""
+        total = 0
+        while swept := self._sweep():
+            total += swept
+        return total
+
+    def set_private(self, name: RepositoryName, *, is_private: bool) -> None:
+        """Raises RepositoryNotFound."""
+        with self._database.writing() as session:
+            repository = catalogue.hold(session, name)
+            if repository is None:
+                raise RepositoryNotFound
+            repository.is_private = is_private
+
+    def move_endpoint(self, old: str, new: str) -> int:
+        """A registry got another address; returns how many repositories live on it."""
+        with self._database.writing() as session:
+            return catalogue.move_endpoint(session, old, new)
+
+    def _authorize(self, session: Session, tokens: tuple[Token, ...], name: RepositoryName) -> None:
+        fitting = [token for token in tokens if token.repository == name]
+        if not fitting:
+            raise TokenRefused
+        found = self._tokens.find(session, fitting[0], self._clock())
+        if found.repository is None:
+            raise RepositoryNotFound
+        if not found.is_permitted():
+            raise TokenRefused
+        if found.token.access is Access.DELETE:
+            passes.consume(session, found.record, self._clock())
+            catalogue.drop(session, found.repository.id)
+
+    def _was_deleted(self, session: Session, actor: Actor, name: RepositoryName) -> bool:
+        return catalogue.find(session, name) is None and passes.forget_consumed(session, actor.id, name, self._clock())
+
+    def _issue_read(self, caller: Caller, repository: Repository) -> Issued:
+        self._sweep_now_and_then()
+        with self._database.writing() as session:
+            return self._issue(session, caller, repository, Access.READ)
+
+    def _issue(self, session: Session, caller: Caller, repository: Repository, access: Access) -> Issued:
+        """A new token; who came with one gets that again, or a token could outlive itself by asking."""
+        user_id = None if caller.actor is None else caller.actor.id
+        token = caller.token or self._tokens.issue(session, user_id, repository.full_name, access, self._clock())
+        return Issued(token, self._endpoints.announced(repository.endpoint))
+
+    def _sweep_now_and_then(self) -> None:
+        with self._sweep_lock:
+            due = time.monotonic() - self._swept >= SWEEP_EVERY_SECONDS
+            if due:
+                self._swept = time.monotonic()
+        if due:
+            self._sweep()
+
+    def _sweep(self) -> int:
+        with self._database.writing() as session:
+            return passes.sweep(session, self._clock())
+
+
+def _held(session: Session, caller: Caller, name: RepositoryName, action: Action) -> Repository:
+    repository = catalogue.hold(session, name)
+    require(caller.actor, catalogue.facts(name, repository), action)
+    if repository is None:
+        raise RepositoryNotFound
+    return repository
+
+
+def _readable(session: Session, caller: Caller, name: RepositoryName) -> Repository:
+    repository = catalogue.find(session, name)
+    require(caller.actor, catalogue.facts(name, repository), Action.READ)
+    if repository is None:
+        raise RepositoryNotFound
+    return repository
+
+
+def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | None, clock: Clock) -> Index:
+    """Put the rooms together."""
+    database = Database(engine)
+    people = People(
+        database,
+        Passwords(hasher or PasswordHasher()),
+        RememberedCredentials(settings.credential_seconds),
+        Attempts(settings.login_rate, settings.address_rate),
+        sign_up=settings.sign_up,
+        clock=clock,
+    )
+    tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds))
+    return Index(database, people, tokens, Endpoints(settings.registry_endpoints), clock)

@@ -1,0 +1,99 @@
+"""The index's settings: one frozen object, read once, complete or refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from common.settings import listed, load, one_of, seconds, secrets, setting, whole_number
+
+SERVICE = "index"
+
+_HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_RATE = re.compile(r"([1-9]\d{0,5})/(second|minute|hour|day)")
+
+
+def _address(text: str) -> str:
+    if _HOST_AND_PORT.fullmatch(text) is None or not re.search(r":\d+$", text):
+        raise ValueError(f"{text!r} is not host:port")
+    return text
+
+
+def _endpoints(text: str) -> tuple[str, ...]:
+    endpoints = listed(text)
+    if not endpoints:
+        raise ValueError("name one registry or more, as host:port")
+    for endpoint in endpoints:
+        if _HOST_AND_PORT.fullmatch(endpoint) is None:
+            raise ValueError(f"{endpoint!r} is not host:port, without a scheme or a path")
+    return endpoints
+
+
+def _database_url(text: str) -> str:
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise ValueError("not a database URL: use sqlite:///path or postgresql://user:password@host/name") from error
+    backend = url.get_backend_name()
+    if backend == "sqlite" and url.database in (None, "", ":memory:"):
+        raise ValueError("SQLite needs a file, as in sqlite:///var/index.db: workers share it")
+    if backend not in ("sqlite", "postgresql"):
+        raise ValueError(f"{backend} is not supported: use sqlite or postgresql")
+    return text
+
+
+def _rate(text: str) -> str:
+    if _RATE.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not a rate such as 10/minute")
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexSettings:
+    """Everything the index can be told."""
+
+    secret_keys: tuple[str, ...] = setting(
+        secrets,
+        "Comma-separated keys that sign tokens, 32 characters or more each; the first signs, all verify.",
+        secret=True,
+    )
+    listen: str = setting(_address, "Where the index listens, host:port.", "127.0.0.1:5000")
+    workers: int = setting(whole_number(1), "Processes that serve.", 2)
+    threads: int = setting(whole_number(1), "Threads in each process.", 16)
+    database_url: str = setting(
+        _database_url,
+        "Database: sqlite:///path or postgresql://user:password@host/name.",
+        "sqlite:///var/index.db",
+        secret=True,
+    )
+    registry_endpoints: tuple[str, ...] = setting(
+        _endpoints,
+        "Comma-separated host:port of each registry, as clients reach it; without scheme or path.",
+        ("127.0.0.1:5001",),
+    )
+    token_seconds: float = setting(seconds, "How long a token lives; longer than the longest push.", 6 * 3600.0)
+    credential_seconds: float = setting(
+        seconds, "How long a verified password is remembered, so that a pull does not hash on every call.", 30.0
+    )
+    sign_up: str = setting(
+        one_of("open", "closed", "admin"),
+        "Who makes accounts: open (anybody, by docker login), admin (by command only), closed (nobody).",
+        "open",
+    )
+    login_rate: str = setting(
+        _rate, "Wrong passwords taken for one name from one address, in each process.", "10/minute"
+    )
+    address_rate: str = setting(_rate, "Wrong passwords taken from one address, in each process.", "100/minute")
+    trusted_proxies: int = setting(
+        whole_number(), "How many proxies in front are believed about the client's address.", 0
+    )
+    log_level: str = setting(one_of("debug", "info", "warning", "error"), "What is logged.", "info")
+
+
+def load_settings(environ: Mapping[str, str]) -> IndexSettings:
+    """Raises common.settings.SettingsError, which names what is wrong."""
+    return load(IndexSettings, SERVICE, environ)

@@ -1,0 +1,1 @@
+"""Passes that let a registry trust a stranger: issued, redeemed, consumed, revoked."""

@@ -1,0 +1,28 @@
+"""Tokens as they are stored: never the signature, only its digest."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from index_service.db import Base, Moment
+
+
+class TokenRecord(Base):
+    """One issued token; `user_id` is None where an anonymous caller may read.
+
+    `consumed_at` is set on a delete token that has been used: it answers the client's closing DELETE
+    (protocol §2.8) and nothing else. A revoked token is a deleted row.
+    """
+
+    __tablename__ = "tokens"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    repository: Mapped[str] = mapped_column(String(511))
+    access: Mapped[str] = mapped_column(String(6))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    consumed_at: Mapped[datetime | None] = mapped_column(Moment)

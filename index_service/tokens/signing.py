@@ -1,0 +1,50 @@
+"""The signature of a token: opaque to everybody else, and here a signed statement of what the token is for."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from common.errors import Unauthenticated
+from common.names import RepositoryName
+from common.tokens import Access, Token
+
+_SALT = "wharfinger.index.token"
+
+
+class TokenRefused(Unauthenticated):
+    """Not a token of ours, or no longer good; why is not told."""
+
+    def __init__(self) -> None:
+        super().__init__("Requires authorization")
+
+
+class Signer:
+    """Signs with the first key and believes all of them, so that keys can be replaced one by one."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        # itsdangerous signs with the last of its keys.
+        self._serializer = URLSafeSerializer(
+            list(reversed(keys)), salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        )
+
+    def sign(self, repository: RepositoryName, access: Access) -> Token:
+        """A new token; its signature is of A-Z a-z 0-9 - _ and dots only, and never comes twice."""
+        signature = self._serializer.dumps([secrets.token_urlsafe(16), str(repository), access])
+        return Token(str(signature), repository, access)
+
+    def verify(self, token: Token) -> None:
+        """Raises TokenRefused unless we signed exactly this repository and access."""
+        try:
+            _, repository, access = self._serializer.loads(token.signature)
+        except (BadData, ValueError, TypeError) as error:
+            raise TokenRefused from error
+        if (repository, access) != (str(token.repository), token.access):
+            raise TokenRefused
+
+
+def digest(token: Token) -> str:
+    """What is stored of a token, 64 hex digits: enough to know it again, nothing to present."""
+    return hashlib.sha256(token.signature.encode()).hexdigest()

@@ -1,0 +1,13 @@
+"""What a WSGI server loads: `index_service.wsgi:app`, configured by the environment."""
+
+from __future__ import annotations
+
+import os
+
+from common import log
+from index_service.app import create_app
+from index_service.settings import SERVICE, load_settings
+
+settings = load_settings(os.environ)
+log.configure(SERVICE, settings.log_level)
+app = create_app(settings)

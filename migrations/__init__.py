@@ -1,0 +1,1 @@
+"""The index's schema, step by step: an Alembic environment that is installed with the code."""
