@@ -203,7 +203,7 @@ def test_a_repository_made_private_shuts_strangers_out(harbour: Harbour) -> None
     name = harbour.push(chain := make_chain(1), "secret")
     token = harbour.token(name, None)
     assert read_tags(harbour.first.target, name, token).status == 200
-    index_command(harbour.index.environ, "make-private", name)
+    index_command(harbour.index.environ, "set-access", name, "private")
     eventually(
         lambda: read_tags(harbour.first.target, name, token).status == 401,
         lambda: "a stranger's token still reads a private repository",
@@ -222,7 +222,7 @@ def test_a_repository_made_private_shuts_strangers_out(harbour: Harbour) -> None
 def test_images_of_a_private_repository_are_reached_through_no_other(harbour: Harbour) -> None:
     """Knowing an id is not permission, on json, layer, ancestry, files and diff alike."""
     name = harbour.push(chain := make_chain(2), "hidden")
-    index_command(harbour.index.environ, "make-private", name)
+    index_command(harbour.index.environ, "set-access", name, "private")
     own = harbour.push(make_chain(1), account=MALLORY)
     token = harbour.token(own, MALLORY)
     for part in ("json", "layer", "ancestry", "files", "diff"):

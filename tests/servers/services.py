@@ -70,7 +70,7 @@ def start_index(folder: Path, registries: list[str], port: int | None = None, **
     )
     folder.mkdir(parents=True, exist_ok=True)
     index_command(environ, "migrate")
-    index_command(environ, "create-user", "--admin", ADMIN.name, typed=f"{ADMIN.password}\n{ADMIN.password}\n")
+    index_command(environ, "create-user", "--admin", "--password-stdin", ADMIN.name, typed=ADMIN.password)
     return _serve("index", folder, port, environ)
 
 
@@ -104,7 +104,7 @@ def running(*services: Service) -> Iterator[None]:
 
 def index_command(environ: dict[str, str], *words: str, typed: str = "") -> str:
     """One of the operator's commands, as its console script would run it. Raises ServerFailed."""
-    command = [sys.executable, "-m", "index_service.cli", *words]
+    command = [sys.executable, "-c", "from index_service.cli import main; main()", *words]
     done = subprocess.run(command, env=environ, cwd=ROOT, input=typed, capture_output=True, text=True)
     if done.returncode != 0:
         raise ServerFailed(f"{' '.join(words)} failed\n{done.stdout}{done.stderr}")

@@ -1,0 +1,97 @@
+"""A real PostgreSQL for the tests: made from nothing, listening on loopback, gone when the tests are.
+
+It promises nothing to the disk, which makes it fast. Databases are copied from a template that holds the
+migrated schema. As root, who may not run it, it runs as the user `postgres`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.servers.process import free_port
+
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=80")
+
+
+class Postgres:
+    """One running server; `create_database` gives a new empty-or-migrated database and its URL."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="wharfinger-pg-"))
+        self._data = self._folder / "data"
+        self._port = free_port()
+        self._names = (f"test{number}" for number in count())
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if os.getuid() == 0:
+            shutil.chown(self._folder, "postgres", "postgres")
+        with (self._folder / "log").open("wb") as log:
+            initdb = [_program("initdb"), "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+            subprocess.run(_as_postgres([*initdb, "--locale=C.UTF-8"]), stdout=log, stderr=log, cwd="/", check=True)
+            settings = (*_FAST, "listen_addresses=127.0.0.1", f"port={self._port}", "unix_socket_directories=")
+            server = [_program("postgres"), "-D", self._data, *(word for line in settings for word in ("-c", line))]
+            self._process = subprocess.Popen(_as_postgres(server), stdout=log, stderr=log, cwd="/")
+        self._await()
+
+    def stop(self) -> None:
+        """Ends it at once: nothing in it is worth a shutdown's checkpoint."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(30)
+        shutil.rmtree(self._folder)
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self._port}/{database}"
+
+    def create_database(self, template: str = "template0") -> str:
+        """A new database, a copy of `template`; returns its URL."""
+        name = next(self._names)
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        self._execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[arg-type]
+
+    def _await(self) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                psycopg.connect(self.url("postgres"), connect_timeout=5).close()
+            except psycopg.OperationalError:
+                if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
+                    pytest.fail(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text()}", pytrace=False)
+                time.sleep(0.05)
+            else:
+                return
+
+
+def _program(name: str) -> Path:
+    """The newest installed one; Debian keeps it off the PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    on_path = shutil.which(name)
+    if not found and on_path is None:
+        pytest.fail(f"the tests start a PostgreSQL and found no {name}: apt-get install postgresql", pytrace=False)
+    return found[-1] if found else Path(str(on_path))
+
+
+def _as_postgres(command: list[object]) -> list[str]:
+    """The command, ended by the kernel when the tests die, and as `postgres` where they run as root."""
+    words = ["setpriv", "--pdeathsig", "QUIT"]
+    if os.getuid() == 0:
+        words += ["--reuid=postgres", "--regid=postgres", "--init-groups"]
+    return [*words, "--", *map(str, command)]
