@@ -19,7 +19,7 @@ class StorageSettings(Protocol):
     def storage(self) -> str: ...
 
 
-def from_settings(settings: StorageSettings, offload: Offload = directly) -> Driver:
+def create(settings: StorageSettings, offload: Offload = directly) -> Driver:
     """The driver that the settings name, behind its guard. Raises SettingsError."""
     known = {point.name: point for point in entry_points(group=GROUP)}
     if not known:

@@ -123,7 +123,7 @@ class Filesystem(Driver):
             raise PathNotFound(source) from error
         self._settle(start.parent)
 
-    def url_for(self, path: str) -> str | None:  # noqa: ARG002 - files have no URL
+    def url_for(self, path: str) -> str | None:
         return None
 
     def local_path(self, path: str) -> Path | None:

@@ -74,10 +74,10 @@ class Memory(Driver):
                 raise PathNotFound(source)
             self._contents[target] = self._contents.pop(source)
 
-    def url_for(self, path: str) -> str | None:  # noqa: ARG002 - nothing to reach from outside
+    def url_for(self, path: str) -> str | None:
         return None
 
-    def local_path(self, path: str) -> Path | None:  # noqa: ARG002 - no file either
+    def local_path(self, path: str) -> Path | None:
         return None
 
     def _find(self, path: str) -> tuple[bytes, float]:

@@ -21,6 +21,7 @@
         claims            JSON object of the checksums claimed so far
         layer.<n>         a received layer
         received.<hex>    names the `layer.<n>` whose payload checksum is <hex>
+    _probes/<n>           written, read and deleted to see whether the store works
     _probes/<n>           what a health check writes, reads and deletes
 
 Every variable component is quoted as Python 2's quote_plus did; `.` and `..` become `%252E` and `%252E%252E`.
@@ -39,6 +40,7 @@ from common.names import ImageId, RepositoryName, Tag
 IMAGES = "images"
 REPOSITORIES = "repositories"
 UPLOADS = "_uploads"
+PROBES = "_probes"
 PROBES = "_probes"
 
 _TAG = "tag_"
@@ -150,3 +152,12 @@ def upload_received(stage: str, hex_digest: str) -> str:
 def received_in(entry: str) -> str | None:
     """The hex digits a file of a stage is named for, or None."""
     return entry.removeprefix(_RECEIVED) if entry.startswith(_RECEIVED) else None
+
+
+def probe(name: str) -> str:
+    return f"{PROBES}/{name}"
+
+
+def repository_in(namespace: str, name: str) -> RepositoryName:
+    """The repository that two directory names stand for. Raises Invalid for what `repository` does not make."""
+    return RepositoryName.parse(f"{unquote_plus(namespace)}/{unquote_plus(unquote_plus(name))}")

@@ -1,0 +1,35 @@
+"""What a daemon's User-Agent says of it, read tolerantly: what cannot be read is not known (protocol §1.10)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_FIELD = re.compile(r"(?:^|\s)(docker|go|kernel|os|arch)/([^\s()]{1,128})")
+_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?![\d])")
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A daemon as it described itself; None is what it did not say."""
+
+    docker: str | None = None
+    go: str | None = None
+    kernel: str | None = None
+    os: str | None = None
+    arch: str | None = None
+
+
+def parse(user_agent: str) -> Agent:
+    """Read `docker/<version> go/<version> git-commit/<sha> kernel/<release> os/<os> arch/<arch>`, in any part."""
+    found: dict[str, str] = {}
+    for key, value in _FIELD.findall(user_agent[:2048]):
+        # What an upstream client adds behind comes later and does not count.
+        found.setdefault(key, value)
+    return Agent(**found)
+
+
+def docker_version(user_agent: str) -> tuple[int, int] | None:
+    """Major and minor version of the daemon; None where it does not say, or says `library-import`."""
+    match = _VERSION.match(parse(user_agent).docker or "")
+    return (int(match[1]), int(match[2])) if match else None

@@ -1,0 +1,100 @@
+"""Checksums of a layer: the payload's over the packed bytes, the tarsum over what is in the tar (protocol §4).
+
+    payload = sha256( JSON ‖ "\\n" ‖ layer as sent )
+    tarsum  = hash( JSON ‖ the entries' hashes in hex, sorted )
+    entry   = hash( key₁ ‖ value₁ ‖ key₂ ‖ value₂ ‖ … ‖ body )
+
+The payload's is computed while a layer is received, in `push`. A tarsum does not change with the
+compression, and costs a walk through the tar: it is computed only for daemons that have nothing better.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+
+from common.checksums import Checksum
+from common.errors import Invalid
+from registry_service.graph.errors import LayerUnreadable
+from registry_service.graph.tar import Header, entries
+from registry_service.graph.unpack import unpacked
+
+MAX_ENTRIES = 1_000_000
+"""More files than this are in no layer; their hashes are kept until the end."""
+
+_TARSUM = re.compile(r"tarsum(?P<version>\.v1|\.dev)?\+(?P<hash>sha256|sha512)")
+
+
+def is_checksum(text: str) -> bool:
+    """Whether a text read from the store is a checksum at all."""
+    try:
+        Checksum(text)
+    except Invalid:
+        return False
+    return True
+
+
+def is_tarsum(checksum: Checksum) -> bool:
+    return checksum.algorithm.startswith("tarsum")
+
+
+def tarsum_holds(wanted: Checksum, description: bytes, blocks: Iterable[bytes]) -> bool:
+    """Whether a tarsum, v0, v1 or dev, is that of an image's JSON and its layer, packed in any way.
+
+    Raises LayerUnreadable for a layer that is no tar.
+    """
+    return str(wanted) in tarsums(wanted.algorithm, description, blocks)
+
+
+def tarsums(algorithm: str, description: bytes, blocks: Iterable[bytes]) -> set[str]:
+    """What daemons may make of a layer by one algorithm, `tarsum+sha256` and so on; none where it is unknown.
+
+    They differ where a tar names a file twice: up to 1.2 the last entry counts, later all of them do.
+    """
+    match = _TARSUM.fullmatch(algorithm)
+    if match is None:
+        return set()
+    by_name: dict[bytes, str] = {}
+    all_of_them: list[str] = []
+    for header, body in entries(unpacked(blocks)):
+        digest = _entry_hash(match["hash"], _fields(header, with_mtime=match["version"] is None), body)
+        all_of_them.append(digest)
+        by_name[_cleaned(header.name)] = digest
+        if len(all_of_them) > MAX_ENTRIES:
+            raise LayerUnreadable(f"Layer has more than {MAX_ENTRIES} files")
+    return {f"{algorithm}:{_total(match['hash'], description, digests)}" for digests in (all_of_them, by_name.values())}
+
+
+def _entry_hash(name: str, fields: Iterator[bytes], body: Iterable[bytes]) -> str:
+    digest = hashlib.new(name, b"".join(fields))
+    for part in body:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _total(name: str, description: bytes, digests: Iterable[str]) -> str:
+    digest = hashlib.new(name, description)
+    for one in sorted(digests):
+        digest.update(one.encode())
+    return digest.hexdigest()
+
+
+def _fields(header: Header, *, with_mtime: bool) -> Iterator[bytes]:
+    """Keys and values in tarsum's order; v1 and dev leave the time out and add extended attributes."""
+    if header.is_sparse:
+        raise LayerUnreadable("Layer has sparse files, which tarsum does not define")
+    yield b"name%bmode%duid%dgid%dsize%d" % (header.name, header.mode, header.uid, header.gid, header.size)
+    if with_mtime:
+        yield b"mtime%d" % header.mtime
+    yield b"typeflag%blinkname%b" % (header.typeflag, header.linkname)
+    yield b"uname%bgname%b" % (header.uname, header.gname)
+    yield b"devmajor%ddevminor%d" % (header.devmajor, header.devminor)
+    if not with_mtime:
+        for key, value in sorted(header.xattrs.items()):
+            yield key + value
+
+
+def _cleaned(name: bytes) -> bytes:
+    return posixpath.normpath(b"/" + name.lstrip(b"/") if name.startswith(b"/") else name)

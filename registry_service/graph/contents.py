@@ -1,0 +1,166 @@
+"""What is in a layer, and what it changes of the layers below (protocol §3.8).
+
+Both are computed once and kept in the store beside the layer, in the form docker-registry kept them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from common.names import ImageId
+from registry_service.graph import tar
+from registry_service.graph.errors import ImageNotFound, LayerUnreadable
+from registry_service.graph.unpack import unpacked
+from registry_service.storage import paths
+from registry_service.storage.driver import Driver, Offload, PathNotFound, StorageProblem
+
+Entry = list[Any]
+"""`[name, type, is_deleted, size, mtime, mode, uid, gid]`."""
+
+MAX_ENTRIES = 250_000
+MAX_NAME_BYTES = 32 * 1024**2
+"""A listing is held in memory: one with more files, or longer names in all, is refused."""
+
+AT_ONCE = 2
+"""Listings computed at the same time; each keeps a core busy."""
+
+_WHITEOUT = ".wh."
+_AUFS = ".wh..wh."
+_WHITEOUT_KEPT = (b"/.wh.", b'".wh.')
+
+_LETTERS = {
+    tar.REGULAR: "f",
+    tar.OLD_REGULAR: "f",
+    tar.HARD_LINK: "l",
+    tar.SYMLINK: "s",
+    tar.CHARACTER: "c",
+    tar.BLOCK_DEVICE: "b",
+    tar.DIRECTORY: "d",
+    tar.FIFO: "i",
+    tar.CONTIGUOUS: "t",
+    tar.SPARSE: "S",
+}
+
+logger = logging.getLogger(__name__)
+
+
+class Contents:
+    """Listings and differences of the layers of one store."""
+
+    def __init__(self, driver: Driver, offload: Offload) -> None:
+        self._driver = driver
+        self._offload = offload
+        self._computing = threading.Semaphore(AT_ONCE)
+
+    def files(self, image: ImageId) -> list[Entry]:
+        """The layer's files in the tar's order. Raises LayerUnreadable, ImageNotFound."""
+        listed: list[Entry] = self._kept(paths.image_files(image), list, lambda: self._list(image))
+        return listed
+
+    def diff(self, image: ImageId, ancestry: Callable[[ImageId], list[ImageId]]) -> dict[str, Any]:
+        """Files deleted, changed and created. Raises LayerUnreadable, ImageNotFound."""
+        path = paths.image_diff(image)
+        compared: dict[str, Any] = self._kept(path, dict, lambda: self._compare(image, ancestry(image)[1:]))
+        return compared
+
+    def _kept(self, path: str, kind: type, compute: Callable[[], Any]) -> Any:
+        kept = self._read(path, kind)
+        if kept is None:
+            kept = compute()
+            try:
+                self._driver.put(path, json.dumps(kept).encode())
+            except StorageProblem as problem:
+                # It is an answer all the same; the next one computes it again.
+                logger.warning("Not kept: %s", problem)
+        return kept
+
+    def _read(self, path: str, kind: type) -> Any:
+        """What was kept, unless docker-registry did it: that one did not see whiteouts within directories."""
+        with suppress(PathNotFound, ValueError):
+            raw = self._driver.get(path)
+            if not any(trace in raw for trace in _WHITEOUT_KEPT):
+                kept = json.loads(raw)
+                return kept if isinstance(kept, kind) else None
+        return None
+
+    def _list(self, image: ImageId) -> list[Entry]:
+        with self._computing:
+            try:
+                with self._driver.open_reader(paths.image_layer(image)) as reader:
+                    listed: list[Entry] = self._offload(listing, reader)
+            except PathNotFound as error:
+                raise ImageNotFound from error
+        return listed
+
+    def _compare(self, image: ImageId, ancestors: Iterable[ImageId]) -> dict[str, Any]:
+        deleted: dict[str, Entry] = {}
+        changed: dict[str, Entry] = {}
+        created: dict[str, Entry] = {}
+        left: dict[str, tuple[str, Entry]] = {}
+        for name, *rest in self.files(image):
+            if rest[1]:
+                deleted[name] = rest
+            else:
+                left[_key(name)] = (name, rest)
+        for ancestor in ancestors:
+            if not left:
+                break
+            below = {_key(entry[0]): entry[2] for entry in self.files(ancestor)}
+            for key in left.keys() & below.keys():
+                name, rest = left.pop(key)
+                (created if below[key] else changed)[name] = rest
+        created.update(left.values())
+        return {"deleted": deleted, "changed": changed, "created": created}
+
+
+def listing(blocks: Iterable[bytes]) -> list[Entry]:
+    """The files of a packed layer. Raises LayerUnreadable."""
+    listed = []
+    name_bytes = 0
+    for header, _ in tar.entries(unpacked(blocks)):
+        entry = _entry(header)
+        if entry is not None:
+            listed.append(entry)
+            name_bytes += len(header.name)
+        if len(listed) > MAX_ENTRIES or name_bytes > MAX_NAME_BYTES:
+            raise LayerUnreadable("Layer has more files than can be listed")
+    return listed
+
+
+def _entry(header: tar.Header) -> Entry | None:
+    """One file's line; None for what is no file: aufs's own, and headers about the whole tar."""
+    name, is_deleted = _visible_name(header.name.decode(errors="replace"))
+    if header.typeflag == tar.PAX_GLOBAL or name is None:
+        return None
+    return [name, _letter(header), is_deleted, header.size, header.mtime, header.mode, header.uid, header.gid]
+
+
+def _letter(header: tar.Header) -> str:
+    if header.typeflag == tar.OLD_REGULAR and header.name.endswith(b"/"):
+        return "d"
+    return "S" if header.is_sparse else _LETTERS.get(header.typeflag, "u")
+
+
+def _visible_name(name: str) -> tuple[str | None, bool]:
+    """The name a container sees, and whether the entry is the whiteout that hides it."""
+    name = name.rstrip("/") or "/"
+    if name == ".":
+        return "/", False
+    if name.startswith("./"):
+        name = name[1:]
+    directory, slash, last = name.rpartition("/")
+    if any(part.startswith(_AUFS) for part in name.split("/")):
+        return None, False
+    if last.startswith(_WHITEOUT):
+        return f"{directory}{slash}{last.removeprefix(_WHITEOUT)}", True
+    return name, False
+
+
+def _key(name: str) -> str:
+    """Daemons of different ages write `./x` and `x` for the same file."""
+    return name.lstrip("/")

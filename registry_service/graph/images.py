@@ -1,0 +1,217 @@
+"""Complete images as they are read: JSON, layer, ancestry, checksums, files and differences.
+
+An image is complete when its JSON and a layer of at least one byte are there and its mark is not; anything
+less is answered as absent. A store of docker-registry 0.5 to 0.9.1 is read as it is (protocol §6.1).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.checksums import Checksum
+from common.errors import Invalid, NotFound
+from common.names import ImageId
+from registry_service.graph.checksums import is_checksum
+from registry_service.graph.contents import Contents, Entry
+from registry_service.graph.description import stored_parent
+from registry_service.graph.errors import ImageNotFound
+from registry_service.graph.remembered import Remembered
+from registry_service.storage import paths
+from registry_service.storage.driver import Driver, Offload, PathNotFound, Reader, Stat, directly
+
+REMEMBERED_BYTES = 8 * 1024 * 1024
+REMEMBERED_SECONDS = 300.0
+"""A complete image never changes, but it may be deleted elsewhere; this is how long its JSON may outlive that."""
+
+_ID_BYTES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The small things of a complete image: raw JSON, layer bytes and when they were stored, checksums."""
+
+    json: bytes
+    size: int
+    modified: float
+    checksums: tuple[str, ...]
+
+    @property
+    def weight(self) -> int:
+        return 512 + len(self.json) + sum(map(len, self.checksums))
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer that was there a moment ago: path in the store, bytes, quoted entity tag, epoch seconds."""
+
+    path: str
+    size: int
+    etag: str
+    modified: float
+
+
+class Images:
+    """The images of one store. Every method raises ImageNotFound for an image that is not complete."""
+
+    def __init__(self, driver: Driver, *, offload: Offload = directly) -> None:
+        self._driver = driver
+        self._contents = Contents(driver, offload)
+        self._described: Remembered[ImageId, Described] = Remembered(REMEMBERED_BYTES, REMEMBERED_SECONDS)
+        self._ancestries: Remembered[ImageId, tuple[ImageId, ...]] = Remembered(REMEMBERED_BYTES, REMEMBERED_SECONDS)
+
+    def is_complete(self, image: ImageId) -> bool:
+        try:
+            self.describe(image)
+        except ImageNotFound:
+            return False
+        return True
+
+    def describe(self, image: ImageId) -> Described:
+        """JSON, size and checksums at once, out of memory where it was asked lately."""
+        known = self._described.get(image)
+        if known is None:
+            known = self._describe(image)
+            self._described.put(image, known, known.weight)
+        return known
+
+    def json(self, image: ImageId) -> bytes:
+        """The bytes that were pushed."""
+        return self.describe(image).json
+
+    def size(self, image: ImageId) -> int:
+        """Bytes of the stored layer, as X-Docker-Size says."""
+        return self.describe(image).size
+
+    def checksums(self, image: ImageId) -> list[str]:
+        """As stored: usually one payload checksum; of old perhaps a tarsum, or none."""
+        return list(self.describe(image).checksums)
+
+    def ancestry(self, image: ImageId) -> list[ImageId]:
+        """The image first, its base last; found by way of the parents where it was never stored."""
+        known = self._ancestries.get(image)
+        if known is None:
+            self.describe(image)
+            known = tuple(self._stored_ancestry(image) or self._walk(image))
+            self._ancestries.put(image, known, _ID_BYTES * len(known))
+        return list(known)
+
+    def layer(self, image: ImageId) -> Layer:
+        """The layer, looked at in the store: what memory says of an image that was deleted or replaced is dropped."""
+        known = self.describe(image)
+        path = paths.image_layer(image)
+        if self._stat(image) != Stat(known.size, known.modified):
+            self.forget(image)
+            known = self.describe(image)
+        return Layer(path, known.size, _etag(image, known), known.modified)
+
+    def open_layer(self, layer: Layer, offset: int = 0, length: int | None = None) -> Reader:
+        """The layer's bytes from `offset` on, at most `length`."""
+        try:
+            return self._driver.open_reader(layer.path, offset, length)
+        except PathNotFound as error:
+            raise ImageNotFound from error
+
+    def local_path(self, layer: Layer) -> Path | None:
+        """The file the server may send itself, if the layer is one."""
+        return self._driver.local_path(layer.path)
+
+    def url_for(self, layer: Layer) -> str | None:
+        """Where the client may fetch the layer itself, if the store has such an address."""
+        return self._driver.url_for(layer.path)
+
+    def files(self, image: ImageId) -> list[Entry]:
+        """`[name, type, is_deleted, size, mtime, mode, uid, gid]` of each file in the layer (protocol §3.8).
+
+        Raises LayerUnreadable.
+        """
+        self.layer(image)
+        return self._contents.files(image)
+
+    def diff(self, image: ImageId) -> dict[str, Any]:
+        """`deleted`, `changed` and `created`: each a name → what `files` says of it, name left out (protocol §3.8).
+
+        Raises LayerUnreadable.
+        """
+        self.layer(image)
+        return self._contents.diff(image, self.ancestry)
+
+    def forget(self, image: ImageId) -> None:
+        """Drop what is remembered, because the store says otherwise."""
+        self._described.forget(image)
+        self._ancestries.forget(image)
+
+    def _describe(self, image: ImageId) -> Described:
+        found = self._stat(image)
+        # The mark is looked for last: it is made before anything else of an image and removed after.
+        complete = (
+            found.size > 0
+            and self._driver.exists(paths.image_json(image))
+            and not self._driver.exists(paths.image_mark(image))
+        )
+        if not complete:
+            raise ImageNotFound
+        return Described(
+            self._get(image, paths.image_json(image)), found.size, found.modified, self._stored_checksums(image)
+        )
+
+    def _stat(self, image: ImageId) -> Stat:
+        try:
+            return self._driver.stat(paths.image_layer(image))
+        except PathNotFound as error:
+            self.forget(image)
+            raise ImageNotFound from error
+
+    def _get(self, image: ImageId, path: str) -> bytes:
+        try:
+            return self._driver.get(path)
+        except PathNotFound as error:
+            self.forget(image)
+            raise ImageNotFound from error
+
+    def _stored_checksums(self, image: ImageId) -> tuple[str, ...]:
+        try:
+            raw = self._driver.get(paths.image_checksum(image)).decode(errors="replace").strip()
+        except PathNotFound:
+            return ()
+        try:
+            stored = json.loads(raw)
+        except ValueError:
+            # Up to 0.6 it was the bare checksum.
+            stored = raw
+        several = stored if isinstance(stored, list) else [stored]
+        return tuple(one for one in several if isinstance(one, str) and is_checksum(one))
+
+    def _stored_ancestry(self, image: ImageId) -> list[ImageId] | None:
+        try:
+            stored = json.loads(self._driver.get(paths.image_ancestry(image)))
+            ancestry = [ImageId(one) for one in stored]
+        except (PathNotFound, NotFound, TypeError, ValueError):
+            return None
+        return ancestry if ancestry[:1] == [image] else None
+
+    def _walk(self, image: ImageId) -> list[ImageId]:
+        ancestry = [image]
+        while True:
+            parent = self._stored_parent(ancestry[-1])
+            if parent is None:
+                return ancestry
+            stored = self._stored_ancestry(parent) or [parent]
+            if set(stored) & set(ancestry):
+                raise ImageNotFound(f"Image depends on itself, by way of {parent}")
+            ancestry += stored
+            if len(stored) > 1:
+                return ancestry
+
+    def _stored_parent(self, image: ImageId) -> ImageId | None:
+        try:
+            return stored_parent(self._get(image, paths.image_json(image)))
+        except Invalid as error:
+            raise ImageNotFound from error
+
+
+def _etag(image: ImageId, known: Described) -> str:
+    payload = next((one for one in known.checksums if Checksum(one).algorithm == "sha256"), None)
+    return f'"{payload or f"{image}-{known.size:x}-{int(known.modified * 1000):x}"}"'

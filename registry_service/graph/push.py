@@ -1,0 +1,324 @@
+"""A push, step by step: absent → described → received → sealed (protocol §3.3 to §3.5, §4.3).
+
+`begin` stages the JSON, `receive` stages the layer and computes its payload checksum in the same pass,
+`seal` verifies and publishes. Until then only the uploader knows of it, and any step may be done again.
+
+Publishing. The claim on the image's mark is made first and released last, and the JSON is written last but
+for that. So while the mark is a claim of ours, JSON and layer together mean a publication that lacks nothing
+but the release; without both there is nothing worth keeping. A process may be killed between any two steps, and
+the next push of the image goes on from there:
+
+    claim `_inprogress` → drop leftovers → move layer → ancestry → _checksum → json → release → drop the stage
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from common.checksums import Checksum
+from common.names import ImageId
+from registry_service.graph import stages
+from registry_service.graph.checksums import is_tarsum, tarsum_holds
+from registry_service.graph.claims import POLL_SECONDS, STALE_SECONDS, Claim, Claims
+from registry_service.graph.description import read_parent
+from registry_service.graph.errors import (
+    ChecksumMismatch,
+    ChecksumMissing,
+    ImageBusy,
+    ImageExists,
+    ImageNotFound,
+    LayerEmpty,
+    LayerMissing,
+    LayerUnreadable,
+    UnknownParent,
+)
+from registry_service.graph.images import Images
+from registry_service.graph.stages import Claimed, Received, Stage
+from registry_service.storage import paths
+from registry_service.storage.driver import Driver, Offload, PathNotFound, StorageProblem, directly
+
+PIECE = 512 * 1024
+"""Bytes hashed and written at a time."""
+
+WAIT_SECONDS = 10.0
+"""How long a seal waits for another process that is publishing the same image."""
+
+TARSUM_DAEMONS = ((0, 6), (0, 9))
+"""Docker 0.6 to 0.8 send no payload checksum, 0.9 a wrong one: their tarsum counts (protocol §4.3)."""
+
+
+class Push:
+    """The way of images into one store."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        images: Images,
+        expiry_seconds: float,
+        *,
+        offload: Offload = directly,
+        wait_seconds: float = WAIT_SECONDS,
+        stale_seconds: float = STALE_SECONDS,
+    ) -> None:
+        self._driver = driver
+        self._images = images
+        self._expiry_seconds = expiry_seconds
+        self._offload = offload
+        self._wait_seconds = wait_seconds
+        self._claims = Claims(driver, stale_seconds)
+
+    def parent_of(self, image: ImageId, description: bytes) -> ImageId | None:
+        """The parent that an image's JSON names, None for a base image. Raises Invalid for JSON that will not do."""
+        return read_parent(image, description)
+
+    def require_parent(self, parent: ImageId) -> None:
+        """Raises UnknownParent unless the parent is complete."""
+        if not self._images.is_complete(parent):
+            raise UnknownParent
+
+    def begin(self, image: ImageId, description: bytes, uploader: str, *, claimed: Checksum | None = None) -> None:
+        """Stage an image's JSON, verbatim. `claimed` is the checksum that Docker 0.4 and 0.5 send along.
+
+        Raises Invalid for JSON or parent that will not do, ImageExists when the image is complete (protocol §3.3).
+        """
+        parent = self.parent_of(image, description)
+        self._ancestry(image.require_creatable(), parent)
+        if self._images.is_complete(image):
+            raise ImageExists
+        is_payload = claimed is not None and not is_tarsum(claimed)
+        self._stage(image, uploader).describe(
+            description, Claimed(payload=claimed if is_payload else None, tarsum=None if is_payload else claimed)
+        )
+
+    def receive(self, image: ImageId, uploader: str, blocks: Iterable[bytes]) -> None:
+        """Stage a layer while it comes; whatever `blocks` raises leaves nothing behind (protocol §3.4).
+
+        A layer whose checksum was claimed with the JSON is sealed at once: Docker 0.4 and 0.5 send nothing more.
+        Raises ImageNotFound before `begin`, ImageExists when the image is complete, ChecksumMismatch.
+        """
+        stage = self._stage(image, uploader)
+        description = self._description(image, stage)
+        received = self._take_in(stage, description, blocks)
+        claimed = stage.claimed().payload
+        if claimed is None:
+            return
+        if not claimed.agrees_with(received.payload):
+            stage.drop_layers()
+            raise ChecksumMismatch
+        # Somebody else was first, and is whom pulls get: to the uploader that is as good.
+        with suppress(ImageExists):
+            self._publish(image, stage, description, received, [received.payload])
+
+    def seal(
+        self,
+        image: ImageId,
+        uploader: str,
+        *,
+        payload: str | None,
+        tarsum: str | None,
+        docker_version: tuple[int, int] | None = None,
+    ) -> None:
+        """Verify what was received against the uploader's checksums, and publish it (protocol §3.5, §4.3).
+
+        A tarsum before the layer is remembered and must hold in the end. Sealing again what is complete succeeds.
+        Raises ChecksumMissing, ImageNotFound before `begin`, LayerMissing, ChecksumMismatch, ImageExists when
+        another upload with other bytes was first, ImageBusy when another is being published and does not end.
+        """
+        if not payload and not tarsum:
+            raise ChecksumMissing
+        stage = self._stage(image, uploader)
+        if self._is_stored(image, payload, tarsum):
+            stage.drop()
+            return
+        description = self._description(image, stage)
+        received = list(stage.received())
+        if not received:
+            self._remember(stage, payload, tarsum)
+            return
+        relies_on_tarsum = not payload or _is_tarsum_daemon(docker_version)
+        checksums = _Verification(self, stage, description).of(received, payload, tarsum if relies_on_tarsum else None)
+        self._publish(image, stage, description, *checksums)
+
+    def expire(self) -> int:
+        """Drop uploads nobody has added to for the expiry time; how many."""
+        return stages.expire(self._driver, self._expiry_seconds)
+
+    def tarsum_holds(self, wanted: Checksum, description: bytes, received: Received) -> bool:
+        """Whether a received layer has this tarsum; one that is no tar has none."""
+        try:
+            with self._driver.open_reader(received.path) as reader:
+                return bool(self._offload(tarsum_holds, wanted, description, reader))
+        except LayerUnreadable:
+            return False
+
+    def _stage(self, image: ImageId, uploader: str) -> Stage:
+        return Stage(self._driver, image, uploader)
+
+    def _description(self, image: ImageId, stage: Stage) -> bytes:
+        description = stage.description()
+        if description is not None:
+            return description
+        if self._images.is_complete(image):
+            raise ImageExists
+        raise ImageNotFound
+
+    def _ancestry(self, image: ImageId, parent: ImageId | None) -> list[ImageId]:
+        if parent is None:
+            return [image]
+        self.require_parent(parent)
+        inherited = self._images.ancestry(parent)
+        if image in inherited:
+            raise UnknownParent("Image depends on itself")
+        return [image, *inherited]
+
+    def _take_in(self, stage: Stage, description: bytes, blocks: Iterable[bytes]) -> Received:
+        digest = hashlib.sha256(description + b"\n")
+        empty = True
+        name, writer = stage.open_layer()
+        with writer:
+            for piece in _pieces(blocks):
+                self._offload(digest.update, piece)
+                writer.write(piece)
+                empty = False
+            if empty:
+                raise LayerEmpty
+            writer.commit()
+        return stage.record(name, Checksum(f"sha256:{digest.hexdigest()}"), description)
+
+    def _is_stored(self, image: ImageId, payload: str | None, tarsum: str | None) -> bool:
+        if not self._images.is_complete(image):
+            return False
+        return (payload or tarsum) in self._images.checksums(image)
+
+    def _remember(self, stage: Stage, payload: str | None, tarsum: str | None) -> None:
+        if payload or not tarsum:
+            raise LayerMissing
+        stage.claim(Claimed(stage.claimed().payload, Checksum(tarsum)))
+
+    def _publish(
+        self, image: ImageId, stage: Stage, description: bytes, received: Received, checksums: list[Checksum]
+    ) -> None:
+        ancestry = self._ancestry(image, self.parent_of(image, description))
+        claim = self._claim(image, received.payload)
+        if claim is not None:
+            try:
+                self._write(image, description, received, ancestry, checksums, claim)
+            except BaseException:
+                self._withdraw(image, claim)
+                raise
+        stage.drop()
+        if received.payload not in self._images.checksums(image):
+            raise ImageExists
+
+    def _claim(self, image: ImageId, payload: Checksum) -> Claim | None:
+        """The right to publish; None where the image is complete meanwhile. Raises ImageBusy."""
+        deadline = time.monotonic() + self._wait_seconds
+        while not self._images.is_complete(image):
+            claim = self._claims.take(paths.image_mark(image), payload)
+            if claim is not None and (claim.inherited or not self._is_written(image)):
+                return claim
+            if claim is not None:
+                # Written, but its publisher died before the release, or ended between our look and our claim.
+                self._claims.release(claim)
+            elif time.monotonic() > deadline:
+                raise ImageBusy
+            else:
+                time.sleep(POLL_SECONDS)
+        return None
+
+    def _is_written(self, image: ImageId) -> bool:
+        try:
+            layer = self._driver.stat(paths.image_layer(image))
+        except PathNotFound:
+            return False
+        return layer.size > 0 and self._driver.exists(paths.image_json(image))
+
+    def _write(
+        self,
+        image: ImageId,
+        description: bytes,
+        received: Received,
+        ancestry: list[ImageId],
+        checksums: list[Checksum],
+        claim: Claim,
+    ) -> None:
+        for leftover in (paths.image_json(image), paths.image_files(image), paths.image_diff(image)):
+            with suppress(PathNotFound):
+                self._driver.delete(leftover)
+        self._require_hold(claim)
+        self._driver.move(received.path, paths.image_layer(image))
+        self._driver.put(paths.image_ancestry(image), json.dumps(ancestry).encode())
+        self._driver.put(paths.image_checksum(image), json.dumps(checksums).encode())
+        self._require_hold(claim)
+        self._driver.put(paths.image_json(image), description)
+        self._claims.release(claim)
+        self._images.forget(image)
+
+    def _require_hold(self, claim: Claim) -> None:
+        if not self._claims.holds(claim):
+            raise ImageBusy
+
+    def _withdraw(self, image: ImageId, claim: Claim) -> None:
+        """Undo an unfinished publication, as far as the store still does what it is told."""
+        with suppress(StorageProblem):
+            if self._claims.holds(claim):
+                if claim.inherited or not self._is_written(image):
+                    for path in (paths.image_json(image), paths.image_layer(image)):
+                        with suppress(PathNotFound):
+                            self._driver.delete(path)
+                self._claims.release(claim)
+
+
+class _Verification:
+    """Compares the layers of one stage with what their uploader says of them (protocol §4.3)."""
+
+    def __init__(self, push: Push, stage: Stage, description: bytes) -> None:
+        self._push = push
+        self._stage = stage
+        self._description = description
+        self._remembered = stage.claimed().tarsum
+
+    def of(self, received: list[Received], payload: str | None, tarsum: str | None) -> tuple[Received, list[Checksum]]:
+        """The layer meant, and the checksums that hold for it. Raises ChecksumMismatch, with the layers dropped."""
+        for wanted in (payload, tarsum):
+            for layer in received if wanted else ():
+                sums = self._holding(layer, Checksum(wanted or ""))
+                if sums:
+                    return layer, sums
+        self._stage.drop_layers()
+        raise ChecksumMismatch
+
+    def _holding(self, layer: Received, wanted: Checksum) -> list[Checksum]:
+        """Payload checksum and tarsums of a layer, if the wanted one and the remembered one are among them."""
+        sums = [layer.payload]
+        for one in (wanted, self._remembered):
+            if one is None or one in sums:
+                continue
+            if not is_tarsum(one) or not self._push.tarsum_holds(one, self._description, layer):
+                return []
+            sums.append(one)
+        return sums
+
+
+def _is_tarsum_daemon(docker_version: tuple[int, int] | None) -> bool:
+    first, last = TARSUM_DAEMONS
+    return docker_version is not None and first <= docker_version <= last
+
+
+def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces large enough to be worth a hash, a write and a thread."""
+    gathered = bytearray()
+    for block in blocks:
+        if not gathered and len(block) >= PIECE:
+            yield block
+            continue
+        gathered += block
+        if len(gathered) >= PIECE:
+            yield bytes(gathered)
+            gathered.clear()
+    if gathered:
+        yield bytes(gathered)

@@ -1,0 +1,124 @@
+"""Repositories as a registry without an index keeps them: what they list, whether they are private, their end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from common.errors import Invalid, NotFound
+from common.names import RepositoryName
+from registry_service.graph.claims import POLL_SECONDS, Claims
+from registry_service.graph.errors import RepositoryBusy, RepositoryNotFound
+from registry_service.graph.tags import Tags
+from registry_service.storage import paths
+from registry_service.storage.driver import Driver, PathNotFound
+
+WAIT_SECONDS = 10.0
+"""How long a change of a repository's list waits for another one."""
+
+
+class Repositories:
+    """The repositories of one store."""
+
+    def __init__(self, driver: Driver, tags: Tags) -> None:
+        self._driver = driver
+        self._tags = tags
+        self._claims = Claims(driver)
+
+    def require(self, repository: RepositoryName) -> None:
+        """Raises RepositoryNotFound."""
+        if not self._tags.exists(repository):
+            raise RepositoryNotFound
+
+    def delete(self, repository: RepositoryName) -> None:
+        """Remove a repository and its tags; images stay. Raises RepositoryNotFound."""
+        try:
+            self._driver.delete(paths.repository(repository))
+        except PathNotFound as error:
+            raise RepositoryNotFound from error
+
+    def is_private(self, repository: RepositoryName) -> bool:
+        """Raises RepositoryNotFound."""
+        self.require(repository)
+        return self._driver.exists(paths.private(repository))
+
+    def set_private(self, repository: RepositoryName, private: bool) -> None:
+        """Raises RepositoryNotFound."""
+        self.require(repository)
+        if private:
+            self._driver.put(paths.private(repository), b"")
+        else:
+            with suppress(PathNotFound):
+                self._driver.delete(paths.private(repository))
+
+    def images(self, repository: RepositoryName) -> list[dict[str, str]]:
+        """What the repository lists: `id`, perhaps `checksum` (protocol §2.4). Raises RepositoryNotFound."""
+        try:
+            return _merge(json.loads(self._driver.get(paths.index_images(repository))))
+        except PathNotFound as error:
+            raise RepositoryNotFound("images not found") from error
+        except ValueError:
+            # Writers of docker-registry could interleave; what they left is no list.
+            return []
+
+    def add_images(self, repository: RepositoryName, entries: Iterable[dict[str, Any]]) -> None:
+        """List images; none is ever taken off, and the first checksum of one stays with it. Raises RepositoryBusy."""
+        with self._changing(repository):
+            try:
+                listed = self.images(repository)
+            except RepositoryNotFound:
+                listed = []
+            merged = _merge([*entries, *listed])
+            self._driver.put(paths.index_images(repository), json.dumps(merged).encode())
+
+    def search(self, term: str) -> list[RepositoryName]:
+        """Public repositories with a tag whose name contains the term, in any case, by name."""
+        return [name for name in sorted(self._all()) if term.lower() in str(name).lower() and self._is_shown(name)]
+
+    def _is_shown(self, repository: RepositoryName) -> bool:
+        try:
+            return not self.is_private(repository) and bool(self._tags.all(repository))
+        except RepositoryNotFound:
+            return False
+
+    def _all(self) -> Iterator[RepositoryName]:
+        for namespace in self._below(paths.REPOSITORIES):
+            for name in self._below(f"{paths.REPOSITORIES}/{namespace}"):
+                with suppress(Invalid):
+                    yield paths.repository_in(namespace, name)
+
+    def _below(self, path: str) -> list[str]:
+        try:
+            return list(self._driver.list(path))
+        except NotFound:
+            return []
+
+    @contextmanager
+    def _changing(self, repository: RepositoryName) -> Iterator[None]:
+        path = paths.index_images_claim(repository)
+        deadline = time.monotonic() + WAIT_SECONDS
+        # The subject is this call's own: a claim of unknown ownership is waited for, not shared.
+        claim = self._claims.take(path, str(deadline))
+        while claim is None:
+            if time.monotonic() > deadline:
+                raise RepositoryBusy
+            time.sleep(POLL_SECONDS)
+            claim = self._claims.take(path, str(deadline))
+        try:
+            yield
+        finally:
+            self._claims.release(claim)
+
+
+def _merge(entries: Any) -> list[dict[str, str]]:
+    """One entry an image, in the order of their first mention, with the first checksum anybody gave."""
+    merged: dict[str, dict[str, str]] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str):
+            kept = merged.setdefault(entry["id"], {"id": entry["id"]})
+            if isinstance(entry.get("checksum"), str) and entry["checksum"]:
+                kept.setdefault("checksum", entry["checksum"])
+    return list(merged.values())
