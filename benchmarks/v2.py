@@ -1,0 +1,68 @@
+"""A daemon of 2017, Docker 1.12, with a v2 registry: image manifests of schema 2."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.client import CHUNKED, Habits, Verify, fetch, head, last, local_part, require, upload
+from benchmarks.layers import MANIFEST, Image, Layer, digest, frame
+from benchmarks.loop import Steps, Together
+from benchmarks.wire import Address, Broken, Request, Upload
+
+_AGENT = "docker/1.12.6 go/go1.6.4 git-commit/78d1802 kernel/3.16.0-4-amd64 os/linux arch/amd64"
+
+
+class V2:
+    """One session with the registry at `address`."""
+
+    def __init__(self, address: Address, repository: str, habits: Habits) -> None:
+        self._address = address
+        self._path = f"/v2/{repository}"
+        self._habits = replace(habits, agent=_AGENT)
+
+    def pull(self, image: Image, verify: Verify) -> Steps:
+        """Manifest, configuration, layers."""
+        manifest = yield from self._ask(f"GET {self._path}/manifests/latest", (200,), [f"Accept: {MANIFEST}"])
+        if manifest.body != image.manifest:
+            raise Broken("GET manifest: not the bytes that were pushed")
+        config = yield from self._ask(f"GET {self._path}/blobs/{digest(image.config)}", (200,))
+        if config.body != image.config:
+            raise Broken("GET config: not the bytes that were pushed")
+        if self._habits.parallel == 1:
+            for layer in image.layers:
+                yield from self._pull_layer(layer, verify())
+        else:
+            yield Together([self._pull_layer(layer, verify()) for layer in image.layers], self._habits.parallel)
+
+    def push(self, image: Image) -> Steps:
+        """Of each layer, and of the configuration, the existence test, POST, PATCH, PUT; then the manifest."""
+        for layer in image.layers:
+            yield from self._push_blob("sha256:" + layer.sha256, upload(layer))
+        yield from self._push_blob(digest(image.config), Upload(-1, 0, frame(image.config) + frame(b"")))
+        fields = [f"Content-Type: {MANIFEST}"]
+        yield from self._ask(f"PUT {self._path}/manifests/latest", (201,), fields, image.manifest)
+
+    def _pull_layer(self, layer: Layer, verify: bool) -> Steps:
+        first = head(self._address, f"GET {self._path}/blobs/sha256:{layer.sha256}", self._habits)
+        yield from fetch(self._address, first, layer, self._habits, verify)
+
+    def _push_blob(self, blob: str, content: Upload) -> Steps:
+        test = self._request(f"HEAD {self._path}/blobs/{blob}")
+        test.bodiless = True
+        require((yield test), (404,), "HEAD blob")
+        begun = yield from self._ask(f"POST {self._path}/blobs/uploads/", (202,), body=b"")
+        sent = self._request(f"PATCH {local_part(begun.header(b'location').decode())}", [CHUNKED])
+        sent.upload = content
+        patched = require((yield sent), (202,), "PATCH upload")
+        location = local_part(patched.header(b"location").decode())
+        closing = f"{location}{'&' if '?' in location else '?'}digest={blob.replace(':', '%3A')}"
+        yield from self._ask(f"PUT {closing}", (201,), body=b"")
+
+    def _ask(
+        self, line: str, wanted: tuple[int, ...], fields: list[str] | None = None, body: bytes | None = None
+    ) -> Steps:
+        return require((yield self._request(line, fields, body)), wanted, last(line))
+
+    def _request(self, line: str, fields: list[str] | None = None, body: bytes | None = None) -> Request:
+        first = head(self._address, line, self._habits, fields or (), body)
+        return Request(self._address, first, keep_alive=self._habits.keep_alive)
