@@ -41,7 +41,7 @@ keepalive = 15
 # A worker is killed when its main loop stands still this long, not when a transfer takes long.
 timeout = 120
 # After SIGTERM, how long transfers under way may take to finish. There is no max_requests: it would cut pushes.
-graceful_timeout = settings.graceful_seconds
+graceful_timeout = getattr(settings, "graceful_seconds", 30)
 # Gunicorn would open a socket under $HOME for its own control tool.
 control_socket_disable = True
 forwarded_allow_ips = ""

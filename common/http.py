@@ -116,6 +116,8 @@ def status_of(failure: errors.Failure) -> int:
 
 def install(app: Flask, *, standalone: bool) -> None:
     """Give an application what both doors share: ping, the refusal of v2, request ids and JSON errors."""
+    # Flask's own answer to OPTIONS calls itself HTML.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.before_request(_begin)

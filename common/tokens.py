@@ -1,4 +1,4 @@
-"""The token's grammar, as the index issues and the registry receives it: `signature=…,repository="ns/name",access=read`.
+"""The grammar of tokens, `signature=…,repository="ns/name",access=read`, as the index issues and the registry reads it.
 
 Twelve years of clients and servers spell it in many ways (protocol §5.1): a leading word `Token ` inside
 the token, a lower-case scheme, blanks behind commas, several tokens joined by commas, none at all. One
@@ -56,7 +56,8 @@ def read_authorization(value: str | None) -> list[Token] | None:
     scheme = _SCHEME.match(value)
     if scheme is None:
         return None
-    tokens, fields = [], {}
+    tokens = []
+    fields: dict[str, str] = {}
     for key, content in _FIELD.findall(value[scheme.end() :]):
         if key.lower() == "signature" and "signature" in fields:
             tokens.append(fields)

@@ -39,7 +39,7 @@ def create_app(
 
     `driver` stands in for the one the settings name; `offload` runs work that would hold up other requests.
     """
-    registry = create_registry(settings, driver or factory.from_settings(settings, offload), offload)
+    registry = create_registry(settings, driver or factory.create(settings, offload), offload)
     app = Flask("registry_service", static_folder=None)
     app.config["IDLE_SECONDS"] = settings.idle_seconds
     http.install(app, standalone=registry.index is None)

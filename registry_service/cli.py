@@ -43,7 +43,7 @@ def sweep() -> None:
     """Drop what unfinished pushes left behind, once it is older than the setting upload_seconds."""
     with _one_line_errors():
         settings = load_settings(os.environ)
-        dropped = create_registry(settings, factory.from_settings(settings)).push.expire()
+        dropped = create_registry(settings, factory.create(settings)).push.expire()
     click.echo(f"{dropped} unfinished uploads dropped")
 
 

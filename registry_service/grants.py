@@ -230,7 +230,8 @@ class _Shared:
         waiting = self._under_way.get(key)
         if waiting is not None:
             return waiting.result()
-        self._under_way[key] = future = Future()
+        future: Future[Grant] = Future()
+        self._under_way[key] = future
         try:
             future.set_result(question())
         except Exception as error:  # noqa: BLE001 - handed on as it is, to every asker

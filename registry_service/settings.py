@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,31 +18,33 @@ def _index_url(text: str) -> str:
 class RegistrySettings:
     """Either `index_url` names the index that tokens are checked with, or `standalone` says there is none."""
 
-    listen: str = setting(str, "host:port to listen on", "127.0.0.1:5001")
-    workers: int = setting(whole_number(1), "worker processes", os.cpu_count() or 1)
-    index_url: str = setting(_index_url, "the index that tokens are checked with, as http://host:port", "")
+    listen: str = setting(str, "Where the registry listens, host:port.", "127.0.0.1:5001")
+    workers: int = setting(whole_number(1), "Processes that serve.", 2)
+    index_url: str = setting(_index_url, "The index that tokens are checked with, as http://host:port.", "")
     standalone: bool = setting(
-        boolean, "serve without an index: no accounts, no tokens, whoever reaches the port may push and pull", False
+        boolean, "Serve without an index: no accounts; whoever reaches the port may push and pull.", False
     )
     secret_keys: tuple[str, ...] = setting(
         secrets,
-        "comma-separated keys that sign what this registry remembers of tokens; the first signs, all verify; "
-        "registries that share them accept each other's; not needed standalone",
+        "Comma-separated keys that sign grants, 32 characters or more each; the first signs, all verify. "
+        "Registries that share them accept each other's grants. Not needed standalone.",
         (),
         secret=True,
     )
-    storage: str = setting(str, "storage driver, by the name of its entry point", "filesystem")
-    storage_path: str = setting(str, "root of the store", "var/registry")
+    storage: str = setting(str, "Storage driver, by the name of its entry point.", "filesystem")
+    storage_path: str = setting(str, "Root of the store, an existing folder.", "var/registry")
     endpoints: tuple[str, ...] = setting(
-        listed, "standalone: host:port list for X-Docker-Endpoints; empty means the request's Host", ()
+        listed, "Standalone only: what X-Docker-Endpoints says, host:port each; empty means the request's Host.", ()
     )
-    grant_seconds: float = setting(seconds, "how long a checked token is believed until the index is asked again", 60.0)
-    index_timeout: float = setting(seconds, "seconds the index may take to connect, and again to answer", 5.0)
-    upload_seconds: float = setting(seconds, "age at which an unfinished push is swept away", 86400.0)
-    idle_seconds: float = setting(seconds, "how long a client may neither send nor take a byte", 300.0)
-    graceful_seconds: int = setting(whole_number(), "how long transfers may go on after SIGTERM", 600)
-    trusted_proxies: int = setting(whole_number(), "proxies in front whose X-Forwarded-* headers are believed", 0)
-    log_level: str = setting(one_of("debug", "info", "warning", "error"), "least level logged", "info")
+    grant_seconds: float = setting(
+        seconds, "How long a checked token is believed before the index is asked again.", 60.0
+    )
+    index_timeout: float = setting(seconds, "Seconds the index may take to connect, and again to answer.", 5.0)
+    upload_seconds: float = setting(seconds, "Age at which an unfinished push is swept away.", 86400.0)
+    idle_seconds: float = setting(seconds, "How long a client may neither send nor take a byte.", 300.0)
+    graceful_seconds: int = setting(whole_number(), "How long transfers may go on after SIGTERM.", 600)
+    trusted_proxies: int = setting(whole_number(), "Proxies in front whose X-Forwarded-* headers are believed.", 0)
+    log_level: str = setting(one_of("debug", "info", "warning", "error"), "Least level logged.", "info")
 
     def __post_init__(self) -> None:
         if self.standalone and self.index_url:
