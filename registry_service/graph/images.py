@@ -146,11 +146,7 @@ class Images:
     def _describe(self, image: ImageId) -> Described:
         found = self._stat(image)
         # The mark is looked for last: it is made before anything else of an image and removed after.
-        complete = (
-            found.size > 0
-            and self._driver.exists(paths.image_json(image))
-            and not self._driver.exists(paths.image_mark(image))
-        )
+        complete = found.size > 0 and self._has(paths.image_json(image)) and not self._has(paths.image_mark(image))
         if not complete:
             raise ImageNotFound
         return Described(
@@ -163,6 +159,13 @@ class Images:
         except PathNotFound as error:
             self.forget(image)
             raise ImageNotFound from error
+
+    def _has(self, path: str) -> bool:
+        try:
+            self._driver.stat(path)
+        except PathNotFound:
+            return False
+        return True
 
     def _get(self, image: ImageId, path: str) -> bytes:
         try:

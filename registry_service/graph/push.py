@@ -128,20 +128,19 @@ class Push:
         Raises ChecksumMissing, ImageNotFound before `begin`, LayerMissing, ChecksumMismatch, ImageExists when
         another upload with other bytes was first, ImageBusy when another is being published and does not end.
         """
-        if not payload and not tarsum:
-            raise ChecksumMissing
+        wanted = _wanted(payload, tarsum, docker_version)
         stage = self._stage(image, uploader)
-        if self._is_stored(image, payload, tarsum):
+        if self._is_stored(image, wanted):
             stage.drop()
             return
         description = self._description(image, stage)
         received = list(stage.received())
-        if not received:
-            self._remember(stage, payload, tarsum)
-            return
-        relies_on_tarsum = not payload or _is_tarsum_daemon(docker_version)
-        checksums = _Verification(self, stage, description).of(received, payload, tarsum if relies_on_tarsum else None)
-        self._publish(image, stage, description, *checksums)
+        if received:
+            self._publish(image, stage, description, *_Verification(self, stage, description).of(received, wanted))
+        elif payload:
+            raise LayerMissing
+        else:
+            stage.claim(Claimed(stage.claimed().payload, wanted[0]))
 
     def expire(self) -> int:
         """Drop uploads nobody has added to for the expiry time; how many."""
@@ -189,15 +188,8 @@ class Push:
             writer.commit()
         return stage.record(name, Checksum(f"sha256:{digest.hexdigest()}"), description)
 
-    def _is_stored(self, image: ImageId, payload: str | None, tarsum: str | None) -> bool:
-        if not self._images.is_complete(image):
-            return False
-        return (payload or tarsum) in self._images.checksums(image)
-
-    def _remember(self, stage: Stage, payload: str | None, tarsum: str | None) -> None:
-        if payload or not tarsum:
-            raise LayerMissing
-        stage.claim(Claimed(stage.claimed().payload, Checksum(tarsum)))
+    def _is_stored(self, image: ImageId, wanted: list[Checksum]) -> bool:
+        return self._images.is_complete(image) and not set(wanted).isdisjoint(self._images.checksums(image))
 
     def _publish(
         self, image: ImageId, stage: Stage, description: bytes, received: Received, checksums: list[Checksum]
@@ -282,11 +274,11 @@ class _Verification:
         self._description = description
         self._remembered = stage.claimed().tarsum
 
-    def of(self, received: list[Received], payload: str | None, tarsum: str | None) -> tuple[Received, list[Checksum]]:
+    def of(self, received: list[Received], wanted: list[Checksum]) -> tuple[Received, list[Checksum]]:
         """The layer meant, and the checksums that hold for it. Raises ChecksumMismatch, with the layers dropped."""
-        for wanted in (payload, tarsum):
-            for layer in received if wanted else ():
-                sums = self._holding(layer, Checksum(wanted or ""))
+        for one in wanted:
+            for layer in received:
+                sums = self._holding(layer, one)
                 if sums:
                     return layer, sums
         self._stage.drop_layers()
@@ -304,9 +296,14 @@ class _Verification:
         return sums
 
 
-def _is_tarsum_daemon(docker_version: tuple[int, int] | None) -> bool:
+def _wanted(payload: str | None, tarsum: str | None, docker_version: tuple[int, int] | None) -> list[Checksum]:
+    """The checksums of which one must hold: the payload's; where that is absent or known to be wrong, the tarsum."""
     first, last = TARSUM_DAEMONS
-    return docker_version is not None and first <= docker_version <= last
+    relies_on_tarsum = not payload or (docker_version is not None and first <= docker_version <= last)
+    wanted = [payload, tarsum] if relies_on_tarsum else [payload]
+    if not any(wanted):
+        raise ChecksumMissing
+    return [Checksum(one) for one in wanted if one]
 
 
 def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:

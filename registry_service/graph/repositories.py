@@ -26,7 +26,7 @@ class Repositories:
     def __init__(self, driver: Driver, tags: Tags) -> None:
         self._driver = driver
         self._tags = tags
-        self._claims = Claims(driver)
+        self._claims = Claims(driver, stale_seconds=3 * WAIT_SECONDS)
 
     def require(self, repository: RepositoryName) -> None:
         """Raises RepositoryNotFound."""

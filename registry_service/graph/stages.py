@@ -42,7 +42,8 @@ class Stage:
         """Begin, or begin again; layers received for another description are dropped."""
         if self.description() not in (None, description):
             self.drop()
-        self.claim(claimed)
+        if claimed != self.claimed():
+            self.claim(claimed)
         self._driver.put(paths.upload_json(self._path), description)
 
     def description(self) -> bytes | None:
