@@ -38,7 +38,8 @@ class SetUp:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir()
+        self.data = folder / "data"
+        self.data.mkdir(parents=True)
         self.port = processes.free_port()
         self.servers: list[Server] = []
 
@@ -80,7 +81,7 @@ class SetUp:
 
 class Standalone(SetUp):
     def start(self) -> None:
-        self.servers.append(_registry(self.folder, self.port, {"WHARFINGER_REGISTRY_STANDALONE": "true"}))
+        self.servers.append(_registry(self, self.port, {"WHARFINGER_REGISTRY_STANDALONE": "true"}))
 
     def session(self, repository: str, habits: Habits) -> Daemon:
         return V1(self.address, f"{_NAMESPACE}/{repository}", habits)
@@ -94,7 +95,7 @@ class Split(SetUp):
             "WHARFINGER_REGISTRY_INDEX_URL": f"http://127.0.0.1:{self.port}",
             "WHARFINGER_REGISTRY_SECRET_KEYS": secrets.token_hex(32),
         }
-        self.servers.append(_registry(self.folder, registry_port, of_registry))
+        self.servers.append(_registry(self, registry_port, of_registry))
         self._sign_up()
 
     def session(self, repository: str, habits: Habits) -> Daemon:
@@ -128,7 +129,7 @@ class Distribution(SetUp):
             "log": {"level": "error", "accesslog": {"disabled": True}},
             "storage": {
                 "cache": {"blobdescriptor": "inmemory"},
-                "filesystem": {"rootdirectory": str(self.folder / "data")},
+                "filesystem": {"rootdirectory": str(self.data)},
                 "delete": {"enabled": True},
             },
             "http": {"addr": f"127.0.0.1:{self.port}", "headers": {"X-Content-Type-Options": ["nosniff"]}},
@@ -149,7 +150,6 @@ class Nginx(SetUp):
     can_be_pushed_to = False
 
     def start(self) -> None:
-        (self.folder / "data").mkdir()
         config = self.folder / "nginx.conf"
         config.write_text(_NGINX.format(folder=self.folder, port=self.port, user=getpass.getuser()))
         command = ["nginx", "-p", str(self.folder), "-c", str(config), "-e", str(self.folder / "nginx.log")]
@@ -159,7 +159,7 @@ class Nginx(SetUp):
         return V1(self.address, f"{_NAMESPACE}/{repository}", habits)
 
     def place(self, image: Image, repository: str) -> None:
-        root = self.folder / "data" / "v1"
+        root = self.data / "v1"
         listed = root / "repositories" / _NAMESPACE / repository
         listed.mkdir(parents=True)
         (listed / "images").write_text(json.dumps([{"id": layer.id} for layer in image.layers]))
@@ -203,13 +203,13 @@ http {{
 """
 
 
-def _registry(folder: Path, port: int, environ: Mapping[str, str]) -> Server:
+def _registry(set_up: SetUp, port: int, environ: Mapping[str, str]) -> Server:
     common = {
         "WHARFINGER_REGISTRY_LISTEN": f"127.0.0.1:{port}",
-        "WHARFINGER_REGISTRY_STORAGE_PATH": str(folder / "data"),
+        "WHARFINGER_REGISTRY_STORAGE_PATH": str(set_up.data),
         "WHARFINGER_REGISTRY_LOG_LEVEL": "warning",
     }
-    return _gunicorn("registry", folder, port, {**common, **environ})
+    return _gunicorn("registry", set_up.folder, port, {**common, **environ})
 
 
 def _gunicorn(service: str, folder: Path, port: int, environ: Mapping[str, str]) -> Server:

@@ -1,0 +1,86 @@
+"""The benchmarks say the truth: ratios by round, a tiny round on a real registry, a wrong byte that is a failure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import load, report
+from benchmarks.layers import Image, Pattern
+from benchmarks.load import Plan, Result
+from benchmarks.peers import Standalone
+
+SMALL = Plan(clients=2, pulls=4, limit=20, verify=1)
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    return Pattern(3, 60_000).image("pulled")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Iterator[Standalone]:
+    set_up = Standalone(tmp_path_factory.mktemp("benchmark") / "standalone")
+    try:
+        set_up.start()
+        load.fill(set_up, image)
+        yield set_up
+    finally:
+        set_up.stop()
+
+
+def done(pulls: int, seconds: float) -> Result:
+    return Result(times=[seconds] * pulls, elapsed=seconds)
+
+
+def test_ratio_is_the_median_of_the_ratios_within_the_rounds():
+    ours = [done(30, 1), done(10, 1), done(40, 2)]
+    theirs = [done(10, 1), done(10, 1), done(10, 1)]
+
+    assert report.ratio(ours, theirs) == 2
+    assert report.ratio(ours, [done(0, 1), *theirs[1:]]) == 1.5
+    assert math.isnan(report.ratio(ours, [done(0, 1)] * 3))
+
+
+def test_summary_names_ratios_and_what_failed():
+    result = done(10, 1)
+    result.memory = {"index": 2**20, "registry": 3 * 2**20}
+    result.failures["GET layer: wrong bytes"] = 2
+    rounds = {"split": [result], "other": [done(5, 1)]}
+    rounds["other"][0].memory = {"other": 0}
+
+    row = report.table(rounds, "pulls").splitlines()[2]
+
+    assert [cell.strip() for cell in row.split("|")[1:9]] == [
+        "split", "10.00", "0", "1.00", "1.00", "10", "2", "index 1, registry 3",
+    ]  # fmt: skip
+    assert report.ratios(rounds, "other") == ["split / other: 2.00"]
+    assert report.failures(rounds) == ["split: 2 x GET layer: wrong bytes"]
+
+
+def test_pulls_and_pushes_succeed(registry: Standalone, image: Image):
+    pulled = load.pull_round(registry, image, SMALL)
+    pushed = load.push_round(registry, Pattern(2, 30_000), "pushed", SMALL)
+
+    assert (pulled.done, pulled.failed, pulled.transferred) == (4, 0, 4 * image.size)
+    assert (pushed.done, pushed.failed) == (2, 0)
+    assert pulled.memory["registry"] > 2**20
+    assert pulled.percentile(0.5) <= pulled.percentile(0.99)
+
+
+def test_a_wrong_byte_is_a_failure(registry: Standalone, image: Image):
+    layer = next(Path(registry.data).glob(f"**/{image.layers[1].id}/layer"))
+    content = bytearray(layer.read_bytes())
+    content[1000] ^= 1
+    layer.write_bytes(content)
+    try:
+        result = load.pull_round(registry, image, SMALL)
+    finally:
+        content[1000] ^= 1
+        layer.write_bytes(content)
+
+    assert result.done == 0
+    assert dict(result.failures) == {"GET layer: wrong bytes": 4}
