@@ -34,7 +34,7 @@ class RepositoryDoor:
             ("PUT", "/properties", self.put_properties),
             ("DELETE", "/", self.delete_repository),
         ):
-            app.add_url_rule(_ROOT + path, view.__name__, view, methods=[method])
+            app.add_url_rule(_ROOT + path, f"repository_{view.__name__}", view, methods=[method])
 
     def get_tags(self, repository: str) -> Response:
         name, _ = self._admit(repository, Access.READ)
