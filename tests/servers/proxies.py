@@ -56,7 +56,7 @@ class IndexProxy:
                     self.end_headers()
                     self.wfile.write(answer.body)
 
-            do_GET = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815 - the names http.server calls
+            do_GET = do_PUT = do_POST = do_DELETE = _pass_on
 
             def log_message(self, *_: object) -> None:
                 """The tests read `asked`."""

@@ -89,6 +89,7 @@ def start_registry(folder: Path, index_url: str | None, port: int | None = None,
             **settings,
         },
     )
+    Path(environ["WHARFINGER_REGISTRY_STORAGE_PATH"]).mkdir(parents=True, exist_ok=True)
     return _serve("registry", folder, port, environ)
 
 
