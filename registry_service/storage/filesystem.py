@@ -25,7 +25,8 @@ STAGING = "_staging"
 LEFTOVER_SECONDS = 24 * 3600.0
 """A staging nobody has written to for this long belongs to a writer that was killed."""
 
-_ATTEMPTS = 16
+_ATTEMPTS = 64
+"""How often a directory may be removed by others, as they empty it, between our making and our using it."""
 
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -140,7 +141,7 @@ class Filesystem(Driver):
                 make_directory(directory)
                 act()
             except FileNotFoundError:
-                if attempt == _ATTEMPTS - 1 or directory.is_dir():
+                if attempt == _ATTEMPTS - 1:
                     raise
             else:
                 break

@@ -1,0 +1,96 @@
+"""What drivers promise further whose store outlives a process: others see it, and a killed writer leaves nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import IO
+
+import pytest
+
+from registry_service.storage.driver import BLOCK, Driver, PathNotFound
+from tests.conformance.drivers_contract import DriverContract, generated, read
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+MEMORY_BYTES = 24 * 1024**2
+"""By how much a process may grow while a content of any size passes through it."""
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    """What a child says first; its failure, if it fails instead."""
+    output: IO[str] | None = process.stdout
+    assert output is not None
+    line = output.readline().strip()
+    assert line, f"the child ended with {process.wait()}"
+    return line
+
+
+def rest_of(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    return output.strip()
+
+
+class SharedDriverContract(DriverContract):
+    """Inherit, and give besides `driver` a fixture `settings`: what the factory makes the same driver from."""
+
+    @pytest.fixture
+    def start(self, settings: dict[str, str]) -> Start:
+        """Starts a child that opens the same store: see `drivers_child`."""
+
+        def start(*arguments: object) -> subprocess.Popen[str]:
+            given = [f"{key}={value}" for key, value in settings.items()]
+            command = [sys.executable, "-m", "tests.conformance.drivers_child", *given, "--", *map(str, arguments)]
+            return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+        return start
+
+    def test_another_process_sees_it(self, driver: Driver, start: Start) -> None:
+        driver.put("a/b", b"from here")
+        assert rest_of(start("get", "a/b")) == "from here"
+        assert rest_of(start("put", "a/c", "from there")) == ""
+        assert driver.get("a/c") == b"from there"
+
+    def test_killed_writer_leaves_nothing(self, driver: Driver, start: Start) -> None:
+        driver.put("images/old/layer", b"old")
+        for path in ("images/new/layer", "images/old/layer"):
+            child = start("stall", path, 20)
+            assert first_line(child) == "written"
+            child.send_signal(signal.SIGKILL)
+            child.communicate()
+        assert not driver.exists("images/new")
+        assert list(driver.list("images")) == ["old"]
+        assert driver.get("images/old/layer") == b"old"
+
+    def test_one_of_sixteen_processes_creates(self, driver: Driver, start: Start) -> None:
+        children = [start("create", "claim", number) for number in range(16)]
+        said = [first_line(child) for child in children]
+        for child in children:
+            rest_of(child)
+        assert said.count("True") == 1
+        assert driver.get("claim") == str(said.index("True")).encode()
+
+    def test_processes_that_write_one_path_do_not_mix(self, driver: Driver, start: Start) -> None:
+        children = [start("write", "layer", 8, number) for number in range(4)]
+        for child in children:
+            rest_of(child)
+        assert read(driver.open_reader("layer")) in [b"".join(generated(8, str(number))) for number in range(4)]
+
+    def test_gibibyte_in_constant_memory(self, driver: Driver, start: Start) -> None:
+        blocks = 1024**3 // BLOCK
+        grown = int(rest_of(start("write", "layer", blocks, "", "weigh")))
+        assert grown < MEMORY_BYTES
+        assert driver.stat("layer").size == 1024**3
+        digest, grown_reading = rest_of(start("read", "layer")).split()
+        assert int(grown_reading) < MEMORY_BYTES
+        expected = hashlib.sha256()
+        for block in generated(blocks):
+            expected.update(block)
+        assert digest == expected.hexdigest()
+        driver.delete("layer")
+        with pytest.raises(PathNotFound):
+            driver.stat("layer")

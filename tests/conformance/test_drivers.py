@@ -1,0 +1,47 @@
+"""Every storage driver takes the same suite; each in a few lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from registry_service.storage import factory
+from registry_service.storage.driver import Driver
+from tests.conformance.drivers_contract import DriverContract, read
+from tests.conformance.drivers_shared import SharedDriverContract
+from tests.conformance.drivers_small_disk import run_on_small_disk
+
+FIVE_GIB = 5 * 1024**3
+
+
+class TestMemory(DriverContract):
+    @pytest.fixture
+    def driver(self) -> Driver:
+        return factory.create(SimpleNamespace(storage="memory"))
+
+
+class TestFilesystem(SharedDriverContract):
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> dict[str, str]:
+        return {"storage": "filesystem", "storage_path": str(tmp_path)}
+
+    @pytest.fixture
+    def driver(self, settings: dict[str, str]) -> Driver:
+        return factory.create(SimpleNamespace(**settings))
+
+    def test_reads_past_four_gib(self, driver: Driver, tmp_path: Path) -> None:
+        """Five GiB that take no space: all zeros but for the end."""
+        driver.put("layer", b"")
+        with (tmp_path / "layer").open("r+b") as file:
+            file.truncate(FIVE_GIB)
+            file.seek(-3, 2)
+            file.write(b"end")
+        assert driver.stat("layer").size == FIVE_GIB
+        assert read(driver.open_reader("layer", FIVE_GIB - 4, 4)) == b"\0end"
+        assert read(driver.open_reader("layer", FIVE_GIB - 10**6)) == bytes(10**6 - 3) + b"end"
+        assert read(driver.open_reader("layer", 4 * 1024**3 - 5, 10)) == bytes(10)
+
+    def test_full_disk(self, tmp_path: Path) -> None:
+        run_on_small_disk(tmp_path, "tests.conformance.drivers_full")
