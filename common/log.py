@@ -16,7 +16,7 @@ _SECRETS = (
     (re.compile(r"(signature=)[^,\s\"']+", re.IGNORECASE), r"\1…"),
     (re.compile(r"\b(Basic\s+)[A-Za-z0-9+/=_-]+", re.IGNORECASE), r"\1…"),
     (re.compile(r"([?&](?:X-Amz-[A-Za-z-]+|Signature|temp_url_sig|sig)=)[^&\s\"']+", re.IGNORECASE), r"\1…"),
-    (re.compile(r"(\"?password\"?\s*[:=]\s*)(\"[^\"]*\"|[^,\s}]+)", re.IGNORECASE), r"\1…"),
+    (re.compile(r"([\"']?password[\"']?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^,\s}]+)", re.IGNORECASE), r"\1…"),
     (re.compile(r"(://[^/:@\s]+:)[^/@\s]+@"), r"\1…@"),
 )
 
