@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+from sqlalchemy import Engine
 
 from common.errors import Failure
 from common.names import RepositoryName
@@ -28,30 +29,26 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve until stopped. The database has to be migrated."""
-    with _settings() as settings:
-        _require_schema(settings)
+    with _settings() as settings, _engine(settings) as engine:
+        _require_schema(engine)
     os.execvp("gunicorn", ["gunicorn", "-c", config_path(), "index_service.wsgi:app"])
 
 
 @main.command()
 def migrate() -> None:
     """Bring the database to this version's schema. Safe when several start at once."""
-    with _settings() as settings:
-        engine = open_engine(settings.database_url)
+    with _settings() as settings, _engine(settings) as engine:
         schema.upgrade(engine)
         click.echo(f"The database is at revision {schema.current(engine)}.")
-        engine.dispose()
 
 
 @main.command()
 @click.argument("revision")
 def downgrade(revision: str) -> None:
     """Take the database back to REVISION, or to `base`, which empties it."""
-    with _settings() as settings:
-        engine = open_engine(settings.database_url)
+    with _settings() as settings, _engine(settings) as engine:
         schema.downgrade(engine, revision)
         click.echo(f"The database is at revision {schema.current(engine) or 'base'}.")
-        engine.dispose()
 
 
 _password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
@@ -141,27 +138,28 @@ def _settings() -> Iterator[IndexSettings]:
     """The settings, and every foreseeable failure as one clear line."""
     try:
         yield load_settings(os.environ)
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
-    except Failure as failure:
-        raise click.ClickException(failure.message) from failure
-    except schema.SchemaError as error:
+    except (SettingsError, Failure, schema.SchemaError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
 @contextmanager
 def _index() -> Iterator[Index]:
-    with _settings() as settings:
-        _require_schema(settings)
-        engine = open_engine(settings.database_url)
+    with _settings() as settings, _engine(settings) as engine:
+        _require_schema(engine)
         yield build(settings, engine, hasher=None, clock=now)
+
+
+@contextmanager
+def _engine(settings: IndexSettings) -> Iterator[Engine]:
+    engine = open_engine(settings.database_url)
+    try:
+        yield engine
+    finally:
         engine.dispose()
 
 
-def _require_schema(settings: IndexSettings) -> None:
-    engine = open_engine(settings.database_url)
+def _require_schema(engine: Engine) -> None:
     at, needed = schema.current(engine), schema.head()
-    engine.dispose()
     if at != needed:
         raise schema.SchemaError(
             f"the database is at revision {at or 'none'}, this version needs {needed}: run wharfinger-index migrate"

@@ -16,7 +16,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, MetaData, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -64,6 +64,11 @@ def head() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
+def steps() -> Iterator[Script]:
+    """All migrations, the newest first."""
+    return iter(ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 def _run(engine: Engine, work: Callable[[Config], None]) -> None:
     with _explained(), _alone(engine) as connection:
         config = _config()
@@ -93,6 +98,8 @@ def _alone(engine: Engine) -> Iterator[Connection]:
     """A connection in a transaction beside which no other migration runs; committed at the end."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
+            # What is set here is for migrations only: the connection is closed behind them, not used again.
+            connection.detach()
             _prepare_sqlite(connection)
         with connection.begin():
             if engine.dialect.name == "postgresql":
@@ -103,7 +110,7 @@ def _alone(engine: Engine) -> Iterator[Connection]:
 def _prepare_sqlite(connection: Connection) -> None:
     """Switch the file to a write-ahead log, and this connection's foreign keys off: a table rebuilt in place
     would otherwise take its children along. Neither can be done within a transaction."""
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     driver.execute("PRAGMA foreign_keys = OFF")
     deadline = time.monotonic() + LOCK_SECONDS
     while True:

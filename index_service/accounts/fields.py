@@ -5,21 +5,20 @@ from __future__ import annotations
 import re
 
 from common.errors import Invalid
-from common.names import LIBRARY, RepositoryName
+from common.names import LIBRARY
 
 PASSWORD_LENGTHS = range(5, 257)
 
 _EMAIL = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
-_NAME = re.compile(r"[a-z0-9._-]{2,30}")
+_NAME = re.compile(r"(?=.{2,30}\Z)[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 
 
 def check_name(text: object) -> str:
     """A new account's name is a namespace too: 2 to 30 characters of its grammar, and not `library`. Raises Invalid."""
     if not isinstance(text, str) or _NAME.fullmatch(text) is None:
-        raise Invalid("Invalid username: use 2 to 30 of a-z 0-9 . _ -")
+        raise Invalid("Invalid username: use 2 to 30 of a-z 0-9, joined by one of . _ - in between")
     if text == LIBRARY:
         raise Invalid("Invalid username: library is kept for official repositories")
-    RepositoryName(text, "name").require_creatable()
     return text
 
 

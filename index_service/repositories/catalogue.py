@@ -63,14 +63,9 @@ def record_images(
 ) -> None:
     """Merge images into the list: none is ever removed, a checksum replaces an older one (protocol §2.4)."""
     rows = [{"repository_id": repository.id, "image_id": id_, "checksum": sum_} for id_, sum_ in images.items()]
-    insert_missing(session, ListedImage, [row for row in rows if row["checksum"] is None])
-    upsert(
-        session,
-        ListedImage,
-        [row for row in rows if row["checksum"] is not None],
-        key=("repository_id", "image_id"),
-        changed=("checksum",),
-    )
+    insert_missing(session, ListedImage, rows)
+    known = [row for row in rows if row["checksum"] is not None]
+    upsert(session, ListedImage, known, key=("repository_id", "image_id"), changed=("checksum",))
     repository.updated_at = moment
 
 

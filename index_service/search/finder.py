@@ -51,13 +51,14 @@ class Page:
 
 def search(session: Session, query: Query, user_id: int | None) -> Page:
     """What matches, the exact name first, then official ones, then by name."""
-    matching = and_(_is_visible(user_id), *map(_holds, _words(query.text)))
+    words = _words(query.text)
+    matching = and_(_is_visible(user_id), *map(_holds, words))
     total = session.scalar(select(func.count()).select_from(Repository).where(matching)) or 0
     rows = session.execute(
         select(Repository.namespace, Repository.name, Repository.description)
         .where(matching)
         .order_by(
-            case((_shown_name() == query.text.strip(), 0), else_=1),
+            case((_shown_name() == " ".join(words), 0), else_=1),
             case((Repository.namespace == LIBRARY, 0), else_=1),
             Repository.namespace,
             Repository.name,
@@ -90,6 +91,7 @@ def _holds(word: str) -> ColumnElement[bool]:
 
 
 def _words(text: str) -> list[str]:
+    """What is between blanks and everything unprintable, which no name holds and PostgreSQL does not take."""
     return [word for word in "".join(c if c.isprintable() else " " for c in text).lower().split() if word]
 
 

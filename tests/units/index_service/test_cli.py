@@ -1,0 +1,126 @@
+"""The operator's commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from index_service.cli import main
+from tests.units.index_service.site import IMAGES, basic
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def run(url):
+    """Runs one command; returns its status, output and errors."""
+
+    def run(*words, stdin="", **settings):
+        environ = {"WHARFINGER_INDEX_DATABASE_URL": url, "WHARFINGER_INDEX_SECRET_KEYS": "k" * 32}
+        environ |= {f"WHARFINGER_INDEX_{name.upper()}": text for name, text in settings.items()}
+        done = CliRunner().invoke(main, words, input=stdin, env=environ)
+        return done.exit_code, done.stdout.strip(), done.stderr.strip()
+
+    return run
+
+
+def login(site, name, password):
+    return site.request("GET", "/v1/users/", auth=basic(name, password)).status_code
+
+
+def test_the_life_of_an_account(run, site):
+    assert run("create-user", "alice", "--email", "a@example.com", "--password-stdin", stdin="labpass1\n") == (
+        0,
+        "Account alice is made.",
+        "",
+    )
+    assert login(site, "alice", "labpass1") == 200
+    assert run("set-password", "alice", "--password-stdin", stdin="labpass2\n")[0] == 0
+    assert [login(site, "alice", "labpass1"), login(site, "alice", "labpass2")] == [401, 200]
+    assert run("deactivate", "alice")[0] == 0
+    assert login(site, "alice", "labpass2") == 403
+    assert run("activate", "alice")[0] == 0
+    assert login(site, "alice", "labpass2") == 200
+    assert run("create-user", "root", "--admin", "--password-stdin", stdin="labpass3")[0] == 0
+    body = [{"id": IMAGES[0]}]
+    puts = [
+        site.request("PUT", "/v1/repositories/app/", auth=basic(*pair), body=body).status_code
+        for pair in (("alice", "labpass2"), ("root", "labpass3"))
+    ]
+    assert puts == [403, 200]
+
+
+def test_tokens_are_revoked_and_cleaned(run, site):
+    site.user("alice")
+    token = site.push("alice/app", "alice")
+    assert run("revoke-tokens", "alice") == (0, "1 tokens of alice are revoked.", "")
+    assert site.redeem("alice/app", token) == 401
+    # The clock of this test stands in 2015.
+    site.pull_token("alice/app")
+    assert run("clean") == (0, "1 expired tokens are deleted.", "")
+
+
+def test_a_password_set_by_command_ends_tokens(run, site):
+    site.user("alice")
+    token = site.push("alice/app", "alice")
+    run("set-password", "alice", "--password-stdin", stdin="labpass2\n")
+    assert site.redeem("alice/app", token) == 401
+
+
+def test_access_and_endpoints_are_set(run, site):
+    site.user("alice")
+    site.push("alice/app", "alice")
+    assert run("set-access", "alice/app", "private")[0] == 0
+    assert site.request("GET", "/v1/repositories/alice/app/images").status_code == 404
+    assert run("set-access", "alice/app", "public")[0] == 0
+    assert site.request("GET", "/v1/repositories/alice/app/images").status_code == 200
+    assert run("move-endpoint", "127.0.0.1:5001", "r:1") == (0, "1 repositories are on r:1 now.", "")
+
+
+def test_up_and_down(run):
+    assert run("downgrade", "base") == (0, "The database is at revision base.", "")
+    assert run("create-user", "alice", "--password-stdin", stdin="labpass1\n")[::2] == (
+        1,
+        "Error: the database is at revision none, this version needs 0001: run wharfinger-index migrate",
+    )
+    assert run("serve")[0] == 1
+    assert run("migrate") == (0, "The database is at revision 0001.", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "told"),
+    [
+        (["create-user", "alice", "--password-stdin"], {}, "Username or email already exists"),
+        (["create-user", "Alice", "--password-stdin"], {}, "Invalid username"),
+        (["create-user", "bob", "--email", "no", "--password-stdin"], {}, "Invalid email"),
+        (["create-user", "bob", "--password-stdin"], {"sign_up": "closed"}, "sign-up is closed"),
+        (["set-password", "nobody", "--password-stdin"], {}, "no account is named nobody"),
+        (["deactivate", "nobody"], {}, "no account is named nobody"),
+        (["revoke-tokens", "nobody"], {}, "no account is named nobody"),
+        (["set-access", "alice/nothing", "private"], {}, "images not found"),
+        (["set-access", "a//b", "private"], {}, "Invalid repository name"),
+        (["downgrade", "9999"], {}, "9999"),
+        (["clean"], {"secret_keys": "short"}, "WHARFINGER_INDEX_SECRET_KEYS"),
+        (["serve"], {"unknown_thing": "1"}, "WHARFINGER_INDEX_UNKNOWN_THING"),
+        (["migrate"], {"database_url": "postgresql://nobody@127.0.0.1:1/none"}, "cannot use the database"),
+        (["clean"], {"database_url": "sqlite:////proc/none/index.db"}, "/proc/none"),
+    ],
+)
+def test_failures_are_one_clear_line(run, site, words, settings, told):
+    site.user("alice")
+    status, output, errors = run(*words, stdin="labpass1\n", **settings)
+    assert (status, output) == (1, "")
+    assert errors.startswith("Error: ")
+    assert "\n" not in errors
+    assert told in errors
+
+
+def test_help_needs_no_settings():
+    done = subprocess.run([sys.executable, "-m", "index_service", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    for command in ("serve", "migrate", "create-user", "set-password", "revoke-tokens", "clean"):
+        assert command in done.stdout

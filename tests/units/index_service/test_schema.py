@@ -1,0 +1,108 @@
+"""Migrations: up, down, in step with the models, and safe when several start at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
+
+from index_service import schema
+from index_service.db import open_engine
+from tests.units.index_service.site import Site
+
+ROOT = Path(__file__).resolve().parents[3]
+TABLES = {"users", "emails", "repositories", "listed_images", "tags", "tokens"}
+
+
+@pytest.fixture
+def empty(empty_url):
+    engine = open_engine(empty_url)
+    yield engine
+    engine.dispose()
+
+
+def tables(engine):
+    return set(inspect(engine).get_table_names()) - {"alembic_version"}
+
+
+def test_up_down_and_up_again(empty):
+    assert schema.current(empty) is None
+    schema.upgrade(empty)
+    assert schema.current(empty) == schema.head()
+    assert tables(empty) == TABLES
+    schema.upgrade(empty)
+    schema.downgrade(empty, "base")
+    assert (schema.current(empty), tables(empty)) == (None, set())
+    schema.upgrade(empty)
+    assert tables(empty) == TABLES
+
+
+def test_every_step_can_be_taken_back_and_again(empty):
+    revisions = [script.revision for script in reversed(list(schema.steps()))]
+    for revision in revisions:
+        schema.upgrade(empty, revision)
+        schema.downgrade(empty, "-1")
+        schema.upgrade(empty, revision)
+    assert schema.current(empty) == schema.head()
+
+
+def test_models_and_migrations_agree(engine):
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, schema.metadata()) == []
+
+
+def test_every_constraint_has_the_name_the_models_give_it(engine):
+    inspector = inspect(engine)
+    for table in schema.metadata().sorted_tables:
+        named = {constraint.name for constraint in table.constraints} | {index.name for index in table.indexes}
+        found = {inspector.get_pk_constraint(table.name)["name"]}
+        for kind in (inspector.get_unique_constraints, inspector.get_foreign_keys, inspector.get_indexes):
+            found |= {constraint["name"] for constraint in kind(table.name)}
+        assert named <= found
+
+
+def test_a_migration_keeps_the_data(engine):
+    site = Site(engine)
+    site.user("alice")
+    site.push("alice/app", "alice")
+    schema.upgrade(engine)
+    assert site.request("GET", "/v1/search").json["num_results"] == 1
+
+
+def test_a_migrated_sqlite_has_a_write_ahead_log(tmp_path):
+    engine = open_engine(f"sqlite:///{tmp_path}/new/folder/index.db")
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    engine.dispose()
+
+
+def test_unknown_revisions_and_unreachable_databases_are_said_in_one_line(empty, tmp_path):
+    with pytest.raises(schema.SchemaError, match="9999"):
+        schema.downgrade(empty, "9999")
+    lost = open_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    with pytest.raises(schema.SchemaError, match="cannot use the database") as raised:
+        schema.current(lost)
+    assert "\n" not in str(raised.value)
+
+
+def test_many_processes_migrate_at_once(empty_url):
+    command = [sys.executable, "-W", "error", "-m", "index_service", "migrate"]
+    environ = os.environ | {"WHARFINGER_INDEX_DATABASE_URL": empty_url, "WHARFINGER_INDEX_SECRET_KEYS": "k" * 32}
+    processes = [
+        subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(5)
+    ]
+    results = [(process.communicate(timeout=120), process.returncode) for process in processes]
+    assert results == [((f"The database is at revision {schema.head()}.\n", ""), 0)] * 5
+    engine = open_engine(empty_url)
+    assert tables(engine) == TABLES
+    engine.dispose()
