@@ -31,9 +31,10 @@ def uploader() -> str:
     address are left.
     """
     authorization = request.headers.get("Authorization", "")
-    if not read_authorization(authorization):
-        authorization += f" {request.remote_addr}"
-    return hashlib.sha256(authorization.encode("latin-1", "replace")).hexdigest()[:32]
+    tokens = read_authorization(authorization)
+    # However the header spells it, the same token is the same push.
+    who = str(tokens[0]) if tokens else f"{authorization} {request.remote_addr}"
+    return hashlib.sha256(who.encode("latin-1", "replace")).hexdigest()[:32]
 
 
 def install(app: Flask) -> None:

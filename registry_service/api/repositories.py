@@ -35,6 +35,8 @@ class RepositoryDoor:
             ("DELETE", "/", self.delete_repository),
         ):
             app.add_url_rule(_ROOT + path, f"repository_{view.__name__}", view, methods=[method])
+            if method == "GET":
+                app.add_url_rule(f"{_ROOT}{path}/", f"repository_{view.__name__}", view, methods=[method])
 
     def get_tags(self, repository: str) -> Response:
         name, _ = self._admit(repository, Access.READ)
