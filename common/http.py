@@ -149,6 +149,9 @@ def _begin() -> None:
 
 
 def _finish(response: Response) -> Response:
+    if response.status_code in (204, 304):
+        # Without a body there is no type; Flask would call it HTML.
+        del response.headers["Content-Type"]
     response.headers[headers.REQUEST_ID] = log.request_id.get()
     return response
 

@@ -27,7 +27,8 @@ def test_what_clients_send(text: str, algorithm: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "sha256", "sha256:", HEX, f"sha256:{HEX}x", "sha256:abc", f"sha 256:{HEX}", f"sha256:{HEX * 3}", f":{HEX}",
+    "text", ["", "sha256", "sha256:", HEX,
+             f"sha256:{HEX}x", "sha256:abc", f"sha 256:{HEX}", f"sha256:{HEX * 3}", f":{HEX}",
              f"sha256:{HEX}\nX-Other: y", f"{'a' * 33}:{HEX}"]
 )  # fmt: skip
 def test_what_is_no_checksum(text: str) -> None:

@@ -165,6 +165,12 @@ def test_what_is_no_json(client: FlaskClient, body: bytes) -> None:
     assert (answer.status_code, error_of(answer)) == (400, "Error Decoding JSON")
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_without_a_body_has_no_type(client: FlaskClient, status: int) -> None:
+    client.application.add_url_rule("/v1/bare", "bare", lambda: Response(status=status))
+    assert "Content-Type" not in client.get("/v1/bare").headers
+
+
 def test_answers_end_without_a_newline(client: FlaskClient) -> None:
     assert client.put("/v1/json", data=b'"x"').data == b'"x"'
 
