@@ -6,7 +6,8 @@
         ancestry          JSON array of ids, the image first
         _checksum         JSON array of checksums; of old a bare one
         _inprogress       the mark: while it is there, the image is not; holds the publisher's claim
-        _inprogress.<n>   a claim that took over from a dead one, named by a digest of the one before
+        _inprogress.<n>   a claim that took over from a dead one, named by a digest of the one before;
+                          without a mark it means nothing
         _files, _diff     what the layer's listing and difference came to
     repositories/<namespace>/<name>/
         tag_<tag>         an image's id
@@ -35,6 +36,7 @@ from __future__ import annotations
 import hashlib
 from urllib.parse import quote_plus, unquote_plus
 
+from common.errors import Invalid
 from common.names import ImageId, RepositoryName, Tag
 
 IMAGES = "images"
@@ -160,4 +162,7 @@ def probe(name: str) -> str:
 
 def repository_in(namespace: str, name: str) -> RepositoryName:
     """The repository that two directory names stand for. Raises Invalid for what `repository` does not make."""
-    return RepositoryName.parse(f"{unquote_plus(namespace)}/{unquote_plus(unquote_plus(name))}")
+    found = RepositoryName.parse(f"{unquote_plus(namespace)}/{unquote_plus(unquote_plus(name))}")
+    if repository(found) != f"{REPOSITORIES}/{namespace}/{name}":
+        raise Invalid("Not a repository's directory")
+    return found
