@@ -1,0 +1,90 @@
+"""The docs' tables are held against the code: settings, routes, the tree."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from common.settings import variable
+from index_service.app import create_app as create_index
+from index_service.settings import IndexSettings
+from registry_service.app import create_app as create_registry
+from registry_service.settings import RegistrySettings
+from registry_service.storage.memory import Memory
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "k" * 32
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The rows of the table under a heading, without its head, back-quotes dropped."""
+    section = (ROOT / "docs" / page).read_text(encoding="utf-8").split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip().replace("`", "") for cell in row.strip("|").split("|")] for row in rows]
+
+
+def shown(value: object) -> str:
+    """A default as an operator would write it."""
+    if value is dataclasses.MISSING:
+        return "(must be set)"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@pytest.mark.parametrize(("service", "cls"), [("index", IndexSettings), ("registry", RegistrySettings)])
+def test_every_setting_stands_in_the_settings_page(service, cls):
+    declared = [
+        [variable(service, field.name), shown(field.default), field.metadata["doc"]]
+        for field in dataclasses.fields(cls)
+    ]
+    assert table("settings.md", service.capitalize()) == declared
+
+
+@pytest.mark.parametrize("heading", ["Index", "Registry", "Registry alone"])
+def test_every_route_stands_in_the_routes_page(heading, tmp_path):
+    app = {
+        "Index": lambda: create_index(IndexSettings(secret_keys=(KEY,), database_url=f"sqlite:///{tmp_path}/i.db")),
+        "Registry": lambda: registry(index_url="http://127.0.0.1:1", secret_keys=(KEY,)),
+        "Registry alone": lambda: registry(standalone=True),
+    }[heading]()
+    routes = {(method, readable(rule.rule)) for rule in app.url_map.iter_rules() for method in rule.methods}
+    if heading == "Registry alone":
+        routes -= {(row[0], row[1]) for row in with_head(table("routes.md", "Registry"))}
+    assert {(row[0], row[1]) for row in with_head(table("routes.md", heading))} == routes
+
+
+def registry(**settings):
+    return create_registry(RegistrySettings(**settings), driver=Memory())
+
+
+def with_head(rows):
+    """A row for each method; HEAD is answered wherever GET is, and the page says so once."""
+    single = [[method, row[1]] for row in rows for method in row[0].split(", ")]
+    return single + [["HEAD", path] for method, path in single if method == "GET"]
+
+
+def readable(rule: str) -> str:
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", rule)
+
+
+def test_every_folder_and_module_stands_in_the_tree():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = page.split("## The tree\n", 1)[1].split("```")[1]
+    named = set(re.findall(r"[\w./-]+", tree))
+    for package in ("common", "index_service", "registry_service", "migrations"):
+        assert f"{package}/" in named
+        for module in (ROOT / package).rglob("*.py"):
+            if module.name != "__init__.py" and "versions" not in module.parts:
+                assert module.name in named, f"{module.relative_to(ROOT)} is missing from the tree"
+
+
+def test_every_link_between_the_pages_leads_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
