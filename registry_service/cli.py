@@ -34,7 +34,7 @@ def main() -> None:
 def serve() -> None:
     """Serve until SIGTERM; transfers under way are let finish."""
     with _one_line_errors():
-        load_settings(os.environ)
+        factory.create(load_settings(os.environ))
     os.execvp("gunicorn", ["gunicorn", "-c", serving.config_path(), "registry_service.wsgi:app"])
 
 

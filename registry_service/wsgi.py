@@ -3,6 +3,8 @@
 import os
 import sys
 
+from gunicorn.arbiter import Arbiter
+
 from common import log
 from common.settings import SettingsError
 from registry_service.app import create_app
@@ -14,4 +16,6 @@ try:
     log.configure("registry", settings.log_level)
     app = create_app(settings, offload=offload)
 except SettingsError as error:
-    sys.exit(f"wharfinger-registry: {error}")
+    sys.stderr.write(f"wharfinger-registry: {error}\n")
+    # Gunicorn starts a worker anew for ever unless it ends with this very status.
+    sys.exit(Arbiter.WORKER_BOOT_ERROR)
