@@ -11,6 +11,8 @@ from common.tokens import Access, read_authorization
 from registry_service.grants import Credentials, Gate
 
 COOKIE = "grant"
+PUSH_COOKIE = "push"
+"""Set by a standalone registry when a push begins."""
 
 
 def credentials() -> Credentials:
@@ -27,13 +29,13 @@ def admit(gate: Gate, access: Access, repository: RepositoryName | None = None) 
 def uploader() -> str:
     """Tells the pushes of two daemons apart, so that each has a stage of its own.
 
-    A token belongs to one push. Without one, over TLS to a standalone registry, only the account and the
-    address are left.
+    A token belongs to one push. Without one, over TLS to a standalone registry, the account and the address
+    are left, and the cookie that every daemon brings back.
     """
     authorization = request.headers.get("Authorization", "")
     tokens = read_authorization(authorization)
     # However the header spells it, the same token is the same push.
-    who = str(tokens[0]) if tokens else f"{authorization} {request.remote_addr}"
+    who = str(tokens[0]) if tokens else f"{authorization} {request.remote_addr} {request.cookies.get(PUSH_COOKIE)}"
     return hashlib.sha256(who.encode("latin-1", "replace")).hexdigest()[:32]
 
 

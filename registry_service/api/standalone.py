@@ -15,6 +15,7 @@ from common import headers, http
 from common.errors import Invalid
 from common.names import ImageId, RepositoryName
 from common.tokens import Access, Token
+from registry_service.api import asking
 from registry_service.services import Registry
 
 _ALPHABET = string.ascii_uppercase + string.digits
@@ -54,7 +55,9 @@ class StandaloneDoor:
     def put_repository(self, repository: str) -> Response:
         name = RepositoryName.parse(repository).require_creatable()
         self._repositories.add_images(name, _entries(http.read_json(request)))
-        return self._announce(http.reply(""), name, Access.WRITE)
+        response = self._announce(http.reply(""), name, Access.WRITE)
+        response.headers.add("Set-Cookie", f"{asking.PUSH_COOKIE}={secrets.token_hex(8)}; Path=/v1/; HttpOnly")
+        return response
 
     def get_images(self, repository: str) -> Response:
         name = RepositoryName.parse(repository)
