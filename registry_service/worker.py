@@ -19,7 +19,18 @@ from gunicorn.workers.ggevent import GeventWorker
 
 def offload(function: Callable[..., Any], *arguments: Any) -> Any:
     """Run blocking work on the hub's threads: other greenlets go on while a block is hashed or written."""
-    return gevent.get_hub().threadpool.apply(function, arguments)
+    result, failure = gevent.get_hub().threadpool.apply(_outcome, (function, arguments))
+    if failure is not None:
+        raise failure
+    return result
+
+
+def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+    """A failure as a value: gevent's pool writes the traceback of each one raised in it to standard error."""
+    try:
+        return function(*arguments), None
+    except Exception as error:  # noqa: BLE001 - raised again where the work was asked for
+        return None, error
 
 
 class SendfileSocket(gevent.socket.socket):
