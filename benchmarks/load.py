@@ -44,7 +44,7 @@ class Result:
     failures: Counter[str] = field(default_factory=Counter)
     elapsed: float = 0.0
     memory: dict[str, int] = field(default_factory=dict)
-    server_cpu: float = 0.0
+    server_cpu: dict[str, float] = field(default_factory=dict)
     client_cpu: float = 0.0
     other_cpu: float = 0.0
 
@@ -130,11 +130,10 @@ def _round(set_up: SetUp, plan: Plan, work: Callable[[int], Steps], size: int) -
     loop = Loop(plan.patience, set_up.sample)
     turns = _Turns(plan)
     clients = [(_source(number), _client(number, work, turns, loop, result)) for number in range(plan.clients)]
-    before, began = _cpu(set_up), time.monotonic()
+    before, began = _Spent(set_up), time.monotonic()
     loop.run(clients, plan.limit)
     result.elapsed = time.monotonic() - began
-    machine, result.server_cpu, result.client_cpu = (now - then for now, then in zip(_cpu(set_up), before, strict=True))
-    result.other_cpu = max(0.0, machine - result.server_cpu - result.client_cpu)
+    _Spent(set_up).since(before, result)
     result.transferred = result.done * size
     result.memory = set_up.memory()
     return result
@@ -158,6 +157,16 @@ def _source(number: int) -> str:
     return f"127.0.{1 + number // 250}.{1 + number % 250}"
 
 
-def _cpu(set_up: SetUp) -> tuple[float, float, float]:
-    """Seconds at work so far: of the machine, the servers, the clients."""
-    return machine_cpu_seconds(), set_up.cpu_seconds(), time.process_time()
+class _Spent:
+    """CPU seconds of the machine, the servers and the clients so far."""
+
+    def __init__(self, set_up: SetUp) -> None:
+        self._servers = set_up.cpu_seconds()
+        self._clients = time.process_time()
+        self._machine = machine_cpu_seconds()
+
+    def since(self, before: _Spent, result: Result) -> None:
+        result.server_cpu = {name: seconds - before._servers[name] for name, seconds in self._servers.items()}
+        result.client_cpu = self._clients - before._clients
+        all_ours = result.client_cpu + sum(result.server_cpu.values())
+        result.other_cpu = max(0.0, self._machine - before._machine - all_ours)

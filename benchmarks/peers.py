@@ -71,8 +71,9 @@ class SetUp:
         for server in self.servers:
             server.peak_memory = 0
 
-    def cpu_seconds(self) -> float:
-        return sum(server.cpu_seconds() for server in self.servers)
+    def cpu_seconds(self) -> dict[str, float]:
+        """Spent so far, of each server."""
+        return {server.name: server.cpu_seconds() for server in self.servers}
 
     def memory(self) -> dict[str, int]:
         """Peak since the last `forget_peaks`, in bytes, of each server."""
@@ -109,8 +110,8 @@ class Split(SetUp):
             "WHARFINGER_INDEX_REGISTRY_ENDPOINTS": f"127.0.0.1:{registry_port}",
             "WHARFINGER_INDEX_LOG_LEVEL": "warning",
         }
-        migrate = [sys.executable, "-m", "index_service.cli", "migrate"]
-        subprocess.run(migrate, cwd=_PROJECT, env=os.environ | environ, check=True, capture_output=True)
+        migrate = [sys.executable, "-c", "from index_service.cli import main; main()", "migrate"]
+        subprocess.run(migrate, cwd=_PROJECT, env=_environ(environ), check=True)
         return _gunicorn("index", self.folder, self.port, environ)
 
     def _sign_up(self) -> None:
@@ -216,4 +217,10 @@ def _gunicorn(service: str, folder: Path, port: int, environ: Mapping[str, str])
     """A service as its operator starts it, with the project's own gunicorn.conf.py."""
     application = f"{service}_service.wsgi:app"
     command = [sys.executable, "-m", "gunicorn", "-c", str(_PROJECT / "gunicorn.conf.py"), application]
-    return processes.start(service, command, folder, f"http://127.0.0.1:{port}/v1/_ping", environ, _PROJECT)
+    return processes.start(service, command, folder, f"http://127.0.0.1:{port}/v1/_ping", _environ(environ), _PROJECT)
+
+
+def _environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """These settings, and none that happen to be in the environment of the benchmark."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WHARFINGER_")}
+    return {**kept, **environ}

@@ -68,7 +68,10 @@ def start(
     environ: Mapping[str, str] | None = None,
     working_directory: Path | None = None,
 ) -> Server:
-    """Start a server and wait until it answers at `url`; its log goes to `folder`. Raises DidNotStart."""
+    """Start a server and wait until it answers at `url`; its log goes to `folder`. Raises DidNotStart.
+
+    `environ` is its whole environment; None means that of this process.
+    """
     log = folder / f"{name}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -76,7 +79,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environ or {})},
+            env=environ,
             cwd=working_directory,
             start_new_session=True,
         )

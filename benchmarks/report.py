@@ -71,6 +71,7 @@ def failures(rounds: Rounds) -> list[str]:
 
 
 def _row(name: str, results: Sequence[Result]) -> list[str]:
+    servers = list(results[0].memory)
     return [
         name,
         f"{median(result.rate for result in results):.2f}",
@@ -79,21 +80,24 @@ def _row(name: str, results: Sequence[Result]) -> list[str]:
         f"{median(result.percentile(0.99) for result in results):.2f}",
         str(sum(result.done for result in results)),
         str(sum(result.failed for result in results)),
-        _memory(results),
-        _each(results, lambda result: result.server_cpu),
-        _each(results, lambda result: result.client_cpu),
-        _each(results, lambda result: result.other_cpu),
+        _by_server({server: max(result.memory[server] for result in results) / 2**20 for server in servers}, ".0f"),
+        _by_server({server: _each(results, _spent_by(server)) for server in servers}, ".1f"),
+        f"{_each(results, lambda result: result.client_cpu):.1f}",
+        f"{_each(results, lambda result: result.other_cpu):.1f}",
     ]
 
 
-def _memory(results: Sequence[Result]) -> str:
-    """By server where there are several: the registry's own is what matters."""
-    peaks = {server: max(result.memory[server] for result in results) / 2**20 for server in results[0].memory}
-    if len(peaks) == 1:
-        return f"{sum(peaks.values()):.0f}"
-    return ", ".join(f"{server} {peak:.0f}" for server, peak in peaks.items())
+def _by_server(numbers: Mapping[str, float], form: str) -> str:
+    """The name is left out where there is but one."""
+    if len(numbers) == 1:
+        return "".join(format(number, form) for number in numbers.values())
+    return ", ".join(f"{server} {number:{form}}" for server, number in numbers.items())
 
 
-def _each(results: Sequence[Result], seconds: Callable[[Result], float]) -> str:
+def _spent_by(server: str) -> Callable[[Result], float]:
+    return lambda result: result.server_cpu[server]
+
+
+def _each(results: Sequence[Result], seconds: Callable[[Result], float]) -> float:
     """Milliseconds for each pull that was done."""
-    return f"{median(1000 * seconds(result) / max(1, result.done) for result in results):.1f}"
+    return median(1000 * seconds(result) / max(1, result.done) for result in results)

@@ -48,14 +48,17 @@ def test_ratio_is_the_median_of_the_ratios_within_the_rounds():
 def test_summary_names_ratios_and_what_failed():
     result = done(10, 1)
     result.memory = {"index": 2**20, "registry": 3 * 2**20}
+    result.server_cpu = {"index": 0.5, "registry": 1.25}
     result.failures["GET layer: wrong bytes"] = 2
     rounds = {"split": [result], "other": [done(5, 1)]}
     rounds["other"][0].memory = {"other": 0}
+    rounds["other"][0].server_cpu = {"other": 0}
 
     row = report.table(rounds, "pulls").splitlines()[2]
 
-    assert [cell.strip() for cell in row.split("|")[1:9]] == [
+    assert [cell.strip() for cell in row.split("|")[1:10]] == [
         "split", "10.00", "0", "1.00", "1.00", "10", "2", "index 1, registry 3",
+        "index 50.0, registry 125.0",
     ]  # fmt: skip
     assert report.ratios(rounds, "other") == ["split / other: 2.00"]
     assert report.failures(rounds) == ["split: 2 x GET layer: wrong bytes"]
