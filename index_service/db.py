@@ -80,9 +80,8 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        options = {_READS: True}
-        if engine.dialect.name == "postgresql":
-            options["isolation_level"] = "AUTOCOMMIT"  # type: ignore[assignment]
+        # SQLite commits by itself where _begin opens no transaction.
+        options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {_READS: True}
         self._reading = sessionmaker(engine.execution_options(**options), expire_on_commit=False)
         self._writing = sessionmaker(engine, expire_on_commit=False)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import CursorResult, and_, delete, select, update
+from sqlalchemy import CursorResult, Delete, Update, and_, delete, select, update
 from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
@@ -142,5 +142,5 @@ def sweep(session: Session, moment: datetime, limit: int = SWEEP_AT_ONCE) -> int
     return _rows(session, delete(TokenRecord).where(TokenRecord.digest.in_(digests))) if digests else 0
 
 
-def _rows(session: Session, statement: object) -> int:
-    return cast("CursorResult[object]", session.execute(statement)).rowcount  # type: ignore[call-overload]
+def _rows(session: Session, statement: Update | Delete) -> int:
+    return cast("CursorResult[tuple[()]]", session.execute(statement)).rowcount

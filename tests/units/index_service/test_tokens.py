@@ -195,6 +195,7 @@ def test_a_token_ends_with_its_account_and_returns_with_it(site, access):
     token = token_of(site, access)
     site.set_active("alice", False)
     assert site.redeem("alice/app", token) == 401
+    assert auth(site, "alice/app", token).status_code == 403
     site.set_active("alice", True)
     assert site.redeem("alice/app", token) == 200
 
@@ -204,6 +205,7 @@ def test_readers_lose_a_repository_made_private(site):
     owner, stranger, nobody = (site.pull_token("alice/app", user) for user in ("alice", "bob", None))
     site.set_private("alice/app")
     assert [site.redeem("alice/app", token) for token in (owner, stranger, nobody)] == [200, 401, 401]
+    assert [auth(site, "alice/app", token).status_code for token in (owner, stranger, nobody)] == [200, 403, 403]
     site.set_private("alice/app", False)
     assert [site.redeem("alice/app", token) for token in (owner, stranger, nobody)] == [200, 200, 200]
 

@@ -1,0 +1,118 @@
+"""The database under duress: gone, locked, written by many."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import select, text
+
+from common.errors import Unavailable
+from index_service import db
+from index_service.accounts.models import User
+from index_service.db import Database, insert_missing, upsert
+from tests.units.index_service.site import IMAGES, Site, basic
+
+MOMENT = datetime(2015, 6, 8, 12, 30, 15, 250, tzinfo=timezone(timedelta(hours=2)))
+
+
+def user(name, **columns):
+    return {"name": name, "password_hash": "x", "is_active": True, "is_admin": False, "created_at": MOMENT, **columns}
+
+
+def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(engine):
+    database = Database(engine)
+    with database.writing() as session:
+        insert_missing(session, User, [user("alice")])
+    with suppress(KeyError), database.writing() as session:
+        insert_missing(session, User, [user("bob")])
+        raise KeyError
+    with database.reading() as session:
+        assert list(session.scalars(select(User.name))) == ["alice"]
+
+
+def test_a_moment_comes_back_as_it_went_whatever_its_zone(engine):
+    database = Database(engine)
+    with database.writing() as session:
+        insert_missing(session, User, [user("alice")])
+    with database.reading() as session:
+        moment = session.scalar(select(User.created_at).where(User.created_at <= MOMENT))
+    assert moment == MOMENT
+    assert moment.utcoffset() == timedelta(0)
+
+
+def test_rows_are_inserted_where_missing_and_changed_where_asked(engine):
+    database = Database(engine)
+    with database.writing() as session:
+        insert_missing(session, User, [user("alice"), user("bob")])
+        insert_missing(session, User, [user("alice", password_hash="y"), user("carol")])
+        changed = [user("bob", password_hash="z", is_admin=True)]
+        upsert(session, User, changed, key=("name",), changed=("password_hash",))
+        insert_missing(session, User, [])
+        upsert(session, User, [], key=("name",), changed=("password_hash",))
+        rows = session.execute(select(User.name, User.password_hash, User.is_admin).order_by(User.name)).all()
+    assert rows == [("alice", "x", False), ("bob", "z", False), ("carol", "x", False)]
+
+
+def test_writers_wait_for_each_other_and_none_is_lost(engine):
+    database = Database(engine)
+    with database.writing() as session:
+        insert_missing(session, User, [user("alice", password_hash="0")])
+
+    def count(_):
+        with database.writing() as session:
+            alice = session.scalar(select(User).with_for_update())
+            alice.password_hash = str(int(alice.password_hash) + 1)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(80)))
+    with database.reading() as session:
+        assert session.scalar(select(User.password_hash)) == "80"
+
+
+def test_reading_goes_on_while_somebody_writes(engine):
+    site = Site(engine)
+    site.user("alice")
+    token = site.push("alice/app", "alice")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE users SET is_admin = true"))
+        assert site.redeem("alice/app", token) == 200
+        assert site.request("GET", "/v1/search").json["num_results"] == 1
+
+
+def test_a_database_that_does_not_answer_is_said_to_be_unavailable():
+    engine = db.open_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    site = Site(engine)
+    for method, path, body in [
+        ("GET", "/v1/users/", None),
+        ("GET", "/v1/repositories/alice/app/images", None),
+        ("GET", "/v1/search", None),
+        ("POST", "/v1/users/", {"username": "alice", "password": "labpass1", "email": "a@example.com"}),
+    ]:
+        auth = basic("alice") if path == "/v1/users/" else None
+        answer = site.request(method, path, body=body, auth=auth)
+        assert answer.status_code == 503
+        assert answer.json == {"error": "The database does not answer, try again later"}
+    # What needs no database is answered all the same.
+    assert site.request("GET", "/v1/_ping").status_code == 200
+
+
+def test_a_write_lock_held_too_long_is_unavailable_not_an_error(tmp_path, sqlite_template, monkeypatch):
+    monkeypatch.setattr(db, "BUSY_SECONDS", 0.1)
+    path = tmp_path / "index.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    engine = db.open_engine(f"sqlite:///{path}")
+    site = Site(engine)
+    site.user("alice")
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable):
+        site.user("bob")
+    assert site.request("PUT", "/v1/repositories/alice/app/", user="alice", body=[]).status_code == 503
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert site.request("PUT", "/v1/repositories/alice/app/", user="alice", body=[{"id": IMAGES[0]}]).status_code == 200
+    engine.dispose()

@@ -1,0 +1,59 @@
+"""The index as it is served: several processes of several threads on one database."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.clients.wire import call
+from tests.servers.services import ADMIN, running, start_index
+from tests.units.index_service.site import IMAGES, basic
+
+
+@pytest.fixture
+def served(empty_url, tmp_path):
+    """An index of three processes."""
+    service = start_index(tmp_path, ["127.0.0.1:5001"], database_url=empty_url, workers="3", threads="4")
+    with running(service):
+        yield service.target
+
+
+def ask(target, request, body=None, **headers):
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    data = None if body is None else json.dumps(body).encode()
+    return call(target, request, headers=given, body=data)
+
+
+def test_many_daemons_push_and_pull_at_once(served):
+    login = basic(ADMIN.name, ADMIN.password)
+
+    def daemon(number):
+        repository = f"{ADMIN.name}/app{number % 3}"
+        path = f"/v1/repositories/{repository}"
+        entries = [{"id": id_} for id_ in IMAGES] + [{"id": IMAGES[-1], "Tag": f"v{number}"}]
+        begun = ask(served, f"PUT {path}/", entries, Authorization=login, X_Docker_Token="true")
+        write = "Token " + str(begun.header("X-Docker-Token"))
+        told = ask(served, f"PUT {path}/tags/v{number}", IMAGES[-1], Authorization=write)
+        done = ask(served, f"PUT {path}/images", [], Authorization=login)
+        pull = ask(served, f"GET {path}/images", X_Docker_Token="true")
+        read = "Token " + str(pull.header("X-Docker-Token"))
+        # Whichever process answers believes what another has signed.
+        checks = [ask(served, f"GET {path}/images", Authorization=token) for token in (read, write) * 4]
+        assert all(len(check.json()) == len(IMAGES) for check in checks)
+        return [answer.status for answer in (begun, told, done, pull, *checks)]
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(daemon, range(24)))
+    assert statuses == [[200, 200, 204, 200] + [200] * 8] * 24
+    found = ask(served, "GET /v1/search?q=app").json()
+    assert [result["name"] for result in found["results"]] == [f"{ADMIN.name}/app{number}" for number in range(3)]
+
+
+def test_what_one_process_decides_holds_in_all(served):
+    login = basic(ADMIN.name, ADMIN.password)
+    assert {ask(served, "GET /v1/users/", Authorization=login).status for _ in range(12)} == {200}
+    changed = ask(served, f"PUT /v1/users/{ADMIN.name}", {"password": "another-one"}, Authorization=login)
+    assert changed.status == 204
+    assert {ask(served, "GET /v1/users/", Authorization=login).status for _ in range(12)} == {401}
