@@ -18,10 +18,10 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 run: install
-	@BIN=$(BIN) VAR=$(VAR) deploy/run
+	@exec env BIN=$(BIN) VAR=$(VAR) deploy/run
 
 run-standalone: install
-	@BIN=$(BIN) VAR=$(VAR) deploy/run standalone
+	@exec env BIN=$(BIN) VAR=$(VAR) deploy/run standalone
 
 lint: install
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ Everything an operator would change is a setting of the service (docs/settings.m
 """
 
 import os
+import signal
 import sys
 
 from gunicorn import util
@@ -49,3 +50,8 @@ accesslog = None
 loglevel = settings.log_level
 
 util.write_error = serving.write_json_error
+
+
+def post_fork(_arbiter, _worker):
+    """A worker told to stop while it is still loading must not miss it: the arbiter says it once, then waits."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
