@@ -120,7 +120,12 @@ def test_failures_are_one_clear_line(run, site, words, settings, told):
 
 
 def test_help_needs_no_settings():
-    done = subprocess.run([sys.executable, "-m", "index_service", "--help"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "from index_service.cli import main; main()", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0
     for command in ("serve", "migrate", "create-user", "set-password", "revoke-tokens", "clean"):
         assert command in done.stdout

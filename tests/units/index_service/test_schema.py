@@ -95,7 +95,7 @@ def test_unknown_revisions_and_unreachable_databases_are_said_in_one_line(empty,
 
 
 def test_many_processes_migrate_at_once(empty_url):
-    command = [sys.executable, "-W", "error", "-m", "index_service", "migrate"]
+    command = [sys.executable, "-W", "error", "-c", "from index_service.cli import main; main()", "migrate"]
     environ = os.environ | {"WHARFINGER_INDEX_DATABASE_URL": empty_url, "WHARFINGER_INDEX_SECRET_KEYS": "k" * 32}
     processes = [
         subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
