@@ -44,6 +44,9 @@ from registry_service.storage.driver import Driver, Offload, PathNotFound, Stora
 PIECE = 512 * 1024
 """Bytes hashed and written at a time."""
 
+SWEEP_SECONDS = 3600.0
+"""How often a process looks for uploads that nobody will end."""
+
 WAIT_SECONDS = 10.0
 """How long a seal waits for another process that is publishing the same image."""
 
@@ -70,6 +73,7 @@ class Push:
         self._offload = offload
         self._wait_seconds = wait_seconds
         self._claims = Claims(driver, stale_seconds)
+        self._swept = float("-inf")
 
     def parent_of(self, image: ImageId, description: bytes) -> ImageId | None:
         """The parent that an image's JSON names, None for a base image. Raises Invalid for JSON that will not do."""
@@ -85,6 +89,7 @@ class Push:
 
         Raises Invalid for JSON or parent that will not do, ImageExists when the image is complete (protocol §3.3).
         """
+        self._sweep_when_due()
         parent = self.parent_of(image, description)
         self._ancestry(image.require_creatable(), parent)
         if self._images.is_complete(image):
@@ -153,6 +158,15 @@ class Push:
                 return bool(self._offload(tarsum_holds, wanted, description, reader))
         except LayerUnreadable:
             return False
+
+    def _sweep_when_due(self) -> None:
+        """Expire what others left, when a push begins: nobody else does while the registry runs."""
+        now = time.monotonic()
+        if now - self._swept >= SWEEP_SECONDS:
+            self._swept = now
+            # The store's trouble is not this push's, which will meet it soon enough.
+            with suppress(StorageProblem):
+                self.expire()
 
     def _stage(self, image: ImageId, uploader: str) -> Stage:
         return Stage(self._driver, image, uploader)

@@ -571,6 +571,14 @@ def test_only_stages_without_anything_recent_expire() -> None:
     assert store.holds(BASE)
 
 
+def test_the_next_push_drops_what_nobody_will_end() -> None:
+    driver = Aged()
+    Store(driver).describe(BASE, "forgotten")
+    driver.ages[paths.upload_json(paths.upload(BASE.id, "forgotten"))] = 3601
+    Store(driver).describe(Image("other"), "new")
+    assert list(driver.list(paths.UPLOADS)) == [Image("other").id]
+
+
 def test_nothing_to_expire(store: Store) -> None:
     assert store.push.expire() == 0
 
