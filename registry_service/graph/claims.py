@@ -89,6 +89,11 @@ def _write(subject: str) -> bytes:
     return json.dumps(claim).encode()
 
 
+def is_claim(content: bytes) -> bool:
+    """Whether a mark is a claim of ours, and not docker-registry's."""
+    return _read(content) is not None
+
+
 def _read(content: bytes) -> dict[str, Any] | None:
     """None for a mark that is no claim of ours."""
     try:

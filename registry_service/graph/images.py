@@ -1,7 +1,8 @@
 """Complete images as they are read: JSON, layer, ancestry, checksums, files and differences.
 
-An image is complete when its JSON and a layer of at least one byte are there and its mark is not; anything
-less is answered as absent. A store of docker-registry 0.5 to 0.9.1 is read as it is (protocol §6.1).
+An image is complete when its JSON and a layer of at least one byte are there and its mark is not, or is a claim
+of ours (see push); anything less is answered as absent. A store of docker-registry 0.5 to 0.9.1 is read as it is
+(protocol §6.1).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from common.checksums import Checksum
 from common.errors import Invalid, NotFound
 from common.names import ImageId
 from registry_service.graph.checksums import is_checksum
+from registry_service.graph.claims import is_claim
 from registry_service.graph.contents import Contents, Entry
 from registry_service.graph.description import stored_parent
 from registry_service.graph.errors import ImageNotFound
@@ -146,12 +148,21 @@ class Images:
     def _describe(self, image: ImageId) -> Described:
         found = self._stat(image)
         # The mark is looked for last: it is made before anything else of an image and removed after.
-        complete = found.size > 0 and self._has(paths.image_json(image)) and not self._has(paths.image_mark(image))
+        complete = found.size > 0 and self._has(paths.image_json(image)) and self._is_published(image)
         if not complete:
             raise ImageNotFound
         return Described(
             self._get(image, paths.image_json(image)), found.size, found.modified, self._stored_checksums(image)
         )
+
+    def _is_published(self, image: ImageId) -> bool:
+        """Whether what is there is meant to be seen. Behind a claim of ours JSON and layer together lack nothing but
+        its release; a second publisher may hold it for a moment, only to see that all is done.
+        """
+        try:
+            return is_claim(self._driver.get(paths.image_mark(image)))
+        except PathNotFound:
+            return True
 
     def _stat(self, image: ImageId) -> Stat:
         try:

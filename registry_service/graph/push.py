@@ -92,7 +92,7 @@ class Push:
         self._sweep_when_due()
         parent = self.parent_of(image, description)
         self._ancestry(image.require_creatable(), parent)
-        if self._images.is_complete(image):
+        if self._is_done(image):
             raise ImageExists
         is_payload = claimed is not None and not is_tarsum(claimed)
         self._stage(image, uploader).describe(
@@ -202,8 +202,12 @@ class Push:
             writer.commit()
         return stage.record(name, Checksum(f"sha256:{digest.hexdigest()}"), description)
 
+    def _is_done(self, image: ImageId) -> bool:
+        """Complete, and nothing left to do: readers need not wait for the release of a claim, but a push sees to it."""
+        return self._images.is_complete(image) and not self._driver.exists(paths.image_mark(image))
+
     def _is_stored(self, image: ImageId, wanted: list[Checksum]) -> bool:
-        return self._images.is_complete(image) and not set(wanted).isdisjoint(self._images.checksums(image))
+        return self._is_done(image) and not set(wanted).isdisjoint(self._images.checksums(image))
 
     def _publish(
         self, image: ImageId, stage: Stage, description: bytes, received: Received, checksums: list[Checksum]
@@ -223,7 +227,7 @@ class Push:
     def _claim(self, image: ImageId, payload: Checksum) -> Claim | None:
         """The right to publish; None where the image is complete meanwhile. Raises ImageBusy."""
         deadline = time.monotonic() + self._wait_seconds
-        while not self._images.is_complete(image):
+        while not self._is_done(image):
             claim = self._claims.take(paths.image_mark(image), payload)
             if claim is not None and (claim.inherited or not self._is_written(image)):
                 return claim
