@@ -157,11 +157,10 @@ def test_a_push_survives_the_death_of_the_worker_that_served_it(own_registry: Se
     chain = (make_image(size=3 * 1024 * 1024),)
     daemon = Daemon(NEWEST, own_registry.target)
     assert begin(own_registry.target, chain[0]).status == 200
-    connection = send_half(own_registry.target, chain[0], {})
-    (worker,) = own_registry.process.children()
-    eventually(lambda: _is_staged(own_registry), lambda: "the layer never reached the store")
-    os.kill(worker, signal.SIGKILL)
-    connection.close()
+    with send_half(own_registry.target, chain[0], {}):
+        (worker,) = own_registry.process.children()
+        eventually(lambda: _holds(own_registry, 1_000_000), lambda: "the layer never reached the store")
+        os.kill(worker, signal.SIGKILL)
     eventually(lambda: own_registry.process.children() not in ([], [worker]), own_registry.process.tail)
     assert read_json(own_registry.target, chain[0]).status == 404
     daemon.push("alice/survivor", chain)
@@ -238,8 +237,9 @@ def _push_by_hand(registry: Target, image: Image, token: dict[str, str]) -> None
     assert call(registry, f"PUT {path}/checksum", token | checksum, body=b"").status == 200
 
 
-def _is_staged(registry: Service) -> bool:
-    return any(path.is_file() and path.stat().st_size > 0 for path in (registry.store / "_uploads").rglob("*layer*"))
+def _holds(registry: Service, size: int) -> bool:
+    """Whether the store has grown to so many bytes, visible or not."""
+    return sum(path.stat().st_size for path in registry.store.rglob("*") if path.is_file()) >= size
 
 
 def _accepts(target: Target) -> bool:

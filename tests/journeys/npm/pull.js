@@ -13,9 +13,6 @@ const options = { name: task.name, scheme: task.scheme, username: task.username,
 const ask = (client, method, ...words) => new Promise((resolve, reject) =>
     client[method](...words, (error, result) => error ? reject(error) : resolve(result)));
 
-const chosen = () => new Promise((resolve, reject) =>
-    drc.createClient(options, (error, client) => error ? reject(error) : resolve(client.version)));
-
 const readLayer = async (client, imgId) => {
     const stream = await ask(client, 'getImgLayerStream', { imgId });
     const hash = crypto.createHash('sha256');
@@ -28,7 +25,6 @@ const readLayer = async (client, imgId) => {
 };
 
 const pull = async () => {
-    const version = await chosen();
     const client = drc.createClientV1(options);
     const ping = await ask(client, 'ping');
     const images = await ask(client, 'listRepoImgs');
@@ -42,7 +38,7 @@ const pull = async () => {
     }
     const found = await ask(client, 'search', { term: task.term || '' });
     client.close();
-    return { version, ping, images, tags, imgId, ancestry, jsons, layers, found };
+    return { ping, images, tags, imgId, ancestry, jsons, layers, found };
 };
 
 pull().then(
