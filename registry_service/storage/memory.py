@@ -37,7 +37,7 @@ class Memory(Driver):
             return self._contents.setdefault(path, entry) is entry
 
     def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
-        content = self.get(path)
+        content, _ = self._find(path)
         end = len(content) if length is None else min(len(content), offset + length)
         return _MemoryReader(content, offset, end)
 

@@ -1,0 +1,167 @@
+"""Reading complete images, and how little of it the store is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from registry_service.graph.errors import ImageNotFound
+from registry_service.graph.images import Images
+from registry_service.graph.remembered import Remembered
+from registry_service.storage import paths
+from registry_service.storage.driver import Driver, Reader, Stat
+from registry_service.storage.memory import Memory
+from tests.units.registry_service.graph.store import Image, Store, payload_of
+
+BASE = Image("base")
+CHILD = Image("child", BASE)
+OTHER = Image("base", files={"./other": b"another layer altogether"})
+
+
+class Counting(Memory):
+    """Notes every question."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def get(self, path: str) -> bytes:
+        self.asked.append(f"get {path}")
+        return super().get(path)
+
+    def stat(self, path: str) -> Stat:
+        self.asked.append(f"stat {path}")
+        return super().stat(path)
+
+    def exists(self, path: str) -> bool:
+        self.asked.append(f"exists {path}")
+        return super().exists(path)
+
+    def list(self, path: str) -> Iterator[str]:
+        self.asked.append(f"list {path}")
+        return super().list(path)
+
+    def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
+        self.asked.append(f"open {path}")
+        return super().open_reader(path, offset, length)
+
+
+def test_hot_image_costs_one_look_at_its_layer() -> None:
+    driver = Counting()
+    Store(driver).add(BASE, CHILD)
+    images = Images(driver)
+    for _ in range(2):
+        driver.asked.clear()
+        assert images.ancestry(CHILD.id) == CHILD.ancestry
+        for image in (BASE, CHILD):
+            assert images.json(image.id) == image.json
+            assert images.size(image.id) == len(image.layer)
+            assert images.checksums(image.id) == [image.payload]
+            assert images.is_complete(image.id)
+            with images.open_layer(images.layer(image.id)) as reader:
+                assert b"".join(reader) == image.layer
+    assert driver.asked == [
+        f"{ask} {paths.image_layer(image.id)}" for image in (BASE, CHILD) for ask in ("stat", "open")
+    ]
+
+
+def test_absence_is_not_remembered(store: Store) -> None:
+    assert not store.images.is_complete(BASE.id)
+    Store(store.driver).add(BASE)
+    assert store.images.is_complete(BASE.id)
+
+
+def test_deletion_elsewhere_is_noticed_at_the_layer(store: Store) -> None:
+    store.add(BASE)
+    store.images.json(BASE.id)
+    store.driver.delete(paths.image(BASE.id))
+    with pytest.raises(ImageNotFound):
+        store.images.layer(BASE.id)
+    with pytest.raises(ImageNotFound):
+        store.images.json(BASE.id)
+
+
+def test_layer_deleted_under_our_hands(store: Store) -> None:
+    store.add(BASE)
+    layer = store.images.layer(BASE.id)
+    store.driver.delete(paths.image(BASE.id))
+    with pytest.raises(ImageNotFound):
+        store.images.open_layer(layer)
+
+
+def test_other_bytes_in_its_place_are_noticed(store: Store) -> None:
+    store.add(BASE)
+    before = store.images.layer(BASE.id)
+    store.driver.delete(paths.image(BASE.id))
+    Store(store.driver).add(OTHER)
+    after = store.images.layer(BASE.id)
+    assert after.size == len(OTHER.layer)
+    assert after.etag == f'"{OTHER.payload}"' != before.etag
+    assert store.images.checksums(BASE.id) == [OTHER.payload]
+
+
+def test_mark_hides_a_replacement_under_way(store: Store) -> None:
+    store.add(BASE)
+    store.images.json(BASE.id)
+    store.driver.put(paths.image_mark(BASE.id), b"true")
+    store.driver.put(paths.image_layer(BASE.id), b"something half done")
+    with pytest.raises(ImageNotFound):
+        store.images.layer(BASE.id)
+
+
+def test_layer(store: Store) -> None:
+    store.add(BASE)
+    layer = store.images.layer(BASE.id)
+    assert layer.size == len(BASE.layer)
+    assert layer.etag == f'"{BASE.payload}"'
+    assert layer.modified == store.driver.stat(paths.image_layer(BASE.id)).modified
+    with store.images.open_layer(layer, 3, 5) as reader:
+        assert b"".join(reader) == BASE.layer[3:8]
+    file = store.images.local_path(layer)
+    assert file is None or file.read_bytes() == BASE.layer
+    assert store.images.url_for(layer) is None
+
+
+@pytest.mark.parametrize("missing", ["json", "layer"])
+def test_without_json_or_layer_it_is_absent(store: Store, missing: str) -> None:
+    store.add(BASE)
+    store.driver.delete(f"images/{BASE.id}/{missing}")
+    images = Images(store.driver)
+    assert not images.is_complete(BASE.id)
+    for ask in (images.json, images.layer, images.size, images.checksums, images.ancestry, images.files, images.diff):
+        with pytest.raises(ImageNotFound):
+            ask(BASE.id)
+
+
+def test_pushed_json_may_be_large(driver: Driver) -> None:
+    """It is not remembered, and comes all the same."""
+    store = Store(driver)
+    description = b'{"id": "%b", "comment": "%b"}' % (BASE.id.encode(), b"x" * (9 * 1024 * 1024))
+    store.push.begin(BASE.id, description, "uploader")
+    store.receive(BASE)
+    store.push.seal(BASE.id, "uploader", payload=None, tarsum=payload_of(description, BASE.layer))
+    assert store.images.json(BASE.id) == description
+
+
+def test_memory_is_bounded_and_forgets_the_longest_unused() -> None:
+    remembered: Remembered[str, int] = Remembered(capacity=100, seconds=60)
+    for number, key in enumerate("abcd"):
+        remembered.put(key, number, 30)
+        assert remembered.get("a") == 0
+    assert [remembered.get(key) for key in "abcd"] == [0, None, 2, 3]
+    remembered.put("c", 7, 40)
+    remembered.put("e", 4, 30)
+    assert [remembered.get(key) for key in "abcde"] == [None, None, 7, 3, 4]
+    remembered.put("huge", 1, 101)
+    assert remembered.get("huge") is None
+    assert remembered.get("e") == 4
+    remembered.forget("e")
+    remembered.forget("e")
+    assert remembered.get("e") is None
+
+
+def test_memory_fades() -> None:
+    remembered: Remembered[str, int] = Remembered(capacity=100, seconds=-1)
+    remembered.put("a", 1, 1)
+    assert remembered.get("a") is None
