@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -20,26 +17,12 @@ from registry_service.health import Health
 from registry_service.index_client import IndexClient
 from registry_service.services import Registry
 from registry_service.settings import RegistrySettings
-from registry_service.storage import factory
-from registry_service.storage.driver import Driver
+from registry_service.storage.driver import Driver, Offload, directly
 
 
-def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Do blocking work where it is asked for: right in a process of threads, or in a test."""
-    return function(*arguments)
-
-
-def create_app(
-    settings: RegistrySettings,
-    *,
-    driver: Driver | None = None,
-    offload: Callable[..., Any] = call,
-) -> Flask:
-    """The registry as a WSGI application.
-
-    `driver` stands in for the one the settings name; `offload` runs work that would hold up other requests.
-    """
-    registry = create_registry(settings, driver or factory.create(settings, offload), offload)
+def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload = directly) -> Flask:
+    """The registry as a WSGI application; `offload` runs work that would hold up other requests."""
+    registry = create_registry(settings, driver, offload)
     app = Flask("registry_service", static_folder=None)
     app.config["IDLE_SECONDS"] = settings.idle_seconds
     http.install(app, standalone=registry.index is None)
@@ -51,7 +34,7 @@ def create_app(
     return app
 
 
-def create_registry(settings: RegistrySettings, driver: Driver, offload: Callable[..., Any] = call) -> Registry:
+def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload = directly) -> Registry:
     """The rooms behind the doors, joined."""
     index = IndexClient(settings.index_url, settings.index_timeout) if settings.index_url else None
     gate: Gate = OpenGate() if index is None else TokenGate(index, settings.secret_keys, settings.grant_seconds)

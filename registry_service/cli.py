@@ -12,8 +12,9 @@ from common import serving
 from common.errors import Failure
 from common.settings import SettingsError
 from registry_service.app import create_registry
-from registry_service.settings import load_settings
+from registry_service.settings import RegistrySettings, load_settings
 from registry_service.storage import factory
+from registry_service.storage.driver import Driver
 
 
 @contextmanager
@@ -25,6 +26,12 @@ def _one_line_errors() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
+def _open() -> tuple[RegistrySettings, Driver]:
+    """The settings, and the store they name, tried out."""
+    settings = load_settings(os.environ)
+    return settings, factory.create(settings.storage, settings.storage_path, os.environ)
+
+
 @click.group()
 def main() -> None:
     """Wharfinger's registry: images, layers and their ancestry."""
@@ -34,7 +41,7 @@ def main() -> None:
 def serve() -> None:
     """Serve until SIGTERM; transfers under way are let finish."""
     with _one_line_errors():
-        factory.create(load_settings(os.environ))
+        _open()
     os.execvp("gunicorn", ["gunicorn", "-c", serving.config_path(), "registry_service.wsgi:app"])
 
 
@@ -42,8 +49,7 @@ def serve() -> None:
 def sweep() -> None:
     """Drop what unfinished pushes left behind, once it is older than the setting upload_seconds."""
     with _one_line_errors():
-        settings = load_settings(os.environ)
-        dropped = create_registry(settings, factory.create(settings)).push.expire()
+        dropped = create_registry(*_open()).push.expire()
     click.echo(f"{dropped} unfinished uploads dropped")
 
 

@@ -9,12 +9,14 @@ from common import log
 from common.settings import SettingsError
 from registry_service.app import create_app
 from registry_service.settings import load_settings
+from registry_service.storage import factory
 from registry_service.worker import offload
 
 try:
     settings = load_settings(os.environ)
     log.configure("registry", settings.log_level)
-    app = create_app(settings, offload=offload)
+    driver = factory.create(settings.storage, settings.storage_path, os.environ, offload)
+    app = create_app(settings, driver, offload=offload)
 except SettingsError as error:
     sys.stderr.write(f"wharfinger-registry: {error}\n")
     # Gunicorn starts a worker anew for ever unless it ends with this very status.

@@ -146,10 +146,11 @@ class Images:
         self._ancestries.forget(image)
 
     def _describe(self, image: ImageId) -> Described:
+        # The order matters beside a publisher, who makes the mark first, drops a JSON left over before it brings the
+        # layer, and writes the JSON last: what is read after JSON and mark were seen is of one publication.
+        complete = self._has(paths.image_json(image)) and self._is_published(image)
         found = self._stat(image)
-        # The mark is looked for last: it is made before anything else of an image and removed after.
-        complete = found.size > 0 and self._has(paths.image_json(image)) and self._is_published(image)
-        if not complete:
+        if not complete or not found.size:
             raise ImageNotFound
         return Described(
             self._get(image, paths.image_json(image)), found.size, found.modified, self._stored_checksums(image)

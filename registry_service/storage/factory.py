@@ -1,9 +1,15 @@
-"""From the name of a driver to the driver, through the entry points `wharfinger.storage` that packages declare."""
+"""From the name of a driver to the driver, through the entry points `wharfinger.storage` that packages declare.
+
+An entry point leads to a function of two arguments: `storage_path`, the root within the store, and `environ`, from
+which a driver loads settings of its own (`common.settings.load`, under its own name: WHARFINGER_S3_BUCKET). It
+answers a `Driver`, or raises SettingsError saying in one line what to mend.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Protocol
+from types import MappingProxyType
 
 from common.settings import SettingsError
 from registry_service.storage.driver import Driver, Offload, directly
@@ -11,20 +17,15 @@ from registry_service.storage.guard import Guard
 
 GROUP = "wharfinger.storage"
 
-
-class StorageSettings(Protocol):
-    """What every driver is chosen by; each reads more for itself."""
-
-    @property
-    def storage(self) -> str: ...
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-def create(settings: StorageSettings, offload: Offload = directly) -> Driver:
-    """The driver that the settings name, behind its guard. Raises SettingsError."""
+def create(name: str, storage_path: str, environ: Mapping[str, str] = _NOTHING, offload: Offload = directly) -> Driver:
+    """The driver of that name, behind its guard. Raises SettingsError."""
     known = {point.name: point for point in entry_points(group=GROUP)}
     if not known:
         raise SettingsError("no storage driver is installed: install this project (pip install .), not only its code")
-    if settings.storage not in known:
-        raise SettingsError(f"storage {settings.storage!r} is unknown; there are: {', '.join(sorted(known))}")
-    make = known[settings.storage].load()
-    return Guard(make(settings), offload)
+    if name not in known:
+        raise SettingsError(f"storage {name!r} is unknown; there are: {', '.join(sorted(known))}")
+    make = known[name].load()
+    return Guard(make(storage_path, environ), offload)

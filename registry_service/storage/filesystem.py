@@ -12,10 +12,9 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 from common.settings import SettingsError
 from registry_service.storage.driver import BLOCK, BadPath, Driver, PathNotFound, Reader, Stat, Writer
@@ -31,14 +30,9 @@ _ATTEMPTS = 64
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
-class FilesystemSettings(Protocol):
-    @property
-    def storage_path(self) -> Path | str: ...
-
-
-def from_settings(settings: FilesystemSettings) -> Filesystem:
+def from_environ(storage_path: str, _environ: Mapping[str, str]) -> Filesystem:
     """Raises SettingsError."""
-    return Filesystem(Path(settings.storage_path))
+    return Filesystem(Path(storage_path))
 
 
 class Filesystem(Driver):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound, Reader, Stat, Writer
 
 
-def from_settings(settings: object) -> Memory:  # noqa: ARG001 - every driver is made from the settings
+def from_environ(_storage_path: str, _environ: Mapping[str, str]) -> Memory:
     return Memory()
 
 

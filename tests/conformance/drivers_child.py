@@ -1,12 +1,12 @@
-"""A process of its own that opens a store and does one thing to it: `SETTING=VALUE… -- ACTION ARGUMENT…`."""
+"""A process of its own that opens a store and does one thing to it: `DRIVER STORAGE_PATH ACTION ARGUMENT…`."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
 import sys
 import time
-from types import SimpleNamespace
 
 from registry_service.storage import factory
 from registry_service.storage.driver import Driver
@@ -14,10 +14,8 @@ from tests.conformance.drivers_contract import generated
 
 
 def main(arguments: list[str]) -> None:
-    border = arguments.index("--")
-    settings = SimpleNamespace(**dict(argument.split("=", 1) for argument in arguments[:border]))
-    action, *rest = arguments[border + 1 :]
-    ACTIONS[action](factory.create(settings), *rest)
+    name, storage_path, action, *rest = arguments
+    ACTIONS[action](factory.create(name, storage_path, os.environ), *rest)
 
 
 def get(driver: Driver, path: str) -> None:

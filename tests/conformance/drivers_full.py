@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +17,7 @@ TOO_MUCH = 2 * MEBIBYTES * 4
 
 
 def main(root: Path) -> None:
-    driver = factory.create(SimpleNamespace(storage="filesystem", storage_path=root))
+    driver = factory.create("filesystem", str(root))
     driver.put("images/old/json", b"old")
     for act in (_put, _create, _write):
         with pytest.raises(StorageFull, match="filesystem: no space is left for: images/new/layer") as caught:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import IO
 
 import pytest
 
+from registry_service.storage import factory
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound
 from tests.conformance.drivers_contract import DriverContract, generated, read
 
@@ -35,17 +38,30 @@ def rest_of(process: subprocess.Popen[str]) -> str:
     return output.strip()
 
 
+@dataclass(frozen=True)
+class Store:
+    """What the factory makes a driver from, here and in another process."""
+
+    name: str
+    path: str
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
 class SharedDriverContract(DriverContract):
-    """Inherit, and give besides `driver` a fixture `settings`: what the factory makes the same driver from."""
+    """Inherit, and give a fixture `store`: an empty one for each test."""
 
     @pytest.fixture
-    def start(self, settings: dict[str, str]) -> Start:
+    def driver(self, store: Store) -> Driver:
+        return factory.create(store.name, store.path, store.environ)
+
+    @pytest.fixture
+    def start(self, store: Store) -> Start:
         """Starts a child that opens the same store: see `drivers_child`."""
 
         def start(*arguments: object) -> subprocess.Popen[str]:
-            given = [f"{key}={value}" for key, value in settings.items()]
-            command = [sys.executable, "-m", "tests.conformance.drivers_child", *given, "--", *map(str, arguments)]
-            return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            words = [store.name, store.path, *map(str, arguments)]
+            command = [sys.executable, "-m", "tests.conformance.drivers_child", *words]
+            return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **store.environ})
 
         return start
 

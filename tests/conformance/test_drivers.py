@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from registry_service.storage import factory
 from registry_service.storage.driver import Driver
 from tests.conformance.drivers_contract import DriverContract, read
-from tests.conformance.drivers_shared import SharedDriverContract
+from tests.conformance.drivers_shared import SharedDriverContract, Store
 from tests.conformance.drivers_small_disk import run_on_small_disk
 
 FIVE_GIB = 5 * 1024**3
@@ -19,17 +18,13 @@ FIVE_GIB = 5 * 1024**3
 class TestMemory(DriverContract):
     @pytest.fixture
     def driver(self) -> Driver:
-        return factory.create(SimpleNamespace(storage="memory"))
+        return factory.create("memory", "")
 
 
 class TestFilesystem(SharedDriverContract):
     @pytest.fixture
-    def settings(self, tmp_path: Path) -> dict[str, str]:
-        return {"storage": "filesystem", "storage_path": str(tmp_path)}
-
-    @pytest.fixture
-    def driver(self, settings: dict[str, str]) -> Driver:
-        return factory.create(SimpleNamespace(**settings))
+    def store(self, tmp_path: Path) -> Store:
+        return Store("filesystem", str(tmp_path))
 
     def test_reads_past_four_gib(self, driver: Driver, tmp_path: Path) -> None:
         """Five GiB that take no space: all zeros but for the end."""

@@ -60,7 +60,7 @@ def test_every_route_stands_in_the_routes_page(heading, tmp_path):
 
 
 def registry(**settings):
-    return create_registry(RegistrySettings(**settings), driver=Memory())
+    return create_registry(RegistrySettings(**settings), Memory())
 
 
 def with_head(rows):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +12,7 @@ from registry_service.storage import factory
 
 @pytest.mark.parametrize("name", ["memory", "filesystem"])
 def test_known_drivers(name: str, tmp_path: Path) -> None:
-    driver = factory.create(SimpleNamespace(storage=name, storage_path=str(tmp_path)))
+    driver = factory.create(name, str(tmp_path))
     assert driver.name == name
     driver.put("a", b"1")
     assert driver.get("a") == b"1"
@@ -21,4 +20,4 @@ def test_known_drivers(name: str, tmp_path: Path) -> None:
 
 def test_unknown_driver_lists_the_known() -> None:
     with pytest.raises(SettingsError, match=r"storage 'ftp' is unknown; there are: filesystem, memory"):
-        factory.create(SimpleNamespace(storage="ftp"))
+        factory.create("ftp", "")
