@@ -260,6 +260,7 @@ class Push:
         for leftover in (paths.image_json(image), paths.image_files(image), paths.image_diff(image)):
             with suppress(PathNotFound):
                 self._driver.delete(leftover)
+        self._require_hold(claim)
         self._driver.move(received.path, paths.image_layer(image))
         self._driver.put(paths.image_ancestry(image), json.dumps(ancestry).encode())
         self._driver.put(paths.image_checksum(image), json.dumps(checksums).encode())

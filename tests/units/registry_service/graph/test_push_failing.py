@@ -1,0 +1,104 @@
+"""A store that fails while an image is published: nothing half-done stays, nothing bars the way."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from registry_service.graph.errors import ImageBusy
+from registry_service.storage import paths
+from registry_service.storage.driver import PathNotFound, StorageFailure, Writer
+from registry_service.storage.guard import Guard
+from registry_service.storage.memory import Memory
+from tests.conformance.drivers_small_disk import run_on_small_disk
+from tests.units.registry_service.graph.store import Image, Store
+
+BASE = Image("base")
+OTHER_BYTES = Image("base", framing=1)
+
+
+class Failing(Memory):
+    """Fails one operation that changes something, the one with the number told, and works before and after."""
+
+    fail_at = 0
+    done = 0
+
+    def put(self, path: str, content: bytes) -> None:
+        self._count()
+        super().put(path, content)
+
+    def create(self, path: str, content: bytes) -> bool:
+        self._count()
+        return super().create(path, content)
+
+    def open_writer(self, path: str) -> Writer:
+        self._count()
+        return super().open_writer(path)
+
+    def move(self, source: str, target: str) -> None:
+        self._count()
+        super().move(source, target)
+
+    def delete(self, path: str) -> None:
+        self._count()
+        super().delete(path)
+
+    def _count(self) -> None:
+        self.done += 1
+        if self.done == self.fail_at:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("again", [BASE, OTHER_BYTES], ids=["same bytes", "other bytes"])
+@pytest.mark.parametrize("before", ["nothing", "mark"])
+def test_failing_at_every_step(again: Image, before: str) -> None:
+    failed = 0
+    for fail_at in range(1, 100):
+        driver = Failing()
+        if before == "mark":
+            driver.put(paths.image_mark(BASE.id), b"true")
+            driver.put(paths.image_json(BASE.id), b"{}")
+            driver.put(paths.image_layer(BASE.id), b"cut sho")
+        driver.done, driver.fail_at = 0, fail_at
+        store = Store(Guard(driver), wait_seconds=0.0)
+        try:
+            store.add(BASE)
+        except StorageFailure:
+            failed += 1
+        else:
+            break
+        shows = store.holds(BASE)
+        if not shows:
+            store.add(again)
+        assert store.holds(BASE if shows else again)
+        assert not driver.exists(paths.image_mark(BASE.id))
+    assert failed > 8
+
+
+def test_who_was_superseded_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publisher that slept for so long that another took over finds out before it touches anything."""
+    driver = Memory()
+    slow, quick = Store(driver), Store(driver, stale_seconds=-1)
+    for store, image, uploader in ((slow, BASE, "slow"), (quick, OTHER_BYTES, "quick")):
+        store.describe(image, uploader)
+        store.receive(image, uploader)
+    delete = driver.delete
+
+    def delete_and_sleep(path: str) -> None:
+        monkeypatch.setattr(driver, "delete", delete)
+        with suppress(PathNotFound):
+            delete(path)
+        quick.seal(OTHER_BYTES, "quick")
+
+    monkeypatch.setattr(driver, "delete", delete_and_sleep)
+    with pytest.raises(ImageBusy):
+        slow.seal(BASE, "slow")
+    assert slow.holds(OTHER_BYTES)
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    run_on_small_disk(tmp_path, "tests.units.registry_service.graph.push_full")
