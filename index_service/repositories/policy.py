@@ -69,6 +69,8 @@ def require(actor: Actor | None, facts: Facts, action: Action) -> None:
     if action is not Action.READ and not permitted:
         if actor is None:
             raise Unauthenticated("Requires authorization")
-        raise Forbidden(f"{actor.name} may not {action} repositories of {facts.name.namespace}")
+        # To create and to write are refused alike: the difference would tell whether the name is taken.
+        verb = Action.WRITE if action is Action.CREATE else action
+        raise Forbidden(f"{actor.name} may not {verb} repositories of {facts.name.namespace}")
     if not permitted or (facts.owner_id is None and action is not Action.CREATE):
         raise RepositoryNotFound
