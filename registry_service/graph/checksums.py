@@ -21,9 +21,6 @@ from registry_service.graph.errors import LayerUnreadable
 from registry_service.graph.tar import Header, entries
 from registry_service.graph.unpack import unpacked
 
-MAX_ENTRIES = 1_000_000
-"""More files than this are in no layer; their hashes are kept until the end."""
-
 _TARSUM = re.compile(r"tarsum(?P<version>\.v1|\.dev)?\+(?P<hash>sha256|sha512)")
 
 
@@ -62,8 +59,6 @@ def tarsums(algorithm: str, description: bytes, blocks: Iterable[bytes]) -> set[
         digest = _entry_hash(match["hash"], _fields(header, with_mtime=match["version"] is None), body)
         all_of_them.append(digest)
         by_name[_cleaned(header.name)] = digest
-        if len(all_of_them) > MAX_ENTRIES:
-            raise LayerUnreadable(f"Layer has more than {MAX_ENTRIES} files")
     return {f"{algorithm}:{_total(match['hash'], description, digests)}" for digests in (all_of_them, by_name.values())}
 
 

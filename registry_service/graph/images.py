@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,14 @@ class Images:
         try:
             return self._driver.open_reader(layer.path, offset, length)
         except PathNotFound as error:
+            raise ImageNotFound from error
+
+    def open_file(self, layer: Layer) -> FileIO | None:
+        """The layer as an open file of this machine, if it is one, for the server to send itself."""
+        path = self._driver.local_path(layer.path)
+        try:
+            return path and FileIO(path)
+        except FileNotFoundError as error:
             raise ImageNotFound from error
 
     def local_path(self, layer: Layer) -> Path | None:

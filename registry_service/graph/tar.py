@@ -24,12 +24,15 @@ REGULAR, OLD_REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FI
 )  # fmt: skip
 SPARSE, LONG_NAME, LONG_LINK, PAX, PAX_GLOBAL = b"S", b"L", b"K", b"x", b"g"
 
+MAX_ENTRIES = 250_000
+MAX_NAME_BYTES = 32 * 1024**2
+"""Who reads a tar keeps something of each file to the end: one with more files, or longer names in all, is refused."""
+
 _BODILESS = (HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO)
 _OCTAL = re.compile(rb"[0-7]*")
 _PAX_RECORD = re.compile(rb"(\d{1,7}) ")
 _PAX_NUMBER = re.compile(rb"(-?\d{1,18})(?:\.(\d*))?")
 _XATTR = b"SCHILY.xattr."
-_ZEROS = bytes(BLOCK)
 
 
 @dataclass(slots=True)
@@ -65,27 +68,36 @@ class _Extensions:
 def entries(blocks: Iterable[bytes]) -> Iterator[tuple[Header, Iterator[bytes]]]:
     """Each file's header and body; a body is read before the next header is asked for, or not at all.
 
-    Raises LayerUnreadable while iterated: for what is no tar, and for one that ends within a header or a body.
+    Raises LayerUnreadable while iterated: for what is no tar, for one that ends within a header or a body, and for
+    more files than can be kept in mind.
     """
     stream = _Stream(blocks)
-    extensions = _Extensions()
-    while True:
-        block = stream.take(BLOCK)
-        if len(block) < BLOCK or block == _ZEROS:
-            if block.strip(b"\0"):
-                raise LayerUnreadable
-            return
-        header = _read_header(block, stream)
-        if header.typeflag in (PAX, LONG_NAME, LONG_LINK):
-            _extend(extensions, header.typeflag, _take_extension(stream, header.size))
-            continue
-        _apply(extensions, header)
-        extensions = _Extensions()
+    count = name_bytes = 0
+    while (header := _next_header(stream)) is not None:
+        count, name_bytes = count + 1, name_bytes + len(header.name)
+        if count > MAX_ENTRIES or name_bytes > MAX_NAME_BYTES:
+            raise LayerUnreadable("Layer has more files than can be listed")
         body = stream.counted(header.body)
         yield header, body
         for _ in body:
             pass
         stream.skip_padding(header.body)
+
+
+def _next_header(stream: _Stream) -> Header | None:
+    """The next file's header, with what was said ahead of it; None at the end."""
+    extensions = _Extensions()
+    while True:
+        block = stream.take(BLOCK)
+        if not block.strip(b"\0"):
+            return None
+        if len(block) < BLOCK:
+            raise LayerUnreadable
+        header = _read_header(block, stream)
+        if header.typeflag not in (PAX, LONG_NAME, LONG_LINK):
+            _apply(extensions, header)
+            return header
+        _extend(extensions, header.typeflag, _take_extension(stream, header.size))
 
 
 class _Stream:
@@ -208,7 +220,7 @@ def _extend(extensions: _Extensions, typeflag: bytes, content: bytes) -> None:
     elif typeflag == LONG_LINK:
         extensions.linkname = _text(content)
     else:
-        extensions.records.update(_pax_records(content))
+        extensions.records = dict(_pax_records(content))
 
 
 def _pax_records(content: bytes) -> Iterator[tuple[bytes, bytes]]:

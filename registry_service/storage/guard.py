@@ -65,9 +65,7 @@ class Guard(Driver):
 
     def list(self, path: str) -> Iterator[str]:
         with self.named(path):
-            names = self.driver.list(path)
-        # What is named against the grammar was put there by somebody else and cannot be opened.
-        return (name for name in names if is_path(name))
+            return self._reachable(path, self.driver.list(path))
 
     def delete(self, path: str) -> None:
         with self.named(path):
@@ -84,6 +82,11 @@ class Guard(Driver):
     def local_path(self, path: str) -> Path | None:
         with self.named(path):
             return self.driver.local_path(path)
+
+    def _reachable(self, path: str, names: Iterator[str]) -> Iterator[str]:
+        """Without what is named against the grammar: somebody else put it there, and it cannot be opened."""
+        with self.named(path):
+            yield from filter(is_path, names)
 
     def run(self, path: str, function: Callable[..., Any], *args: Any) -> Any:
         """Do a piece of somebody's writing at `path`, off the hub if need be, with failures named."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from registry_service.graph import contents
+from registry_service.graph import tar
 from registry_service.graph.errors import LayerUnreadable
 from registry_service.graph.images import Images
 from registry_service.storage import paths
@@ -132,7 +132,7 @@ def test_cut_layer(store: Store) -> None:
 @pytest.mark.parametrize("limit", ["MAX_ENTRIES", "MAX_NAME_BYTES"])
 def test_too_many_files(store: Store, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     image = push_layer(store, tars.write(*(tars.member(f"./{number:07}") for number in range(5))))
-    monkeypatch.setattr(contents, limit, 5 * 9 - 1 if limit == "MAX_NAME_BYTES" else 4)
+    monkeypatch.setattr(tar, limit, 5 * 9 - 1 if limit == "MAX_NAME_BYTES" else 4)
     with pytest.raises(LayerUnreadable, match="more files than can be listed"):
         store.images.files(image)
 
