@@ -27,7 +27,7 @@ def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload =
     app.config["IDLE_SECONDS"] = settings.idle_seconds
     http.install(app, standalone=registry.index is None)
     asking.install(app)
-    api.install(app, registry, settings.endpoints)
+    api.install(app, registry, delivery=settings.delivery, endpoints=settings.endpoints)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -33,6 +33,12 @@ class RegistrySettings:
     )
     storage: str = setting(str, "Storage driver, by the name of its entry point.", "filesystem")
     storage_path: str = setting(str, "Root of the store, an existing folder.", "var/registry")
+    delivery: str = setting(
+        one_of("direct", "redirect", "nginx"),
+        "Who sends layers: direct (this registry), redirect (the store, by signed URL, where it has one and no TLS is "
+        "lost), nginx (the one in front, from the store's files or from its cache).",
+        "direct",
+    )
     endpoints: tuple[str, ...] = setting(
         listed, "Standalone only: what X-Docker-Endpoints says, host:port each; empty means the request's Host.", ()
     )

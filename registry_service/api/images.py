@@ -21,7 +21,8 @@ BLOCK = 1024 * 1024
 class ImageDoor:
     """Reads ask the gate whether this image may be read; writes whether the repository lists it."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, hand_over: transfer.HandOver) -> None:
+        self._hand_over = hand_over
         self._gate = registry.gate
         self._images = registry.images
         self._push = registry.push
@@ -48,7 +49,7 @@ class ImageDoor:
 
     def get_layer(self, image_id: str) -> Response:
         image = self._readable(image_id)
-        return transfer.layer_response(self._images, self._images.layer(image))
+        return transfer.layer_response(self._images, self._images.layer(image), self._hand_over)
 
     def get_files(self, image_id: str) -> Response:
         image = self._readable(image_id)

@@ -8,7 +8,9 @@ Go would unpack it on the way (§1.5).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from flask import Response, request
 from werkzeug.http import is_resource_modified, parse_date
@@ -21,6 +23,10 @@ _BLOCK = 1024 * 1024
 
 FOR_EVER = 31536000
 """Seconds. An image id means the same bytes for ever (protocol §1.5)."""
+
+NGINX_FILES = "/_files"
+NGINX_STORE = "/_store"
+"""Internal locations of the nginx in front; deploy/nginx has them."""
 
 EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 """Last-Modified of everything immutable; each date a client may hold is later."""
@@ -40,6 +46,10 @@ class Span:
 
 class Unsatisfiable(Exception):
     """A range that begins past the end."""
+
+
+HandOver = Callable[[Images, Layer], Response | None]
+"""Lets somebody else send a layer; None where it is better sent from here."""
 
 
 def parse_range(header: str | None, size: int) -> Span | None:
@@ -79,15 +89,56 @@ def unchanged(etag: str) -> Response | None:
     return remember(Response(status=304), etag)
 
 
-def layer_response(images: Images, layer: Layer) -> Response:
-    """The layer, or the part asked for; a file of the machine goes out without passing through Python."""
+def layer_response(images: Images, layer: Layer, hand_over: HandOver) -> Response:
+    """The layer, or the part asked for, from whoever does it best."""
     not_modified = unchanged(layer.etag)
     if not_modified is not None:
         return not_modified
     try:
         span = parse_range(_applicable_range(layer), layer.size)
     except Unsatisfiable:
+        # Said here whoever would send the rest: stores and proxies explain themselves in a body (protocol §1.6).
         return _unsatisfiable(layer)
+    return hand_over(images, layer) or _own_response(images, layer, span)
+
+
+def to_nobody(_images: Images, _layer: Layer) -> None:
+    """Send every layer ourselves."""
+
+
+def to_store(images: Images, layer: Layer) -> Response | None:
+    """Redirect to the store's signed URL (protocol §1.9).
+
+    Never from TLS to a plain address: daemons since 1.7 would take their token along. And never HEAD, for
+    which the signature does not hold.
+    """
+    url = images.url_for(layer) if request.method == "GET" else None
+    if url is None or (request.is_secure and not url.startswith("https://")):
+        return None
+    response = Response(status=302, headers={"Location": url, "Cache-Control": "no-store"})
+    response.autocorrect_location_header = False
+    return response
+
+
+def to_nginx(images: Images, layer: Layer) -> Response | None:
+    """Let the nginx in front send its own copy: of the file, or of what it fetches from the store and keeps."""
+    if images.local_path(layer) is not None:
+        target = f"{NGINX_FILES}/{layer.path}"
+    elif url := images.url_for(layer):
+        parts = urlsplit(url)
+        target = f"{NGINX_STORE}/{parts.scheme}/{parts.netloc}{parts.path}?{parts.query}"
+    else:
+        return None
+    response = Response(mimetype="application/octet-stream", headers={"X-Accel-Redirect": target})
+    return remember(response, layer.etag)
+
+
+HANDED_OVER: dict[str, HandOver] = {"direct": to_nobody, "redirect": to_store, "nginx": to_nginx}
+"""By the setting `delivery`."""
+
+
+def _own_response(images: Images, layer: Layer, span: Span | None) -> Response:
+    """A file of the machine goes out without passing through Python, anything else block by block."""
     whole = span or Span(0, layer.size)
     response = _body(images, layer, whole)
     response.headers["Content-Length"] = str(whole.length)
@@ -107,13 +158,15 @@ def _applicable_range(layer: Layer) -> str | None:
 
 
 def _body(images: Images, layer: Layer, span: Span) -> Response:
-    path = images.local_path(layer)
-    if path is None:
+    if request.method == "HEAD":
+        return Response(mimetype="application/octet-stream")
+    # A server sends a file to its end; daemons ask for nothing else, and others get their middle in blocks.
+    file = images.open_file(layer) if span.stop == layer.size else None
+    if file is None:
         reader = images.open_layer(layer, span.start, span.length)
         response = Response(iter(reader), mimetype="application/octet-stream", direct_passthrough=True)
         response.call_on_close(reader.close)
         return response
-    file = path.open("rb", buffering=0)
     file.seek(span.start)
     return Response(
         wrap_file(request.environ, file, _BLOCK), mimetype="application/octet-stream", direct_passthrough=True
