@@ -8,13 +8,21 @@ cores that is the difference between 0.6 and 1.06 GB/s.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 import gevent
 import gevent.socket
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
+
+
+LINGER_SECONDS = 30.0
+"""How long a refused client may take to notice."""
+
+_PIECE = 256 * 1024
 
 
 def offload(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -71,3 +79,28 @@ class Worker(GeventWorker):
             AsyncWorker.handle(self, listener, client, addr)
         except TimeoutError:
             self.log.debug("Closed a connection that stood still")
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        finally:
+            if req.should_close() and _has_more(req.body):
+                _linger(sock)
+
+
+def _has_more(body: Any) -> bool:
+    """Whether a request's body was refused before it was read to its end."""
+    unread = getattr(body.reader, "parser", None) or getattr(body.reader, "length", 0)
+    return bool(unread) and not body.failed
+
+
+def _linger(sock: Any) -> None:
+    """Take what a client is still sending, so that it gets to read why it was refused.
+
+    Closing over unread bytes resets the connection, and a daemon in the middle of a layer would report a
+    broken pipe instead of our answer.
+    """
+    with suppress(OSError), gevent.Timeout(LINGER_SECONDS, False):
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(_PIECE):
+            pass

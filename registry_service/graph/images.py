@@ -121,7 +121,7 @@ class Images:
         """The layer as an open file of this machine, if it is one, for the server to send itself."""
         path = self._driver.local_path(layer.path)
         try:
-            return path and FileIO(path)
+            return None if path is None else FileIO(path)
         except FileNotFoundError as error:
             raise ImageNotFound from error
 

@@ -88,6 +88,23 @@ def written_by(pid):
     return int(re.search(r"wchar: (\d+)", Path(f"/proc/{pid}/io").read_text(encoding="ascii"))[1])
 
 
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_client_refused_in_the_middle_of_its_upload_reads_why(worker, chunked):
+    """The application answers without having read a byte of 20 MiB."""
+    block = b"x" * MIB
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {20 * MIB}"
+    with socket.create_connection(("127.0.0.1", worker[1]), timeout=30) as client:
+        client.sendall(
+            f"PUT /?offset=0&length=5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{framing}\r\n\r\n".encode()
+        )
+        for _ in range(20):
+            client.sendall(b"100000\r\n" + block + b"\r\n" if chunked else block)
+        answer = b""
+        while part := client.recv(MIB):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def test_a_client_that_stands_still_is_let_go(worker):
     with socket.create_connection(("127.0.0.1", worker[1])) as client:
         client.sendall(f"GET /?offset=0&length={SIZE} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
