@@ -8,11 +8,12 @@ from tests.clients.docker_v1 import Daemon, Pulled, Refusal, Refused
 from tests.clients.generations import GENERATIONS, NEWEST, V0_8, Generation
 from tests.clients.images import Chain, make_chain
 from tests.servers.services import ADMIN, Account
-from tests.servers.setups import ALICE, ALL, MALLORY, WITH_INDEX, SetUp
+from tests.servers.setups import ALICE, ALL, MALLORY, SetUp
 
 every_generation = pytest.mark.parametrize("generation", GENERATIONS, ids=str)
 every_setup = pytest.mark.parametrize("setup", ALL, indirect=True)
-with_index = pytest.mark.parametrize("setup", WITH_INDEX, indirect=True)
+every_shape = pytest.mark.parametrize("setup", ["split-http", "one-host-tls", "standalone-tls"], indirect=True)
+with_index = pytest.mark.parametrize("setup", ["split-http", "one-host-tls"], indirect=True)
 
 
 def daemon_of(generation: Generation, setup: SetUp, account: Account | None = ALICE) -> Daemon:
@@ -50,7 +51,7 @@ def test_a_daemon_logs_in_pushes_pulls_and_searches(setup: SetUp, generation: Ge
     assert [result["name"] for result in daemon.search(name.partition("/")[2])] == [name]
 
 
-@every_setup
+@every_shape
 @every_generation
 def test_a_new_tag_on_top_of_a_known_base_sends_only_what_is_new(setup: SetUp, generation: Generation) -> None:
     daemon = daemon_of(generation, setup)
@@ -87,7 +88,7 @@ def test_basic_with_an_empty_name_is_no_obstacle_over_tls(setup: SetUp, generati
 
 
 @every_generation
-@every_setup
+@every_shape
 def test_a_bare_name_and_library_are_one_repository(setup: SetUp, generation: Generation) -> None:
     """Daemons push `X` and read tags of `library/X` within one command (protocol §1.2)."""
     daemon = daemon_of(generation, setup, ADMIN)
@@ -142,7 +143,7 @@ def test_a_wrong_password_is_refused_everywhere(split: SetUp, generation: Genera
 
 
 @every_generation
-@every_setup
+@pytest.mark.parametrize("setup", ["split-http", "standalone-tls"], indirect=True)
 def test_what_does_not_exist_is_told_as_daemons_expect(setup: SetUp, generation: Generation) -> None:
     daemon = daemon_of(generation, setup)
     with pytest.raises(Refused, match="images"):

@@ -17,7 +17,7 @@ from tests.clients.wire import Answer, Target, call
 from tests.journeys.test_generations import same_bytes
 from tests.servers.process import eventually, free_port
 from tests.servers.proxies import IndexProxy
-from tests.servers.services import Account, Service, index_command, sign_up, start_index, start_registry
+from tests.servers.services import Account, Service, index_command, running, sign_up, start_index, start_registry
 from tests.servers.setups import ALICE, MALLORY
 
 GRANT_SECONDS = 2
@@ -68,9 +68,8 @@ def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
     stranger = start_registry(folder / "stranger", proxy.target.url, **shared | {"secret_keys": secrets.token_hex(32)})
     for account in (ALICE, MALLORY):
         sign_up(index.target, account)
-    yield Harbour(index, proxy, first, second, stranger)
-    for service in (first, second, stranger, index):
-        service.process.stop()
+    with running(first, second, stranger, index):
+        yield Harbour(index, proxy, first, second, stranger)
     proxy.close()
 
 
@@ -100,9 +99,8 @@ def patient_harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbou
     proxy = IndexProxy(index.target)
     first = start_registry(folder / "first", proxy.target.url, port, workers="2", grant_seconds="600")
     sign_up(index.target, ALICE)
-    yield Harbour(index, proxy, first, first, first)
-    for service in (first, index):
-        service.process.stop()
+    with running(first, index):
+        yield Harbour(index, proxy, first, first, first)
     proxy.close()
 
 
@@ -315,18 +313,13 @@ def test_two_announced_registries_share_the_repositories_between_them(tmp_path_f
     folder, ports = tmp_path_factory.mktemp("two"), [free_port(), free_port()]
     index = start_index(folder / "index", [f"127.0.0.1:{port}" for port in ports])
     registries = [start_registry(folder / str(port), index.url, port) for port in ports]
-    try:
+    with running(*registries, index):
         sign_up(index.target, ALICE)
         daemon, homes = Daemon(NEWEST, index.target, ALICE.name, ALICE.password), {}
-        for number in range(12):
+        for number in range(8):
             daemon.push(f"alice/spread{number}", chain := make_chain(1))
-            homes[number] = {
-                registry.port for registry in registries if (registry.store / "images" / chain[0].id).exists()
-            }
+            homes[number] = {one.port for one in registries if (one.store / "images" / chain[0].id).exists()}
             daemon.push(f"alice/spread{number}", chain, "again")
             same_bytes(daemon.pull(f"alice/spread{number}", "again"), chain)
         assert all(len(home) == 1 for home in homes.values())
         assert {port for home in homes.values() for port in home} == set(ports)
-    finally:
-        for service in (*registries, index):
-            service.process.stop()

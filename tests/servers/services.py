@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.clients.wire import Target, WireError, call
-from tests.servers.process import Process, ServerFailed, free_port
+from tests.servers.process import Process, ServerFailed, free_port, stop_together
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -99,8 +99,7 @@ def running(*services: Service) -> Iterator[None]:
     try:
         yield
     finally:
-        for service in services:
-            service.process.stop()
+        stop_together(*(service.process for service in services))
 
 
 def index_command(environ: dict[str, str], *words: str, typed: str = "") -> str:

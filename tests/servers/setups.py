@@ -11,13 +11,12 @@ standalone-tls   the same behind nginx with TLS: daemons send Basic everywhere
 from __future__ import annotations
 
 import secrets
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.clients.wire import Target
 from tests.servers.nginx import start_one_host, start_termination
-from tests.servers.process import free_port
+from tests.servers.process import Process, free_port, stop_together
 from tests.servers.services import Account, Service, sign_up, start_index, start_registry
 from tests.servers.tls import Certificate, make_certificate
 
@@ -54,7 +53,7 @@ class SetUps:
 
     folder: Path
     _running: dict[str, SetUp] = field(default_factory=dict)
-    _ends: ExitStack = field(default_factory=ExitStack)
+    _processes: list[Process] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> SetUp:
         if name not in self._running:
@@ -62,7 +61,7 @@ class SetUps:
         return self._running[name]
 
     def close(self) -> None:
-        self._ends.close()
+        stop_together(*self._processes)
 
     def certificate(self) -> Certificate:
         made = self.folder / "tls"
@@ -83,12 +82,12 @@ class SetUps:
 
     def _standalone(self, name: str, tls: Certificate | None) -> SetUp:
         registry = start_registry(self.folder / name, None, trusted_proxies="1" if tls else "0")
-        self._ends.callback(registry.process.stop)
+        self._processes.append(registry.process)
         target = registry.target
         if tls:
             port = free_port()
             front = start_termination(self.folder / f"{name}-nginx", {port: registry.port}, tls)
-            self._ends.callback(front.process.stop)
+            self._processes.append(front.process)
             target = Target.parse(front.urls[0], tls.authority)
         return SetUp(name, target, target, registry)
 
@@ -100,7 +99,7 @@ class SetUps:
             return SetUp(name, index.target, registry.target, registry, index)
         ports = {free_port(): index_port, announced: registry_port}
         front = start_termination(self.folder / f"{name}-nginx", ports, tls)
-        self._ends.callback(front.process.stop)
+        self._processes.append(front.process)
         index_target, registry_target = (Target.parse(url, tls.authority) for url in front.urls)
         return SetUp(name, index_target, registry_target, registry, index)
 
@@ -108,7 +107,7 @@ class SetUps:
         index_port, registry_port, announced = free_port(), free_port(), free_port()
         index, registry = self._pair(name, index_port, registry_port, announced, "1")
         front = start_one_host(self.folder / f"{name}-nginx", index_port, registry_port, announced, tls)
-        self._ends.callback(front.process.stop)
+        self._processes.append(front.process)
         target = Target.parse(front.urls[0], tls.authority if tls else None)
         return SetUp(name, target, target, registry, index)
 
@@ -118,7 +117,7 @@ class SetUps:
         folder = self.folder / name
         endpoints = [f"127.0.0.1:{announced}"]
         index = start_index(folder / "index", endpoints, index_port, trusted_proxies=proxies)
-        self._ends.callback(index.process.stop)
+        self._processes.append(index.process)
         registry = start_registry(folder / "registry", index.url, registry_port, trusted_proxies=proxies)
-        self._ends.callback(registry.process.stop)
+        self._processes.append(registry.process)
         return index, registry
