@@ -32,6 +32,9 @@ EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 """Last-Modified of everything immutable; each date a client may hold is later."""
 
 
+_EPOCH = parse_date(EPOCH)
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Bytes `start` to `stop` (exclusive) of a whole."""
@@ -84,7 +87,7 @@ def remember(response: Response, etag: str | None = None) -> Response:
 
 def unchanged(etag: str) -> Response | None:
     """304 for a client that holds this already; ask only once it is clear that it exists and may be read."""
-    if is_resource_modified(request.environ, etag=etag.strip('"'), last_modified=parse_date(EPOCH)):
+    if is_resource_modified(request.environ, etag=etag.strip('"'), last_modified=_EPOCH):
         return None
     return remember(Response(status=304), etag)
 

@@ -60,7 +60,7 @@ class Process:
         self.command = [str(word) for word in command]
         self.folder = folder
         self.log = folder / f"{name}.log"
-        self._environ = dict(os.environ if environ is None else environ)
+        self.environ = dict(os.environ if environ is None else environ)
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self, ready: Callable[[], bool]) -> None:
@@ -72,7 +72,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environ,
+                env=self.environ,
                 start_new_session=True,
             )
         try:

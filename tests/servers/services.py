@@ -74,6 +74,15 @@ def start_index(folder: Path, registries: list[str], port: int | None = None, **
     return _serve("index", folder, port, environ)
 
 
+def start_another(first: Service, folder: Path) -> Service:
+    """One more index or registry that differs from the first in its port only."""
+    port = free_port()
+    environ = dict(first.process.environ)
+    listen = next(key for key in environ if key.endswith("_LISTEN"))
+    environ[listen] = f"127.0.0.1:{port}"
+    return _serve(first.process.name, folder, port, environ)
+
+
 def start_registry(folder: Path, index_url: str | None, port: int | None = None, **settings: str) -> Service:
     """A registry behind the index at `index_url`, or a standalone one where that is None."""
     port = port or free_port()

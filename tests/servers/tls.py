@@ -18,19 +18,25 @@ class Certificate:
     key: Path
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """Make both in `folder`; valid for a day."""
+KINDS = {
+    "ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
+    "rsa": ["-newkey", "rsa:2048"],
+}
+
+
+def make_certificate(folder: Path, kind: str = "ec") -> Certificate:
+    """Make both in `folder`; valid for a day. The oldest daemons know `rsa` only."""
     openssl = require("openssl", "openssl")
     folder.mkdir(parents=True, exist_ok=True)
     made = Certificate(folder / "authority.pem", folder / "server.pem", folder / "server.key")
     authority_key = folder / "authority.key"
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+    new_key = [*KINDS[kind], "-nodes", "-days", "1"]
     _run(
-        openssl, "req", "-x509", *curve, "-subj", "/CN=Throw-away authority", "-out", made.authority,
+        openssl, "req", "-x509", *new_key, "-subj", "/CN=Throw-away authority", "-out", made.authority,
         "-keyout", authority_key, "-addext", "keyUsage=critical,keyCertSign,cRLSign",
     )  # fmt: skip
     _run(
-        openssl, "req", "-x509", *curve, "-subj", "/CN=localhost", "-out", made.certificate, "-keyout", made.key,
+        openssl, "req", "-x509", *new_key, "-subj", "/CN=localhost", "-out", made.certificate, "-keyout", made.key,
         "-CA", made.authority, "-CAkey", authority_key, "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
         "-addext", "basicConstraints=critical,CA:FALSE",
     )  # fmt: skip

@@ -1,0 +1,177 @@
+"""The files of deploy/nginx before two indexes and two registries: daemons see one host, and nobody misses the dead."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.clients.docker_v1 import DaemonError
+from tests.clients.generations import GENERATIONS, NEWEST, Generation
+from tests.clients.wire import Target, call
+from tests.journeys.test_generations import chain_for, daemon_of, same_bytes
+from tests.servers.front import start_front
+from tests.servers.process import Process, free_port, stop_together
+from tests.servers.services import Service, sign_up, start_another, start_index, start_registry
+from tests.servers.setups import ALICE, SetUp
+from tests.servers.tls import make_certificate
+
+
+@dataclass(frozen=True)
+class Harbour:
+    """Two indexes and two registries behind one nginx."""
+
+    setup: SetUp
+    front: Process
+    indexes: list[Service]
+    registries: list[Service]
+
+    def stop(self) -> None:
+        stop_together(self.front, *(service.process for service in (*self.indexes, *self.registries)))
+
+
+def start_harbour(folder: Path, delivery: str = "nginx") -> Harbour:
+    port = free_port()
+    index = start_index(folder / "index", [f"127.0.0.1:{port}"], trusted_proxies="1")
+    indexes = [index, start_another(index, folder / "another-index")]
+    registry = start_registry(folder / "registry", index.url, trusted_proxies="1", delivery=delivery)
+    registries = [registry, start_another(registry, folder / "another-registry")]
+    front = start_front(
+        folder / "nginx",
+        port,
+        indexes=[service.port for service in indexes],
+        registries=[service.port for service in registries],
+        store=registry.store,
+    )
+    target = Target("http", "127.0.0.1", port)
+    sign_up(target, ALICE)
+    return Harbour(SetUp("front", target, target, registry, index), front, indexes, registries)
+
+
+@pytest.fixture(scope="module")
+def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
+    started = start_harbour(tmp_path_factory.mktemp("front"))
+    yield started
+    started.stop()
+
+
+@pytest.mark.parametrize("generation", GENERATIONS, ids=str)
+def test_every_daemon_finds_everything_behind_one_name(harbour: Harbour, generation: Generation) -> None:
+    daemon, name, chain = daemon_of(generation, harbour.setup), harbour.setup.fresh_name("one"), chain_for(generation)
+    daemon.login()
+    daemon.push(name, chain, "one")
+    same_bytes(daemon.pull(name, "one"), chain)
+    assert [result["name"] for result in daemon.search(name.partition("/")[2])] == [name]
+
+
+def token_for(harbour: Harbour, name: str) -> dict[str, str]:
+    answer = call(harbour.setup.index, f"GET /v1/repositories/{name}/images", {"X-Docker-Token": "true"})
+    return {"Authorization": f"Token {answer.header('X-Docker-Token')}"}
+
+
+def test_nginx_sends_the_files_itself_and_only_to_those_who_may(harbour: Harbour) -> None:
+    name, chain = harbour.setup.fresh_name("files"), chain_for(NEWEST)
+    daemon_of(NEWEST, harbour.setup).push(name, chain)
+    token, image = token_for(harbour, name), chain[0]
+    path = f"/v1/images/{image.id}/layer"
+    whole = call(harbour.setup.registry, f"GET {path}", token)
+    assert (whole.status, whole.body, whole.header("Accept-Ranges")) == (200, image.layer, "bytes")
+    assert "nginx" in (whole.header("Server") or "")
+    assert whole.header("Content-Encoding") is None
+    length = len(image.layer)
+    part = call(harbour.setup.registry, f"GET {path}", {**token, "Range": f"bytes=10-{length}"})
+    assert (part.status, part.body, part.header("Content-Range")) == (
+        206,
+        image.layer[10:],
+        f"bytes 10-{length - 1}/{length}",
+    )
+    end = call(harbour.setup.registry, f"GET {path}", {**token, "Range": f"bytes={length}-{length}"})
+    assert (end.status, end.body, end.header("Content-Length")) == (416, b"", "0")
+    assert call(harbour.setup.registry, f"HEAD {path}", token).header("Content-Length") == str(length)
+    assert call(harbour.setup.registry, f"GET {path}").status == 401
+    for hidden in (f"/_files/images/{image.id}/layer", "/_store/http/127.0.0.1:1/x", "/_error"):
+        refused = call(harbour.setup.registry, f"GET {hidden}", token)
+        assert refused.status == 404
+        assert refused.error()
+
+
+def test_a_repository_is_deleted_through_one_name(harbour: Harbour) -> None:
+    name, chain = harbour.setup.fresh_name("gone"), chain_for(NEWEST)
+    daemon = daemon_of(NEWEST, harbour.setup)
+    daemon.push(name, chain)
+    basic = {"Authorization": daemon.basic, "X-Docker-Token": "true"}
+    begun = call(harbour.setup.index, f"DELETE /v1/repositories/{name}/", basic)
+    assert begun.status == 202
+    token = {"Authorization": f"Token {begun.header('X-Docker-Token')}"}
+    assert call(harbour.setup.registry, f"DELETE /v1/repositories/{name}/", token).status == 200
+    assert call(harbour.setup.index, f"DELETE /v1/repositories/{name}/", basic).status == 200
+    assert call(harbour.setup.index, f"GET /v1/repositories/{name}/images", basic).status == 404
+
+
+@pytest.mark.parametrize("delivery", ["nginx", "direct"])
+def test_a_registry_that_is_killed_is_missed_by_nobody(tmp_path: Path, delivery: str) -> None:
+    """Pulls and pushes are under way when one of the two dies at once, workers and all."""
+    harbour = start_harbour(tmp_path, delivery)
+    try:
+        name, chain = harbour.setup.fresh_name("alive"), chain_for(NEWEST, 8)
+        daemon_of(NEWEST, harbour.setup).push(name, chain)
+        begun = threading.Barrier(9)
+
+        def work(number: int) -> None:
+            begun.wait()
+            for turn in range(4):
+                same_bytes(daemon_of(NEWEST, harbour.setup).pull(name), chain)
+                if number % 4 == 0:
+                    push_until_it_ends_well(harbour, f"{ALICE.name}/pushed-{number}-{turn}")
+
+        with ThreadPoolExecutor(8) as clients:
+            working = [clients.submit(work, number) for number in range(8)]
+            begun.wait()
+            os.killpg(harbour.registries[0].process.pid, signal.SIGKILL)
+        for one in working:
+            one.result()
+    finally:
+        harbour.stop()
+
+
+def push_until_it_ends_well(harbour: Harbour, name: str) -> None:
+    """Daemons try a GET again by themselves; after a broken PUT the person does, and finds nothing in the way."""
+    chain = chain_for(NEWEST)
+    try:
+        daemon_of(NEWEST, harbour.setup).push(name, chain)
+    except DaemonError:
+        daemon_of(NEWEST, harbour.setup).push(name, chain)
+    same_bytes(daemon_of(NEWEST, harbour.setup).pull(name), chain)
+
+
+def test_with_nobody_behind_it_nginx_still_answers_what_daemons_can_read(tmp_path: Path) -> None:
+    port = free_port()
+    with start_front(tmp_path / "nginx", port, indexes=[free_port()], registries=[free_port()]):
+        target = Target("http", "127.0.0.1", port)
+        for request in ("GET /v1/_ping", f"GET /v1/images/{'a' * 64}/json", "GET /v1/users/"):
+            answer = call(target, request)
+            assert (answer.status, answer.header("Content-Type")) == (503, "application/json")
+            assert answer.error()
+
+
+def handshake(port: int, *options: str) -> bool:
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *options]
+    return subprocess.run(command, input=b"", capture_output=True, timeout=30).returncode == 0
+
+
+@pytest.mark.parametrize(("profile", "takes_old"), [("old", True), ("modern", False)])
+def test_tls_profiles(tmp_path: Path, profile: str, takes_old: bool) -> None:
+    certificate = make_certificate(tmp_path / "tls", "rsa")
+    port = free_port()
+    nobody = [free_port()]
+    with start_front(tmp_path / "nginx", port, indexes=nobody, registries=nobody, tls=certificate, profile=profile):
+        assert handshake(port, "-tls1_3")
+        assert handshake(port, "-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256")
+        assert handshake(port, "-tls1", "-cipher", "AES128-SHA:@SECLEVEL=0") is takes_old

@@ -1,0 +1,59 @@
+"""A real nginx started from the very files of deploy/nginx; only what a site changes is changed."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.servers.process import Process, listening, require
+from tests.servers.services import ROOT
+from tests.servers.tls import Certificate
+
+FILES = ROOT / "deploy" / "nginx"
+
+
+def start_front(
+    folder: Path,
+    port: int,
+    *,
+    indexes: Sequence[int],
+    registries: Sequence[int],
+    store: Path | None = None,
+    tls: Certificate | None = None,
+    profile: str = "modern",
+) -> Process:
+    """One host name on `port`, plain or with TLS, before the services on these ports of this machine."""
+    nginx = require("nginx", "nginx-light")
+    shutil.copytree(FILES, folder, dirs_exist_ok=True)
+    (folder / "cache").mkdir()
+    site = folder / "site.conf"
+    text = site.read_text(encoding="utf-8")
+    text = _changed(text, "    server 127.0.0.1:5000;\n", _servers(indexes))
+    text = _changed(text, "    server 127.0.0.1:5001;\n", _servers(registries))
+    if store is not None:
+        text = _changed(text, "alias /srv/registry/;", f"alias {store}/;")
+    if tls is None:
+        text = _changed(text, "listen 80;", f"listen 127.0.0.1:{port};")
+    else:
+        text = _changed(text, "    listen 80;\n", "")
+        text = _changed(text, "# listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;")
+        text = _changed(text, "# ssl_certificate     /etc/wharfinger/tls.crt;", f"ssl_certificate {tls.certificate};")
+        text = _changed(text, "# ssl_certificate_key /etc/wharfinger/tls.key;", f"ssl_certificate_key {tls.key};")
+        text = _changed(text, "# include wharfinger/tls-modern.conf;", f"include wharfinger/tls-{profile}.conf;")
+    site.write_text(text, encoding="utf-8")
+    orders = f"daemon off; pid {folder}/nginx.pid; error_log stderr warn; user {getpass.getuser()};"
+    command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr", "-g", orders]
+    process = Process("nginx", command, folder)
+    process.start(lambda: listening(port))
+    return process
+
+
+def _servers(ports: Sequence[int]) -> str:
+    return "".join(f"    server 127.0.0.1:{port};\n" for port in ports)
+
+
+def _changed(text: str, old: str, new: str) -> str:
+    assert text.count(old) == 1, f"deploy/nginx/site.conf no longer says {old!r} once"
+    return text.replace(old, new)
