@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.clients.docker_v1 import Daemon, Pulled, Refusal, Refused
-from tests.clients.generations import GENERATIONS, NEWEST, V0_8, Generation
+from tests.clients.generations import GENERATIONS, NEWEST, V0_5, V0_8, V1_6, Generation
 from tests.clients.images import Chain, make_chain
+from tests.clients.wire import call
 from tests.servers.services import ADMIN, Account
 from tests.servers.setups import ALICE, ALL, MALLORY, SetUp
 
 every_generation = pytest.mark.parametrize("generation", GENERATIONS, ids=str)
 every_setup = pytest.mark.parametrize("setup", ALL, indirect=True)
-every_shape = pytest.mark.parametrize("setup", ["split-http", "one-host-tls", "standalone-tls"], indirect=True)
-with_index = pytest.mark.parametrize("setup", ["split-http", "one-host-tls"], indirect=True)
+both_kinds = pytest.mark.parametrize("setup", ["split-http", "standalone-tls"], indirect=True)
+a_few = pytest.mark.parametrize("generation", [V0_5, V0_8, V1_6, NEWEST], ids=str)
 
 
 def daemon_of(generation: Generation, setup: SetUp, account: Account | None = ALICE) -> Daemon:
@@ -51,7 +52,7 @@ def test_a_daemon_logs_in_pushes_pulls_and_searches(setup: SetUp, generation: Ge
     assert [result["name"] for result in daemon.search(name.partition("/")[2])] == [name]
 
 
-@every_shape
+@both_kinds
 @every_generation
 def test_a_new_tag_on_top_of_a_known_base_sends_only_what_is_new(setup: SetUp, generation: Generation) -> None:
     daemon = daemon_of(generation, setup)
@@ -88,7 +89,7 @@ def test_basic_with_an_empty_name_is_no_obstacle_over_tls(setup: SetUp, generati
 
 
 @every_generation
-@every_shape
+@both_kinds
 def test_a_bare_name_and_library_are_one_repository(setup: SetUp, generation: Generation) -> None:
     """Daemons push `X` and read tags of `library/X` within one command (protocol §1.2)."""
     daemon = daemon_of(generation, setup, ADMIN)
@@ -107,29 +108,41 @@ def test_names_of_many_components(setup: SetUp, generation: Generation) -> None:
     same_bytes(daemon.pull(name), chain)
 
 
-@every_generation
-def test_a_push_to_docker_hub_uses_full_names_from_1_5_on(split: SetUp, generation: Generation) -> None:
-    """The official index is never pinged nor taken for standalone."""
+@a_few
+def test_the_official_index_is_not_pinged(split: SetUp, generation: Generation) -> None:
+    """It is what it is: never standalone, never asked (protocol §1.3)."""
     daemon = Daemon(generation, split.index, ALICE.name, ALICE.password, official=True)
     name, chain = split.fresh_name("official"), chain_for(generation)
     daemon.push(name, chain)
+    assert "ping" not in {step.name for step in daemon.steps}
     same_bytes(daemon.pull(name), chain)
 
 
+@pytest.mark.parametrize("setup", ["standalone-http", "standalone-tls"], indirect=True)
+def test_an_image_is_pushed_by_its_id_alone(setup: SetUp) -> None:
+    """Docker to 1.5 could, without asking any index and with an empty token (protocol §1.7)."""
+    for image in make_chain(2):
+        token, path = {"Authorization": "Token "}, f"/v1/images/{image.id}"
+        checksum = {"X-Docker-Checksum": image.tarsum, "X-Docker-Checksum-Payload": image.payload}
+        assert call(setup.registry, f"PUT {path}/json", token, image.json).status == 200
+        assert call(setup.registry, f"PUT {path}/layer", token, chunks=image.chunks).status == 200
+        assert call(setup.registry, f"PUT {path}/checksum", token | checksum, b"").status == 200
+        assert call(setup.registry, f"GET {path}/layer", token).body == image.layer
+
+
 @every_generation
-@with_index
-def test_strangers_may_pull_what_is_public_and_push_nothing(setup: SetUp, generation: Generation) -> None:
-    name, chain = setup.fresh_name("public"), chain_for(generation)
-    daemon_of(generation, setup).push(name, chain)
-    nobody = daemon_of(generation, setup, None)
+def test_strangers_may_pull_what_is_public_and_push_nothing(split: SetUp, generation: Generation) -> None:
+    name, chain = split.fresh_name("public"), chain_for(generation)
+    daemon_of(generation, split).push(name, chain)
+    nobody = daemon_of(generation, split, None)
     same_bytes(nobody.pull(name), chain)
     with pytest.raises(Refused, match="begin push"):
         nobody.push(name, chain, refused=Refusal.NOT_LOGGED_IN)
     with pytest.raises(Refused, match="begin push"):
-        daemon_of(generation, setup, MALLORY).push(name, chain, refused=Refusal.NOT_ALLOWED)
+        daemon_of(generation, split, MALLORY).push(name, chain, refused=Refusal.NOT_ALLOWED)
 
 
-@every_generation
+@a_few
 def test_a_wrong_password_is_refused_everywhere(split: SetUp, generation: Generation) -> None:
     name, chain = split.fresh_name("guarded"), chain_for(generation)
     daemon_of(generation, split).push(name, chain)
@@ -143,7 +156,7 @@ def test_a_wrong_password_is_refused_everywhere(split: SetUp, generation: Genera
 
 
 @every_generation
-@pytest.mark.parametrize("setup", ["split-http", "standalone-tls"], indirect=True)
+@both_kinds
 def test_what_does_not_exist_is_told_as_daemons_expect(setup: SetUp, generation: Generation) -> None:
     daemon = daemon_of(generation, setup)
     with pytest.raises(Refused, match="images"):
