@@ -6,9 +6,11 @@ Imported by the gunicorn master before any worker patches its sockets, so nothin
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 CONFIG = "gunicorn.conf.py"
 
@@ -19,6 +21,12 @@ def config_path() -> str:
         if (folder / CONFIG).is_file():
             return str(folder / CONFIG)
     raise FileNotFoundError(f"{CONFIG} is neither in the checkout nor in {sys.prefix}/share/wharfinger")
+
+
+def become_gunicorn(application: str) -> NoReturn:
+    """Serve a WSGI application, `module:name`, in place of this process: its pid and signals become gunicorn's."""
+    # This environment's gunicorn, though the environment's bin folder may not be on the PATH.
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "-c", config_path(), application])
 
 
 def write_json_error(sock: socket.socket, status: int, reason: str, message: str) -> None:

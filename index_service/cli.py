@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from common.errors import Failure
 from common.names import RepositoryName
-from common.serving import config_path
+from common.serving import become_gunicorn
 from common.settings import SettingsError
 from index_service import schema
 from index_service.db import now, open_engine
@@ -31,7 +31,7 @@ def serve() -> None:
     """Serve until stopped. The database has to be migrated."""
     with _settings() as settings, _engine(settings) as engine:
         _require_schema(engine)
-    os.execvp("gunicorn", ["gunicorn", "-c", config_path(), "index_service.wsgi:app"])
+    become_gunicorn("index_service.wsgi:app")
 
 
 @main.command()

@@ -42,7 +42,7 @@ def serve() -> None:
     """Serve until SIGTERM; transfers under way are let finish."""
     with _one_line_errors():
         _open()
-    os.execvp("gunicorn", ["gunicorn", "-c", serving.config_path(), "registry_service.wsgi:app"])
+    serving.become_gunicorn("registry_service.wsgi:app")
 
 
 @main.command()

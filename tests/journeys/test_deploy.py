@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import base64
+import configparser
+import json
 import os
 import signal
 import subprocess
 from pathlib import Path
+from string import Template
 
 import pytest
+import yaml
 
+from index_service.settings import load_settings as load_index_settings
+from registry_service.settings import load_settings as load_registry_settings
 from tests.clients.wire import Target, call
 from tests.servers.process import Process, eventually, free_port, listening
 from tests.servers.services import BIN, ROOT
@@ -91,3 +97,77 @@ def test_one_that_cannot_start_takes_the_other_along(environ, ports):
     assert "storage 'tape' is unknown" in done.stderr
     assert "Traceback" not in done.stderr
     assert gone(ports)
+
+
+class Unit:
+    """A systemd unit's [Service], its specifier filled in and its programs taken from this environment."""
+
+    def __init__(self, name: str, instance: str = "") -> None:
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.optionxform = str
+        parser.read(ROOT / "deploy" / "systemd" / name)
+        self._lines = {
+            key: value.replace("%i", instance).replace("/opt/wharfinger/bin", str(BIN))
+            for key, value in parser["Service"].items()
+        }
+
+    def start(self, folder: Path, port: int, environ_file: dict[str, str]) -> Process:
+        """What systemd does with these lines, as far as they say what to run and with what."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("WHARFINGER_")}
+        own = dict([self._lines["Environment"].split("=", 1)]) if "Environment" in self._lines else {}
+        environ = {**kept, **own, **environ_file}
+        if "ExecStartPre" in self._lines:
+            subprocess.run(self._lines["ExecStartPre"].split(), env=environ, check=True, capture_output=True)
+        process = Process("unit", self._lines["ExecStart"].split(), folder, environ)
+        process.start(lambda: listening(port))
+        return process
+
+
+def test_the_units_start_an_index_and_a_registry(tmp_path, ports):
+    (tmp_path / "store").mkdir()
+    index_file = {
+        "WHARFINGER_INDEX_LISTEN": f"127.0.0.1:{ports[0]}",
+        "WHARFINGER_INDEX_DATABASE_URL": f"sqlite:///{tmp_path}/index.db",
+        "WHARFINGER_INDEX_SECRET_KEYS": "k" * 32,
+    }
+    registry_file = {
+        "WHARFINGER_REGISTRY_INDEX_URL": f"http://127.0.0.1:{ports[0]}",
+        "WHARFINGER_REGISTRY_SECRET_KEYS": "k" * 32,
+        "WHARFINGER_REGISTRY_STORAGE_PATH": str(tmp_path / "store"),
+    }
+    index, registry = Unit("wharfinger-index.service"), Unit("wharfinger-registry@.service", str(ports[1]))
+    with (
+        index.start(tmp_path / "index", ports[0], index_file) as running,
+        registry.start(tmp_path / "registry", ports[1], registry_file),
+    ):
+        eventually(lambda: answer(ports[1], "GET /v1/_status").status == 200, running.tail)
+
+
+def test_the_compose_file_says_what_the_services_understand():
+    """No engine runs here: what can be held true is that every setting, command, file and mount in it exists."""
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8"))
+    environ = {"DATABASE_PASSWORD": "secret", "SECRET_KEY": "k" * 32, "HOST_NAME": "registry.example"}
+    load = {"wharfinger-index": load_index_settings, "wharfinger-registry": load_registry_settings}
+    for service in compose["services"].values():
+        command = service.get("command", ["none"])
+        if command[0] in load:
+            load[command[0]]({key: Template(text).substitute(environ) for key, text in service["environment"].items()})
+            assert command[1] in subprocess.run([BIN / command[0], "--help"], capture_output=True, text=True).stdout
+            assert (ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            assert source in compose["volumes"] or (ROOT / "deploy" / source).exists()
+
+
+def test_the_compose_site_differs_from_the_example_in_its_addresses_only():
+    example = (ROOT / "deploy" / "nginx" / "site.conf").read_text(encoding="utf-8").splitlines()
+    compose = (ROOT / "deploy" / "nginx" / "site-compose.conf").read_text(encoding="utf-8").splitlines()
+    differing = [new for old, new in zip(example[1:], compose[1:], strict=True) if old != new]
+    assert all(line.split()[0] in ("server", "resolver") for line in differing)
+
+
+def test_the_image_is_made_of_files_that_exist():
+    lines = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    [command] = [json.loads(line.removeprefix("CMD ")) for line in lines if line.startswith("CMD ")]
+    assert (BIN / command[0]).exists()
+    assert (ROOT / "constraints.txt").exists()
