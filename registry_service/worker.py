@@ -18,7 +18,6 @@ import gevent.socket
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
-
 LINGER_SECONDS = 30.0
 """How long a refused client may take to notice."""
 
