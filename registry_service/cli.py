@@ -29,7 +29,7 @@ def _one_line_errors() -> Iterator[None]:
 def _open() -> tuple[RegistrySettings, Driver]:
     """The settings, and the store they name, tried out."""
     settings = load_settings(os.environ)
-    return settings, factory.create(settings.storage, settings.storage_path, os.environ)
+    return settings, factory.create(settings.storage, settings.storage_path, os.environ, redis_url=settings.redis_url)
 
 
 @click.group()

@@ -33,6 +33,12 @@ class RegistrySettings:
     )
     storage: str = setting(str, "Storage driver, by the name of its entry point.", "filesystem")
     storage_path: str = setting(str, "Root of the store, an existing folder.", "var/registry")
+    redis_url: str = setting(
+        str,
+        "Redis that remembers what never changes, for all registries before one store: redis://host:port/0.",
+        "",
+        secret=True,
+    )
     delivery: str = setting(
         one_of("direct", "redirect", "nginx"),
         "Who sends layers: direct (this registry), redirect (the store, by signed URL, where it has one and no TLS is "

@@ -15,7 +15,9 @@ from registry_service.worker import offload
 try:
     settings = load_settings(os.environ)
     log.configure("registry", settings.log_level)
-    driver = factory.create(settings.storage, settings.storage_path, os.environ, offload)
+    driver = factory.create(
+        settings.storage, settings.storage_path, os.environ, redis_url=settings.redis_url, offload=offload
+    )
     app = create_app(settings, driver, offload=offload)
 except SettingsError as error:
     sys.stderr.write(f"wharfinger-registry: {error}\n")

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 
 from common.settings import SettingsError
+from registry_service.storage.cache import Cached, Memory
 from registry_service.storage.driver import Driver, Offload, directly
 from registry_service.storage.guard import Guard
 
@@ -20,12 +21,21 @@ GROUP = "wharfinger.storage"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-def create(name: str, storage_path: str, environ: Mapping[str, str] = _NOTHING, offload: Offload = directly) -> Driver:
-    """The driver of that name, behind its guard. Raises SettingsError."""
+def create(
+    name: str,
+    storage_path: str,
+    environ: Mapping[str, str] = _NOTHING,
+    *,
+    redis_url: str = "",
+    offload: Offload = directly,
+) -> Driver:
+    """The driver of that name behind its guard, and behind a memory in Redis if one is given. Raises SettingsError."""
     known = {point.name: point for point in entry_points(group=GROUP)}
     if not known:
         raise SettingsError("no storage driver is installed: install this project (pip install .), not only its code")
     if name not in known:
         raise SettingsError(f"storage {name!r} is unknown; there are: {', '.join(sorted(known))}")
-    make = known[name].load()
-    return Guard(make(storage_path, environ), offload)
+    driver: Driver = known[name].load()(storage_path, environ)
+    if redis_url:
+        driver = Cached(driver, Memory(redis_url, f"{name}:{storage_path}"))
+    return Guard(driver, offload)

@@ -17,6 +17,8 @@
         _index_images.claim[.<n>]   who is changing it
         _images_list      JSON array of ids, kept of an external index's answer
         _private          there if the repository is private
+        _mirrored         there if the repository is a mirror's copy; when it was last compared with its source
+    _mirror/<id>[.<n>]    who is fetching the image's layer from its source
     _uploads/<id>/<uploader>/
         json              a described image's JSON
         claims            JSON object of the checksums claimed so far
@@ -34,6 +36,7 @@ A trap: the tag `_foo` keeps its pusher in `tag_foo_json`, which is also where t
 from __future__ import annotations
 
 import hashlib
+import re
 from urllib.parse import quote_plus, unquote_plus
 
 from common.errors import Invalid
@@ -42,8 +45,13 @@ from common.names import ImageId, RepositoryName, Tag
 IMAGES = "images"
 REPOSITORIES = "repositories"
 UPLOADS = "_uploads"
+MIRROR = "_mirror"
 PROBES = "_probes"
 PROBES = "_probes"
+
+_IMMUTABLE_NAMES = ("json", "ancestry", "_checksum")
+_IMAGE = re.compile(r"images/[0-9a-f]+")
+_IMMUTABLE = re.compile(rf"{_IMAGE.pattern}/(?:{'|'.join(_IMMUTABLE_NAMES)})")
 
 _TAG = "tag_"
 _RECEIVED = "received."
@@ -88,6 +96,18 @@ def image_diff(image_id: ImageId) -> str:
     return f"{IMAGES}/{image_id}/_diff"
 
 
+def is_immutable(path: str) -> bool:
+    """Whether a content is small and, once its image is complete, the same for ever."""
+    return _IMMUTABLE.fullmatch(path) is not None
+
+
+def immutable_below(path: str) -> list[str]:
+    """The immutable contents that are at a path of an image or directly below it."""
+    if is_immutable(path):
+        return [path]
+    return [f"{path}/{name}" for name in _IMMUTABLE_NAMES] if _IMAGE.fullmatch(path) else []
+
+
 def successor(claim: str, content: bytes) -> str:
     """Where the claim is kept that takes over from `content`, whoever wrote that at the mark `claim`."""
     return f"{claim}.{hashlib.sha256(content).hexdigest()[:32]}"
@@ -111,6 +131,14 @@ def index_images_claim(name: RepositoryName) -> str:
 
 def private(name: RepositoryName) -> str:
     return f"{repository(name)}/_private"
+
+
+def mirrored(name: RepositoryName) -> str:
+    return f"{repository(name)}/_mirrored"
+
+
+def mirror_claim(image_id: ImageId) -> str:
+    return f"{MIRROR}/{image_id}"
 
 
 def tag(name: RepositoryName, tag: Tag) -> str:
