@@ -1,0 +1,25 @@
+"""Serves a WSGI application in the foreground, run by the Python that has it: MODULE:NAME PORT."""
+
+import importlib
+import sys
+
+
+def main() -> None:
+    (module, _, name), port = sys.argv[1].partition(":"), sys.argv[2]
+    # The application reads the command line too.
+    del sys.argv[1:]
+    application = getattr(importlib.import_module(module), name)
+    serve = importlib.import_module("waitress").serve
+    serve(
+        application,
+        listen=f"127.0.0.1:{port}",
+        threads=8,
+        max_request_body_size=1 << 40,
+        inbuf_overflow=1 << 20,
+        send_bytes=65536,
+        ident=None,
+    )
+
+
+if __name__ == "__main__":
+    main()
