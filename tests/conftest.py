@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.openstack import OpenStack
+from tests.servers.radosgw import Radosgw
 from tests.servers.setups import SetUp, SetUps
+from tests.servers.tls import make_certificate
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +17,24 @@ def setups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SetUps]:
     kept = SetUps(tmp_path_factory.mktemp("setups"))
     yield kept
     kept.close()
+
+
+@pytest.fixture(scope="session")
+def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Radosgw]:
+    """An S3 store, which holds whatever its tests keep in it in memory."""
+    folder = tmp_path_factory.mktemp("radosgw")
+    gateway = Radosgw(folder, make_certificate(folder / "tls"))
+    gateway.start()
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStack]:
+    """Swift, Keystone and Glance, each started when a test first asks for it."""
+    cloud = OpenStack(tmp_path_factory.mktemp("openstack"))
+    yield cloud
+    cloud.close()
 
 
 @pytest.fixture
