@@ -61,6 +61,19 @@ class Claims:
         """Whether nobody took over meanwhile."""
         return self._chain(claim.path)[-1:] == [claim.content]
 
+    def renew(self, claim: Claim, subject: str) -> Claim | None:
+        """Hold on to a claim before it grows stale, by taking over from oneself; None where somebody else did."""
+        mine = _write(subject)
+        if not self._driver.create(paths.successor(claim.path, claim.content), mine):
+            return None
+        return Claim(claim.path, mine, claim.inherited)
+
+    def holder(self, path: str) -> tuple[str, Process] | None:
+        """What a path is claimed for, and by whom; None where it is not, or by a mark that is no claim of ours."""
+        chain = self._chain(path)
+        claim = _read(chain[-1]) if chain else None
+        return None if claim is None else (claim["subject"], Process(**claim["owner"]))
+
     def release(self, claim: Claim) -> None:
         """Let the next one in. What the claim took over from goes too."""
         successors = [paths.successor(claim.path, content) for content in self._chain(claim.path)]

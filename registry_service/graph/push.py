@@ -99,7 +99,18 @@ class Push:
             description, Claimed(payload=claimed if is_payload else None, tarsum=None if is_payload else claimed)
         )
 
-    def receive(self, image: ImageId, uploader: str, blocks: Iterable[bytes]) -> None:
+    def adopt(self, image: ImageId, description: bytes, uploader: str) -> None:
+        """Stage the JSON of an image that another registry has; `seal` asks for its parent, which may come meanwhile.
+
+        Raises Invalid for JSON that will not do, ImageExists when the image is complete.
+        """
+        self._sweep_when_due()
+        self.parent_of(image, description)
+        if self._is_done(image):
+            raise ImageExists
+        self._stage(image, uploader).describe(description, Claimed())
+
+    def receive(self, image: ImageId, uploader: str, blocks: Iterable[bytes]) -> Received:
         """Stage a layer while it comes; whatever `blocks` raises leaves nothing behind (protocol §3.4).
 
         A layer whose checksum was claimed with the JSON is sealed at once: Docker 0.4 and 0.5 send nothing more.
@@ -110,13 +121,18 @@ class Push:
         received = self._take_in(stage, description, blocks)
         claimed = stage.claimed().payload
         if claimed is None:
-            return
+            return received
         if not claimed.agrees_with(received.payload):
             stage.drop_layers()
             raise ChecksumMismatch
         # Somebody else was first, and is whom pulls get: to the uploader that is as good.
         with suppress(ImageExists):
             self._publish(image, stage, description, received, [received.payload])
+        return received
+
+    def abandon(self, image: ImageId, uploader: str) -> None:
+        """Drop what an uploader staged."""
+        self._stage(image, uploader).drop()
 
     def seal(
         self,
