@@ -15,8 +15,11 @@ from typing import Any, BinaryIO
 
 import gevent
 import gevent.socket
+from gunicorn.http.body import ChunkedReader
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
+
+from registry_service.chunked import ChunkedBody
 
 LINGER_SECONDS = 30.0
 """How long a refused client may take to notice."""
@@ -80,6 +83,8 @@ class Worker(GeventWorker):
             self.log.debug("Closed a connection that stood still")
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+        if isinstance(req.body.reader, ChunkedReader):
+            req.body = ChunkedBody(req.unreader)
         try:
             return super().handle_request(listener_name, req, sock, addr)
         finally:
@@ -89,8 +94,9 @@ class Worker(GeventWorker):
 
 def _has_more(body: Any) -> bool:
     """Whether a request's body was refused before it was read to its end."""
-    unread = getattr(body.reader, "parser", None) or getattr(body.reader, "length", 0)
-    return bool(unread) and not body.failed
+    if body.failed:
+        return False
+    return not body.is_read if isinstance(body, ChunkedBody) else bool(getattr(body.reader, "length", 0))
 
 
 def _linger(sock: Any) -> None:
