@@ -14,7 +14,7 @@ from registry_service.api import asking, transfer
 from registry_service.graph import agents
 from registry_service.services import Registry
 
-BLOCK = 1024 * 1024
+BLOCK = 256 * 1024
 """How much of a layer is read, hashed and written at a time."""
 
 

@@ -39,9 +39,9 @@ from registry_service.graph.errors import (
 from registry_service.graph.images import Images
 from registry_service.graph.stages import Claimed, Received, Stage
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, Offload, PathNotFound, StorageProblem, directly
+from registry_service.storage.driver import Driver, Offload, PathNotFound, StorageProblem, Writer, directly
 
-PIECE = 512 * 1024
+PIECE = 256 * 1024
 """Bytes hashed and written at a time."""
 
 SWEEP_SECONDS = 3600.0
@@ -154,14 +154,12 @@ class Push:
         if self._is_stored(image, wanted):
             stage.drop()
             return
-        description = self._description(image, stage)
-        received = list(stage.received())
-        if received:
-            self._publish(image, stage, description, *_Verification(self, stage, description).of(received, wanted))
-        elif payload:
-            raise LayerMissing
-        else:
-            stage.claim(Claimed(stage.claimed().payload, wanted[0]))
+        try:
+            self._verify_and_publish(image, stage, wanted, is_claim=not payload)
+        except (ImageNotFound, ImageExists, LayerMissing):
+            # Whoever uploads under the same name may have been first, and taken the stage along.
+            if not self._is_stored(image, wanted):
+                raise
 
     def expire(self) -> int:
         """Drop uploads nobody has added to for the expiry time; how many."""
@@ -174,6 +172,8 @@ class Push:
                 return bool(self._offload(tarsum_holds, wanted, description, reader))
         except LayerUnreadable:
             return False
+        except PathNotFound as error:
+            raise LayerMissing from error
 
     def _sweep_when_due(self) -> None:
         """Expire what others left, when a push begins: nobody else does while the registry runs."""
@@ -210,8 +210,7 @@ class Push:
         name, writer = stage.open_layer()
         with writer:
             for piece in _pieces(blocks):
-                self._offload(digest.update, piece)
-                writer.write(piece)
+                self._absorb(piece, digest, writer)
                 empty = False
             if empty:
                 raise LayerEmpty
@@ -222,8 +221,26 @@ class Push:
         """Complete, and nothing left to do: readers need not wait for the release of a claim, but a push sees to it."""
         return self._images.is_complete(image) and not self._driver.exists(paths.image_mark(image))
 
+    def _absorb(self, piece: bytes, digest: hashlib._Hash, writer: Writer) -> None:
+        """Hash and write; in one go where writing blocks, for a change of threads costs as much as either."""
+        if self._driver.blocks:
+            self._offload(_hash_and_write, piece, digest, writer)
+        else:
+            self._offload(digest.update, piece)
+            writer.write(piece)
+
     def _is_stored(self, image: ImageId, wanted: list[Checksum]) -> bool:
         return self._is_done(image) and not set(wanted).isdisjoint(self._images.checksums(image))
+
+    def _verify_and_publish(self, image: ImageId, stage: Stage, wanted: list[Checksum], *, is_claim: bool) -> None:
+        description = self._description(image, stage)
+        received = list(stage.received())
+        if received:
+            self._publish(image, stage, description, *_Verification(self, stage, description).of(received, wanted))
+        elif is_claim:
+            stage.claim(Claimed(stage.claimed().payload, wanted[0]))
+        else:
+            raise LayerMissing
 
     def _publish(
         self, image: ImageId, stage: Stage, description: bytes, received: Received, checksums: list[Checksum]
@@ -277,13 +294,19 @@ class Push:
             with suppress(PathNotFound):
                 self._driver.delete(leftover)
         self._require_hold(claim)
-        self._driver.move(received.path, paths.image_layer(image))
+        self._bring_in(received, image)
         self._driver.put(paths.image_ancestry(image), json.dumps(ancestry).encode())
         self._driver.put(paths.image_checksum(image), json.dumps(checksums).encode())
         self._require_hold(claim)
         self._driver.put(paths.image_json(image), description)
         self._claims.release(claim)
         self._images.forget(image)
+
+    def _bring_in(self, received: Received, image: ImageId) -> None:
+        try:
+            self._driver.move(received.path, paths.image_layer(image))
+        except PathNotFound as error:
+            raise LayerMissing from error
 
     def _require_hold(self, claim: Claim) -> None:
         if not self._claims.holds(claim):
@@ -339,6 +362,11 @@ def _wanted(payload: str | None, tarsum: str | None, docker_version: tuple[int, 
     if not any(wanted):
         raise ChecksumMissing
     return [Checksum(one) for one in wanted if one]
+
+
+def _hash_and_write(piece: bytes, digest: hashlib._Hash, writer: Writer) -> None:
+    digest.update(piece)
+    writer.write(piece)
 
 
 def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:

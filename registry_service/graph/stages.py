@@ -107,7 +107,7 @@ class Stage:
 def expire(driver: Driver, seconds: float) -> int:
     """Drop stages nobody has added to for so many seconds; how many."""
     oldest = time.time() - seconds
-    expired = [path for path in _stages(driver) if _last_change(driver, path) < oldest]
+    expired = [path for path in _stages(driver) if max(_changes(driver, path), default=oldest) < oldest]
     for path in expired:
         with suppress(PathNotFound):
             driver.delete(path)
@@ -119,12 +119,11 @@ def _stages(driver: Driver) -> Iterator[str]:
         yield from _below(driver, path)
 
 
-def _last_change(driver: Driver, stage: str) -> float:
-    changes = [0.0]
+def _changes(driver: Driver, stage: str) -> Iterator[float]:
+    """When each content of a stage came; nothing where one is only just being made, or dropped."""
     for path in _below(driver, stage):
         with suppress(PathNotFound):
-            changes.append(driver.stat(path).modified)
-    return max(changes)
+            yield driver.stat(path).modified
 
 
 def _below(driver: Driver, path: str) -> list[str]:

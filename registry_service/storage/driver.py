@@ -116,7 +116,8 @@ class Reader(ABC):
 class Writer(ABC):
     """A content on its way: invisible until `commit`, gone after `cancel`. Leaving a `with` uncommitted cancels.
 
-    Write in blocks of 256 KiB to 1 MiB; smaller ones are legal and slow.
+    Write in blocks of 256 KiB to 1 MiB; smaller ones are legal and slow. Where the driver `blocks`, `write` is
+    the caller's to take off the hub.
     """
 
     @abstractmethod

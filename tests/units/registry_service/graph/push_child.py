@@ -67,7 +67,7 @@ def main(root: str, kill_at: str, framing: str) -> None:
     driver.kill_at = int(kill_at)
     store = Store(Guard(driver))
     try:
-        store.add(Image("base", framing=int(framing)))
+        store.add(Image("base", framing=int(framing)), uploader=str(os.getpid()))
         print(driver.done)
     except ImageExists:
         print("Image already exists")

@@ -93,11 +93,11 @@ class Store:
     def seal(self, image: Image, uploader: str = "uploader") -> None:
         self.push.seal(image.id, uploader, payload=image.payload, tarsum=None)
 
-    def add(self, *images: Image) -> None:
+    def add(self, *images: Image, uploader: str = "uploader") -> None:
         for image in images:
-            self.describe(image)
-            self.receive(image)
-            self.seal(image)
+            self.describe(image, uploader)
+            self.receive(image, uploader)
+            self.seal(image, uploader)
 
     def layer_of(self, image: ImageId) -> bytes:
         with self.images.open_layer(self.images.layer(image)) as reader:

@@ -16,16 +16,14 @@ from registry_service.storage.guard import Guard
 from tests.conformance.drivers_contract import together
 from tests.units.registry_service.graph.store import Image, Store
 
-ROUNDS = 15
+ROUNDS = 25
 
 
 def push_one(driver: Driver, image: Image, uploader: str) -> str:
     """As a daemon would: whatever says that the image exists is success."""
     store = Store(driver)
     try:
-        store.describe(image, uploader)
-        store.receive(image, uploader)
-        store.seal(image, uploader)
+        store.add(image, uploader=uploader)
     except ImageExists:
         return "exists"
     return "stored"
