@@ -6,6 +6,7 @@ import json
 import lzma
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ from registry_service.graph.errors import (
 )
 from registry_service.storage import paths
 from registry_service.storage.driver import Stat
+from registry_service.storage.filesystem import Filesystem
+from registry_service.storage.guard import Guard
 from registry_service.storage.memory import Memory
 from tests.units.registry_service.graph.store import Image, Store, image_id, in_blocks, payload_of
 
@@ -577,6 +580,14 @@ def test_the_next_push_drops_what_nobody_will_end() -> None:
     driver.ages[paths.upload_json(paths.upload(BASE.id, "forgotten"))] = 3601
     Store(driver).describe(Image("other"), "new")
     assert list(driver.list(paths.UPLOADS)) == [Image("other").id]
+
+
+def test_stage_that_is_only_being_made_does_not_expire(tmp_path: Path) -> None:
+    store = Store(Guard(Filesystem(tmp_path)))
+    being_made = tmp_path / paths.upload(BASE.id, "uploader")
+    being_made.mkdir(parents=True)
+    assert store.push.expire() == 0
+    assert being_made.is_dir()
 
 
 def test_nothing_to_expire(store: Store) -> None:

@@ -134,3 +134,49 @@ def test_relative_root_survives_a_change_of_directory(tmp_path: Path, monkeypatc
     monkeypatch.chdir("/")
     driver.put("a", b"1")
     assert (tmp_path / "store/a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("way", ["put", "create", "write", "move"])
+def test_synced_before_and_after_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """File, then name, then directory, new directories included: a power cut leaves all or nothing."""
+    driver = Filesystem(tmp_path)
+    driver.put("other/source", b"1")
+    synced: list[tuple[str, bool]] = []
+    fsync = os.fsync
+
+    def noted(file: int) -> None:
+        path = Path(f"/proc/self/fd/{file}").readlink().relative_to(tmp_path)
+        kind = STAGING if path.parts[:1] == (STAGING,) else str(path)
+        synced.append((kind, (tmp_path / "a/b/layer").exists()))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    if way == "put":
+        driver.put("a/b/layer", b"1")
+    elif way == "create":
+        driver.create("a/b/layer", b"1")
+    elif way == "move":
+        driver.move("other/source", "a/b/layer")
+    else:
+        with driver.open_writer("a/b/layer") as writer:
+            writer.write(b"1")
+            writer.commit()
+    content = [] if way == "move" else [(STAGING, False)]
+    source = [("other", True)] if way == "move" else []
+    assert synced == [*content, (".", False), ("a", False), ("a/b", True), *source]
+
+
+def test_deletion_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Filesystem(tmp_path)
+    driver.put("a/b", b"1")
+    driver.put("a/c", b"1")
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def noted(file: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{file}").readlink())
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    driver.delete("a/b")
+    assert synced == [tmp_path / "a"]
