@@ -1,4 +1,4 @@
-"""A real nginx in front of the services: one host name for both, or TLS in front of each."""
+"""A real nginx that does nothing but end TLS in front of each service."""
 
 from __future__ import annotations
 
@@ -26,22 +26,6 @@ http {
     scgi_temp_path $folder/scgi;
 $sites
 }
-""")
-
-# The index owns names and people, the registry owns images and tags. Both know DELETE …/N/: a person sends it with
-# Basic and means the index, the delete token it answers with is for the registry (protocol §1.8).
-_ONE_HOST_MAP = string.Template("""\
-    map "$$request_method:$$uri:$$http_authorization" $$wharfinger {
-        default index;
-        "~^[A-Z]+:/v1/images/" registry;
-        "~^(GET|HEAD):/v1/repositories/.+/(tags|json|properties)/?:" registry;
-        "~^[A-Z]+:/v1/repositories/.+/tags/[^/]+(/json)?/?:" registry;
-        "~^PUT:/v1/repositories/.+/properties:" registry;
-        "~^DELETE:/v1/repositories/.+/tags:" registry;
-        "~*^DELETE:/v1/repositories/.+/?:token" registry;
-    }
-    upstream index { server $index; keepalive 16; }
-    upstream registry { server $registry; keepalive 16; }
 """)
 
 _SITE = string.Template("""\
@@ -79,12 +63,6 @@ class Front:
 
     process: Process
     urls: list[str]
-
-
-def start_one_host(folder: Path, index_port: int, registry_port: int, port: int, tls: Certificate | None) -> Front:
-    """One host name (`port`) in front of an index and a registry."""
-    sites = _ONE_HOST_MAP.substitute(index=f"127.0.0.1:{index_port}", registry=f"127.0.0.1:{registry_port}")
-    return _start(folder, sites + _site(port, "$wharfinger", tls), [port], tls)
 
 
 def start_termination(folder: Path, ports: dict[int, int], tls: Certificate) -> Front:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.clients.wire import Target
-from tests.servers.nginx import start_one_host, start_termination
+from tests.servers.front import start_front
+from tests.servers.nginx import start_termination
 from tests.servers.process import Process, free_port, stop_together
 from tests.servers.services import Account, Service, sign_up, start_index, start_registry
 from tests.servers.tls import Certificate, make_certificate
@@ -106,9 +107,11 @@ class SetUps:
     def _one_host(self, name: str, tls: Certificate | None) -> SetUp:
         index_port, registry_port, announced = free_port(), free_port(), free_port()
         index, registry = self._pair(name, index_port, registry_port, announced, "1")
-        front = start_one_host(self.folder / f"{name}-nginx", index_port, registry_port, announced, tls)
-        self._processes.append(front.process)
-        target = Target.parse(front.urls[0], tls.authority if tls else None)
+        front = start_front(
+            self.folder / f"{name}-nginx", announced, indexes=[index_port], registries=[registry_port], tls=tls
+        )
+        self._processes.append(front)
+        target = Target("https" if tls else "http", "127.0.0.1", announced, tls.authority if tls else None)
         return SetUp(name, target, target, registry, index)
 
     def _pair(
