@@ -15,6 +15,8 @@ from registry_service.graph.repositories import Repositories
 from registry_service.graph.tags import Tags
 from registry_service.health import Health
 from registry_service.index_client import IndexClient
+from registry_service.mirror.mirror import Mirror
+from registry_service.mirror.reading import MirroredRepositories, MirroredTags
 from registry_service.services import Registry
 from registry_service.settings import RegistrySettings
 from registry_service.storage.driver import Driver, Offload, directly
@@ -25,7 +27,8 @@ def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload =
     registry = create_registry(settings, driver, offload)
     app = Flask("registry_service", static_folder=None)
     app.config["IDLE_SECONDS"] = settings.idle_seconds
-    http.install(app, standalone=registry.index is None)
+    # Over TLS a daemon sends a registry that stands alone no token, and a mirror knows by it where to look (§6.6).
+    http.install(app, standalone=registry.index is None and registry.mirror is None)
     asking.install(app)
     api.install(app, registry, delivery=settings.delivery, endpoints=settings.endpoints)
     if settings.trusted_proxies:
@@ -39,13 +42,33 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
     index = IndexClient(settings.index_url, settings.index_timeout) if settings.index_url else None
     gate: Gate = OpenGate() if index is None else TokenGate(index, settings.secret_keys, settings.grant_seconds)
     images = Images(driver, offload=offload)
+    push = Push(driver, images, settings.upload_seconds, offload=offload)
     tags = Tags(driver, images)
+    mirror = _create_mirror(settings, driver, images, push, tags, offload)
     return Registry(
         gate=gate,
         index=index,
         health=Health(driver, index),
         images=images,
-        push=Push(driver, images, settings.upload_seconds, offload=offload),
-        tags=tags,
-        repositories=Repositories(driver, tags),
+        push=push,
+        tags=MirroredTags(driver, images, mirror) if mirror else tags,
+        repositories=MirroredRepositories(driver, tags, mirror) if mirror else Repositories(driver, tags),
+        mirror=mirror,
+    )
+
+
+def _create_mirror(
+    settings: RegistrySettings, driver: Driver, images: Images, push: Push, tags: Tags, offload: Offload
+) -> Mirror | None:
+    if not settings.mirror_sources:
+        return None
+    return Mirror(
+        settings.mirror_sources,
+        driver,
+        images,
+        push,
+        tags,
+        timeout=settings.mirror_timeout,
+        tag_seconds=settings.mirror_tag_seconds,
+        offload=offload,
     )

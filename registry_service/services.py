@@ -3,25 +3,55 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Any, Protocol
 
 from common.errors import Failure
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.grants import Gate
 from registry_service.graph.agents import Agent
-from registry_service.graph.images import Images
+from registry_service.graph.contents import Entry
+from registry_service.graph.images import Described, Images, Layer
 from registry_service.graph.push import Push
 from registry_service.graph.repositories import Repositories
 from registry_service.graph.tags import Tags
 from registry_service.health import Health
 from registry_service.index_client import IndexClient
+from registry_service.mirror.mirror import Mirror
+from registry_service.mirror.reading import MirroredImages
+from registry_service.storage.driver import Reader
 
 logger = logging.getLogger(__name__)
 
 
+class ReadableImages(Protocol):
+    """Images as they are read, from the store alone or by way of a mirror; see `graph.images.Images`."""
+
+    def describe(self, image: ImageId) -> Described: ...
+
+    def ancestry(self, image: ImageId) -> list[ImageId]: ...
+
+    def layer(self, image: ImageId) -> Layer: ...
+
+    def open_layer(self, layer: Layer, offset: int = 0, length: int | None = None) -> Reader: ...
+
+    def open_file(self, layer: Layer) -> FileIO | None: ...
+
+    def local_path(self, layer: Layer) -> Path | None: ...
+
+    def url_for(self, layer: Layer) -> str | None: ...
+
+    def files(self, image: ImageId) -> list[Entry]: ...
+
+    def diff(self, image: ImageId) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class Registry:
-    """The rooms behind the doors. `index` is None where the registry stands alone."""
+    """The rooms behind the doors. `index` is None where the registry stands alone, `mirror` where it is none."""
 
     gate: Gate
     index: IndexClient | None
@@ -30,6 +60,17 @@ class Registry:
     push: Push
     tags: Tags
     repositories: Repositories
+    mirror: Mirror | None = None
+
+    def reading(self, repositories: Sequence[RepositoryName]) -> ReadableImages:
+        """The images that a request for these repositories may read."""
+        return self.images if self.mirror is None else MirroredImages(self.images, self.mirror, repositories)
+
+    def require_writable(self, *repositories: RepositoryName) -> None:
+        """Raises Forbidden for a repository that is only mirrored here."""
+        if self.mirror is not None:
+            for repository in repositories:
+                self.mirror.require_writable(repository)
 
     def set_tag(self, repository: RepositoryName, tag: Tag, image: ImageId, agent: Agent, authorization: str) -> None:
         """Set a tag and tell the index. It stands even where the index could not be told: a push's end tells it too."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, whole_number
+from registry_service.mirror.sources import MirrorSource, read_sources
 
 
 def _index_url(text: str) -> str:
@@ -55,6 +56,17 @@ class RegistrySettings:
     upload_seconds: float = setting(seconds, "Age at which an unfinished push is swept away.", 86400.0)
     idle_seconds: float = setting(seconds, "How long a client may neither send nor take a byte.", 300.0)
     graceful_seconds: int = setting(whole_number(), "How long transfers may go on after SIGTERM.", 600)
+    mirror_sources: tuple[MirrorSource, ...] = setting(
+        read_sources,
+        "What this registry is a mirror of: NAMESPACE=URL pairs parted by blanks or commas, as "
+        "acme=https://user:password@registry.example; *=URL is for every other namespace.",
+        (),
+        secret=True,
+    )
+    mirror_tag_seconds: float = setting(
+        seconds, "How long a mirrored repository's tags are believed before its source is asked again.", 60.0
+    )
+    mirror_timeout: float = setting(seconds, "Seconds a source may be silent; to connect, 5 of them at most.", 20.0)
     trusted_proxies: int = setting(whole_number(), "Proxies in front whose X-Forwarded-* headers are believed.", 0)
     log_level: str = setting(one_of("debug", "info", "warning", "error"), "Least level logged.", "info")
 

@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from common.names import RepositoryName
 from common.tokens import Access, read_authorization
 from registry_service.grants import Credentials, Gate
+from registry_service.mirror.client import MIRROR_HEADER, asked_by
 
 COOKIE = "grant"
 PUSH_COOKIE = "push"
@@ -26,6 +27,11 @@ def admit(gate: Gate, access: Access, repository: RepositoryName | None = None) 
     return asking
 
 
+def repositories() -> list[RepositoryName]:
+    """Those that the request's tokens are for: where routes name an image alone, a mirror knows by them whom to ask."""
+    return [token.repository for token in read_authorization(request.headers.get("Authorization")) or ()]
+
+
 def uploader() -> str:
     """Tells the pushes of two daemons apart, so that each has a stage of its own.
 
@@ -41,6 +47,10 @@ def uploader() -> str:
 
 def install(app: Flask) -> None:
     """Send fresh grants back: a cookie for this host, whichever registry behind it answers next."""
+
+    @app.before_request
+    def remember_mirrors() -> None:
+        asked_by.set(tuple(filter(None, request.headers.get(MIRROR_HEADER, "").split(","))))
 
     @app.after_request
     def set_grant_cookie(response: Response) -> Response:

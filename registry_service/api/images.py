@@ -11,8 +11,9 @@ from common.checksums import Checksum
 from common.names import ImageId
 from common.tokens import Access
 from registry_service.api import asking, transfer
+from registry_service.grants import Credentials
 from registry_service.graph import agents
-from registry_service.services import Registry
+from registry_service.services import ReadableImages, Registry
 
 BLOCK = 256 * 1024
 """How much of a layer is read, hashed and written at a time."""
@@ -23,8 +24,8 @@ class ImageDoor:
 
     def __init__(self, registry: Registry, hand_over: transfer.HandOver) -> None:
         self._hand_over = hand_over
+        self._registry = registry
         self._gate = registry.gate
-        self._images = registry.images
         self._push = registry.push
 
     def install(self, app: Flask) -> None:
@@ -35,8 +36,8 @@ class ImageDoor:
             app.add_url_rule(f"/v1/images/<image_id>/{name}", f"put_{name}", view, methods=["PUT"])
 
     def get_json(self, image_id: str) -> Response:
-        image = self._readable(image_id)
-        described = self._images.describe(image)
+        images, image = self._readable(image_id)
+        described = images.describe(image)
         response = self._immutable(image, described.json)
         response.headers[headers.SIZE] = str(described.size)
         for checksum in described.checksums:
@@ -44,23 +45,23 @@ class ImageDoor:
         return response
 
     def get_ancestry(self, image_id: str) -> Response:
-        image = self._readable(image_id)
-        return self._immutable(image, json.dumps(self._images.ancestry(image)).encode())
+        images, image = self._readable(image_id)
+        return self._immutable(image, json.dumps(images.ancestry(image)).encode())
 
     def get_layer(self, image_id: str) -> Response:
-        image = self._readable(image_id)
-        return transfer.layer_response(self._images, self._images.layer(image), self._hand_over)
+        images, image = self._readable(image_id)
+        return transfer.layer_response(images, images.layer(image), self._hand_over)
 
     def get_files(self, image_id: str) -> Response:
-        image = self._readable(image_id)
-        return self._immutable(image, json.dumps(self._images.files(image)).encode())
+        images, image = self._readable(image_id)
+        return self._immutable(image, json.dumps(images.files(image)).encode())
 
     def get_diff(self, image_id: str) -> Response:
-        image = self._readable(image_id)
-        return self._immutable(image, json.dumps(self._images.diff(image)).encode())
+        images, image = self._readable(image_id)
+        return self._immutable(image, json.dumps(images.diff(image)).encode())
 
     def put_json(self, image_id: str) -> Response:
-        credentials = asking.admit(self._gate, Access.WRITE)
+        credentials = self._writing()
         image = ImageId(image_id)
         body = http.read_body(request, http.MAX_JSON_BYTES)
         parent = self._push.parent_of(image, body)
@@ -73,14 +74,14 @@ class ImageDoor:
         return http.reply(True)
 
     def put_layer(self, image_id: str) -> Response:
-        credentials = asking.admit(self._gate, Access.WRITE)
+        credentials = self._writing()
         image = ImageId(image_id)
         self._gate.require_listed(credentials, image)
         self._push.receive(image, asking.uploader(), http.body_blocks(request, BLOCK))
         return http.reply(True)
 
     def put_checksum(self, image_id: str) -> Response:
-        credentials = asking.admit(self._gate, Access.WRITE)
+        credentials = self._writing()
         image = ImageId(image_id)
         self._gate.require_listed(credentials, image)
         self._push.seal(
@@ -92,11 +93,16 @@ class ImageDoor:
         )
         return http.reply(True)
 
-    def _readable(self, image_id: str) -> ImageId:
+    def _writing(self) -> Credentials:
+        credentials = asking.admit(self._gate, Access.WRITE)
+        self._registry.require_writable(*asking.repositories())
+        return credentials
+
+    def _readable(self, image_id: str) -> tuple[ReadableImages, ImageId]:
         credentials = asking.admit(self._gate, Access.READ)
         image = ImageId(image_id)
         self._gate.require_readable(credentials, image)
-        return image
+        return self._registry.reading(asking.repositories()), image
 
     def _immutable(self, image: ImageId, body: bytes) -> Response:
         """JSON derived from an image: it changes no more than the image does."""

@@ -88,7 +88,10 @@ class RepositoryDoor:
 
     def _admit(self, repository: str, access: Access) -> tuple[RepositoryName, asking.Credentials]:
         name = RepositoryName.parse(repository)
-        return name, asking.admit(self._registry.gate, access, name)
+        credentials = asking.admit(self._registry.gate, access, name)
+        if access is not Access.READ:
+            self._registry.require_writable(name)
+        return name, credentials
 
 
 def _tagged_image(body: object) -> ImageId:

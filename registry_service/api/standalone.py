@@ -25,6 +25,7 @@ _PAGE = 100
 
 class StandaloneDoor:
     def __init__(self, registry: Registry, endpoints: tuple[str, ...]) -> None:
+        self._registry = registry
         self._repositories = registry.repositories
         self._endpoints = endpoints
 
@@ -53,7 +54,7 @@ class StandaloneDoor:
         return Response(status=204)
 
     def put_repository(self, repository: str) -> Response:
-        name = RepositoryName.parse(repository).require_creatable()
+        name = self._writable(repository)
         self._repositories.add_images(name, _entries(http.read_json(request)))
         response = self._announce(http.reply(""), name, Access.WRITE)
         response.headers.add("Set-Cookie", f"{asking.PUSH_COOKIE}={secrets.token_hex(8)}; Path=/v1/; HttpOnly")
@@ -64,7 +65,7 @@ class StandaloneDoor:
         return self._announce(http.reply(self._repositories.images(name)), name, Access.READ)
 
     def put_images(self, repository: str) -> Response:
-        name = RepositoryName.parse(repository).require_creatable()
+        name = self._writable(repository)
         self._repositories.add_images(name, _entries(http.read_json(request)))
         return self._announce(Response(status=204), name, Access.WRITE)
 
@@ -91,6 +92,11 @@ class StandaloneDoor:
                 "results": [_result(name) for name in shown],
             }
         )
+
+    def _writable(self, repository: str) -> RepositoryName:
+        name = RepositoryName.parse(repository).require_creatable()
+        self._registry.require_writable(name)
+        return name
 
     def _announce(self, response: Response, name: RepositoryName, access: Access) -> Response:
         """What daemons wait for before they go on: a token, and where the registry is."""

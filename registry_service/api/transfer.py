@@ -16,7 +16,8 @@ from flask import Response, request
 from werkzeug.http import is_resource_modified, parse_date
 from werkzeug.wsgi import wrap_file
 
-from registry_service.graph.images import Images, Layer
+from registry_service.graph.images import Layer
+from registry_service.services import ReadableImages
 
 _RANGE = re.compile(r"bytes\s*=\s*([0-9]*)\s*-\s*([0-9]*)", re.IGNORECASE)
 _BLOCK = 1024 * 1024
@@ -51,7 +52,7 @@ class Unsatisfiable(Exception):
     """A range that begins past the end."""
 
 
-HandOver = Callable[[Images, Layer], Response | None]
+HandOver = Callable[[ReadableImages, Layer], Response | None]
 """Lets somebody else send a layer; None where it is better sent from here."""
 
 
@@ -92,7 +93,7 @@ def unchanged(etag: str) -> Response | None:
     return remember(Response(status=304), etag)
 
 
-def layer_response(images: Images, layer: Layer, hand_over: HandOver) -> Response:
+def layer_response(images: ReadableImages, layer: Layer, hand_over: HandOver) -> Response:
     """The layer, or the part asked for, from whoever does it best."""
     not_modified = unchanged(layer.etag)
     if not_modified is not None:
@@ -105,11 +106,11 @@ def layer_response(images: Images, layer: Layer, hand_over: HandOver) -> Respons
     return hand_over(images, layer) or _own_response(images, layer, span)
 
 
-def to_nobody(_images: Images, _layer: Layer) -> None:
+def to_nobody(_images: ReadableImages, _layer: Layer) -> None:
     """Send every layer ourselves."""
 
 
-def to_store(images: Images, layer: Layer) -> Response | None:
+def to_store(images: ReadableImages, layer: Layer) -> Response | None:
     """Redirect to the store's signed URL (protocol §1.9).
 
     Never from TLS to a plain address: daemons since 1.7 would take their token along. And never HEAD, for
@@ -123,7 +124,7 @@ def to_store(images: Images, layer: Layer) -> Response | None:
     return response
 
 
-def to_nginx(images: Images, layer: Layer) -> Response | None:
+def to_nginx(images: ReadableImages, layer: Layer) -> Response | None:
     """Let the nginx in front send its own copy: of the file, or of what it fetches from the store and keeps."""
     if images.local_path(layer) is not None:
         target = f"{NGINX_FILES}/{layer.path}"
@@ -140,7 +141,7 @@ HANDED_OVER: dict[str, HandOver] = {"direct": to_nobody, "redirect": to_store, "
 """By the setting `delivery`."""
 
 
-def _own_response(images: Images, layer: Layer, span: Span | None) -> Response:
+def _own_response(images: ReadableImages, layer: Layer, span: Span | None) -> Response:
     """A file of the machine goes out without passing through Python, anything else block by block."""
     whole = span or Span(0, layer.size)
     response = _body(images, layer, whole)
@@ -160,7 +161,7 @@ def _applicable_range(layer: Layer) -> str | None:
     return request.headers.get("Range")
 
 
-def _body(images: Images, layer: Layer, span: Span) -> Response:
+def _body(images: ReadableImages, layer: Layer, span: Span) -> Response:
     if request.method == "HEAD":
         return Response(mimetype="application/octet-stream")
     # A server sends a file to its end; daemons ask for nothing else, and others get their middle in blocks.

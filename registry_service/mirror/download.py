@@ -1,0 +1,176 @@
+"""One layer, from its source into the store: staged like a push, compared, and published after its parents.
+
+The source may break off; the rest is asked for from where it stopped. Nothing is published unless the length is the
+announced one and the checksum the source's own, where the source tells one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from common.checksums import Checksum
+from common.errors import Failure, NotFound
+from common.names import ImageId, RepositoryName
+from registry_service.graph.checksums import is_tarsum
+from registry_service.graph.claims import Claim, Claims
+from registry_service.graph.errors import ImageBusy, ImageExists
+from registry_service.graph.push import Push
+from registry_service.graph.stages import Received
+from registry_service.mirror.client import Source, SourceUnavailable, SourceWrong
+from registry_service.mirror.spool import Spool
+from registry_service.storage.driver import Offload
+
+UPLOADER = "mirror"
+"""Whose stage a layer lies in until it is sealed. There is one download at a time, so one name is enough."""
+
+STALE_SECONDS = 180.0
+"""Age at which a claim on a layer is dead; it is renewed while the layer comes."""
+
+RESUMES = 5
+"""How often in a row a source may break off."""
+
+_PAUSE_SECONDS = 0.2
+"""Before the first resumption; each further one waits twice as long."""
+
+_PROGRESS_BYTES = 1024 * 1024
+"""A source that sent this much since it last broke off is given all its chances again."""
+
+BringParents = Callable[["Offer", Callable[[], None]], None]
+"""Sees to it that an offered image's parents are stored; calls back, often, so that the image's claim is kept."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An image that a source has: how it describes it, and whom to ask for the layer."""
+
+    image: ImageId
+    parent: ImageId | None
+    json: bytes
+    size: int | None
+    checksums: tuple[Checksum, ...]
+    source: Source
+    repository: RepositoryName
+
+
+class Lease:
+    """A claim on a layer that is kept as long as the layer comes. `subject` names the spool."""
+
+    def __init__(self, claims: Claims, claim: Claim, subject: str) -> None:
+        self._claims = claims
+        self._claim = claim
+        self._subject = subject
+        self._renewed = time.monotonic()
+
+    def keep(self) -> None:
+        """Call often. Raises ImageBusy where another process took the layer over."""
+        if time.monotonic() - self._renewed < STALE_SECONDS / 3:
+            return
+        renewed = self._claims.renew(self._claim, self._subject)
+        if renewed is None:
+            raise ImageBusy
+        self._claim, self._renewed = renewed, time.monotonic()
+
+    def release(self) -> None:
+        if self._claims.holds(self._claim):
+            self._claims.release(self._claim)
+
+
+class Download:
+    """Runs once. `failure` says afterwards what went wrong, None where nothing did."""
+
+    def __init__(self, push: Push, offer: Offer, lease: Lease, spool: Spool, offload: Offload) -> None:
+        self._push = push
+        self._offer = offer
+        self._lease = lease
+        self._spool = spool
+        self._offload = offload
+        self.failure: Failure | None = None
+        self.is_over = False
+
+    def run(self, bring_parents: BringParents) -> None:
+        """Fetch, compare and publish."""
+        try:
+            self._store(bring_parents)
+        except ImageExists:
+            """Somebody pushed the image meanwhile: it is there, which is all we want."""
+        except Failure as failure:
+            logger.warning(
+                "%s was not fetched from %s: %s", self._offer.image, self._offer.source.host, failure.message
+            )
+            self.failure = failure
+        except Exception:
+            logger.exception("%s was not fetched from %s", self._offer.image, self._offer.source.host)
+            self.failure = SourceUnavailable("The mirror could not fetch this layer; its log knows more")
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        # First of all: readers go by it, and the claim's next holder must not find the file there.
+        self._spool.give_up()
+        try:
+            self._lease.release()
+        except Failure as failure:
+            logger.warning("The claim on %s was not released: %s", self._offer.image, failure.message)
+        self.is_over = True
+
+    def _store(self, bring_parents: BringParents) -> None:
+        image = self._offer.image
+        self._push.adopt(image, self._offer.json, UPLOADER)
+        received = self._push.receive(image, UPLOADER, self._blocks())
+        try:
+            self._compare(received)
+            self._spool.finish()
+            bring_parents(self._offer, self._lease.keep)
+            self._push.seal(image, UPLOADER, payload=received.payload, tarsum=None)
+        except Failure:
+            with suppress(Failure):
+                self._push.abandon(image, UPLOADER)
+            raise
+
+    def _compare(self, received: Received) -> None:
+        """Raises SourceWrong for a layer that has none of the checksums its source tells, if it tells any."""
+        tarsums = [one for one in self._offer.checksums if is_tarsum(one)]
+        payloads = [one for one in self._offer.checksums if one not in tarsums]
+        if payloads:
+            holds = received.payload in payloads
+        else:
+            holds = not tarsums or any(self._push.tarsum_holds(one, self._offer.json, received) for one in tarsums)
+        if not holds:
+            raise SourceWrong("The layer does not have the checksum that its source tells")
+
+    def _blocks(self) -> Iterator[bytes]:
+        """The whole layer, into the spool and on to the store. Raises NotAtSource, SourceUnavailable."""
+        offset, breaks = 0, 0
+        while True:
+            begun, problem = offset, SourceUnavailable(f"{self._offer.source.host} sent less than it announced")
+            try:
+                for block in self._rest(offset):
+                    offset += len(block)
+                    self._require_not_over(offset)
+                    self._offload(self._spool.write, block)
+                    self._lease.keep()
+                    yield block
+            except (SourceWrong, NotFound):
+                raise
+            except SourceUnavailable as error:
+                problem = error
+            else:
+                if self._offer.size in (None, offset):
+                    return
+            breaks = 1 if offset - begun >= _PROGRESS_BYTES else breaks + 1
+            if offset == 0 or self._offer.size is None or breaks > RESUMES:
+                raise problem
+            time.sleep(_PAUSE_SECONDS * 2 ** (breaks - 1))
+
+    def _rest(self, offset: int) -> Iterator[bytes]:
+        return self._offer.source.layer(self._offer.repository, self._offer.image, offset, self._offer.size)
+
+    def _require_not_over(self, offset: int) -> None:
+        if self._offer.size is not None and offset > self._offer.size:
+            raise SourceWrong(f"{self._offer.source.host} sent more than it announced")

@@ -1,0 +1,165 @@
+"""One download of a layer, however many ask for it, in however many greenlets and processes.
+
+Whoever asks first claims the layer in the store and begins to fetch it; everybody else on this machine reads along
+from the same spool, and processes elsewhere wait until the image is complete. Whether it is complete is always asked
+of the store, so nothing here has to be right for longer than a download takes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass
+
+from common.names import ImageId, RepositoryName
+from registry_service.graph.claims import Claims
+from registry_service.graph.images import Images, Layer
+from registry_service.graph.processes import Process
+from registry_service.graph.push import Push
+from registry_service.mirror import spool
+from registry_service.mirror.client import SourceUnavailable, SourceWrong
+from registry_service.mirror.download import STALE_SECONDS, Download, Lease, Offer
+from registry_service.mirror.spool import Arriving, Spool
+from registry_service.storage import paths
+from registry_service.storage.driver import Driver, Offload
+
+WAIT_SECONDS = 3600.0
+"""How long a layer is waited for that another machine is fetching, or a parent that anybody is."""
+
+_POLL_SECONDS = 0.05
+_FAR_POLL_SECONDS = 1.0
+"""How long one sleeps who waits for another machine: each look costs the store some requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivingLayer(Layer):
+    """A layer that can be read while it comes; it has no path yet."""
+
+    arriving: Arriving
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A download of this process."""
+
+    download: Download
+    spool: str
+
+    def is_written(self) -> bool:
+        return not self.download.is_over
+
+
+class Filling:
+    """Brings layers into one store."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        held: Images,
+        push: Push,
+        describe: Callable[[ImageId, RepositoryName], Offer],
+        offload: Offload,
+    ) -> None:
+        """`describe` asks an image's parent of the source that has the image."""
+        self._held = held
+        self._push = push
+        self._describe = describe
+        self._offload = offload
+        self._claims = Claims(driver, STALE_SECONDS)
+        self._running: dict[ImageId, _Running] = {}
+
+    def layer(self, offer: Offer) -> Layer:
+        """The layer: as it is stored, or as it comes. Raises NotAtSource, SourceUnavailable."""
+        if offer.size is None:
+            self.bring(offer)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not self._held.is_complete(offer.image):
+            running = self._running.get(offer.image) or self._begin(offer)
+            arriving = self._arriving(offer, running)
+            if arriving is not None and arriving.has_begun():
+                return ArrivingLayer("", arriving.size, _etag(offer), 0.0, arriving)
+            self._wait(running, deadline)
+        return self._held.layer(offer.image)
+
+    def bring(self, offer: Offer, keep: Callable[[], None] = lambda: None) -> None:
+        """Wait until the image is complete; `keep` is called meanwhile. Raises what `layer` raises."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not self._held.is_complete(offer.image):
+            keep()
+            self._wait(self._running.get(offer.image) or self._begin(offer), deadline)
+
+    def _wait(self, running: _Running | None, deadline: float) -> None:
+        """Between two looks. Raises what made our own download fail."""
+        if running is not None and running.download.failure is not None:
+            raise running.download.failure
+        if time.monotonic() > deadline:
+            raise SourceUnavailable("The layer is still on its way; try again later")
+        time.sleep(_POLL_SECONDS)
+
+    def _arriving(self, offer: Offer, running: _Running | None) -> Arriving | None:
+        """Where the layer can be read along, if it is being fetched on this machine."""
+        if offer.size is None:
+            return None
+        try:
+            if running is not None:
+                return Arriving(running.spool, offer.size, running.is_written)
+            holder = self._claims.holder(paths.mirror_claim(offer.image))
+            if holder is None or holder[1].is_running() is None:
+                return None
+            return Arriving(holder[0], offer.size, lambda: holder[1].is_running() is True)
+        except FileNotFoundError:
+            # Claimed just now, or ended just now: the next look will tell.
+            return None
+
+    def _begin(self, offer: Offer) -> _Running | None:
+        """Fetch the layer, unless another process does."""
+        path, name = paths.mirror_claim(offer.image), spool.new_name()
+        before = self._claims.holder(path)
+        if before is not None and not self._may_be_dead(before[1]):
+            return None
+        claim = self._claims.take(path, name)
+        if claim is None:
+            return None
+        lease = Lease(self._claims, claim, name)
+        try:
+            if before is not None:
+                spool.discard(before[0])
+            running = _Running(Download(self._push, offer, lease, Spool(name), self._offload), name)
+        except OSError as error:
+            lease.release()
+            raise SourceUnavailable(f"The mirror has no place for a layer on its way: {error.strerror}") from error
+        self._running[offer.image] = running
+        # Its own greenlet: the layer is stored even if the client that asked for it goes away.
+        threading.Thread(target=copy_context().run, args=(self._run, offer, running.download), daemon=True).start()
+        return running
+
+    def _may_be_dead(self, holder: Process) -> bool:
+        is_running = holder.is_running()
+        if is_running is None:
+            time.sleep(_FAR_POLL_SECONDS)
+        return is_running is not True
+
+    def _run(self, offer: Offer, download: Download) -> None:
+        try:
+            download.run(self._bring_parents)
+        finally:
+            del self._running[offer.image]
+
+    def _bring_parents(self, offer: Offer, keep: Callable[[], None]) -> None:
+        """Base first, so that each finds its own parent stored."""
+        missing = [offer]
+        while (parent := missing[-1].parent) is not None and not self._held.is_complete(parent):
+            if parent in [one.image for one in missing]:
+                raise SourceWrong("The source's image depends on itself")
+            keep()
+            missing.append(self._describe(parent, offer.repository))
+        for each in reversed(missing[1:]):
+            self.bring(each, keep)
+
+
+def _etag(offer: Offer) -> str:
+    """As the layer will have it once it is stored, if its checksum is known."""
+    payload = next((one for one in offer.checksums if one.algorithm == "sha256"), None)
+    return f'"{payload or f"{offer.image}-{offer.size:x}"}"'

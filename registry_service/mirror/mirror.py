@@ -1,0 +1,171 @@
+"""What a mirror does for a request: which repositories have a source, what that source offers, what is brought."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Lock
+from typing import Any, TypeVar
+
+from cachetools import LRUCache
+
+from common.errors import Forbidden, Invalid
+from common.names import ImageId, RepositoryName, Tag
+from registry_service.graph.description import read_parent
+from registry_service.graph.errors import ImageNotFound
+from registry_service.graph.images import REMEMBERED_BYTES, REMEMBERED_SECONDS, Images, Layer
+from registry_service.graph.push import Push
+from registry_service.graph.remembered import Remembered
+from registry_service.graph.tags import Tags
+from registry_service.mirror.client import NotAtSource, Source, SourceUnavailable, SourceWrong, asked_by
+from registry_service.mirror.download import Offer
+from registry_service.mirror.filling import Filling
+from registry_service.mirror.following import Following
+from registry_service.mirror.sources import EVERY, MirrorSource
+from registry_service.storage.driver import Driver, Offload, directly
+
+_ID_BYTES = 128
+
+T = TypeVar("T")
+
+
+class Mirror:
+    """The sources of one registry."""
+
+    def __init__(
+        self,
+        sources: Sequence[MirrorSource],
+        driver: Driver,
+        held: Images,
+        push: Push,
+        tags: Tags,
+        *,
+        timeout: float,
+        tag_seconds: float,
+        offload: Offload = directly,
+    ) -> None:
+        """`held`, `push` and `tags` are the store's own; `timeout` bounds each silence of a source."""
+        # Alike in all processes of a mirror. Mirrors that share it have the same sources, so none is another's.
+        self._name = hashlib.sha256(repr(sources).encode()).hexdigest()[:16]
+        self._sources = {source.namespace: Source(source, timeout, self._name) for source in sources}
+        self._following = Following(driver, tags, tag_seconds)
+        self._filling = Filling(driver, held, push, self._describe, offload)
+        self._offers: Remembered[tuple[RepositoryName, ImageId], Offer] = Remembered(
+            REMEMBERED_BYTES, REMEMBERED_SECONDS
+        )
+        self._ancestries: Remembered[tuple[RepositoryName, ImageId], tuple[ImageId, ...]] = Remembered(
+            REMEMBERED_BYTES, REMEMBERED_SECONDS
+        )
+        self._locks: LRUCache[ImageId, Lock] = LRUCache(4096)
+
+    def require_writable(self, repository: RepositoryName) -> None:
+        """Raises Forbidden for a repository that is, or would be, a copy."""
+        source = self._source(repository)
+        if source is not None and not self._following.is_own(repository):
+            raise Forbidden(f"{repository} is mirrored here: push to {source.host}")
+
+    def follow(self, repository: RepositoryName) -> None:
+        """Bring a repository's tags and list up to date, if they are a copy. Raises SourceUnavailable."""
+        source = self._asked_source(repository)
+        if source is not None:
+            self._following.follow(repository, source)
+
+    def tag_description(self, repository: RepositoryName, tag: Tag | None) -> dict[str, Any] | None:
+        """What the source says of who pushed a tag; None where it says nothing, or the repository is our own."""
+        source = self._asked_source(repository)
+        if source is None or self._following.is_own(repository):
+            return None
+        try:
+            return source.tag_description(repository, tag)
+        except (NotAtSource, SourceUnavailable):
+            return None
+
+    def offer(self, image: ImageId, repositories: Iterable[RepositoryName]) -> Offer:
+        """An image that is not held, as the first source that has it describes it.
+
+        Raises ImageNotFound, or SourceUnavailable where one that may have it does not answer.
+        """
+        return self._first(image, repositories, self._offers, self._describe, _weigh_offer)
+
+    def ancestry(self, image: ImageId, repositories: Iterable[RepositoryName]) -> list[ImageId]:
+        """The ancestry of an image that is not held. Raises as `offer` does."""
+
+        found: tuple[ImageId, ...] = self._first(
+            image, repositories, self._ancestries, self._ask_ancestry, _weigh_ancestry
+        )
+        return list(found)
+
+    def layer(self, offer: Offer) -> Layer:
+        """The layer of an offered image, as it comes. Raises ImageNotFound, SourceUnavailable."""
+        try:
+            return self._filling.layer(offer)
+        except NotAtSource as error:
+            raise ImageNotFound from error
+
+    def bring(self, offer: Offer) -> None:
+        """Wait until an offered image is stored. Raises ImageNotFound, SourceUnavailable."""
+        try:
+            self._filling.bring(offer)
+        except NotAtSource as error:
+            raise ImageNotFound from error
+
+    def _first(
+        self,
+        image: ImageId,
+        repositories: Iterable[RepositoryName],
+        remembered: Remembered[tuple[RepositoryName, ImageId], T],
+        ask: Callable[[ImageId, RepositoryName], T],
+        weigh: Callable[[T], int],
+    ) -> T:
+        failure: ImageNotFound | SourceUnavailable = ImageNotFound()
+        for repository in self._mirrored(repositories):
+            try:
+                with self._locks.setdefault(image, Lock()):
+                    known = remembered.get((repository, image))
+                    if known is None:
+                        known = ask(image, repository)
+                        remembered.put((repository, image), known, weigh(known))
+                    return known
+            except SourceUnavailable as error:
+                failure = error
+            except NotAtSource:
+                continue
+        raise failure
+
+    def _mirrored(self, repositories: Iterable[RepositoryName]) -> Iterator[RepositoryName]:
+        for repository in repositories:
+            if self._asked_source(repository) is not None and not self._following.is_own(repository):
+                yield repository
+
+    def _describe(self, image: ImageId, repository: RepositoryName) -> Offer:
+        source = self._require_source(repository)
+        described = source.describe(repository, image)
+        try:
+            parent = read_parent(image, described.json)
+        except Invalid as error:
+            raise SourceWrong(f"{source.host} answered with something other than this image's JSON") from error
+        return Offer(image, parent, described.json, described.size, described.checksums, source, repository)
+
+    def _ask_ancestry(self, image: ImageId, repository: RepositoryName) -> tuple[ImageId, ...]:
+        return tuple(self._require_source(repository).ancestry(repository, image))
+
+    def _source(self, repository: RepositoryName) -> Source | None:
+        return self._sources.get(repository.namespace) or self._sources.get(EVERY)
+
+    def _require_source(self, repository: RepositoryName) -> Source:
+        source = self._source(repository)
+        if source is None:
+            raise NotAtSource(f"{repository} has no source")
+        return source
+
+    def _asked_source(self, repository: RepositoryName) -> Source | None:
+        """None also where the question came from ourselves, by way of other mirrors or of an index that names us."""
+        return None if self._name in asked_by.get() else self._source(repository)
+
+
+def _weigh_offer(offer: Offer) -> int:
+    return 512 + len(offer.json)
+
+
+def _weigh_ancestry(ancestry: tuple[ImageId, ...]) -> int:
+    return _ID_BYTES * len(ancestry)

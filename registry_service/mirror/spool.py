@@ -1,0 +1,146 @@
+"""A layer on its way, in a file of this machine, for as many readers as want it, in whatever process.
+
+The file grows while the layer comes. One byte more than the layer has is appended once length and checksum are found
+to agree; without it the file's end means that the layer was given up. Either way the file then loses its name.
+So a reader needs nothing but the file: its size says how far it may read, its links whether to wait for more. The
+last byte of whatever a client asked for is held back until the layer is known to be good: a body that looks complete
+is complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from registry_service.storage.driver import BLOCK, Reader
+
+_PREFIX = "wharfinger-mirror-"
+_GOOD = b"+"
+
+POLL_SECONDS = 0.02
+"""How long a reader that has all there is sleeps before it looks again."""
+
+_ALIVE_SECONDS = 1.0
+"""How long nothing may come before a reader asks whether the writer is still running."""
+
+
+class Broken(ConnectionResetError):
+    """The layer was given up while it was read; the server closes the connection, and the client sees it was cut."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ECONNRESET, "the layer stopped coming")
+
+
+def new_name() -> str:
+    return _PREFIX + secrets.token_hex(8)
+
+
+def discard(name: str) -> None:
+    """Remove the file of a writer that was killed."""
+    _at(name).unlink(missing_ok=True)
+
+
+def _at(name: str) -> Path:
+    """Only what we would name so is opened: the name may come out of the store."""
+    if not name.startswith(_PREFIX) or "/" in name:
+        raise FileNotFoundError(errno.ENOENT, "no spool's name", name)
+    return Path(tempfile.gettempdir()) / name
+
+
+class Spool:
+    """The writing end; ends with `finish` or `give_up`."""
+
+    def __init__(self, name: str) -> None:
+        self._path = _at(name)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._open = True
+
+    def write(self, block: bytes) -> None:
+        rest = memoryview(block)
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+
+    def finish(self) -> None:
+        """The layer is whole and good."""
+        self.write(_GOOD)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """End; may be called again, to no effect."""
+        if self._open:
+            self._open = False
+            with suppress(FileNotFoundError):
+                self._path.unlink()
+            os.close(self._file)
+
+
+class Arriving:
+    """The reading end: a layer of `size` bytes that another greenlet or process is writing."""
+
+    def __init__(self, name: str, size: int, is_written: Callable[[], bool]) -> None:
+        """`is_written` says whether the writer is still running. Raises FileNotFoundError where the layer has ended."""
+        self.size = size
+        self._is_written = is_written
+        self._file = os.open(_at(name), os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):
+            os.close(self._file)
+
+    def has_begun(self) -> bool:
+        """Wait for the first byte; False where none will come."""
+        try:
+            self._wait(lambda written: written > 0)
+        except Broken:
+            return False
+        return True
+
+    def open(self, offset: int, length: int | None) -> Reader:
+        stop = self.size if length is None else min(self.size, offset + length)
+        return _ArrivingReader(self, offset, stop)
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Some bytes from `start` on, waited for if need be. Raises Broken."""
+        written = self._wait(lambda written: self._readable(written, stop) > start)
+        return os.pread(self._file, min(BLOCK, self._readable(written, stop) - start), start)
+
+    def _readable(self, written: int, stop: int) -> int:
+        is_good = written > self.size
+        return stop if is_good else min(written, stop - 1)
+
+    def _wait(self, is_enough: Callable[[int], bool]) -> int:
+        """The bytes written, once they are enough."""
+        asked, is_over = time.monotonic(), False
+        while True:
+            found = os.fstat(self._file)
+            if is_enough(found.st_size):
+                return found.st_size
+            if is_over or found.st_nlink == 0:
+                raise Broken
+            if time.monotonic() - asked > _ALIVE_SECONDS:
+                # Looked at once more before it counts: it may have ended well just now.
+                asked, is_over = time.monotonic(), not self._is_written()
+            time.sleep(POLL_SECONDS)
+
+
+class _ArrivingReader(Reader):
+    def __init__(self, arriving: Arriving, start: int, stop: int) -> None:
+        self._arriving = arriving
+        self._start = start
+        self._stop = stop
+
+    def __iter__(self) -> Iterator[bytes]:
+        position = self._start
+        while position < self._stop:
+            block = self._arriving.read(position, self._stop)
+            position += len(block)
+            yield block
+
+    def close(self) -> None:
+        """The file is the layer's, and closed with it."""
