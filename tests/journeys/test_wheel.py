@@ -62,7 +62,9 @@ def test_its_commands_serve_an_index_and_a_registry(programs: Path, tmp_path: Pa
         "WHARFINGER_REGISTRY_SECRET_KEYS": "k" * 32,
         "WHARFINGER_REGISTRY_STORAGE_PATH": str(tmp_path / "store"),
     }
-    migrated = subprocess.run([programs / "wharfinger-index", "migrate"], env=environ, cwd=tmp_path, capture_output=True)
+    migrated = subprocess.run(
+        [programs / "wharfinger-index", "migrate"], env=environ, cwd=tmp_path, capture_output=True
+    )
     assert migrated.returncode == 0, migrated.stderr
     index = Process("index", [str(programs / "wharfinger-index"), "serve"], tmp_path, environ)
     registry = Process("registry", [str(programs / "wharfinger-registry"), "serve"], tmp_path, environ)

@@ -86,7 +86,9 @@ def test_each_kind_of_failure_has_its_status(client: FlaskClient, number: int) -
 
 
 def test_every_kind_has_a_status() -> None:
-    assert {type(failure) for failure, _ in FAILURES} == set(errors.Failure.__subclasses__()) == set(http.STATUSES)
+    # The rooms' own kinds, where other tests have imported them, take the status of the kind they belong to.
+    kinds = {kind for kind in errors.Failure.__subclasses__() if kind.__module__ == errors.__name__}
+    assert {type(failure) for failure, _ in FAILURES} == kinds == set(http.STATUSES)
 
 
 def test_a_room_s_own_failure_has_the_status_of_its_kind(client: FlaskClient) -> None:
