@@ -5,7 +5,7 @@ time, counted from the moment the index answered and never prolonged, in the wor
 cookie that any registry process with the same keys accepts. A token revoked at the index therefore stops
 working within that time everywhere.
 
-Images stand in a grant as marks of eight bytes, so that three hundred of them fit a cookie. A mark is keyed by
+Images stand in a grant as marks of eight bytes, so that a hundred and fifty of them fit a cookie. A mark is keyed by
 the token's digest: nobody can choose an image id that bears another image's mark.
 """
 
@@ -28,8 +28,8 @@ from common.names import ImageId, RepositoryName
 from common.tokens import Access, Token, read_authorization
 from registry_service.index_client import IndexClient
 
-MAX_COOKIE_BYTES = 3800
-"""Browsers and Go's cookie jar take 4096 bytes with name and attributes."""
+MAX_COOKIE_BYTES = 2000
+"""Some daemons send each cookie twice in one header line, and nginx takes lines of 8 KiB."""
 
 _HEAD = struct.Struct(">IB16sH")
 _ACCESSES = (Access.READ, Access.WRITE, Access.DELETE)
