@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import os
 import pwd
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
+
+import requests
 
 from tests.servers.openstack_environment import require_openstack
 from tests.servers.process import Process, free_port, listening, require
@@ -118,9 +122,11 @@ class Swift:
         """The proxy that believes Keystone."""
         return f"http://127.0.0.1:{self._keystone_port}"
 
-    def new_name(self) -> str:
-        """A container's name that nobody has had."""
-        return next(self._names)
+    def new_container(self) -> SwiftContainer:
+        """An empty one, in tempauth's account `test`."""
+        container = SwiftContainer(self, next(self._names))
+        container.ask("PUT").raise_for_status()
+        return container
 
     def forget_tokens(self) -> None:
         """Every token given so far is worth nothing: tempauth keeps them in memcached."""
@@ -130,6 +136,12 @@ class Swift:
     def close(self) -> None:
         self._swift.stop()
         self._memcached.stop()
+
+    def log_in(self, user: str = USER, password: str = PASSWORD) -> tuple[str, str]:
+        """An account's address and a token for it."""
+        answer = requests.get(self.auth_url, headers={"X-Auth-User": user, "X-Auth-Key": password}, timeout=30)
+        answer.raise_for_status()
+        return answer.headers["X-Storage-Url"], answer.headers["X-Auth-Token"]
 
     def _configure(self, keystone: str) -> None:
         self._write("swift", "[swift-hash]\nswift_hash_path_suffix = tests\nswift_hash_path_prefix = tests")
@@ -173,3 +185,29 @@ class Swift:
         everyone = [self._port, self._keystone_port, *self._backends.values()]
         process.start(lambda: all(listening(port) for port in everyone))
         return process
+
+
+@dataclass
+class SwiftContainer:
+    """A container, reached without the driver's help."""
+
+    server: Swift
+    name: str
+
+    def environ(self, **settings: object) -> dict[str, str]:
+        """The driver's settings for it."""
+        values = {"container": self.name, "auth_url": self.server.auth_url, "auth_version": 1,
+                  "user": USER, "password": PASSWORD, **settings}  # fmt: skip
+        return {f"WHARFINGER_SWIFT_{name}".upper(): str(value) for name, value in values.items()}
+
+    def ask(self, method: str, name: str = "", segments: bool = False, **kept: Any) -> requests.Response:
+        """One request to the container, to an object in it, or to its segments'."""
+        url, token = self.server.log_in()
+        headers = {"X-Auth-Token": token, **kept.pop("headers", {})}
+        place = f"{url}/{self.name}{'_segments' if segments else ''}"
+        return requests.request(method, f"{place}/{name}" if name else place, headers=headers, timeout=60, **kept)
+
+    def names(self, segments: bool = False) -> list[str]:
+        """Everything in it, or in its segments' container."""
+        answer = self.ask("GET", segments=segments)
+        return answer.text.split() if answer.ok else []

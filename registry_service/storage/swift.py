@@ -1,0 +1,728 @@
+"""Keeps contents as objects of one Swift container (docs/storage.md).
+
+A content up to `segment_bytes` is one object. A larger one is a static large object: segments in a container beside,
+below a name of their own, the *upload*, and a manifest at the path, which makes them appear at once. Moving such a
+content writes its manifest anew and leaves the segments where they are. So that they are never lost and never left:
+
+    a manifest names its upload in its metadata
+    whoever begins, moves, replaces or deletes an upload first writes down at which paths its manifest may be;
+        the record goes when all is done
+    segments are deleted only when the upload's manifest is at none of the paths written down
+    records that stay, of processes that were killed, are settled the same way when a driver starts
+
+Segments of a content that was replaced stay for an hour more: somebody may be reading it.
+
+Swift promises little. It looks at `If-None-Match: *` before a PUT and not when it is done, so that of eight at once
+five may pass. Whoever creates therefore announces it first, and afterwards waits for those announced: by then the last
+of those that passed has written, and its mark in the object's metadata says whose it is. One who is silent for
+PATIENCE_SECONDS counts as dead. While a cluster is ailing its listings may lag behind; then `create` may admit two, and
+`list` and `delete` miss what was just written. What is got and looked at is asked of all replicas (X-Newest).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from swiftclient import client
+from swiftclient.utils import generate_temp_url
+
+from common.settings import SettingsError, load
+from registry_service.storage.driver import (
+    BLOCK,
+    Driver,
+    PathNotFound,
+    Reader,
+    Stat,
+    StorageFailure,
+    StorageProblem,
+    Writer,
+)
+from registry_service.storage.swift_account import Account, Broken, Refused, SwiftSettings, named
+
+LEFTOVER_SECONDS = 48 * 3600.0
+"""A record this old belongs to a process that was killed."""
+
+PATIENCE_SECONDS = 20.0
+"""How long a create waits for another that was announced and does not end."""
+
+READERS_SECONDS = 3600
+"""How long segments of a replaced content stay for whoever is reading it."""
+
+_NEWEST = {"X-Newest": "true"}
+_UPLOAD = "x-object-meta-wharfinger-upload"
+_MARK = "x-object-meta-wharfinger-mark"
+_PLAIN = "application/octet-stream"
+_PAUSE_SECONDS = 0.1
+
+_DIGESTS = ("sha256", "sha512", "sha1")
+"""For temporary URLs, the best first; clusters that do not say which they know, know the last."""
+
+Entry = Mapping[str, Any]
+Buffer = bytes | memoryview
+
+
+def from_environ(storage_path: str, environ: Mapping[str, str]) -> Swift:
+    """Raises SettingsError."""
+    return Swift(load(SwiftSettings, "swift", environ), storage_path)
+
+
+class Swift(Driver):
+    """Objects of one container, whose names begin with `storage_path`."""
+
+    name = "swift"
+    blocks = False
+
+    def __init__(self, settings: SwiftSettings, storage_path: str) -> None:
+        """Try the containers out and sweep. Raises SettingsError saying what to mend."""
+        self.settings = settings
+        self.root = "".join(f"{name}/" for name in storage_path.split("/") if name)
+        self._account = Account(settings)
+        self.known = _Known(self._account.capabilities(), settings)
+        self.segments = Segments(self, settings.segments_container or f"{settings.container}_segments")
+        self._signer = self._try_out()
+        self.segments.sweep()
+
+    def get(self, path: str) -> bytes:
+        with _ObjectReader(self, path, 0, None, _NEWEST) as reader:
+            content = b"".join(reader)
+        if reader.md5 not in (None, hashlib.md5(content, usedforsecurity=False).hexdigest()):
+            raise StorageFailure(path, "the store's bytes are not those of their checksum")
+        return content
+
+    def put(self, path: str, content: bytes) -> None:
+        self.put_small(path, content)
+
+    def create(self, path: str, content: bytes) -> bool:
+        if self._is_object(path):
+            return False
+        mark = secrets.token_hex(16)
+        # Where this fails the announcement stays: the write may yet be done.
+        announcement = self.segments.announce(path, mark)
+        written = self._put_unless_there(path, content, {_MARK: mark})
+        self.segments.withdraw(path, announcement)
+        # Refused and ours: an earlier attempt's answer was lost.
+        if not written and not self._bears(path, mark):
+            return False
+        self.segments.await_announced(path)
+        return self._bears(path, mark)
+
+    def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
+        return _ObjectReader(self, path, offset, length, {})
+
+    def open_writer(self, path: str) -> Writer:
+        return _ObjectWriter(self, path)
+
+    def stat(self, path: str) -> Stat:
+        found = self.head(path)
+        return Stat(int(found["content-length"]), float(found["x-timestamp"]))
+
+    def exists(self, path: str) -> bool:
+        return self._is_object(path) or any(True for _ in self._entries(path, limit=2))
+
+    def list(self, path: str) -> Iterator[str]:
+        names = self._names_below(path)
+        first = next(names, None)
+        if first is None:
+            raise PathNotFound(path)
+        return chain((first,), names)
+
+    def delete(self, path: str) -> None:
+        if self._is_object(path):
+            self._delete_one(path)
+            return
+        found = False
+        for page in _batches(self._entries(path)):
+            found = True
+            large = [entry["name"] for entry in page if "slo_etag" in entry]
+            self.delete_names(path, self.settings.container, [e["name"] for e in page if "slo_etag" not in e])
+            for name in large:
+                with suppress(PathNotFound):
+                    self._delete_one(name.removeprefix(self.root))
+        if not found:
+            raise PathNotFound(path)
+
+    def move(self, source: str, target: str) -> None:
+        upload = self.head(source).get(_UPLOAD)
+        if source == target:
+            return
+        with self.segments.replacing(target, upload):
+            if upload is not None:
+                self.segments.record(upload, {source, target})
+            self._copy(source, target)
+            with suppress(PathNotFound):
+                self.ask(source, client.delete_object, self.settings.container, self.key(source))
+            if upload is not None:
+                self.segments.settled(upload)
+
+    def url_for(self, path: str) -> str | None:
+        return self._signer and self._signer(self.key(path))
+
+    def local_path(self, path: str) -> Path | None:
+        return None
+
+    def key(self, path: str) -> str:
+        return self.root + path
+
+    def ask(self, path: str, function: Callable[..., Any], *arguments: Any, **named_ones: Any) -> Any:
+        """See `Account.ask`."""
+        return self._account.ask(path, function, *arguments, **named_ones)
+
+    def head(self, path: str) -> Mapping[str, str]:
+        """Headers of the object, of the newest of its replicas. Raises PathNotFound."""
+        found: Mapping[str, str] = self.ask(
+            path, client.head_object, self.settings.container, self.key(path), headers=_NEWEST
+        )
+        return found
+
+    def upload_at(self, path: str) -> str | None:
+        """Which upload's manifest is there."""
+        try:
+            return self.head(path).get(_UPLOAD)
+        except PathNotFound:
+            return None
+
+    def put_small(self, path: str, content: Buffer) -> None:
+        """PUT a content of one object. Where nothing is there, which is the rule, nothing needs to be looked at."""
+        if not self._put_unless_there(path, content, {}):
+            with self.segments.replacing(path):
+                self.put_object(path, self.settings.container, self.key(path), content)
+
+    def put_object(self, path: str, container: str, name: str, content: Buffer, **named_ones: Any) -> str:
+        """PUT one object, on behalf of `path`, and have the store compare checksums. Returns its MD5."""
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+        def put(url: str, token: str, http_conn: Any) -> Any:
+            body = _Body(content) if content else b""
+            return client.put_object(
+                url, token, container, name, body, len(content), md5, content_type=_PLAIN,
+                http_conn=http_conn, **named_ones,
+            )  # fmt: skip
+
+        try:
+            self.ask(path, put)
+        except PathNotFound as error:
+            raise StorageFailure(path, f"the container {container} is gone") from error
+        return md5
+
+    def put_manifest(self, path: str, container: str, name: str, parts: Sequence[Entry], upload: str) -> str:
+        """Make one object of many; the store looks at each first. Returns its checksum, quoted."""
+        answer: dict[str, Any] = {}
+        self.ask(
+            path, client.put_object, container, name, json.dumps(parts), content_type=_PLAIN,
+            query_string="multipart-manifest=put", headers={_UPLOAD: upload}, response_dict=answer,
+        )  # fmt: skip
+        return str(answer["headers"].get("etag", "")).strip('"')
+
+    def delete_names(self, path: str, container: str, names: Sequence[str]) -> None:
+        """Delete objects, many at once where the cluster can; those that are not there are no matter."""
+        if not names:
+            return
+        if self.known.deletes < 2:
+            for name in names:
+                with suppress(PathNotFound):
+                    self.ask(path, client.delete_object, container, name)
+            return
+        for start in range(0, len(names), self.known.deletes):
+            lines = [f"{quote(container)}/{quote(name)}" for name in names[start : start + self.known.deletes]]
+            self._delete_many(path, "\n".join(lines).encode())
+
+    def listed(self, path: str, container: str, prefix: str, **named_ones: Any) -> Iterator[Entry]:
+        """Entries of a container by their prefix, page by page: Swift shows no more at once than it likes."""
+        marker = ""
+        while True:
+            _, page = self.ask(
+                path, client.get_container, container, prefix=prefix, marker=marker, headers=_NEWEST, **named_ones
+            )
+            yield from page
+            if len(page) < self.known.page:
+                return
+            following = page[-1].get("name", page[-1].get("subdir"))
+            if following <= marker:
+                raise StorageFailure(path, "the store's listing does not go on")
+            marker = following
+
+    def _entries(self, path: str, **named_ones: Any) -> Iterator[Entry]:
+        """What is below a path, but not a marker of the path with a slash, which some clients make for a folder."""
+        folder = f"{self.key(path)}/"
+        for entry in self.listed(path, self.settings.container, folder, **named_ones):
+            if entry.get("name") != folder:
+                yield entry
+
+    def _names_below(self, path: str) -> Iterator[str]:
+        start = len(self.key(path)) + 1
+        last = None
+        for entry in self._entries(path, delimiter="/"):
+            name = entry.get("name", entry.get("subdir"))[start:].rstrip("/")
+            # A page may begin with the folder that the one before ended with.
+            if name and name != last:
+                yield name
+            last = name
+
+    def _put_unless_there(self, path: str, content: Buffer, metadata: Mapping[str, str]) -> bool:
+        headers = {"If-None-Match": "*", **metadata}
+        try:
+            self.put_object(path, self.settings.container, self.key(path), content, headers=headers)
+        except Refused as refused:
+            if refused.status != 412:
+                raise
+            return False
+        return True
+
+    def _bears(self, path: str, mark: str) -> bool:
+        try:
+            return self.head(path).get(_MARK) == mark
+        except PathNotFound:
+            return False
+
+    def _is_object(self, path: str) -> bool:
+        try:
+            self.head(path)
+        except PathNotFound:
+            return False
+        return True
+
+    def _delete_one(self, path: str) -> None:
+        """Delete an object; of a manifest of ours the segments too, unless it is elsewhere as well."""
+        upload = self.upload_at(path)
+        if upload is not None:
+            self.segments.record(upload, {path})
+        with suppress(PathNotFound):
+            self.ask(path, client.delete_object, self.settings.container, self.key(path))
+        if upload is not None:
+            self.segments.settle(upload)
+
+    def _delete_many(self, path: str, lines: bytes) -> None:
+        headers = {"Content-Type": "text/plain", "Accept": "application/json"}
+        _, body = self.ask(path, client.post_account, headers, query_string="bulk-delete", data=lines)
+        said = json.loads(body)
+        if said["Errors"] or not said["Response Status"].startswith(("200", "404")):
+            raise StorageFailure(path, f"the store left {len(said['Errors'])} undeleted: {said['Response Status']}")
+
+    def _copy(self, source: str, target: str) -> None:
+        """Have the store copy an object; of a large one the manifest, which it checks anew."""
+        origin = f"/{quote(self.settings.container)}/{quote(self.key(source))}"
+        self.ask(
+            source, client.put_object, self.settings.container, self.key(target), b"",
+            query_string="multipart-manifest=get", headers={"X-Copy-From": origin},
+        )  # fmt: skip
+
+    def _try_out(self) -> Callable[[str], str] | None:
+        """Look at both containers, and learn how to sign. Raises SettingsError."""
+        container = self.settings.container
+        try:
+            headers = self.ask(container, client.head_container, container)
+            self.segments.require_container()
+            return _signer(self._account, self.settings, self.known, headers)
+        except PathNotFound as error:
+            raise SettingsError(
+                f"{named('container')}: there is no container {container!r}: create it (swift post {container}), "
+                "or mend the name"
+            ) from error
+        except Refused as error:
+            if error.status not in (401, 403):
+                raise SettingsError(f"swift: {self._account.url} cannot be used: {error.reason}") from error
+            raise SettingsError(
+                f"{named('user')} may not use the container {container!r} and its segments' "
+                f"(the store answers {error.status}): give it the right to read and write there"
+            ) from error
+        except StorageProblem as error:
+            raise SettingsError(f"swift: {self._account.url} cannot be used: {error.reason}") from error
+
+
+class _Known:
+    """What a cluster can, as it says itself; of one that does not, the least is believed."""
+
+    def __init__(self, said: Mapping[str, Any], settings: SwiftSettings) -> None:
+        swift, bulk = said.get("swift", {}), said.get("bulk_delete", {})
+        self.page = int(swift.get("container_listing_limit", 1))
+        self.deletes = min(1000, int(bulk.get("max_deletes_per_request", 1)))
+        self.segment = min(settings.segment_bytes, int(swift.get("max_file_size", settings.segment_bytes)))
+        self.parts = int(said.get("slo", {}).get("max_manifest_segments", 1000))
+        self.signs = "tempurl" in said or not said
+        allowed = said.get("tempurl", {}).get("allowed_digests", ())
+        self.digest = next((one for one in _DIGESTS if one in allowed), _DIGESTS[-1])
+
+
+class Segments:
+    """The uploads of one store, in a container of their own: segments, and records of what is not settled yet."""
+
+    def __init__(self, store: Swift, container: str) -> None:
+        self._store = store
+        self._container = container
+        self._records = f"{store.root}unsettled/"
+
+    def require_container(self) -> None:
+        """Make the container if it is not there."""
+        try:
+            self._store.ask(self._container, client.head_container, self._container)
+        except PathNotFound:
+            self._store.ask(self._container, client.put_container, self._container)
+
+    def put(self, path: str, upload: str, number: int, content: Buffer) -> Entry:
+        """Store one segment; returns its entry in a manifest."""
+        name = f"{self._folder(upload)}{number:08d}"
+        md5 = self._store.put_object(path, self._container, name, content)
+        return {"path": f"/{self._container}/{name}", "etag": md5, "size_bytes": len(content)}
+
+    def gather(self, path: str, upload: str, parts: Sequence[Entry], most: int) -> Sequence[Entry]:
+        """The same bytes in `most` parts at most: a manifest's parts may be manifests."""
+        level = 0
+        while len(parts) > most:
+            level += 1
+            groups = [parts[start : start + most] for start in range(0, len(parts), most)]
+            parts = [self._group(path, upload, f"group{level}.{n:08d}", group) for n, group in enumerate(groups)]
+        return parts
+
+    def record(self, upload: str, paths: Iterable[str]) -> None:
+        """Write down where the upload's manifest may be from now on, besides where it was written down before."""
+        noted = sorted({*paths, *self._noted(upload)})
+        self._store.put_object(noted[0], self._container, self._records + upload, json.dumps(noted).encode())
+
+    def settled(self, upload: str) -> None:
+        """Nothing is left to do: forget the record."""
+        with suppress(PathNotFound):
+            self._store.ask(upload, client.delete_object, self._container, self._records + upload)
+
+    def settle(self, upload: str, keep_seconds: int = 0) -> None:
+        """Delete the segments, now or later, unless the manifest is at one of the paths written down."""
+        if not any(self._store.upload_at(path) == upload for path in self._noted(upload)):
+            names = [entry["name"] for entry in self._store.listed(upload, self._container, self._folder(upload))]
+            if keep_seconds:
+                for name in names:
+                    self._expire(upload, name, keep_seconds)
+            else:
+                self._store.delete_names(upload, self._container, names)
+        self.settled(upload)
+
+    def replacing(self, path: str, upload: str | None = None) -> _Replacing:
+        """Around a write at a path: what it replaces goes when the last reader may be done. Not `upload` itself."""
+        return _Replacing(self._store, path, upload)
+
+    def announce(self, path: str, mark: str) -> str:
+        """Say that a path is about to be created; returns what is to be withdrawn when it is."""
+        name = self._announcements(path) + mark
+        self._store.put_object(path, self._container, name, b"")
+        return name
+
+    def withdraw(self, path: str, announcement: str) -> None:
+        with suppress(PathNotFound):
+            self._store.ask(path, client.delete_object, self._container, announcement)
+
+    def await_announced(self, path: str) -> None:
+        """Wait until all who are creating the path now have done so, or failed."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        waited_for = announced = self._announced(path)
+        while waited_for & announced:
+            if time.monotonic() > deadline:
+                self._store.delete_names(path, self._container, sorted(waited_for & announced))
+                return
+            time.sleep(_PAUSE_SECONDS / 4)
+            announced = self._announced(path)
+
+    def sweep(self) -> None:
+        """Settle what killed processes left. The store's trouble is not the start's, which has seen that it works."""
+        oldest = time.time() - LEFTOVER_SECONDS
+        with suppress(StorageProblem):
+            for entry in self._store.listed("", self._container, self._records):
+                changed = datetime.fromisoformat(entry["last_modified"]).replace(tzinfo=UTC).timestamp()
+                if changed < oldest:
+                    self.settle(entry["name"].removeprefix(self._records))
+
+    def _announced(self, path: str) -> set[str]:
+        return {entry["name"] for entry in self._store.listed(path, self._container, self._announcements(path))}
+
+    def _announcements(self, path: str) -> str:
+        return f"{self._store.root}creating/{hashlib.sha256(path.encode()).hexdigest()}/"
+
+    def _folder(self, upload: str) -> str:
+        return f"{self._store.root}segments/{upload}/"
+
+    def _noted(self, upload: str) -> list[str]:
+        try:
+            _, body = self._store.ask(
+                upload, client.get_object, self._container, self._records + upload, headers=_NEWEST
+            )
+        except PathNotFound:
+            return []
+        noted: list[str] = json.loads(body)
+        return noted
+
+    def _group(self, path: str, upload: str, name: str, parts: Sequence[Entry]) -> Entry:
+        name = self._folder(upload) + name
+        etag = self._store.put_manifest(path, self._container, name, parts, upload)
+        size = sum(part["size_bytes"] for part in parts)
+        return {"path": f"/{self._container}/{name}", "etag": etag, "size_bytes": size}
+
+    def _expire(self, upload: str, name: str, keep_seconds: int) -> None:
+        with suppress(PathNotFound):
+            headers = {"X-Delete-After": str(keep_seconds)}
+            self._store.ask(upload, client.post_object, self._container, name, headers)
+
+
+class _Replacing:
+    """Sees to the upload that a write is about to replace."""
+
+    def __init__(self, store: Swift, path: str, upload: str | None) -> None:
+        self._store = store
+        self._path = path
+        self._upload = upload
+
+    def __enter__(self) -> None:
+        old = self._store.upload_at(self._path)
+        self._old = None if old == self._upload else old
+        if self._old is not None:
+            self._store.segments.record(self._old, {self._path})
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # After a failure nobody knows whether it was replaced; the record stays for a later start.
+        if self._old is not None and kind is None:
+            self._store.segments.settle(self._old, READERS_SECONDS)
+
+
+class _ObjectReader(Reader):
+    """One answer of the store, and after a break the rest of the same object."""
+
+    def __init__(self, store: Swift, path: str, offset: int, length: int | None, headers: Mapping[str, str]) -> None:
+        self._store = store
+        self._path = path
+        self._position = offset
+        self._left = 0
+        self._body: Any = None
+        self.md5: str | None = None
+        if length == 0:
+            store.stat(path)
+            return
+        try:
+            answer, self._body = self._ask({**headers, **_range(offset, length)})
+        except Refused as refused:
+            if refused.status != 416:
+                raise
+            return
+        self._etag = answer["etag"].strip('"')
+        self._left = int(answer["content-length"])
+        if "x-static-large-object" not in answer and "x-object-manifest" not in answer:
+            self.md5 = self._etag
+        if not self._left:
+            # Read, an empty answer gives its connection back.
+            self._body.read()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._left:
+            block = self._read()
+            self._position += len(block)
+            self._left -= len(block)
+            yield block
+
+    def close(self) -> None:
+        if self._body is not None:
+            self._body.close()
+
+    def _read(self) -> bytes:
+        """The next block; after a break that of another answer, as long as each break brought something."""
+        attempts = self._store.settings.attempts
+        for attempt in range(attempts):
+            if attempt:
+                self._resume(attempt)
+            with suppress(*Broken):
+                block: bytes = self._body.read(min(BLOCK, self._left))
+                if block:
+                    return block
+        raise StorageFailure(self._path, f"the store's answer broke off {attempts} times")
+
+    def _resume(self, attempt: int) -> None:
+        self._body.close()
+        time.sleep(_PAUSE_SECONDS * 2**attempt)
+        try:
+            headers = {"If-Match": f'"{self._etag}"', **_range(self._position, self._left)}
+            answer, self._body = self._ask(headers)
+        except PathNotFound as gone:
+            raise StorageFailure(self._path, "it was deleted while it was read") from gone
+        except Refused as refused:
+            if refused.status not in (412, 416):
+                raise
+            raise StorageFailure(self._path, "it was replaced while it was read") from refused
+        if int(answer["content-length"]) != self._left:
+            raise StorageFailure(self._path, "the store ignores ranges")
+
+    def _ask(self, headers: Mapping[str, str]) -> Any:
+        return self._store.ask(
+            self._path, client.get_object, self._store.settings.container, self._store.key(self._path),
+            headers=dict(headers), resp_chunk_size=BLOCK,
+        )  # fmt: skip
+
+
+class _Segment:
+    """What is written until there is enough of it to send.
+
+    Mapped memory, which goes back when it is let go: of megabytes that grow in the heap, the heap keeps a multiple.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._memory = memoryview(mmap.mmap(-1, room))
+        self._size = 0
+
+    def is_full(self) -> bool:
+        return self._size == self._room
+
+    def take(self, block: memoryview) -> memoryview:
+        """Keep what there is room for; returns the rest."""
+        taken = block[: self._room - self._size]
+        self._memory[self._size : self._size + len(taken)] = taken
+        self._size += len(taken)
+        return block[len(taken) :]
+
+    def content(self) -> memoryview:
+        return self._memory[: self._size]
+
+    def clear(self) -> None:
+        self._size = 0
+
+
+class _Body:
+    """A buffer as swiftclient reads it, in pieces larger than it asks for."""
+
+    def __init__(self, content: Buffer) -> None:
+        self._rest = memoryview(content)
+
+    def read(self, _size: int = -1) -> memoryview:
+        piece, self._rest = self._rest[:BLOCK], self._rest[BLOCK:]
+        return piece
+
+
+class _ObjectWriter(Writer):
+    """One segment in memory. What fits it is one PUT; more becomes an upload, dropped unless committed."""
+
+    def __init__(self, store: Swift, path: str) -> None:
+        self._store = store
+        self._path = path
+        self._segment = _Segment(store.known.segment)
+        self._upload: str | None = None
+        self._parts: list[Entry] = []
+
+    def write(self, block: bytes) -> None:
+        rest = memoryview(block)
+        while rest:
+            if self._segment.is_full():
+                self._send()
+            rest = self._segment.take(rest)
+
+    def commit(self) -> None:
+        if self._upload is None:
+            self._store.put_small(self._path, self._segment.content())
+            return
+        self._send()
+        self._publish(self._upload)
+        self._upload = None
+
+    def cancel(self) -> None:
+        self._segment.clear()
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            # What the store will not do now, a later start does.
+            with suppress(StorageProblem):
+                self._store.segments.settle(upload)
+
+    def _send(self) -> None:
+        if self._upload is None:
+            self._upload = secrets.token_hex(16)
+            self._store.segments.record(self._upload, {self._path})
+        content = self._segment.content()
+        self._parts.append(self._store.segments.put(self._path, self._upload, len(self._parts), content))
+        self._segment.clear()
+
+    def _publish(self, upload: str) -> None:
+        store, path = self._store, self._path
+        parts = store.segments.gather(path, upload, self._parts, store.known.parts)
+        with store.segments.replacing(path):
+            store.put_manifest(path, store.settings.container, store.key(path), parts, upload)
+            self._see(upload)
+
+    def _see(self, upload: str) -> None:
+        """Look at what was written until it is there: a cluster may take a moment. Another's by then is as good."""
+        for attempt in range(self._store.settings.attempts):
+            if attempt:
+                time.sleep(_PAUSE_SECONDS * 2**attempt)
+            with suppress(PathNotFound):
+                there = self._store.head(self._path).get(_UPLOAD)
+                if there == upload:
+                    self._store.segments.settled(upload)
+                else:
+                    self._store.segments.settle(upload, READERS_SECONDS)
+                return
+        raise StorageFailure(self._path, "written, and not there to read")
+
+
+def _range(first: int, length: int | None) -> dict[str, str]:
+    if not first and length is None:
+        return {}
+    return {"Range": f"bytes={first}-{'' if length is None else first + length - 1}"}
+
+
+def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    batch: list[Entry] = []
+    for entry in entries:
+        batch.append(entry)
+        if len(batch) == 1000:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _signer(
+    account: Account, settings: SwiftSettings, known: _Known, headers: Mapping[str, str]
+) -> Callable[[str], str] | None:
+    """What signs a name, with the key of the account or container; None where nothing is to be signed.
+
+    Raises SettingsError.
+    """
+    whose = settings.temporary_urls
+    if whose == "off":
+        return None
+    if not known.signs:
+        raise SettingsError(f"{named('temporary_urls')}: the cluster has no temporary URLs: say off")
+    if whose == "account":
+        headers = account.ask("", client.head_account)
+    key = _key(account, settings, whose, headers)
+    parts = urlsplit(settings.url_endpoint or account.url)
+    folder = f"{parts.path}/{settings.container}/"
+
+    def sign(name: str) -> str:
+        # Signed is the path as it is, sent the path as it is quoted.
+        signed = generate_temp_url(folder + name, int(settings.url_seconds), key, "GET", digest=known.digest)
+        return f"{parts.scheme}://{parts.netloc}{quote(folder + name)}?{signed.partition('?')[2]}"
+
+    return sign
+
+
+def _key(account: Account, settings: SwiftSettings, whose: str, headers: Mapping[str, str]) -> str:
+    """The key to sign with: the one given, set where it is not yet, or the one that is there."""
+    header = f"x-{whose}-meta-temp-url-key"
+    there = [headers[name] for name in (header, f"{header}-2") if headers.get(name)]
+    given = settings.temporary_url_key
+    if not given and not there:
+        raise SettingsError(f"{named('temporary_url_key')} is not set, and the {whose} has none: give one")
+    if not given or given in there:
+        return given or there[0]
+    if len(there) == 2:
+        raise SettingsError(
+            f"{named('temporary_url_key')} is neither of the {whose}'s two keys: use one of them, or remove one"
+        )
+    free = header if not headers.get(header) else f"{header}-2"
+    if whose == "container":
+        account.ask("", client.post_container, settings.container, {free: given})
+    else:
+        account.ask("", client.post_account, {free: given})
+    return given

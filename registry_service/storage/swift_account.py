@@ -1,0 +1,270 @@
+"""Requests to one Swift account: tokens, connections, bounded repetition, and answers in the contract's words."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from requests.exceptions import RequestException
+from swiftclient import client
+from swiftclient.exceptions import ClientException
+from urllib3.exceptions import HTTPError
+
+from common.settings import SettingsError, one_of, seconds, setting, variable, whole_number
+from registry_service.storage.driver import PathNotFound, StorageFailure, StorageFull
+from registry_service.storage.keystone import Identity, IdentityProblem, Login, PatientAdapter
+
+MIB = 1024**2
+
+_PAUSE_SECONDS = 0.1
+
+_TRANSIENT = (408, 409, 422, 429, 498, 500, 502, 503, 504)
+"""Worth another attempt: busy, overtaken by a clock, damaged on the way."""
+
+_FULL = (413, 507)
+
+Broken = (RequestException, HTTPError, OSError)
+"""What is raised where a connection does not do."""
+
+
+def url(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError(f"{text!r} does not begin with http:// or https://")
+    return text.rstrip("/")
+
+
+def container_name(text: str) -> str:
+    if not text or "/" in text:
+        raise ValueError(f"{text!r} is no name of a container")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class SwiftSettings:
+    """WHARFINGER_SWIFT_*, or the table [swift]."""
+
+    container: str = setting(container_name, "Container, which must exist; the store's root is the storage path in it.")
+    auth_url: str = setting(url, "Keystone, as http(s)://host:port/v3; or where tempauth is asked, …/auth/v1.0.")
+    user: str = setting(str, "User; of tempauth account:user.")
+    password: str = setting(str, "Password, or key.", secret=True)
+    auth_version: str = setting(one_of("3", "1"), "3 is Keystone v3, 1 is tempauth.", "3")
+    project: str = setting(str, "Keystone's project.", "")
+    user_domain: str = setting(str, "Domain of the user, by name.", "Default")
+    project_domain: str = setting(str, "Domain of the project, by name.", "Default")
+    region: str = setting(str, "Region in Keystone's catalogue; empty means any.", "")
+    interface: str = setting(one_of("public", "internal", "admin"), "Which of the catalogue's endpoints.", "public")
+    storage_url: str = setting(url, "Account's address instead of the one that comes with the token.", "")
+    ca_bundle: str = setting(str, "File of certificates to trust instead of the usual ones.", "")
+    segments_container: str = setting(
+        str,
+        "Container for segments of large contents, made if need be; empty means the container's with _segments.",
+        "",
+    )
+    segment_bytes: int = setting(
+        whole_number(1), "Bytes of one segment, kept in memory for each upload; what fits it is one object.", 16 * MIB
+    )
+    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 4)
+    connect_timeout: float = setting(seconds, "Seconds a connection may take.", 5.0)
+    read_timeout: float = setting(seconds, "Seconds the store may be silent.", 60.0)
+    connections: int = setting(whole_number(1), "Idle connections kept open for the next requests.", 128)
+    temporary_urls: str = setting(
+        one_of("off", "container", "account"), "Whose Temp-URL-Key signs; off means that no URL is signed.", "off"
+    )
+    temporary_url_key: str = setting(
+        str, "The key, set where it is not; empty means the one that is set already.", "", secret=True
+    )
+    url_seconds: float = setting(seconds, "How long a signed URL is good.", 1200.0)
+    url_endpoint: str = setting(url, "Account's address in signed URLs, where clients reach it by another name.", "")
+
+    def __post_init__(self) -> None:
+        if self.auth_version == "3" and not self.project:
+            raise ValueError(f"{named('project')} is not set: Keystone gives tokens for a project")
+        if not self.segment_bytes <= 1024**3:
+            raise ValueError(f"{named('segment_bytes')}: segments are kept in memory, a gibibyte is too much")
+
+
+def named(field: str) -> str:
+    return variable("swift", field)
+
+
+class Refused(StorageFailure):
+    """The store answered, and not as asked."""
+
+    def __init__(self, path: str, status: int, attempts: int) -> None:
+        self.status = status
+        super().__init__(path, f"the store answers {status}" + (f" at attempt {attempts}" if attempts > 1 else ""))
+
+
+class LoginFailed(Exception):
+    """No token: whether the login was refused, and why in a few words."""
+
+    def __init__(self, reason: str, refused: bool) -> None:
+        super().__init__(reason)
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    url: str
+    token: str
+
+
+class Account:
+    """One account. May be used by many threads at once, and by greenlets where the process is patched."""
+
+    def __init__(self, settings: SwiftSettings) -> None:
+        """Log in. Raises SettingsError."""
+        self._settings = settings
+        self._timeout = (settings.connect_timeout, settings.read_timeout)
+        self._login = _Keystone(settings) if settings.auth_version == "3" else _Tempauth(settings, self._timeout)
+        self.url = settings.storage_url or self._first_url()
+        self._parsed, self._connection = self._connect(self.url)
+
+    def ask(self, path: str, function: Callable[..., Any], *arguments: Any, **named_ones: Any) -> Any:
+        """Call one of swiftclient's functions with our account, token and a connection, again where that may help.
+
+        Every request made here may be made twice. Raises PathNotFound, StorageFull, Refused for another answer than
+        asked for, StorageFailure for none.
+        """
+        reason = ""
+        renewed = False
+        attempt = 0
+        while attempt < self._settings.attempts:
+            if reason:
+                time.sleep(_PAUSE_SECONDS * 2**attempt)
+            attempt += 1
+            try:
+                token = self._login.token()
+                return function(self.url, token, *arguments, http_conn=self.connection(), **named_ones)
+            except ClientException as error:
+                if error.http_status == 401 and not renewed:
+                    self._login.renew(token)
+                    renewed = True
+                    attempt -= 1
+                    continue
+                if error.http_status not in _TRANSIENT or attempt == self._settings.attempts:
+                    raise _problem(path, error, attempt) from error
+                reason = str(error.http_status)
+            except LoginFailed as error:
+                reason = str(error)
+                if error.refused:
+                    break
+            except Broken as error:
+                reason = type(error).__name__
+        raise StorageFailure(path, f"{reason}, after {attempt} attempts")
+
+    def capabilities(self) -> dict[str, Any]:
+        """What the cluster says of itself; nothing where it will not."""
+        parts = urlsplit(self.url)
+        place = urlsplit(urlunsplit((parts.scheme, parts.netloc, parts.path.partition("/v1")[0] + "/info", "", "")))
+        try:
+            found: dict[str, Any] = client.get_capabilities((place, self.connection()[1]))
+        except (ClientException, ValueError, *Broken):
+            return {}
+        return found
+
+    def connection(self) -> tuple[Any, Any]:
+        """One for one request: swiftclient's keep the last answer in them; the sockets behind are shared."""
+        return self._parsed, copy.copy(self._connection)
+
+    def _first_url(self) -> str:
+        try:
+            return self._login.url()
+        except LoginFailed as error:
+            raise SettingsError(
+                f"{named('user')} and {named('password')}: {self._settings.auth_url} refuses them"
+                if error.refused
+                else f"{named('auth_url')}: no token from {self._settings.auth_url} ({error}): mend the address"
+            ) from error
+
+    def _connect(self, address: str) -> tuple[Any, Any]:
+        parsed, connection = client.http_connection(
+            address, cacert=self._settings.ca_bundle or None, timeout=self._timeout
+        )
+        adapter = PatientAdapter(self._timeout, self._settings.connections)
+        for scheme in ("http://", "https://"):
+            connection.request_session.mount(scheme, adapter)
+        # Swift does not redirect; whoever does shall not see the token.
+        connection.request_session.max_redirects = 0
+        return parsed, connection
+
+
+class _Tempauth:
+    """Tokens of the first kind: a user and a key in headers."""
+
+    def __init__(self, settings: SwiftSettings, timeout: tuple[float, float]) -> None:
+        self._settings = settings
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._pass: _Pass | None = None
+
+    def url(self) -> str:
+        return self._current().url
+
+    def token(self) -> str:
+        return self._current().token
+
+    def renew(self, refused: str) -> None:
+        """Forget a token, unless somebody else has done so."""
+        with self._lock:
+            if self._pass is not None and self._pass.token == refused:
+                self._pass = None
+
+    def _current(self) -> _Pass:
+        with self._lock:
+            if self._pass is None:
+                self._pass = self._ask()
+            return self._pass
+
+    def _ask(self) -> _Pass:
+        settings = self._settings
+        ca_bundle = settings.ca_bundle or None
+        try:
+            found, token = client.get_auth_1_0(
+                settings.auth_url, settings.user, settings.password, cacert=ca_bundle, timeout=self._timeout
+            )
+        except ClientException as error:
+            raise LoginFailed(f"login answered {error.http_status}", error.http_status in (401, 403)) from error
+        except Broken as error:
+            raise LoginFailed(f"login: {type(error).__name__}", refused=False) from error
+        if not found or not token:
+            raise LoginFailed("login answered without a token", refused=False)
+        return _Pass(str(found).rstrip("/"), str(token))
+
+
+class _Keystone:
+    """Tokens of Keystone v3."""
+
+    def __init__(self, settings: SwiftSettings) -> None:
+        same = ("auth_url", "user", "user_domain", "password", "project", "project_domain", "region", "interface",
+                "ca_bundle", "connect_timeout", "read_timeout", "connections")  # fmt: skip
+        self._identity = Identity(Login("swift", **{name: getattr(settings, name) for name in same}))
+        self._lock = threading.Lock()
+
+    def url(self) -> str:
+        return self._identity.endpoint("object-store")
+
+    def token(self) -> str:
+        try:
+            return self._identity.token()
+        except IdentityProblem as error:
+            status = getattr(error, "http_status", None)
+            raise LoginFailed(f"login: {status or type(error).__name__}", status in (401, 403)) from error
+
+    def renew(self, refused: str) -> None:
+        with self._lock:
+            if self.token() == refused:
+                self._identity.renew()
+
+
+def _problem(path: str, error: ClientException, attempts: int) -> StorageFailure | PathNotFound | StorageFull:
+    if error.http_status == 404:
+        return PathNotFound(path)
+    if error.http_status in _FULL:
+        return StorageFull(path, f"the store answers {error.http_status}")
+    return Refused(path, error.http_status or 0, attempts)
