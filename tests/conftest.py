@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.gcs import Gcs
 from tests.servers.openstack import OpenStack
 from tests.servers.radosgw import Radosgw
 from tests.servers.setups import SetUp, SetUps
@@ -27,6 +28,13 @@ def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Radosgw]:
     gateway.start()
     yield gateway
     gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
+    """A stand-in for Google Cloud Storage."""
+    with Gcs(tmp_path_factory.mktemp("gcs")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -30,15 +30,15 @@ import requests
 import urllib3
 from google.api_core import exceptions as answers
 from google.api_core.client_options import ClientOptions
+from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials, Signing
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.cloud.storage import Client
-from google.cloud.storage.retry import DEFAULT_RETRY
 from google.oauth2 import service_account
 from requests.adapters import HTTPAdapter
 
-from common.settings import SettingsError, load, seconds, setting
+from common.settings import SettingsError, load, seconds, setting, whole_number
 from registry_service.storage.driver import (
     BLOCK,
     Driver,
@@ -59,11 +59,8 @@ _SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 
 _CONNECT_SECONDS = 10.0
 
-_START_SECONDS = 5.0
-"""How long the first request is tried: whoever starts a registry is waiting to read what is wrong."""
-
-_RESUMES = 5
-"""How often in a row a broken read is taken up again without a byte coming."""
+_PASSING = (408, 429, 500, 502, 503, 504)
+"""Answers of a store that may answer otherwise in a moment."""
 
 _DELETERS = 8
 
@@ -119,10 +116,8 @@ class GcsSettings:
     project: str = setting(str, "The project that is billed, where the bucket lets requesters pay.", "")
     endpoint: str = setting(_url, "Where the API is, as https://host, if it is not Google's public one.", "")
     timeout: float = setting(_some_seconds, "Seconds the store may take to answer, and between bytes.", 60.0)
-    retry_seconds: float = setting(
-        seconds, "Seconds for which a request is tried again that failed in a way that may pass.", 60.0
-    )
-    url_seconds: int = setting(_signed_seconds, "Seconds for which a signed URL is good.", 1200)
+    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 4)
+    url_seconds: int = setting(_signed_seconds, "How long a signed URL is good.", 1200)
 
 
 def from_environ(storage_path: str, environ: Mapping[str, str]) -> Gcs:
@@ -273,17 +268,16 @@ class _Api:
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._timeout = settings.timeout
-        self._retry = DEFAULT_RETRY.with_delay(initial=0.2, maximum=8.0).with_timeout(settings.retry_seconds)
+        self.attempts = settings.attempts
         self._paid_by = {"userProject": settings.project} if settings.project else {}
         self._objects = f"b/{settings.bucket}/o"
         options = ClientOptions(api_endpoint=self.endpoint, universe_domain=credentials.universe_domain)
         client = Client(settings.project or None, credentials, self._session, client_options=options)
         self._signer = client.bucket(settings.bucket) if isinstance(credentials, Signing) else None
 
-    def page(self, query: Mapping[str, str], patience: float | None = None) -> dict[str, Any]:
-        """A page of names; empty where there are none."""
-        listed: dict[str, Any] = self.ask("GET", self._url(), query, patience=patience).json()
-        listed.pop("kind", None)
+    def page(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """A page of names."""
+        listed: dict[str, Any] = self.ask("GET", self._url(), query).json()
         return listed
 
     def describe(self, name: str, fields: str) -> dict[str, Any]:
@@ -367,19 +361,17 @@ class _Api:
         query: Mapping[str, str] | None = None,
         *,
         expected: tuple[int, ...] = (200,),
-        patience: float | None = None,
         on_error: Callable[[Exception], object] | None = None,
         **request: Any,
     ) -> requests.Response:
         """One request, tried again; `on_error` hears of each failure after which it is."""
         params = {**(query or {}), **self._paid_by}
-        return self.again(lambda: self.once(method, url, expected, params=params, **request), patience, on_error)
+        return self.again(lambda: self.once(method, url, expected, params=params, **request), on_error)
 
-    def again(
-        self, act: Callable[[], T], patience: float | None = None, on_error: Callable[[Exception], object] | None = None
-    ) -> T:
-        """Do something until it does not fail in a way that may pass, for so many seconds."""
-        retry = self._retry if patience is None else self._retry.with_timeout(patience)
+    def again(self, act: Callable[[], T], on_error: Callable[[Exception], object] | None = None) -> T:
+        """Do something, again where it failed in a way that may pass, as often as the settings allow."""
+        left = itertools.count(self.attempts - 1, -1)
+        retry = Retry(lambda error: _may_pass(error) and next(left) > 0, initial=0.2, maximum=8.0, timeout=None)
         result: T = retry(act, on_error=on_error)()
         return result
 
@@ -432,7 +424,7 @@ class _GcsReader(Reader):
         self._response.close()
 
     def _block(self) -> bytes:
-        for _ in range(_RESUMES):
+        for _ in range(self._api.attempts):
             if block := self._read():
                 return block
             self._resume()
@@ -515,23 +507,23 @@ class _Upload:
             self._api.once("DELETE", self._url, (204, 499), data=b"")
 
     def _advance(self, chunk: _Pending, end: int, total: str, headers: Mapping[str, str]) -> None:
-        """Send what is left of a chunk; after a failure ask how much of it has arrived instead."""
-        asks = not self._is_sure
-        self._is_sure = False
-        what = f"*/{total}" if asks else f"{self._kept}-{end - 1}/{total}"
-        response = self._api.once(
-            "PUT",
-            self._url,
-            (200, 201, _INCOMPLETE),
-            headers={**headers, "Content-Range": f"bytes {what}"},
-            data=b"" if asks else chunk,
-        )
+        """Send what is left of a chunk; after a failure ask first how much of it has arrived."""
+        if not self._is_sure:
+            self._put(chunk, end, f"*/{total}", headers, b"")
+        if self._kept < end:
+            before, self._is_sure = self._kept, False
+            self._put(chunk, end, f"{before}-{end - 1}/{total}", headers, chunk)
+            if self._kept == before:
+                raise answers.ServiceUnavailable("The store kept nothing of a chunk")
+
+    def _put(self, chunk: _Pending, end: int, what: str, headers: Mapping[str, str], data: bytes | _Pending) -> None:
+        """Drop what the store then has from the chunk."""
+        headers = {**headers, "Content-Range": f"bytes {what}"}
+        response = self._api.once("PUT", self._url, (200, 201, _INCOMPLETE), headers=headers, data=data)
         kept = _kept(response) if response.status_code == _INCOMPLETE else end
         if not self._kept <= kept <= end:
             raise answers.DataLoss("The store has lost part of an upload")
-        if kept == self._kept and not asks:
-            raise answers.ServiceUnavailable("The store kept nothing of a chunk")
-        if kept == end and total != "*" and response.status_code == _INCOMPLETE:
+        if kept == end and response.status_code == _INCOMPLETE and not what.endswith("*"):
             raise answers.ServiceUnavailable("The store has everything and does not finish")
         chunk.drop(kept - self._kept)
         self._kept, self._is_sure = kept, True
@@ -610,7 +602,7 @@ def _try_out(api: _Api, settings: GcsSettings) -> None:
     """The cheapest request that fails when bucket, credentials or endpoint are wrong. Raises SettingsError."""
     bucket = settings.bucket
     try:
-        api.page({"maxResults": "1", "fields": "items(name)"}, patience=min(_START_SECONDS, settings.retry_seconds))
+        api.page({"maxResults": "1", "fields": "items(name)"})
     except answers.NotFound:
         raise SettingsError(f"gcs bucket {bucket} does not exist: create it, or mend WHARFINGER_GCS_BUCKET") from None
     except (answers.Unauthorized, answers.Forbidden, GoogleAuthError) as error:
@@ -637,17 +629,22 @@ def _told(path: str) -> Iterator[None]:
         raise
     except answers.NotFound as error:
         if "specified bucket" in str(error):
-            raise StorageFailure(path, _reason(error)) from None
+            raise StorageFailure(path, "the bucket is no longer there") from None
         raise PathNotFound(path) from None
     except (answers.GoogleAPIError, GoogleAuthError, *_BROKEN) as error:
         raise StorageFailure(path, _reason(error)) from None
 
 
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, answers.GoogleAPICallError):
+        return error.code in _PASSING
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.SSLError)):
+        return False
+    return isinstance(error, (TransportError, *_BROKEN))
+
+
 def _reason(error: Exception) -> str:
     """A failure in a few words, without URLs."""
-    if isinstance(error, answers.RetryError):
-        cause = error.cause
-        return f"{_reason(cause)}, tried again in vain" if isinstance(cause, Exception) else "tried in vain"
     if isinstance(error, answers.GoogleAPICallError):
         return f"answered {error.code or 'nonsense'}: {_said(error)}"
     if isinstance(error, RefreshError):

@@ -40,6 +40,17 @@ def write(driver: Driver, path: str, blocks: str, seed: str, weigh: str = "") ->
         print(_peak_bytes() - before)
 
 
+def pad(driver: Driver, path: str, zeros: str, end: str) -> None:
+    """A content of zeros but for its end; says by how much the process has grown."""
+    before, block = _peak_bytes(), bytes(1024**2)
+    with driver.open_writer(path) as writer:
+        for _ in range(int(zeros) // len(block)):
+            writer.write(block)
+        writer.write(end.encode())
+        writer.commit()
+    print(_peak_bytes() - before)
+
+
 def read(driver: Driver, path: str) -> None:
     before = _peak_bytes()
     digest = hashlib.sha256()
@@ -62,7 +73,7 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-ACTIONS = {"get": get, "put": put, "create": create, "write": write, "read": read, "stall": stall}
+ACTIONS = {"get": get, "put": put, "create": create, "write": write, "pad": pad, "read": read, "stall": stall}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

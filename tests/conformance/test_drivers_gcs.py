@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from tests.conformance.drivers_shared import SharedDriverContract, Store
+from registry_service.storage import factory
+from registry_service.storage.driver import BLOCK, Driver
+from tests.clients.wire import Target
+from tests.conformance.drivers_contract import DriverContract, read
+from tests.conformance.drivers_faults import DriverFaults
+from tests.conformance.drivers_shared import MEMORY_BYTES, SharedDriverContract, Start, Store, rest_of
+from tests.servers.faults import FaultProxy
 from tests.servers.gcs import Gcs
 
-
-@pytest.fixture(scope="module")
-def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
-    with Gcs(tmp_path_factory.mktemp("gcs")) as server:
-        yield server
-
-
-def store_in(gcs: Gcs, bucket: str, **settings: object) -> Store:
-    """Another root in a bucket, as a service account that may do everything unless settings say otherwise."""
-    given = {"bucket": bucket, "endpoint": gcs.endpoint, "credentials": gcs.key_file(), **settings}
-    return Store("gcs", "/registry", {f"WHARFINGER_GCS_{name.upper()}": str(value) for name, value in given.items()})
+FIVE_GIB = 5 * 1024**3
 
 
 class TestGcs(SharedDriverContract):
     @pytest.fixture
     def store(self, gcs: Gcs) -> Store:
-        return store_in(gcs, gcs.new_bucket())
+        return gcs.store(gcs.new_bucket())
+
+    def test_five_gib(self, gcs: Gcs, driver: Driver, start: Start) -> None:
+        """All zeros but for the end, so that the stand-in keeps a hole; copied in several requests."""
+        grown = int(rest_of(start("pad", "layer", FIVE_GIB, "end")))
+        assert grown < MEMORY_BYTES
+        gcs.plan()
+        driver.move("layer", "moved/layer")
+        assert len([line for line in gcs.seen() if "/rewriteTo/" in line]) == 6
+        assert not driver.exists("layer")
+        assert driver.stat("moved/layer").size == FIVE_GIB + 3
+        assert read(driver.open_reader("moved/layer", 4 * 1024**3 - 5, 10)) == bytes(10)
+        assert read(driver.open_reader("moved/layer", FIVE_GIB - 4)) == bytes(4) + b"end"
+        assert sum(map(len, driver.open_reader("moved/layer", FIVE_GIB - 100 * BLOCK))) == 100 * BLOCK + 3
+
+
+class TestGcsInTrouble(DriverFaults):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def proxy(cls, gcs: Gcs) -> FaultProxy:
+        return FaultProxy(Target.parse(gcs.endpoint))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def faulty(cls, gcs: Gcs, proxy: FaultProxy) -> Store:
+        return gcs.store(gcs.new_bucket(), endpoint=proxy.url, timeout=2, attempts=3)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def direct(cls, gcs: Gcs, faulty: Store) -> Driver:
+        store = replace(faulty, environ={**faulty.environ, "WHARFINGER_GCS_ENDPOINT": gcs.endpoint})
+        return factory.create(store.name, store.path, store.environ)
+
+    @pytest.fixture(autouse=True)
+    def server(self, gcs: Gcs, faulty: Store) -> None:
+        self.gcs, self.bucket = gcs, faulty.environ["WHARFINGER_GCS_BUCKET"]
+
+    def leftovers(self) -> list[str]:
+        return self.gcs.open_sessions(self.bucket)
+
+
+class TestGcsEmulated(DriverContract):
+    """Without credentials, as emulators are used, and at the root of the bucket."""
+
+    @pytest.fixture
+    def driver(self, gcs: Gcs) -> Driver:
+        store = gcs.store(gcs.new_bucket(is_public=True), credentials="anonymous")
+        return factory.create(store.name, "/", store.environ)

@@ -12,6 +12,7 @@ import urllib3
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.conformance.drivers_shared import Store
 from tests.servers.process import Process, free_port, listening
 
 PROJECT = "harbour"
@@ -30,10 +31,14 @@ class Gcs(Process):
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Gcs:
+    def make_accounts(self) -> None:
+        """What the server and its clients must know of each other before it starts."""
         self.folder.mkdir(parents=True, exist_ok=True)
         accounts = {email(role): self._new_account(role) for role in ROLES}
         (self.folder / "accounts.json").write_text(json.dumps(accounts), encoding="utf-8")
+
+    def __enter__(self) -> Gcs:
+        self.make_accounts()
         self.start(lambda: listening(self.port))
         return self
 
@@ -45,6 +50,13 @@ class Gcs(Process):
         name = f"bucket-{uuid.uuid4().hex[:12]}"
         self._control("POST", "bucket", {"name": name, "public": is_public})
         return name
+
+    def store(self, bucket: str, **settings: object) -> Store:
+        """A root in a bucket, as the account that may do everything unless settings say otherwise."""
+        given = {"bucket": bucket, "endpoint": self.endpoint, "credentials": self.key_file(), **settings}
+        return Store(
+            "gcs", "/registry", {f"WHARFINGER_GCS_{name.upper()}": str(value) for name, value in given.items()}
+        )
 
     def drop_bucket(self, name: str) -> None:
         self._control("DELETE", f"bucket/{name}")
@@ -60,9 +72,9 @@ class Gcs(Process):
     def revoke_tokens(self) -> None:
         self._control("POST", "revoke")
 
-    def open_sessions(self) -> list[str]:
-        """Names of the objects whose resumable uploads were neither finished nor cancelled."""
-        return list(self._control("GET", "sessions"))
+    def open_sessions(self, bucket: str) -> list[str]:
+        """Names of the objects whose resumable uploads hold bytes and were neither finished nor cancelled."""
+        return list(self._control("GET", f"sessions/{bucket}"))
 
     def _control(self, method: str, what: str, document: Any = None) -> Any:
         body = None if document is None else json.dumps(document)

@@ -191,7 +191,7 @@ class Mishap:
     """Something planned to go wrong with the next `times` requests of a kind.
 
     `when` is before the work is done, or after. Status 0 drops the connection. `keep` is how much of a chunk is
-    kept, in bytes, all being well otherwise.
+    kept, in whole granules of bytes, and `damaged` changes a bit in each block of the body, all being well otherwise.
     """
 
     method: str
@@ -200,6 +200,7 @@ class Mishap:
     status: int = 503
     times: int = 1
     keep: int | None = None
+    damaged: bool = False
 
 
 class Store:
@@ -410,7 +411,6 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, port: int, folder: Path) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.store = Store(folder)
         self.accounts = Accounts(folder / "accounts.json")
         self.mishaps: list[Mishap] = []
@@ -447,7 +447,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         self._mishap = None if path.startswith("/_control/") else self.server.mishap(self.command, self.path)
         try:
-            if self._mishap and self._mishap.keep is None:
+            if self._mishap and self._mishap.keep is None and not self._mishap.damaged:
                 self._go_wrong(path, self._mishap)
             else:
                 self._route(path)
@@ -513,6 +513,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if len(block) < most and self._left:
             self._left = 0
             raise Dropped
+        if self._mishap and self._mishap.damaged:
+            middle = len(block) // 2
+            block = block[:middle] + bytes([block[middle] ^ 1]) + block[middle + 1 :]
         return block
 
     def _may(self, permission: str, bucket: str) -> None:
@@ -607,7 +610,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         key = secrets.token_urlsafe(24)
         content = Content(self.server.store.folder)
         self.server.store.sessions[key] = Session(bucket, name, document, self._query, content)
-        location = f"{self.server.url}/upload/storage/v1/b/{quote(bucket)}/o?uploadType=resumable&upload_id={key}"
+        location = (
+            f"http://{self.headers['Host']}/upload/storage/v1/b/{quote(bucket)}/o?uploadType=resumable&upload_id={key}"
+        )
         self._answer(200, b"", {"Location": location, "X-GUploader-UploadID": key})
 
     def resume(self, _bucket: str) -> None:
@@ -651,7 +656,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             )
         self._read_exactly(session.content.size - first)
         most = self._mishap.keep if self._mishap and self._mishap.keep is not None else length
-        while self._left and most >= GRANULE:
+        while self._left and most > 0:
             granule = self._read(GRANULE)
             most -= GRANULE
             with session.lock:
@@ -744,8 +749,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.accounts.revoke_all()
         self._say({})
 
-    def control_sessions(self) -> None:
-        self._say([session.name for session in self.server.store.sessions.values() if session.done is None])
+    def control_sessions(self, bucket: str) -> None:
+        """Uploads that hold something and are neither finished nor cancelled."""
+        held = [session for session in self.server.store.sessions.values() if session.bucket == bucket]
+        self._say([session.name for session in held if session.done is None and session.content.size])
 
 
 def demand_checksum(content: Content, promised: str | None) -> None:
@@ -780,7 +787,7 @@ ROUTES: list[tuple[str, Callable[..., None]]] = [
     ("POST /_control/mishaps", Handler.control_mishaps),
     ("GET /_control/seen", Handler.control_seen),
     ("POST /_control/revoke", Handler.control_revoke),
-    ("GET /_control/sessions", Handler.control_sessions),
+    ("GET /_control/sessions/([^/]+)", Handler.control_sessions),
     (r"(?:GET|HEAD) /([^/]+)/(.+)", Handler.get_by_url),
 ]
 
