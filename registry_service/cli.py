@@ -14,6 +14,7 @@ from common.settings import SettingsError
 from registry_service.app import create_registry
 from registry_service.settings import RegistrySettings, load_settings
 from registry_service.storage import factory
+from registry_service.storage.check import Check
 from registry_service.storage.driver import Driver
 
 
@@ -43,6 +44,20 @@ def serve() -> None:
     with _one_line_errors():
         _open()
     serving.become_gunicorn("registry_service.wsgi:app")
+
+
+@main.command()
+def check() -> None:
+    """Try the configured store out, and say what works and what to mend; fails where something needed does not."""
+    with _one_line_errors():
+        settings, driver = _open()
+    click.echo(f"{'store':<14} {settings.storage}, at {settings.storage_path or '/'}")
+    fatal = False
+    for finding in Check(driver, settings.delivery).findings():
+        click.echo(str(finding))
+        fatal = fatal or finding.is_fatal
+    if fatal:
+        raise click.ClickException("this store cannot be used as it is")
 
 
 @main.command()
