@@ -9,6 +9,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from botocore.config import Config
 
 from common.settings import variable
 from tests.conformance.drivers_shared import Store
-from tests.servers.process import Process, free_port, listening, require, stop_together
+from tests.servers.process import Process, ServerFailed, free_port, listening, require, stop_together
 from tests.servers.tls import Certificate
 
 BUCKET = "images"
@@ -116,6 +117,13 @@ class Radosgw:
 
     def start(self) -> None:
         """Raises ServerFailed, saying what to install where something is missing."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
         for program, package in (("ceph-mon", "ceph-mon"), ("ceph-osd", "ceph-osd"), ("radosgw", "radosgw")):
             require(program, package)
         identity = str(uuid.uuid4())
@@ -127,11 +135,12 @@ class Radosgw:
         gateway = ("radosgw", "--no-mon-config", "-n", "client.rgw", "-f")
         self._spawn(gateway, lambda: listening(self.port))
         self._make_user()
-        self.client().create_bucket(Bucket=BUCKET)
+        self.client.create_bucket(Bucket=BUCKET)
 
     def stop(self) -> None:
         stop_together(*reversed(self._processes))
 
+    @cached_property
     def client(self) -> Any:
         """A boto3 client of the tests' user; anybody's own retries are none of its business."""
         return boto3.session.Session().client(
@@ -153,6 +162,16 @@ class Radosgw:
             **settings,
         }
         return Store("s3", next(self._names), {variable("s3", field): str(value) for field, value in given.items()})
+
+    def uploads(self) -> list[tuple[str, list[str]]]:
+        """Uploads that were begun and neither completed nor aborted: key, and the tags of the parts they hold."""
+        client = self.client
+        begun = client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
+        return [(one["Key"], self._parts(client, one)) for one in begun]
+
+    def _parts(self, client: Any, upload: dict[str, Any]) -> list[str]:
+        listed = client.list_parts(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+        return [part["ETag"] for part in listed.get("Parts", ())]
 
     def limit_user(self, objects: int) -> None:
         """How many objects the user may keep in all; -1 for as many as there is room."""
@@ -206,4 +225,6 @@ class Radosgw:
 
     def _run(self, *command: str) -> None:
         done = subprocess.run(command, env=self._environ, cwd=self._folder, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
+        if done.returncode:
+            logs = "\n".join(process.tail() for process in self._processes)
+            raise ServerFailed(f"{' '.join(command)} ended with {done.returncode}: {done.stderr}\n{logs}")

@@ -1,0 +1,465 @@
+"""Requests to one S3 bucket: settings, connections, signatures, repetition, and failures in the contract's words.
+
+Two ways lead there. `ask` goes through boto3, which knows all of S3 and takes 1.5 ms of processor time for a request.
+`fetch`, for GET and HEAD, signs a URL as boto3 does, remembers it, and sends it through the same connections of
+botocore: a third of the time, which is what half of a pull would be spent on.
+
+Either repeats what may pass, a bounded number of times with growing pauses. botocore's own repetition is off: it shares
+an allowance among all requests of a process and stops repeating any when the allowance is used up.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+import re
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3.session
+import botocore.session
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as CannotConnect
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
+from cachetools import TTLCache
+from urllib3.exceptions import HTTPError
+
+from common.settings import SettingsError, one_of, seconds, setting, variable, whole_number
+from registry_service.storage.driver import PathNotFound, StorageFailure, StorageFull, StorageProblem
+
+MIB = 1024**2
+
+PROBE = "_exclusive/probe"
+"""Where it is tried whether conditional PUTs are honoured; the probe stays."""
+
+LEFTOVER_SECONDS = 48 * 3600.0
+"""An upload begun this long ago and not completed belongs to a process that was killed."""
+
+LONGEST_URL_SECONDS = 7 * 24 * 3600.0
+
+REMEMBERED_URLS = 4096
+
+_PAUSE_SECONDS = 0.1
+_MARK = "wharfinger-mark"
+_CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
+
+_ABSENT = ("NoSuchKey", "404", "NotFound")
+_FULL = ("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull")
+_PASSING = ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "InternalError")
+_FORBIDDEN = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403")
+_ELSEWHERE = ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException", "301")
+
+
+def _url(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError(f"{text!r} does not begin with http:// or https://")
+    return text.rstrip("/")
+
+
+def _bucket_name(text: str) -> str:
+    if not text or "/" in text:
+        raise ValueError(f"{text!r} is no name of a bucket")
+    return text
+
+
+def _file(text: str) -> str:
+    if text and not Path(text).is_file():
+        raise ValueError(f"{text} is not a file")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """WHARFINGER_S3_*, or the table [s3]."""
+
+    bucket: str = setting(_bucket_name, "Bucket, which must exist; the store's root is the storage path within it.")
+    endpoint_url: str = setting(_url, "Where the store is, http(s)://host:port; empty means AWS.", "")
+    region: str = setting(str, "Region of the bucket; empty means what AWS's own settings say, or us-east-1.", "")
+    access_key: str = setting(str, "Access key; empty means the default chain: AWS_*, shared files, role.", "")
+    secret_key: str = setting(str, "Secret key that belongs to the access key.", "", secret=True)
+    addressing: str = setting(
+        one_of("auto", "path", "virtual"),
+        "Where the bucket's name goes: path, or virtual (host name); auto means virtual at AWS, path elsewhere.",
+        "auto",
+    )
+    signature: str = setting(one_of("s3v4", "s3"), "Signature version; s3 is version 2, for old stores.", "s3v4")
+    encryption: str = setting(
+        one_of("", "AES256", "aws:kms"), "Server-side encryption asked for with each content; empty means none.", ""
+    )
+    encryption_key: str = setting(str, "Key for aws:kms; empty means the account's own.", "")
+    ca_bundle: str = setting(_file, "File of certificates to trust instead of the system's.", "")
+    checksums: str = setting(
+        one_of("when_required", "when_supported"),
+        "When checksums in headers and trailers are sent and demanded; older stores refuse when_supported.",
+        "when_required",
+    )
+    part_bytes: int = setting(
+        whole_number(5 * MIB), "Bytes of one part, kept in memory for each upload; a layer has up to 10,000.", 8 * MIB
+    )
+    copy_bytes: int = setting(whole_number(5 * MIB), "Bytes above which a content is copied part by part.", 5 * 1024**3)
+    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 5)
+    connect_timeout: float = setting(seconds, "Seconds a connection may take.", 5.0)
+    read_timeout: float = setting(seconds, "Seconds the store may be silent.", 60.0)
+    connections: int = setting(
+        whole_number(1), "Idle connections kept open for the next requests, for reading and for writing each.", 128
+    )
+    url_seconds: float = setting(seconds, "How long a signed URL is good.", 1200.0)
+    url_endpoint: str = setting(_url, "Endpoint in signed URLs, where clients reach the store by another name.", "")
+
+    def __post_init__(self) -> None:
+        if bool(self.access_key) != bool(self.secret_key):
+            raise ValueError(f"{named('access_key')} and {named('secret_key')} go together")
+        if self.encryption_key and self.encryption != "aws:kms":
+            raise ValueError(f"{named('encryption_key')} needs {named('encryption')}=aws:kms")
+        if not 1 <= self.url_seconds <= LONGEST_URL_SECONDS:
+            raise ValueError(f"{named('url_seconds')}: no store signs for other than 1 second to 7 days")
+
+
+def named(field: str) -> str:
+    return variable("s3", field)
+
+
+class Refused(StorageFailure):
+    """The store answered, and not as asked: its status and code, and how often it had been asked before."""
+
+    def __init__(self, path: str, error: ClientError, repeated: int = 0) -> None:
+        self.status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        self.code = str(error.response.get("Error", {}).get("Code", ""))[:64]
+        self.repeated = repeated
+        attempts = f" at attempt {repeated + 1}" if repeated else ""
+        super().__init__(path, f"the store answers {self.status} {self.code}{attempts}")
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same request may be answered otherwise in a moment."""
+        return self.status in (429, 500, 502, 503, 504) or self.code in _PASSING
+
+
+class Bucket:
+    """One bucket, in which everything asked for lies below `storage_path`."""
+
+    def __init__(self, settings: S3Settings, storage_path: str) -> None:
+        """Try the bucket out. Raises SettingsError saying what to mend."""
+        self.settings = settings
+        self.root = "".join(f"{name}/" for name in storage_path.split("/") if name)
+        self._client = _connect(settings, settings.endpoint_url)
+        self._signer = _connect(settings, settings.url_endpoint) if settings.url_endpoint else self._client
+        self._http = _connections(settings, self._client.meta.endpoint_url)
+        self._dressing = _dressing(settings)
+        self._urls: TTLCache[tuple[str, str], str] = TTLCache(REMEMBERED_URLS, min(300.0, settings.url_seconds / 4))
+        self._lock = threading.Lock()
+        self.honours_conditions = self._try_out()
+        self._sweep()
+
+    def key(self, path: str) -> str:
+        return self.root + path
+
+    def ask(self, path: str, operation: str, **arguments: Any) -> Any:
+        """Make one of boto3's requests about the object at a path.
+
+        Raises PathNotFound, StorageFull, Refused for another answer than asked for, StorageFailure for none.
+        """
+        arguments.setdefault("Key", self.key(path))
+        return self.ask_bucket(path, operation, **arguments)
+
+    def ask_bucket(self, path: str, operation: str, **arguments: Any) -> Any:
+        """Make one of boto3's requests that names no object; the path is for failures. Raises as `ask`."""
+        request = getattr(self._client, operation)
+        return self._repeat(path, lambda: request(Bucket=self.settings.bucket, **arguments))
+
+    def make(self, path: str, operation: str, **arguments: Any) -> Any:
+        """As `ask`, for what makes an object: it is encrypted as the settings say."""
+        return self.ask(path, operation, **arguments, **self._dressing)
+
+    def fetch(self, path: str, **headers: str) -> Any:
+        """GET the object at a path: an answer with `headers`, and `raw` to read and close. Raises as `ask`."""
+        return self._repeat(path, lambda: self._send("GET", self.key(path), headers))
+
+    def look(self, path: str) -> Mapping[str, str]:
+        """The headers of the object at a path. Raises as `ask`."""
+        answer = self._repeat(path, lambda: self._send("HEAD", self.key(path), {}))
+        # Read, an empty answer gives its connection back.
+        answer.raw.read()
+        headers: Mapping[str, str] = answer.headers
+        return headers
+
+    def signed_url(self, path: str) -> str:
+        """A URL for others; it may have been signed up to a quarter of its time ago."""
+        try:
+            return self._remembered("URL", self.key(path)) or self._sign("URL", self.key(path))
+        except BotoCoreError as error:
+            raise StorageFailure(path, _reason(error)) from error
+
+    def bears(self, path: str, mark: Mapping[str, str]) -> bool:
+        """Whether the object there was made by the request that carried this mark."""
+        try:
+            return self.look(path).get(f"x-amz-meta-{_MARK}") == mark[_MARK]
+        except PathNotFound:
+            return False
+
+    def begin_upload(self, path: str, mark: Mapping[str, str]) -> str:
+        """Where the answer is lost, an upload stays begun; without parts it takes no room until it is swept."""
+        return str(self.make(path, "create_multipart_upload", Metadata=mark)["UploadId"])
+
+    def complete_upload(self, path: str, upload: str, etags: Sequence[str], mark: Mapping[str, str]) -> None:
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
+        try:
+            self.ask(path, "complete_multipart_upload", UploadId=upload, MultipartUpload={"Parts": parts})
+        except Refused as refused:
+            # An earlier request may have done it, and its answer was lost.
+            if refused.code != "NoSuchUpload" or not refused.repeated or not self.bears(path, mark):
+                raise
+
+    def abort_upload(self, path: str, upload: str) -> None:
+        """Free the parts; what the store will not do now, a later start sweeps."""
+        with suppress(StorageProblem):
+            self.ask(path, "abort_multipart_upload", UploadId=upload)
+
+    def _repeat(self, path: str, request: Callable[[], Any]) -> Any:
+        for repeated in range(self.settings.attempts):
+            if repeated:
+                time.sleep(pause(repeated))
+            try:
+                return request()
+            except ClientError as error:
+                problem, cause = _problem(path, error, repeated), error
+                if not isinstance(problem, Refused) or not problem.passes:
+                    raise problem from error
+            except HTTPClientError as error:
+                problem, cause = StorageFailure(path, _reason(error)), error
+            except BotoCoreError as error:
+                raise StorageFailure(path, _reason(error)) from error
+        raise problem from cause
+
+    def _send(self, method: str, key: str, headers: Mapping[str, str]) -> Any:
+        url = self._remembered(method, key)
+        answer = self._send_signed(method, url or self._sign(method, key), headers)
+        if answer.status_code == 403 and url:
+            # Signed with a credential that was replaced since, perhaps.
+            answer.raw.close()
+            answer = self._send_signed(method, self._sign(method, key), headers)
+        if answer.status_code not in (200, 206):
+            raise ClientError(_refusal(answer), method)
+        return answer
+
+    def _send_signed(self, method: str, url: str, headers: Mapping[str, str]) -> Any:
+        return self._http.send(AWSPreparedRequest(method, url, dict(headers), None, stream_output=True))
+
+    def _remembered(self, method: str, key: str) -> str | None:
+        with self._lock:
+            return self._urls.get((method, key))
+
+    def _sign(self, method: str, key: str) -> str:
+        client, method_signed = (self._signer, "GET") if method == "URL" else (self._client, method)
+        wanted = {"Bucket": self.settings.bucket, "Key": key}
+        operation = {"GET": "get_object", "HEAD": "head_object"}[method_signed]
+        url = str(client.generate_presigned_url(operation, Params=wanted, ExpiresIn=int(self.settings.url_seconds)))
+        with self._lock:
+            self._urls[method, key] = url
+        return url
+
+    def _try_out(self) -> bool:
+        """List, and learn whether conditional PUTs are honoured. Raises SettingsError."""
+        try:
+            answer = self._client.list_objects(Bucket=self.settings.bucket, Prefix=self.root, MaxKeys=1)
+            demand_region(self.settings, self._client.meta.region_name, answer)
+            return self._try_conditions()
+        except (BotoCoreError, ClientError) as error:
+            raise _complaint(self.settings, error) from error
+
+    def _try_conditions(self) -> bool:
+        """Create a probe, which stays: where it is there from the last time, one request tells."""
+        for _ in range(2):
+            try:
+                self._client.put_object(
+                    Bucket=self.settings.bucket, Key=self.key(PROBE), Body=b"", IfNoneMatch="*", **self._dressing
+                )
+            except ClientError as error:
+                status = Refused(PROBE, error).status
+                if status in (409, 412):
+                    return True
+                if status in (400, 501):
+                    return False
+                raise
+        return False
+
+    def _sweep(self) -> None:
+        """Abort uploads that killed processes left. Not every store lists them, nor may every credential ask."""
+        oldest = time.time() - LEFTOVER_SECONDS
+        with suppress(StorageProblem):
+            for upload in self._uploads():
+                if upload["Initiated"].timestamp() < oldest:
+                    self.abort_upload(upload["Key"].removeprefix(self.root), upload["UploadId"])
+
+    def _uploads(self) -> Iterator[Any]:
+        after: dict[str, str] = {}
+        while True:
+            page = self.ask_bucket("", "list_multipart_uploads", Prefix=self.root, **after)
+            yield from page.get("Uploads", ())
+            if not page.get("IsTruncated"):
+                return
+            after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+
+def pause(repeated: int) -> float:
+    """Seconds before something is done again that was done so often; uneven, so that many do not come at once."""
+    return _PAUSE_SECONDS * 2.0 ** (repeated - 1) * random.uniform(0.5, 1.5)  # noqa: S311
+
+
+def new_mark() -> dict[str, str]:
+    """Metadata by which a request's own object is known again."""
+    return {_MARK: secrets.token_hex(16)}
+
+
+def _refusal(answer: Any) -> dict[str, Any]:
+    """As boto3 tells of one."""
+    try:
+        found = _CODE.search(answer.raw.read(64 * 1024))
+    except (HTTPError, OSError):
+        found = None
+    answer.raw.close()
+    code = found[1].decode() if found else str(answer.status_code)
+    return {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": answer.status_code}}
+
+
+def _dressing(settings: S3Settings) -> dict[str, str]:
+    """What every request says that makes an object."""
+    dressing = {"ServerSideEncryption": settings.encryption, "SSEKMSKeyId": settings.encryption_key}
+    return {name: value for name, value in dressing.items() if value}
+
+
+def _connect(settings: S3Settings, endpoint: str) -> Any:
+    """A client, which any number of threads may use at once. Raises SettingsError."""
+    addressing = "path" if settings.addressing == "auto" and endpoint else settings.addressing
+    config = Config(
+        signature_version=settings.signature,
+        s3={"addressing_style": addressing},
+        # Newer boto3 would send and demand checksums that older Ceph, GCS and others refuse.
+        request_checksum_calculation=settings.checksums,
+        response_checksum_validation=settings.checksums,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        max_pool_connections=settings.connections,
+        tcp_keepalive=True,
+        user_agent_extra="wharfinger",
+    )
+    try:
+        session = boto3.session.Session(
+            aws_access_key_id=settings.access_key or None, aws_secret_access_key=settings.secret_key or None
+        )
+        client = session.client(
+            "s3",
+            region_name=settings.region or session.region_name or "us-east-1",
+            endpoint_url=endpoint or None,
+            verify=settings.ca_bundle or None,
+            config=config,
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise _complaint(settings, error) from error
+    client.meta.events.register("before-call.s3.DeleteObjects", _seal_with_md5)
+    return client
+
+
+def _connections(settings: S3Settings, endpoint: str) -> Any:
+    """Connections for `fetch`, as a client of boto3 would make them."""
+    return URLLib3Session(
+        verify=_trusted(settings),
+        proxies=get_environ_proxies(endpoint),
+        timeout=(settings.connect_timeout, settings.read_timeout),
+        max_pool_connections=settings.connections,
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)],
+    )
+
+
+def _trusted(settings: S3Settings) -> str | bool:
+    return settings.ca_bundle or botocore.session.get_session().get_config_variable("ca_bundle") or True
+
+
+def _seal_with_md5(params: dict[str, Any], **_: Any) -> None:
+    """This one request must bear a checksum, and only MD5 is known to all stores."""
+    params["context"].get("checksum", {}).pop("request_algorithm", None)
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
+
+
+def _problem(path: str, error: ClientError, repeated: int) -> StorageProblem:
+    refused = Refused(path, error, repeated)
+    if refused.code in _ABSENT:
+        return PathNotFound(path)
+    if refused.code in _FULL or refused.status == 507:
+        return StorageFull(path, refused.code)
+    return refused
+
+
+_REASONS: tuple[tuple[type[BotoCoreError], str], ...] = (
+    (SSLError, "the store's certificate is not trusted"),
+    (ReadTimeoutError, "the store does not answer in time"),
+    (ConnectionClosedError, "the store closes the connection"),
+    (CannotConnect, "the store cannot be reached"),
+    (NoCredentialsError, "there are no credentials"),
+)
+
+
+def _reason(error: BotoCoreError) -> str:
+    """In words of ours: the exception's own hold URLs."""
+    return next((words for kind, words in _REASONS if isinstance(error, kind)), type(error).__name__)
+
+
+def _complaint(settings: S3Settings, error: Exception) -> SettingsError:
+    """One line that says which setting to mend."""
+    where = settings.endpoint_url or "AWS"
+    if isinstance(error, ClientError):
+        return SettingsError(f"s3: {_advice_on_answer(settings, Refused('', error), where)}")
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+        advice = f"there are no credentials: set {named('access_key')} and {named('secret_key')}, or AWS's own"
+    elif isinstance(error, SSLError):
+        advice = f"the certificate of {where} is not trusted: set {named('ca_bundle')}"
+    elif isinstance(error, CannotConnect | HTTPClientError):
+        advice = f"nothing answers at {where} ({_reason(error)}): mend {named('endpoint_url')}, or start the store"
+    else:
+        # Names and regions that cannot be, answers that are no XML.
+        said = " ".join(str(error).split())[:200]
+        advice = f"{where} does not serve bucket {settings.bucket!r}: {said}: mend the settings {named('')}*"
+    return SettingsError(f"s3: {advice}")
+
+
+def _advice_on_answer(settings: S3Settings, refused: Refused, where: str) -> str:
+    said = f"{where} answers {refused.status} {refused.code}"
+    if refused.code == "NoSuchBucket":
+        return f"there is no bucket {settings.bucket!r} at {where}: create it, or mend {named('bucket')}"
+    if refused.code in _FORBIDDEN:
+        return (
+            f"{said}: mend {named('access_key')} and {named('secret_key')}, "
+            f"or let them list, read, write and delete in bucket {settings.bucket!r}"
+        )
+    if refused.code in _ELSEWHERE:
+        return f"{said}: bucket {settings.bucket!r} lies in another region, mend {named('region')}"
+    return f"{said} to requests for bucket {settings.bucket!r}: mend {named('endpoint_url')} and {named('bucket')}"
+
+
+def demand_region(settings: S3Settings, region: str, answer: Mapping[str, Any]) -> None:
+    """botocore follows a bucket to its region, but a signed URL does not. Raises SettingsError."""
+    actual = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region", region)
+    if actual != region:
+        raise SettingsError(f"s3: bucket {settings.bucket!r} lies in {actual}: set {named('region')}={actual}")
