@@ -66,8 +66,9 @@ class Images:
         self._ancestries: Remembered[ImageId, tuple[ImageId, ...]] = Remembered(REMEMBERED_BYTES, REMEMBERED_SECONDS)
 
     def is_complete(self, image: ImageId) -> bool:
+        """By the store, for who is going to write: memory may not know yet of a deletion elsewhere."""
         try:
-            self.describe(image)
+            self.layer(image)
         except ImageNotFound:
             return False
         return True

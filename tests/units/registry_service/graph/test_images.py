@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from common.names import RepositoryName, Tag
+from registry_service.graph.agents import Agent
+from registry_service.graph.claims import Claims
 from registry_service.graph.errors import ImageNotFound
 from registry_service.graph.images import Images
 from registry_service.graph.remembered import Remembered
@@ -58,7 +61,6 @@ def test_hot_image_costs_one_look_at_its_layer() -> None:
             assert images.json(image.id) == image.json
             assert images.size(image.id) == len(image.layer)
             assert images.checksums(image.id) == [image.payload]
-            assert images.is_complete(image.id)
             with images.open_layer(images.layer(image.id)) as reader:
                 assert b"".join(reader) == image.layer
     assert driver.asked == [
@@ -99,6 +101,37 @@ def test_other_bytes_in_its_place_are_noticed(store: Store) -> None:
     assert after.size == len(OTHER.layer)
     assert after.etag == f'"{OTHER.payload}"' != before.etag
     assert store.images.checksums(BASE.id) == [OTHER.payload]
+
+
+def test_deletion_elsewhere_is_noticed_by_who_writes(store: Store) -> None:
+    store.add(BASE, CHILD)
+    store.images.json(BASE.id)
+    store.driver.delete(paths.image(BASE.id))
+    with pytest.raises(ImageNotFound):
+        store.tags.set(RepositoryName.parse("a/b"), Tag("latest"), CHILD.id, Agent())
+    store.add(BASE)
+    assert store.holds(BASE)
+
+
+def test_what_is_published_here_is_known_here(store: Store) -> None:
+    """Remembered, deleted elsewhere, and pushed anew with another JSON: the new one is read at once."""
+    store.add(BASE, CHILD)
+    assert store.images.ancestry(CHILD.id) == CHILD.ancestry
+    store.driver.delete(paths.image(CHILD.id))
+    orphaned = Image("child")
+    store.add(orphaned)
+    assert store.images.json(CHILD.id) == orphaned.json
+    assert store.images.ancestry(CHILD.id) == [CHILD.id]
+
+
+def test_image_stays_in_sight_behind_a_claim(store: Store) -> None:
+    """A publisher died between its last two steps, or a second one is just finding out that all is done."""
+    store.add(BASE)
+    claim = Claims(store.driver).take(paths.image_mark(BASE.id), "subject")
+    assert claim is not None
+    assert Store(store.driver).holds(BASE)
+    Claims(store.driver).release(claim)
+    assert store.holds(BASE)
 
 
 def test_mark_hides_a_replacement_under_way(store: Store) -> None:

@@ -54,14 +54,15 @@ class Failing(Memory):
 
 
 @pytest.mark.parametrize("again", [BASE, OTHER_BYTES], ids=["same bytes", "other bytes"])
-@pytest.mark.parametrize("before", ["nothing", "mark"])
+@pytest.mark.parametrize("before", ["nothing", "mark", "json"])
 def test_failing_at_every_step(again: Image, before: str) -> None:
     failed = 0
     for fail_at in range(1, 100):
         driver = Failing()
+        if before != "nothing":
+            driver.put(paths.image_json(BASE.id), b"{}")
         if before == "mark":
             driver.put(paths.image_mark(BASE.id), b"true")
-            driver.put(paths.image_json(BASE.id), b"{}")
             driver.put(paths.image_layer(BASE.id), b"cut sho")
         driver.done, driver.fail_at = 0, fail_at
         store = Store(Guard(driver), wait_seconds=0.0)

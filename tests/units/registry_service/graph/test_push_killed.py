@@ -38,7 +38,7 @@ def store_at(root: Path) -> Store:
 
 
 @pytest.mark.parametrize("again", [BASE, OTHER_BYTES], ids=["same bytes", "other bytes"])
-@pytest.mark.parametrize("before", ["nothing", "mark"])
+@pytest.mark.parametrize("before", ["nothing", "mark", "json"])
 def test_killed_at_every_step(tmp_path: Path, again: Image, before: str) -> None:
     steps = steps_of_a_push(tmp_path / "whole")
     assert steps > 10
@@ -47,8 +47,7 @@ def test_killed_at_every_step(tmp_path: Path, again: Image, before: str) -> None
     for kill_at in range(1, 2 * steps):
         root = tmp_path / str(kill_at)
         root.mkdir()
-        if before == "mark":
-            leave_a_failed_push_of_docker_registry(root)
+        leave(root, before)
         done = push(root, kill_at)
         if done.returncode == 0:
             break
@@ -58,11 +57,14 @@ def test_killed_at_every_step(tmp_path: Path, again: Image, before: str) -> None
     assert died >= steps
 
 
-def leave_a_failed_push_of_docker_registry(root: Path) -> None:
+def leave(root: Path, what: str) -> None:
+    """What docker-registry left: a failed push, or an image that somehow lost its layer."""
     driver = Filesystem(root)
-    driver.put(paths.image_mark(BASE.id), b"true")
-    driver.put(paths.image_json(BASE.id), b'{"id": "old"}')
-    driver.put(paths.image_layer(BASE.id), b"cut sho")
+    if what != "nothing":
+        driver.put(paths.image_json(BASE.id), b'{"id": "old"}')
+    if what == "mark":
+        driver.put(paths.image_mark(BASE.id), b"true")
+        driver.put(paths.image_layer(BASE.id), b"cut sho")
 
 
 def demand_whole_or_nothing(root: Path, again: Image) -> None:
