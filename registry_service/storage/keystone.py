@@ -84,6 +84,8 @@ class Identity:
             found = self.session.get_endpoint(
                 service_type=service_type, interface=login.interface, region_name=login.region or None
             )
+        except exceptions.EndpointNotFound:
+            found = None
         except (exceptions.Unauthorized, exceptions.Forbidden) as error:
             raise SettingsError(
                 f"{self._named('user')}, _PASSWORD, _PROJECT or the domains: {login.auth_url} refuses them"

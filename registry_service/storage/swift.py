@@ -40,6 +40,7 @@ from swiftclient.utils import generate_temp_url
 from common.settings import SettingsError, load
 from registry_service.storage.driver import (
     BLOCK,
+    BadPath,
     Driver,
     PathNotFound,
     Reader,
@@ -52,6 +53,9 @@ from registry_service.storage.swift_account import Account, Broken, Refused, Swi
 
 LEFTOVER_SECONDS = 48 * 3600.0
 """A record this old belongs to a process that was killed."""
+
+OWN = "_swift"
+"""Where the driver keeps what is not for others: segments, records, announcements."""
 
 PATIENCE_SECONDS = 20.0
 """How long a create waits for another that was announced and does not end."""
@@ -83,7 +87,7 @@ class Swift(Driver):
     name = "swift"
     blocks = False
 
-    def __init__(self, settings: SwiftSettings, storage_path: str) -> None:
+    def __init__(self, settings: SwiftSettings, storage_path: str, leftover_seconds: float = LEFTOVER_SECONDS) -> None:
         """Try the containers out and sweep. Raises SettingsError saying what to mend."""
         self.settings = settings
         self.root = "".join(f"{name}/" for name in storage_path.split("/") if name)
@@ -91,7 +95,7 @@ class Swift(Driver):
         self.known = _Known(self._account.capabilities(), settings)
         self.segments = Segments(self, settings.segments_container or f"{settings.container}_segments")
         self._signer = self._try_out()
-        self.segments.sweep()
+        self.segments.sweep(leftover_seconds)
 
     def get(self, path: str) -> bytes:
         with _ObjectReader(self, path, 0, None, _NEWEST) as reader:
@@ -158,12 +162,12 @@ class Swift(Driver):
             return
         with self.segments.replacing(target, upload):
             if upload is not None:
-                self.segments.record(upload, {source, target})
+                self.segments.record(source, upload, {source, target})
             self._copy(source, target)
             with suppress(PathNotFound):
                 self.ask(source, client.delete_object, self.settings.container, self.key(source))
             if upload is not None:
-                self.segments.settled(upload)
+                self.segments.settled(source, upload)
 
     def url_for(self, path: str) -> str | None:
         return self._signer and self._signer(self.key(path))
@@ -172,6 +176,9 @@ class Swift(Driver):
         return None
 
     def key(self, path: str) -> str:
+        """The name of the object at a path. Raises BadPath for what is the driver's own."""
+        if path.partition("/")[0] == OWN:
+            raise BadPath(path)
         return self.root + path
 
     def ask(self, path: str, function: Callable[..., Any], *arguments: Any, **named_ones: Any) -> Any:
@@ -296,11 +303,11 @@ class Swift(Driver):
         """Delete an object; of a manifest of ours the segments too, unless it is elsewhere as well."""
         upload = self.upload_at(path)
         if upload is not None:
-            self.segments.record(upload, {path})
+            self.segments.record(path, upload, {path})
         with suppress(PathNotFound):
             self.ask(path, client.delete_object, self.settings.container, self.key(path))
         if upload is not None:
-            self.segments.settle(upload)
+            self.segments.settle(path, upload)
 
     def _delete_many(self, path: str, lines: bytes) -> None:
         headers = {"Content-Type": "text/plain", "Accept": "application/json"}
@@ -360,7 +367,7 @@ class Segments:
     def __init__(self, store: Swift, container: str) -> None:
         self._store = store
         self._container = container
-        self._records = f"{store.root}unsettled/"
+        self._own = f"{store.root}{OWN}/"
 
     def require_container(self) -> None:
         """Make the container if it is not there."""
@@ -369,11 +376,16 @@ class Segments:
         except PathNotFound:
             self._store.ask(self._container, client.put_container, self._container)
 
+    def new_upload(self) -> str:
+        """A name for segments that belong together: their container, and what nobody else has."""
+        return f"{self._container}/{secrets.token_hex(16)}"
+
     def put(self, path: str, upload: str, number: int, content: Buffer) -> Entry:
         """Store one segment; returns its entry in a manifest."""
-        name = f"{self._folder(upload)}{number:08d}"
-        md5 = self._store.put_object(path, self._container, name, content)
-        return {"path": f"/{self._container}/{name}", "etag": md5, "size_bytes": len(content)}
+        container, folder = self._folder(upload)
+        name = f"{folder}{number:08d}"
+        md5 = self._store.put_object(path, container, name, content)
+        return {"path": f"/{container}/{name}", "etag": md5, "size_bytes": len(content)}
 
     def gather(self, path: str, upload: str, parts: Sequence[Entry], most: int) -> Sequence[Entry]:
         """The same bytes in `most` parts at most: a manifest's parts may be manifests."""
@@ -384,26 +396,32 @@ class Segments:
             parts = [self._group(path, upload, f"group{level}.{n:08d}", group) for n, group in enumerate(groups)]
         return parts
 
-    def record(self, upload: str, paths: Iterable[str]) -> None:
+    def record(self, path: str, upload: str, paths: Iterable[str]) -> None:
         """Write down where the upload's manifest may be from now on, besides where it was written down before."""
-        noted = sorted({*paths, *self._noted(upload)})
-        self._store.put_object(noted[0], self._container, self._records + upload, json.dumps(noted).encode())
+        container, folder = self._records(upload)
+        for noted in paths:
+            self._store.put_object(path, container, folder + noted, b"")
 
-    def settled(self, upload: str) -> None:
-        """Nothing is left to do: forget the record."""
-        with suppress(PathNotFound):
-            self._store.ask(upload, client.delete_object, self._container, self._records + upload)
+    def settled(self, path: str, upload: str) -> None:
+        """Nothing is left to do: forget what was written down."""
+        container, folder = self._records(upload)
+        self._store.delete_names(path, container, [folder + noted for noted in self._noted(path, upload)])
 
-    def settle(self, upload: str, keep_seconds: int = 0) -> None:
-        """Delete the segments, now or later, unless the manifest is at one of the paths written down."""
-        if not any(self._store.upload_at(path) == upload for path in self._noted(upload)):
-            names = [entry["name"] for entry in self._store.listed(upload, self._container, self._folder(upload))]
+    def settle(self, path: str, upload: str, keep_seconds: int = 0) -> None:
+        """Delete the segments, now or later, unless the manifest is at one of the paths written down.
+
+        Where nothing is written down any more, somebody else has settled it.
+        """
+        noted = self._noted(path, upload)
+        if noted and not any(self._store.upload_at(one) == upload for one in noted):
+            container, folder = self._folder(upload)
+            names = [entry["name"] for entry in self._store.listed(path, container, folder)]
             if keep_seconds:
                 for name in names:
-                    self._expire(upload, name, keep_seconds)
+                    self._expire(path, container, name, keep_seconds)
             else:
-                self._store.delete_names(upload, self._container, names)
-        self.settled(upload)
+                self._store.delete_names(path, container, names)
+        self.settled(path, upload)
 
     def replacing(self, path: str, upload: str | None = None) -> _Replacing:
         """Around a write at a path: what it replaces goes when the last reader may be done. Not `upload` itself."""
@@ -430,44 +448,46 @@ class Segments:
             time.sleep(_PAUSE_SECONDS / 4)
             announced = self._announced(path)
 
-    def sweep(self) -> None:
+    def sweep(self, leftover_seconds: float) -> None:
         """Settle what killed processes left. The store's trouble is not the start's, which has seen that it works."""
-        oldest = time.time() - LEFTOVER_SECONDS
+        oldest = time.time() - leftover_seconds
         with suppress(StorageProblem):
-            for entry in self._store.listed("", self._container, self._records):
-                changed = datetime.fromisoformat(entry["last_modified"]).replace(tzinfo=UTC).timestamp()
-                if changed < oldest:
-                    self.settle(entry["name"].removeprefix(self._records))
+            folder = f"{self._own}unsettled/"
+            records = list(self._store.listed("", self._container, folder))
+            names = {entry["name"].removeprefix(folder) for entry in records if _changed(entry) < oldest}
+            for upload in {name.partition("/")[0] for name in names}:
+                self.settle("", f"{self._container}/{upload}")
 
     def _announced(self, path: str) -> set[str]:
         return {entry["name"] for entry in self._store.listed(path, self._container, self._announcements(path))}
 
     def _announcements(self, path: str) -> str:
-        return f"{self._store.root}creating/{hashlib.sha256(path.encode()).hexdigest()}/"
+        return f"{self._own}creating/{hashlib.sha256(path.encode()).hexdigest()}/"
 
-    def _folder(self, upload: str) -> str:
-        return f"{self._store.root}segments/{upload}/"
+    def _folder(self, upload: str) -> tuple[str, str]:
+        """Where an upload's segments are: container and prefix."""
+        container, _, name = upload.partition("/")
+        return container, f"{self._own}segments/{name}/"
 
-    def _noted(self, upload: str) -> list[str]:
-        try:
-            _, body = self._store.ask(
-                upload, client.get_object, self._container, self._records + upload, headers=_NEWEST
-            )
-        except PathNotFound:
-            return []
-        noted: list[str] = json.loads(body)
-        return noted
+    def _records(self, upload: str) -> tuple[str, str]:
+        """Where it is written down what is to be settled of an upload: container and prefix."""
+        container, _, name = upload.partition("/")
+        return container, f"{self._own}unsettled/{name}/"
+
+    def _noted(self, path: str, upload: str) -> list[str]:
+        container, folder = self._records(upload)
+        return [entry["name"].removeprefix(folder) for entry in self._store.listed(path, container, folder)]
 
     def _group(self, path: str, upload: str, name: str, parts: Sequence[Entry]) -> Entry:
-        name = self._folder(upload) + name
-        etag = self._store.put_manifest(path, self._container, name, parts, upload)
+        container, folder = self._folder(upload)
+        etag = self._store.put_manifest(path, container, folder + name, parts, upload)
         size = sum(part["size_bytes"] for part in parts)
-        return {"path": f"/{self._container}/{name}", "etag": etag, "size_bytes": size}
+        return {"path": f"/{container}/{folder}{name}", "etag": etag, "size_bytes": size}
 
-    def _expire(self, upload: str, name: str, keep_seconds: int) -> None:
+    def _expire(self, path: str, container: str, name: str, keep_seconds: int) -> None:
         with suppress(PathNotFound):
             headers = {"X-Delete-After": str(keep_seconds)}
-            self._store.ask(upload, client.post_object, self._container, name, headers)
+            self._store.ask(path, client.post_object, container, name, headers)
 
 
 class _Replacing:
@@ -482,12 +502,12 @@ class _Replacing:
         old = self._store.upload_at(self._path)
         self._old = None if old == self._upload else old
         if self._old is not None:
-            self._store.segments.record(self._old, {self._path})
+            self._store.segments.record(self._path, self._old, {self._path})
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # After a failure nobody knows whether it was replaced; the record stays for a later start.
         if self._old is not None and kind is None:
-            self._store.segments.settle(self._old, READERS_SECONDS)
+            self._store.segments.settle(self._path, self._old, READERS_SECONDS)
 
 
 class _ObjectReader(Reader):
@@ -632,12 +652,12 @@ class _ObjectWriter(Writer):
         if upload is not None:
             # What the store will not do now, a later start does.
             with suppress(StorageProblem):
-                self._store.segments.settle(upload)
+                self._store.segments.settle(self._path, upload)
 
     def _send(self) -> None:
         if self._upload is None:
-            self._upload = secrets.token_hex(16)
-            self._store.segments.record(self._upload, {self._path})
+            self._upload = self._store.segments.new_upload()
+            self._store.segments.record(self._path, self._upload, {self._path})
         content = self._segment.content()
         self._parts.append(self._store.segments.put(self._path, self._upload, len(self._parts), content))
         self._segment.clear()
@@ -657,9 +677,9 @@ class _ObjectWriter(Writer):
             with suppress(PathNotFound):
                 there = self._store.head(self._path).get(_UPLOAD)
                 if there == upload:
-                    self._store.segments.settled(upload)
+                    self._store.segments.settled(self._path, upload)
                 else:
-                    self._store.segments.settle(upload, READERS_SECONDS)
+                    self._store.segments.settle(self._path, upload, READERS_SECONDS)
                 return
         raise StorageFailure(self._path, "written, and not there to read")
 
@@ -668,6 +688,10 @@ def _range(first: int, length: int | None) -> dict[str, str]:
     if not first and length is None:
         return {}
     return {"Range": f"bytes={first}-{'' if length is None else first + length - 1}"}
+
+
+def _changed(entry: Entry) -> float:
+    return datetime.fromisoformat(entry["last_modified"]).replace(tzinfo=UTC).timestamp()
 
 
 def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -84,6 +84,11 @@ class SwiftSettings:
     def __post_init__(self) -> None:
         if self.auth_version == "3" and not self.project:
             raise ValueError(f"{named('project')} is not set: Keystone gives tokens for a project")
+        if self.temporary_urls == "container" and self.segments_container != self.container:
+            raise ValueError(
+                f"{named('segments_container')}: a container's key opens nothing beside it: name the container itself, "
+                f"or say {named('temporary_urls')}=account"
+            )
         if not self.segment_bytes <= 1024**3:
             raise ValueError(f"{named('segment_bytes')}: segments are kept in memory, a gibibyte is too much")
 
@@ -131,32 +136,34 @@ class Account:
         Every request made here may be made twice. Raises PathNotFound, StorageFull, Refused for another answer than
         asked for, StorageFailure for none.
         """
+        attempts = self._settings.attempts
         reason = ""
-        renewed = False
-        attempt = 0
-        while attempt < self._settings.attempts:
-            if reason:
+        for attempt in range(1, attempts + 1):
+            if attempt > 1:
                 time.sleep(_PAUSE_SECONDS * 2**attempt)
-            attempt += 1
             try:
-                token = self._login.token()
-                return function(self.url, token, *arguments, http_conn=self.connection(), **named_ones)
+                return self._ask(function, *arguments, **named_ones)
             except ClientException as error:
-                if error.http_status == 401 and not renewed:
-                    self._login.renew(token)
-                    renewed = True
-                    attempt -= 1
-                    continue
-                if error.http_status not in _TRANSIENT or attempt == self._settings.attempts:
+                if error.http_status not in _TRANSIENT or attempt == attempts:
                     raise _problem(path, error, attempt) from error
-                reason = str(error.http_status)
             except LoginFailed as error:
                 reason = str(error)
                 if error.refused:
                     break
             except Broken as error:
                 reason = type(error).__name__
-        raise StorageFailure(path, f"{reason}, after {attempt} attempts")
+        raise StorageFailure(path, f"{reason} at attempt {attempt}")
+
+    def _ask(self, function: Callable[..., Any], *arguments: Any, **named_ones: Any) -> Any:
+        """Ask once; with a new token once more, because tokens end when they like."""
+        token = self._login.token()
+        try:
+            return function(self.url, token, *arguments, http_conn=self.connection(), **named_ones)
+        except ClientException as error:
+            if error.http_status != 401:
+                raise
+        self._login.renew(token)
+        return function(self.url, self._login.token(), *arguments, http_conn=self.connection(), **named_ones)
 
     def capabilities(self) -> dict[str, Any]:
         """What the cluster says of itself; nothing where it will not."""

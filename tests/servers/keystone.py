@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +54,40 @@ class Keystone:
     def port(self) -> int:
         return self._port
 
+    def token(self) -> str:
+        """One for the user `demo`."""
+        return self._log_in().headers["X-Subject-Token"]
+
+    def storage_url(self) -> str:
+        """The Swift account of the project `demo`."""
+        for service in self._log_in().json()["token"]["catalog"]:
+            if service["type"] == "object-store":
+                return str(service["endpoints"][0]["url"])
+        raise LookupError("the catalogue has no Swift")
+
+    def revoke_tokens(self) -> None:
+        """Every token of the user `demo` given so far is worth nothing."""
+        moment = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=1)
+        user = self._log_in().json()["token"]["user"]["id"]
+        execute(
+            self._database,
+            "INSERT INTO revocation_event (user_id, issued_before, revoked_at) VALUES (?, ?, ?)",
+            user, str(moment), str(moment),
+        )  # fmt: skip
+        # Tokens are stamped with whole seconds.
+        time.sleep(2)
+
     def close(self) -> None:
         self._process.stop()
+
+    def _log_in(self) -> requests.Response:
+        domain = {"domain": {"name": "Default"}}
+        password = {"user": {"name": USER, "password": PASSWORD, **domain}}
+        asked = {"identity": {"methods": ["password"], "password": password},
+                 "scope": {"project": {"name": PROJECT, **domain}}}  # fmt: skip
+        answer = requests.post(f"{self.auth_url}/auth/tokens", json={"auth": asked}, timeout=60)
+        answer.raise_for_status()
+        return answer
 
     def _point(self, old: str, new: str) -> None:
         execute(self._database, "UPDATE endpoint SET url = replace(url, ?, ?)", old, new)

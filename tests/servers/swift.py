@@ -1,6 +1,6 @@
 """A real Swift: one device, one replica, a proxy that knows tempauth and another that asks Keystone.
 
-Its limits are set low, so that ordinary tests cross them: listings of 1,000 names, objects of 64 MiB, manifests of
+Its limits are set low, so that ordinary tests cross them: listings of 200 names, objects of 64 MiB, manifests of
 40 segments.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.servers.process import Process, free_port, listening, require
 
 USER, PASSWORD, READER, READER_PASSWORD = "test:tester", "testing", "test:reader", "reading"
 
-LISTING_LIMIT = 1000
+LISTING_LIMIT = 200
 MANIFEST_LIMIT = 40
 OBJECT_LIMIT = 64 * 1024**2
 
@@ -58,6 +59,7 @@ use = egg:swift#copy
 [filter:slo]
 use = egg:swift#slo
 max_manifest_segments = {manifest_limit}
+rate_limit_under_size = 0
 [filter:dlo]
 use = egg:swift#dlo
 [filter:symlink]
@@ -122,16 +124,21 @@ class Swift:
         """The proxy that believes Keystone."""
         return f"http://127.0.0.1:{self._keystone_port}"
 
+    def new_name(self) -> str:
+        """A container's name that nobody has had."""
+        return next(self._names)
+
     def new_container(self) -> SwiftContainer:
         """An empty one, in tempauth's account `test`."""
-        container = SwiftContainer(self, next(self._names))
+        container = SwiftContainer(self, self.new_name())
         container.ask("PUT").raise_for_status()
         return container
 
     def forget_tokens(self) -> None:
         """Every token given so far is worth nothing: tempauth keeps them in memcached."""
-        self._memcached.stop()
-        self._memcached = self._start_memcached()
+        with socket.create_connection(("127.0.0.1", self._memcached_port), timeout=30) as memcached:
+            memcached.sendall(b"flush_all\r\n")
+            assert memcached.recv(4) == b"OK\r\n"
 
     def close(self) -> None:
         self._swift.stop()
@@ -196,6 +203,8 @@ class SwiftContainer:
 
     def environ(self, **settings: object) -> dict[str, str]:
         """The driver's settings for it."""
+        if settings.get("temporary_urls") == "container":
+            settings = {"segments_container": self.name, **settings}
         values = {"container": self.name, "auth_url": self.server.auth_url, "auth_version": 1,
                   "user": USER, "password": PASSWORD, **settings}  # fmt: skip
         return {f"WHARFINGER_SWIFT_{name}".upper(): str(value) for name, value in values.items()}
@@ -211,3 +220,18 @@ class SwiftContainer:
         """Everything in it, or in its segments' container."""
         answer = self.ask("GET", segments=segments)
         return answer.text.split() if answer.ok else []
+
+    def unsettled(self) -> list[str]:
+        """What is in the segments' container and belongs to no content of the container."""
+        known = [self.ask("HEAD", name).headers.get("X-Object-Meta-Wharfinger-Upload", "") for name in self.names()]
+        uploads = {upload.partition("/")[2] for upload in known}
+        expiring = "X-Delete-At"
+        return [
+            name
+            for name in self.names(segments=True)
+            if uploads.isdisjoint(name.split("/")) and expiring not in self.ask("HEAD", name, segments=True).headers
+        ]
+
+    def account_key(self) -> str:
+        """The account's Temp-URL-Key, which all tests share."""
+        return "the account's"
