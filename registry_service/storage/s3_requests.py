@@ -59,6 +59,8 @@ LONGEST_URL_SECONDS = 7 * 24 * 3600.0
 
 REMEMBERED_URLS = 4096
 
+_OWN_URL_SECONDS = 1800
+_SIGNED = {"GET": "get_object", "HEAD": "head_object", "URL": "get_object"}
 _PAUSE_SECONDS = 0.1
 _MARK = "wharfinger-mark"
 _CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
@@ -270,10 +272,11 @@ class Bucket:
             return self._urls.get((method, key))
 
     def _sign(self, method: str, key: str) -> str:
-        client, method_signed = (self._signer, "GET") if method == "URL" else (self._client, method)
+        client, operation, lifetime = self._client, _SIGNED[method], _OWN_URL_SECONDS
+        if method == "URL":
+            client, lifetime = self._signer, int(self.settings.url_seconds)
         wanted = {"Bucket": self.settings.bucket, "Key": key}
-        operation = {"GET": "get_object", "HEAD": "head_object"}[method_signed]
-        url = str(client.generate_presigned_url(operation, Params=wanted, ExpiresIn=int(self.settings.url_seconds)))
+        url = str(client.generate_presigned_url(operation, Params=wanted, ExpiresIn=lifetime))
         with self._lock:
             self._urls[method, key] = url
         return url

@@ -14,6 +14,7 @@ from index_service.settings import IndexSettings
 from registry_service.app import create_app as create_registry
 from registry_service.settings import RegistrySettings
 from registry_service.storage.memory import Memory
+from registry_service.storage.s3_requests import S3Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "k" * 32
@@ -21,7 +22,8 @@ KEY = "k" * 32
 
 def table(page: str, heading: str) -> list[list[str]]:
     """The rows of the table under a heading, without its head, back-quotes dropped."""
-    section = (ROOT / "docs" / page).read_text(encoding="utf-8").split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    section = (ROOT / "docs" / page).read_text(encoding="utf-8").split(f"## {heading}\n", 1)[1]
+    section = re.split(r"\n###? ", section, maxsplit=1)[0]
     rows = [line for line in section.splitlines() if line.startswith("|")][2:]
     return [[cell.strip().replace("`", "") for cell in row.strip("|").split("|")] for row in rows]
 
@@ -37,13 +39,20 @@ def shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-@pytest.mark.parametrize(("service", "cls"), [("index", IndexSettings), ("registry", RegistrySettings)])
-def test_every_setting_stands_in_the_settings_page(service, cls):
+SETTINGS = [
+    ("settings.md", "Index", "index", IndexSettings),
+    ("settings.md", "Registry", "registry", RegistrySettings),
+    ("storage.md", "S3", "s3", S3Settings),
+]
+
+
+@pytest.mark.parametrize(("page", "heading", "service", "cls"), SETTINGS)
+def test_every_setting_stands_in_its_page(page, heading, service, cls):
     declared = [
         [variable(service, field.name), shown(field.default), field.metadata["doc"]]
         for field in dataclasses.fields(cls)
     ]
-    assert table("settings.md", service.capitalize()) == declared
+    assert table(page, heading) == declared
 
 
 @pytest.mark.parametrize("heading", ["Index", "Registry", "Registry alone"])
