@@ -286,12 +286,20 @@ class Source:
     def _send(self, url: str, asked: dict[str, str]) -> BaseHTTPResponse:
         sent = {"User-Agent": "wharfinger-mirror", MIRROR_HEADER: ",".join((*asked_by.get(), self._mirror)), **asked}
         with _failures(self.host):
-            # One more try, because a server may close a pooled connection just as it is picked. Authorization and
-            # cookies are left out where a redirect leads to another host.
-            again = urllib3.Retry(total=None, connect=0, read=1, redirect=_REDIRECTS, status=0, other=0)
-            return self._pool.request(
-                "GET", url, headers=sent, retries=again, redirect=True, preload_content=False, decode_content=False
-            )
+            try:
+                return self._exchange(url, sent)
+            except urllib3.exceptions.MaxRetryError as error:
+                if not isinstance(error.reason, urllib3.exceptions.ProtocolError):
+                    raise
+                # The source may have closed a pooled connection just as it was picked: once more, on another.
+                return self._exchange(url, sent)
+
+    def _exchange(self, url: str, sent: dict[str, str]) -> BaseHTTPResponse:
+        """Redirects are followed; where one leads to another host, Authorization and cookies are left out."""
+        redirects = urllib3.Retry(total=None, connect=0, read=0, redirect=_REDIRECTS, status=0, other=0)
+        return self._pool.request(
+            "GET", url, headers=sent, retries=redirects, redirect=True, preload_content=False, decode_content=False
+        )
 
 
 @contextmanager
