@@ -1,4 +1,4 @@
-"""`python -m benchmarks pull|push`: rounds of load, the set-ups taking turns, and a table at the end."""
+"""`python -m benchmarks pull|push|mirror|ROW`: rounds of load, the set-ups taking turns, and a table at the end."""
 
 from __future__ import annotations
 
@@ -11,26 +11,35 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks import load, report
 from benchmarks.client import Habits
 from benchmarks.layers import Pattern
 from benchmarks.load import Plan, Result
-from benchmarks.peers import SET_UPS, SetUp
+from benchmarks.peers import SET_UPS
+from benchmarks.rows import ROWS
+from benchmarks.set_up import MirrorSetUp, SetUp
+from benchmarks.store import ObjectStore
 
 _UNITS = {"": 1, "KB": 1000, "MB": 1000**2, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
 
 
+Run: TypeAlias = Callable[[str, int, Plan], Result]
+"""One round of a set-up, by its name and the round's number."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Returns 1 where anything failed, so that a script notices."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     load.raise_file_limit()
     with (
         tempfile.TemporaryDirectory(prefix="wharfinger-benchmark-", dir=options.folder) as folder,
         ExitStack() as stack,
     ):
-        set_ups = {name: SET_UPS[name](Path(folder) / name) for name in options.set_ups}
+        store = ObjectStore(Path(folder) / "store")
+        stack.callback(store.stop)
+        set_ups = {name: SET_UPS[name](Path(folder) / name, store) for name in options.set_ups}
         for set_up in set_ups.values():
             stack.callback(set_up.stop)
             set_up.start()
@@ -45,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _measure(options: argparse.Namespace, set_ups: dict[str, SetUp]) -> dict[int, dict[str, list[Result]]]:
     """By number of clients, by set-up, the results of the rounds."""
     pattern = Pattern(options.layers, options.size)
-    run = _pulls(set_ups, pattern) if options.scenario == "pull" else _pushes(set_ups, pattern)
+    run = _SCENARIOS[options.scenario](set_ups, pattern)
     measured: dict[int, dict[str, list[Result]]] = {}
     for clients in options.clients:
         plan = _plan(options, clients)
@@ -58,15 +67,28 @@ def _measure(options: argparse.Namespace, set_ups: dict[str, SetUp]) -> dict[int
     return measured
 
 
-def _pulls(set_ups: dict[str, SetUp], pattern: Pattern) -> Callable[[str, int, Plan], Result]:
+def _pulls(set_ups: dict[str, SetUp], pattern: Pattern) -> Run:
     image = pattern.image("pulled")
     for set_up in set_ups.values():
         load.fill(set_up, image)
     return lambda name, _number, plan: load.pull_round(set_ups[name], image, plan)
 
 
-def _pushes(set_ups: dict[str, SetUp], pattern: Pattern) -> Callable[[str, int, Plan], Result]:
-    return lambda name, number, plan: load.push_round(set_ups[name], pattern, f"{plan.clients}-{number}", plan)
+def _pushes(set_ups: dict[str, SetUp], pattern: Pattern) -> Run:
+    return lambda name, number, plan: load.push_round(set_ups[name], pattern, f"{name}-{plan.clients}-{number}", plan)
+
+
+def _mirrored(set_ups: dict[str, SetUp], pattern: Pattern) -> Run:
+    def run(name: str, number: int, plan: Plan) -> Result:
+        mirror = set_ups[name]
+        if not isinstance(mirror, MirrorSetUp):
+            raise SystemExit(f"{name} is no mirror")
+        return load.mirror_round(mirror, pattern.image(f"{name}-{plan.clients}-{number}"), plan)
+
+    return run
+
+
+_SCENARIOS = {"pull": _pulls, "push": _pushes, "mirror": _mirrored}
 
 
 def _plan(options: argparse.Namespace, clients: int) -> Plan:
@@ -75,10 +97,14 @@ def _plan(options: argparse.Namespace, clients: int) -> Plan:
 
 
 def _print(options: argparse.Namespace, clients: int, rounds: report.Rounds) -> None:
-    unit = {"pull": "pulls", "push": "pushes"}[options.scenario]
+    unit = "pushes" if options.scenario == "push" else "pulls"
     print(f"\n{clients} clients, {options.layers} layers, {options.size:,} bytes, {options.rounds} rounds\n")
     print(report.table(rounds, unit))
-    for line in report.ratios(rounds, options.reference or options.set_ups[-1]) + report.failures(rounds):
+    if options.targets:
+        lines = report.reached(rounds, options.targets)
+    else:
+        lines = report.ratios(rounds, options.reference or options.set_ups[-1])
+    for line in lines + report.source_reads(rounds) + report.failures(rounds):
         print(line)
 
 
@@ -112,10 +138,28 @@ def _size(text: str) -> int:
     return int(match[1]) * _UNITS[match[2].upper()]
 
 
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    """A row is other defaults for the same options."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.scenario in ROWS:
+        row = ROWS[options.scenario]
+        parser.set_defaults(
+            set_ups=list(row.set_ups), clients=list(row.clients), layers=row.layers, size=row.size, targets=row.targets
+        )
+        options = parser.parse_args(arguments)
+        options.scenario = row.scenario
+    missing = {name for target in options.targets for name in target.set_ups} - set(options.set_ups)
+    if missing:
+        parser.error(f"this row compares with {', '.join(sorted(missing))}")
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
-    add("scenario", choices=["pull", "push"])
+    parser.set_defaults(targets=())
+    add("scenario", choices=[*_SCENARIOS, *ROWS], metavar="SCENARIO", help=f"{', '.join([*_SCENARIOS, *ROWS])}")
     add(
         "--set-ups",
         nargs="+",

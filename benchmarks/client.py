@@ -62,19 +62,25 @@ def head(address: Address, line: str, habits: Habits, fields: Sequence[str] = ()
 
 
 def fetch(address: Address, first: bytes, layer: Layer, habits: Habits, verify: bool) -> Steps:
-    """Get a layer with the request `first`, following one redirect: credentials stay behind (protocol §1.9)."""
+    """Get a layer with the request `first`."""
     want = Want.SHA256 if verify else Want.READ if habits.read else Want.LENGTH
+    reply = yield from follow(address, first, habits, want)
+    require(reply, (200,), "GET layer")
+    if reply.length != layer.size:
+        raise Broken(f"GET layer: {reply.length} bytes, not {layer.size}")
+    if verify and reply.sha256 != layer.sha256:
+        raise Broken("GET layer: wrong bytes")
+
+
+def follow(address: Address, first: bytes, habits: Habits, want: Want = Want.BODY) -> Steps:
+    """The reply to `first`, after one redirect at most: credentials stay behind (protocol §1.9)."""
     reply = yield Request(address, first, want=want, keep_alive=habits.keep_alive)
     if reply.status in _REDIRECTS:
         target = reply.header(b"location").decode()
         address = address_of(urlsplit(target).netloc)
         again = head(address, f"GET {local_part(target)}", habits)
         reply = yield Request(address, again, want=want, keep_alive=habits.keep_alive)
-    require(reply, (200,), "GET layer")
-    if reply.length != layer.size:
-        raise Broken(f"GET layer: {reply.length} bytes, not {layer.size}")
-    if verify and reply.sha256 != layer.sha256:
-        raise Broken("GET layer: wrong bytes")
+    return reply
 
 
 def upload(layer: Layer) -> Upload:

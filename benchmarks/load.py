@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from benchmarks.client import Habits, every
 from benchmarks.layers import Image, Pattern
 from benchmarks.loop import Loop, Pause, Steps
-from benchmarks.peers import SetUp
 from benchmarks.processes import machine_cpu_seconds
+from benchmarks.set_up import MirrorSetUp, SetUp
 from benchmarks.wire import Broken
 
 IMAGE = "image"
@@ -37,7 +37,10 @@ class Plan:
 
 @dataclass
 class Result:
-    """What one round measured: seconds, bytes, and `times` of each pull or push that succeeded."""
+    """What one round measured: seconds, bytes, and `times` of each pull or push that succeeded.
+
+    `source_reads`, of a mirror, are how often each layer was asked of its source.
+    """
 
     times: list[float] = field(default_factory=list)
     transferred: int = 0
@@ -47,6 +50,7 @@ class Result:
     server_cpu: dict[str, float] = field(default_factory=dict)
     client_cpu: float = 0.0
     other_cpu: float = 0.0
+    source_reads: list[int] = field(default_factory=list)
 
     @property
     def done(self) -> int:
@@ -79,11 +83,7 @@ def raise_file_limit() -> None:
 
 def fill(set_up: SetUp, image: Image) -> None:
     """Put the image where the pulls will look for it. Raises Broken."""
-    if not set_up.can_be_pushed_to:
-        set_up.place(image, IMAGE)
-        return
-    image.prepare()
-    Loop().run([("127.0.0.1", set_up.session(IMAGE, Habits()).push(image))], limit=120)
+    set_up.fill(image, IMAGE)
 
 
 def pull_round(set_up: SetUp, image: Image, plan: Plan) -> Result:
@@ -107,6 +107,19 @@ def push_round(set_up: SetUp, pattern: Pattern, name: str, plan: Plan) -> Result
 
     once = replace(plan, pulls=plan.clients)
     return _round(set_up, once, push, images[0].size)
+
+
+def mirror_round(set_up: MirrorSetUp, image: Image, plan: Plan) -> Result:
+    """Every client pulls once, all at the same time, an image that only the source has. Raises Broken."""
+    set_up.offer(image, image.name)
+    verify = every(plan.verify)
+
+    def pull(_: int) -> Steps:
+        return set_up.session(image.name, plan.habits).pull(image, verify)
+
+    result = _round(set_up, replace(plan, pulls=plan.clients), pull, image.size)
+    result.source_reads = set_up.source_reads(image)
+    return result
 
 
 class _Turns:

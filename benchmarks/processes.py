@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 _PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _START_SECONDS = 60
+_SERVERS_OWN = ("WHARFINGER_", "REGISTRY_", "AWS_", "CEPH_")
 _STOP_SECONDS = 20
 
 
@@ -65,12 +67,12 @@ def start(
     command: Sequence[str],
     folder: Path,
     url: str,
-    environ: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
     working_directory: Path | None = None,
 ) -> Server:
     """Start a server and wait until it answers at `url`; its log goes to `folder`. Raises DidNotStart.
 
-    `environ` is its whole environment; None means that of this process.
+    `settings` are added to the environment.
     """
     log = folder / f"{name}.log"
     with log.open("ab") as output:
@@ -79,7 +81,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environ,
+            env=environ(settings),
             cwd=working_directory,
             start_new_session=True,
         )
@@ -90,6 +92,12 @@ def start(
         server.stop()
         raise
     return server
+
+
+def environ(settings: Mapping[str, str]) -> dict[str, str]:
+    """These settings, and no others of a server that happen to be in the environment of the benchmark."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SERVERS_OWN)}
+    return {**kept, **settings}
 
 
 def free_port() -> int:

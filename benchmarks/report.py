@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 
 from benchmarks.load import Result
+from benchmarks.rows import Target
 
 Rounds = Mapping[str, Sequence[Result]]
 """By set-up, the results of its rounds in order; the same number for each."""
@@ -61,6 +62,21 @@ def ratios(rounds: Rounds, reference: str) -> list[str]:
     return [f"{name} / {reference}: {ratio(mine, theirs):.2f}" for name, mine in rounds.items() if name != reference]
 
 
+def reached(rounds: Rounds, targets: Sequence[Target]) -> list[str]:
+    """A line for each target: what came of it, and what it should be."""
+    return [line for target in targets for line in _reached(rounds, target)]
+
+
+def source_reads(rounds: Rounds) -> list[str]:
+    """A line for each mirror: how often it read each layer of its source."""
+    lines = []
+    for name, results in rounds.items():
+        counts = sorted(count for result in results for count in result.source_reads)
+        if counts:
+            lines.append(f"{name}: read each layer of the source {counts[0]} to {counts[-1]} times")
+    return lines
+
+
 def failures(rounds: Rounds) -> list[str]:
     """What went wrong and how often, the commonest of each set-up first."""
     lines = []
@@ -68,6 +84,17 @@ def failures(rounds: Rounds) -> list[str]:
         counted = sum((result.failures for result in results), Counter[str]())
         lines += [f"{name}: {count} x {reason}" for reason, count in counted.most_common(10)]
     return lines
+
+
+def _reached(rounds: Rounds, target: Target) -> Iterator[str]:
+    if target.theirs:
+        came = ratio(rounds[target.ours], rounds[target.theirs])
+        verdict = "reached" if came >= target.at_least else "MISSED"
+        yield f"{target.ours} / {target.theirs}: {came:.2f}, to reach {target.at_least}: {verdict}"
+    if target.most_memory:
+        mebibytes = max(result.memory["registry"] for result in rounds[target.ours]) / 2**20
+        verdict = "reached" if mebibytes <= target.most_memory else "MISSED"
+        yield f"{target.ours}: {mebibytes:.0f} MiB, at most {target.most_memory}: {verdict}"
 
 
 def _row(name: str, results: Sequence[Result]) -> list[str]:

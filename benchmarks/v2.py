@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.client import CHUNKED, Habits, Verify, fetch, head, last, local_part, require, upload
+from benchmarks.client import CHUNKED, Habits, Verify, fetch, follow, head, last, local_part, require, upload
 from benchmarks.layers import MANIFEST, Image, Layer, digest, frame
 from benchmarks.loop import Steps, Together
 from benchmarks.wire import Address, Broken, Request, Upload
@@ -25,7 +25,8 @@ class V2:
         manifest = yield from self._ask(f"GET {self._path}/manifests/latest", (200,), [f"Accept: {MANIFEST}"])
         if manifest.body != image.manifest:
             raise Broken("GET manifest: not the bytes that were pushed")
-        config = yield from self._ask(f"GET {self._path}/blobs/{digest(image.config)}", (200,))
+        first = head(self._address, f"GET {self._path}/blobs/{digest(image.config)}", self._habits)
+        config = require((yield from follow(self._address, first, self._habits)), (200,), "GET config")
         if config.body != image.config:
             raise Broken("GET config: not the bytes that were pushed")
         if self._habits.parallel == 1:

@@ -11,7 +11,11 @@ import pytest
 from benchmarks import load, report
 from benchmarks.layers import Image, Pattern
 from benchmarks.load import Plan, Result
-from benchmarks.peers import Standalone
+from benchmarks.mirrors import Mirror
+from benchmarks.ours import Standalone
+from benchmarks.peers import SET_UPS
+from benchmarks.rows import ROWS, Target
+from benchmarks.store import ObjectStore
 
 SMALL = Plan(clients=2, pulls=4, limit=20, verify=1)
 
@@ -23,7 +27,8 @@ def image() -> Image:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Iterator[Standalone]:
-    set_up = Standalone(tmp_path_factory.mktemp("benchmark") / "standalone")
+    folder = tmp_path_factory.mktemp("benchmark")
+    set_up = Standalone(folder / "standalone", ObjectStore(folder / "store"))
     try:
         set_up.start()
         load.fill(set_up, image)
@@ -62,6 +67,38 @@ def test_summary_names_ratios_and_what_failed():
     ]  # fmt: skip
     assert report.ratios(rounds, "other") == ["split / other: 2.00"]
     assert report.failures(rounds) == ["split: 2 x GET layer: wrong bytes"]
+
+
+def test_a_row_says_whether_it_reached_what_it_should():
+    rounds = {"ours": [done(9, 1)], "theirs": [done(10, 1)]}
+    rounds["ours"][0].memory = {"registry": 301 * 2**20, "store": 2**40}
+
+    assert report.reached(rounds, [Target("ours", "theirs", 0.8, most_memory=300)]) == [
+        "ours / theirs: 0.90, to reach 0.8: reached",
+        "ours: 301 MiB, at most 300: MISSED",
+    ]
+    assert report.reached(rounds, [Target("theirs", "ours", 1.2)]) == ["theirs / ours: 1.11, to reach 1.2: MISSED"]
+
+
+def test_rows_name_set_ups_that_are_there():
+    for row in ROWS.values():
+        assert set(row.set_ups) <= set(SET_UPS)
+        assert {name for target in row.targets for name in target.set_ups} <= set(row.set_ups)
+
+
+def test_a_mirror_is_counted_at_its_source(tmp_path: Path, image: Image):
+    set_up = Mirror(tmp_path / "mirror", ObjectStore(tmp_path / "store"))
+    try:
+        set_up.start()
+        result = load.mirror_round(set_up, image, SMALL)
+    finally:
+        set_up.stop()
+
+    assert (result.done, result.failed) == (2, 0)
+    assert result.source_reads == [1, 1, 1]
+    assert report.source_reads({"mirror": [result], "other": [done(1, 1)]}) == [
+        "mirror: read each layer of the source 1 to 1 times"
+    ]
 
 
 def test_pulls_and_pushes_succeed(registry: Standalone, image: Image):

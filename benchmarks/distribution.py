@@ -1,0 +1,69 @@
+"""Set-ups of Debian's docker-registry (distribution 2.8.2), protocol v2, with files and with the object store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks import processes
+from benchmarks.client import Daemon, Habits
+from benchmarks.processes import Server
+from benchmarks.set_up import NAMESPACE, SetUp
+from benchmarks.store import ACCESS_KEY, BUCKET, REGION, SECRET_KEY
+from benchmarks.v2 import V2
+
+
+class Distribution(SetUp):
+    """Its own default configuration as packaged, in-memory cache included, without log lines for each request."""
+
+    logs_requests = False
+
+    def start(self) -> None:
+        settings = {
+            "version": 0.1,
+            "log": {"level": "error", "accesslog": {"disabled": not self.logs_requests}},
+            "storage": {
+                "cache": {"blobdescriptor": "inmemory"},
+                "delete": {"enabled": True},
+                **self.storage(),
+            },
+            "http": {"addr": f"127.0.0.1:{self.port}", "headers": {"X-Content-Type-Options": ["nosniff"]}},
+            **self.more(),
+        }
+        config = self.folder / "config.yml"
+        config.write_text(json.dumps(settings))  # JSON is YAML
+        command = ["docker-registry", "serve", str(config)]
+        url = f"http://127.0.0.1:{self.port}/v2/"
+        self.servers.append(processes.start("distribution", command, self.folder, url))
+
+    def storage(self) -> dict[str, Any]:
+        """The driver and its settings."""
+        return {"filesystem": {"rootdirectory": str(self.data)}}
+
+    def more(self) -> dict[str, Any]:
+        """Further sections of the configuration."""
+        return {}
+
+    def session(self, repository: str, habits: Habits) -> Daemon:
+        return V2(self.address, f"{NAMESPACE}/{repository}", habits)
+
+
+class DistributionS3(Distribution):
+    """The same store as ours; it sends clients to the store, as it does by default."""
+
+    def storage(self) -> dict[str, Any]:
+        self.store.start()
+        settings = {
+            "accesskey": ACCESS_KEY,
+            "secretkey": SECRET_KEY,
+            "region": REGION,
+            "regionendpoint": self.store.url,
+            "bucket": BUCKET,
+            "secure": False,
+            "rootdirectory": "/distribution",
+        }
+        return {"s3": settings}
+
+    def measured(self) -> Sequence[Server]:
+        return [*self.servers, *self.store.servers]
