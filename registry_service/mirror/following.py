@@ -44,7 +44,7 @@ class Following:
 
     def is_own(self, repository: RepositoryName) -> bool:
         """Whether the repository was pushed here."""
-        return self._compared(repository) is None and self._tags.exists(repository)
+        return self._compared(repository) is None and self._exists_unmarked(repository)
 
     def follow(self, repository: RepositoryName, source: Source) -> None:
         """Compare with the source if that is due; stale where it does not answer.
@@ -61,9 +61,16 @@ class Following:
     def _is_due(self, repository: RepositoryName, source: Source) -> bool:
         compared = self._compared(repository)
         if compared is None:
-            return not self._tags.exists(repository)
+            return not self._exists_unmarked(repository)
         now = self._clock()
         return now >= max(compared + self._seconds, self._down_until.get(source, 0)) or now < compared
+
+    def _exists_unmarked(self, repository: RepositoryName) -> bool:
+        """Whether it is there without a mark, asked where there was none a moment ago.
+
+        Looked for once more, because another process may have begun to write its copy meanwhile.
+        """
+        return self._tags.exists(repository) and self._compared(repository) is None
 
     def _compared(self, repository: RepositoryName) -> float | None:
         """When a mirrored repository was last compared, epoch seconds; None for any other."""
