@@ -14,6 +14,7 @@ import base64
 import itertools
 import json
 import re
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ import google.auth
 import google_crc32c
 import requests
 import urllib3
+from cachetools import TTLCache
 from google.api_core import exceptions as answers
 from google.api_core.client_options import ClientOptions
 from google.api_core.retry import Retry
@@ -65,6 +67,9 @@ _PASSING = (408, 429, 500, 502, 503, 504)
 _DELETERS = 8
 
 _CONNECTIONS = 256
+
+_URLS = 10_000
+_URL_KEPT_SECONDS = 300.0
 
 _LONGEST_ROOT = 120
 """Names have at most 1,024 bytes, paths at most 900."""
@@ -137,7 +142,6 @@ class Gcs(Driver):
         if len(self._root.encode()) > _LONGEST_ROOT:
             raise SettingsError(f"storage path {self._root!r} is longer than {_LONGEST_ROOT} bytes")
         self._api = _Api(settings)
-        self._url_seconds = settings.url_seconds
         _try_out(self._api, settings)
 
     def get(self, path: str) -> bytes:
@@ -213,7 +217,7 @@ class Gcs(Driver):
 
     def url_for(self, path: str) -> str | None:
         with _told(path):
-            return self._api.sign(self._at(path), self._url_seconds)
+            return self._api.sign(self._at(path))
 
     def local_path(self, path: str) -> Path | None:
         return None
@@ -274,6 +278,9 @@ class _Api:
         options = ClientOptions(api_endpoint=self.endpoint, universe_domain=credentials.universe_domain)
         client = Client(settings.project or None, credentials, self._session, client_options=options)
         self._signer = client.bucket(settings.bucket) if isinstance(credentials, Signing) else None
+        self._url_lifetime = timedelta(seconds=settings.url_seconds)
+        self._urls: TTLCache[str, str] = TTLCache(_URLS, ttl=min(settings.url_seconds / 4, _URL_KEPT_SECONDS))
+        self._urls_lock = threading.Lock()
 
     def page(self, query: Mapping[str, str]) -> dict[str, Any]:
         """A page of names."""
@@ -345,13 +352,19 @@ class _Api:
             query = {"ifGenerationMatch": found["generation"]}
             self.ask("DELETE", self._url(found["name"]), query, expected=(204,))
 
-    def sign(self, name: str, lifetime: int) -> str | None:
+    def sign(self, name: str) -> str | None:
         """A V4 signed URL; None where the credentials hold nothing to sign with."""
         if self._signer is None:
             return None
-        url: str = self._signer.blob(name).generate_signed_url(
-            version="v4", expiration=timedelta(seconds=lifetime), api_access_endpoint=self.endpoint
-        )
+        with self._urls_lock:
+            url: str | None = self._urls.get(name)
+        if url is None:
+            # A millisecond of arithmetic, and at some credentials a request: a popular layer keeps its URL a while.
+            url = self._signer.blob(name).generate_signed_url(
+                version="v4", expiration=self._url_lifetime, api_access_endpoint=self.endpoint
+            )
+            with self._urls_lock:
+                self._urls[name] = url
         return url
 
     def ask(

@@ -13,6 +13,7 @@ from index_service.app import create_app as create_index
 from index_service.settings import IndexSettings
 from registry_service.app import create_app as create_registry
 from registry_service.settings import RegistrySettings
+from registry_service.storage.gcs import GcsSettings
 from registry_service.storage.memory import Memory
 from registry_service.storage.s3_requests import S3Settings
 
@@ -43,6 +44,7 @@ SETTINGS = [
     ("settings.md", "Index", "index", IndexSettings),
     ("settings.md", "Registry", "registry", RegistrySettings),
     ("storage.md", "S3", "s3", S3Settings),
+    ("storage.md", "Google Cloud Storage", "gcs", GcsSettings),
 ]
 
 

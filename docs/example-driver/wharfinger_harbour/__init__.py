@@ -13,7 +13,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -162,9 +162,9 @@ class Harbour(Driver):
             yield from names
             after = names[-1]
 
-    def _page(self, path: str, below: str, **fields: str) -> list[str]:
+    def _page(self, path: str, below: str, **fields: str) -> Sequence[str]:
         answer = self._ask(path, "GET", "/", fields={"below": below, **fields})
-        names: list[str] = json.loads(answer.data)
+        names: Sequence[str] = json.loads(answer.data)
         return names
 
     def _ask(

@@ -163,6 +163,13 @@ def test_a_signed_url_runs_out(gcs: Gcs, bucket: str) -> None:
     assert b"<Code>ExpiredToken</Code>" in fetch(url).data
 
 
+def test_a_signed_url_is_given_again_for_a_while(gcs: Gcs, bucket: str) -> None:
+    driver = opened(gcs.store(bucket, url_seconds=4))
+    url = driver.url_for("a")
+    assert url == driver.url_for("a") != driver.url_for("b")
+    eventually(lambda: driver.url_for("a") != url, lambda: "the same for ever")
+
+
 def test_nothing_to_sign_with(gcs: Gcs) -> None:
     driver = opened(gcs.store(gcs.new_bucket(is_public=True), credentials="anonymous"))
     driver.put("a", b"1")
