@@ -6,7 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,8 +83,18 @@ def start_another(first: Service, folder: Path) -> Service:
     return _serve(first.process.name, folder, port, environ)
 
 
-def start_registry(folder: Path, index_url: str | None, port: int | None = None, **settings: str) -> Service:
-    """A registry behind the index at `index_url`, or a standalone one where that is None."""
+def start_registry(
+    folder: Path,
+    index_url: str | None,
+    port: int | None = None,
+    *,
+    driver_environ: Mapping[str, str] | None = None,
+    **settings: str,
+) -> Service:
+    """A registry behind the index at `index_url`, or a standalone one where that is None.
+
+    `driver_environ` is what its storage driver reads for itself.
+    """
     port = port or free_port()
     behind = {"standalone": "true"} if index_url is None else {"index_url": index_url}
     environ = _environ(
@@ -98,7 +108,9 @@ def start_registry(folder: Path, index_url: str | None, port: int | None = None,
             **settings,
         },
     )
-    Path(environ["WHARFINGER_REGISTRY_STORAGE_PATH"]).mkdir(parents=True, exist_ok=True)
+    environ.update(driver_environ or {})
+    if "storage" not in settings:
+        Path(environ["WHARFINGER_REGISTRY_STORAGE_PATH"]).mkdir(parents=True, exist_ok=True)
     return _serve("registry", folder, port, environ)
 
 
