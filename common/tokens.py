@@ -14,7 +14,9 @@ from enum import StrEnum
 from common.errors import Invalid
 from common.names import RepositoryName
 
-_FIELD = re.compile(r'(\w+)[:=][\s"]?([^",\s]+)"?')
+# Bounded, and tried at the beginning of words alone: anybody may send a header of nothing but letters.
+_FIELD = re.compile(r'\b(\w{1,32})[:=][\s"]?([^",\s]+)"?')
+_MAX_LENGTH = 32 * 1024
 _SCHEME = re.compile(r"\s*token(?:\s+|$)", re.IGNORECASE)
 
 
@@ -58,7 +60,7 @@ def read_authorization(value: str | None) -> list[Token] | None:
         return None
     tokens = []
     fields: dict[str, str] = {}
-    for key, content in _FIELD.findall(value[scheme.end() :]):
+    for key, content in _FIELD.findall(value[scheme.end() : _MAX_LENGTH]):
         if key.lower() == "signature" and "signature" in fields:
             tokens.append(fields)
             fields = {}

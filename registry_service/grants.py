@@ -17,8 +17,9 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cachetools import LRUCache
 from itsdangerous import BadSignature, Signer
@@ -30,6 +31,9 @@ from registry_service.index_client import IndexClient
 
 MAX_COOKIE_BYTES = 2000
 """Some daemons send each cookie twice in one header line, and nginx takes lines of 8 KiB."""
+
+TOKENS_AT_ONCE = 4
+"""So many of the fitting tokens in one header are tried."""
 
 _HEAD = struct.Struct(">IB16sH")
 _ACCESSES = (Access.READ, Access.WRITE, Access.DELETE)
@@ -56,6 +60,14 @@ class Grant:
 
     def lists(self, image: ImageId) -> bool:
         return _mark(image, self.key) in self.marks
+
+
+class _Redeemed(NamedTuple):
+    """A token that is good, its grant, and whether the index was asked for it just now."""
+
+    token: Token
+    grant: Grant
+    is_new: bool
 
 
 class Gate(Protocol):
@@ -118,18 +130,18 @@ class TokenGate:
         self._shared = _Shared()
 
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
-        grant, is_new = self._grant(credentials, access, repository)
-        return self._cookie(grant) if is_new else None
+        redeemed = self._redeemed(credentials, access, repository)
+        return self._cookie(redeemed.grant) if redeemed.is_new else None
 
     def require_readable(self, credentials: Credentials, image: ImageId) -> None:
         if not self._may_read(credentials, image):
             raise NotFound("Image not found")
 
     def require_listed(self, credentials: Credentials, image: ImageId) -> None:
-        grant, _ = self._grant(credentials, Access.WRITE)
-        if not grant.lists(image):
+        redeemed = self._redeemed(credentials, Access.WRITE)
+        if not redeemed.grant.lists(image):
             # The push may have begun after this grant was made: the index has the last word.
-            grant = self._redeem(self._token(credentials, Access.WRITE), grant.key, credentials)
+            grant = self._redeem(redeemed.token, redeemed.grant.key)
             if not grant.lists(image):
                 raise Invalid("This image does not belong to the repository")
 
@@ -138,39 +150,39 @@ class TokenGate:
             raise Invalid("Image depends on an unauthorized parent")
 
     def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
-        grant, _ = self._grant(credentials, Access.DELETE, repository)
-        self._index.consume_delete(repository, credentials.authorization or "")
-        self._grants.pop(grant.key, None)
+        redeemed = self._redeemed(credentials, Access.DELETE, repository)
+        self._index.consume_delete(repository, _authorization(redeemed.token))
+        self._grants.pop(redeemed.grant.key, None)
 
     def _may_read(self, credentials: Credentials, image: ImageId) -> bool:
-        grant, _ = self._grant(credentials, Access.READ)
+        token, grant, _ = self._redeemed(credentials, Access.READ)
         if grant.lists(image):
             return True
         now = self._clock()
         if self._elsewhere.get((grant.key, image), 0) > now:
             return True
-        if not self._index.may_read(grant.repository, image, credentials.authorization or ""):
+        if not self._index.may_read(grant.repository, image, _authorization(token)):
             return False
         self._elsewhere[grant.key, image] = now + self._seconds
         return True
 
-    def _token(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> Token:
-        """The first token of the header that could do it; most headers hold one."""
-        for token in read_authorization(credentials.authorization) or ():
-            if token.access.allows(access) and repository in (None, token.repository):
-                return token
+    def _redeemed(
+        self, credentials: Credentials, access: Access, repository: RepositoryName | None = None
+    ) -> _Redeemed:
+        """The first token of the header that could do it and is good; most headers hold one."""
+        tokens = read_authorization(credentials.authorization) or ()
+        fitting = [token for token in tokens if token.access.allows(access) and repository in (None, token.repository)]
+        for token in fitting[:TOKENS_AT_ONCE]:
+            with suppress(Unauthenticated):
+                return self._grant(token, credentials.cookie)
         raise Unauthenticated("Requires authorization")
 
-    def _grant(
-        self, credentials: Credentials, access: Access, repository: RepositoryName | None = None
-    ) -> tuple[Grant, bool]:
-        """The grant of the header's token, and whether the index was asked for it just now."""
-        token = self._token(credentials, access, repository)
+    def _grant(self, token: Token, cookie: str | None) -> _Redeemed:
         key = hashlib.sha256(str(token).encode()).digest()[:16]
-        grant = self._kept(key, credentials.cookie)
+        grant = self._kept(key, cookie)
         if grant is not None:
-            return grant, False
-        return self._shared.ask(key, lambda: self._redeem(token, key, credentials)), True
+            return _Redeemed(token, grant, is_new=False)
+        return _Redeemed(token, self._shared.ask(key, lambda: self._redeem(token, key)), is_new=True)
 
     def _kept(self, key: bytes, cookie: str | None) -> Grant | None:
         grant = self._grants.get(key) or self._read_cookie(key, cookie)
@@ -178,8 +190,8 @@ class TokenGate:
             return None
         return grant
 
-    def _redeem(self, token: Token, key: bytes, credentials: Credentials) -> Grant:
-        ids = self._index.image_ids(token.repository, credentials.authorization or "")
+    def _redeem(self, token: Token, key: bytes) -> Grant:
+        ids = self._index.image_ids(token.repository, _authorization(token))
         marks = frozenset(_mark(image, key) for image in ids)
         grant = Grant(key, token.repository, token.access, marks, int(self._clock() + self._seconds))
         self._grants[key] = grant
@@ -214,6 +226,11 @@ class TokenGate:
         )
         self._grants[key] = grant
         return grant
+
+
+def _authorization(token: Token) -> str:
+    """What the index is asked with: this token alone, or another one in the same header could answer for it."""
+    return f"Token {token}"
 
 
 def _mark(image: str, key: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """The questions the registry may ask the index: is this token good, may this image be read, is this deletion allowed.
 
-The caller's Authorization header travels unchanged; what the index answers is believed, what it does not
-answer is never guessed: an index that is down or slow makes `Unavailable`, never access.
+A question about a token brings that token and no other: of several in one header, the index would answer for
+whichever is good. What it answers is believed, what it does not answer is never guessed: an index that is down or
+slow makes `Unavailable`, never access.
 """
 
 from __future__ import annotations

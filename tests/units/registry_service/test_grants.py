@@ -181,9 +181,19 @@ def test_nobody_is_let_in_without_a_token(index, clock, header):
 @pytest.mark.parametrize("spelling", ["Token {}", "token {}", "Token Token {}", "TOKEN  {}"])
 def test_every_spelling_of_the_scheme_is_one_token(index, clock, spelling):
     gate, token = gate_of(index, clock), str(Token("s1", ACME, Access.READ))
-    header = spelling.format(token)
-    index.good[header] = [LISTED]
-    gate.require_readable(Credentials(header), LISTED)
+    bearer(index)
+    gate.require_readable(Credentials(spelling.format(token)), LISTED)
+
+
+def test_the_index_is_asked_about_one_token_at_a_time_and_the_first_good_one_counts(index, clock):
+    """Asked with the whole header, it would answer for whichever token in it is good."""
+    forged = str(Token("forged", ACME, Access.WRITE))
+    good = str(bearer(index).authorization)
+    for header in (f"Token {forged},{good}", f"{good},{forged}"):
+        gate = gate_of(index, clock)
+        gate.admit(Credentials(header), Access.READ)
+        with pytest.raises(Unauthenticated):
+            gate.admit(Credentials(header), Access.WRITE)
 
 
 def test_images_of_public_repositories_are_asked_for_once_and_hidden_ones_every_time(index, clock):

@@ -1,0 +1,1 @@
+"""What a hostile client tries, each as a real exchange; the services hold."""
