@@ -60,27 +60,25 @@ class Candidates:
 
     def _prevails(self, folder: str, mine: str, deadline: float) -> bool:
         """Whether mine became the only candidate; not if one of a lesser name is there."""
-        while others := self._others(folder, mine):
-            if min(others) < mine or time.monotonic() > deadline:
-                return False
-            time.sleep(_PAUSE_SECONDS)
+        since = self._driver.stat(mine).modified
+        while others := [path for path in self._candidates(folder) if path != mine]:
+            first = min(others)
+            if self._lives(first, since):
+                if first < mine or time.monotonic() > deadline:
+                    return False
+                time.sleep(_PAUSE_SECONDS)
         return True
 
-    def _others(self, folder: str, mine: str) -> list[str]:
-        found = [f"{folder}/{name}" for name in self._driver.list(folder)]
-        return [path for path in found if path != mine and self._lives(path, mine)]
+    def _candidates(self, folder: str) -> list[str]:
+        return [f"{folder}/{name}" for name in self._driver.list(folder)]
 
-    def _lives(self, candidate: str, mine: str) -> bool:
+    def _lives(self, candidate: str, now: float) -> bool:
         """Whether a candidate's process may still be at it, by the store's own clock; if not, it is cleared away."""
-        try:
-            age = self._driver.stat(mine).modified - self._driver.stat(candidate).modified
-        except PathNotFound:
-            return self._is_there(candidate)
-        if age > self._lifetime_seconds:
-            with suppress(PathNotFound):
-                self._driver.delete(candidate)
-            return False
-        return True
+        with suppress(PathNotFound):
+            if now - self._driver.stat(candidate).modified <= self._lifetime_seconds:
+                return True
+            self._driver.delete(candidate)
+        return False
 
     def _write(self, path: str, content: bytes, mine: str) -> bool:
         """Where this fails the candidate stays until it is too old: the write may yet be done."""

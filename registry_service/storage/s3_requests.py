@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import boto3.session
 import botocore.session
@@ -381,6 +382,8 @@ def _connect(settings: S3Settings, endpoint: str) -> Any:
     except (BotoCoreError, ValueError) as error:
         raise _complaint(settings, error) from error
     client.meta.events.register("before-call.s3.DeleteObjects", _seal_with_md5)
+    if settings.signature == "s3":
+        client.meta.events.register("before-sign.s3", _end_bucket_with_slash)
     return client
 
 
@@ -397,6 +400,13 @@ def _connections(settings: S3Settings, endpoint: str) -> Any:
 
 def _trusted(settings: S3Settings) -> str | bool:
     return settings.ca_bundle or botocore.session.get_session().get_config_variable("ca_bundle") or True
+
+
+def _end_bucket_with_slash(request: Any, **_: Any) -> None:
+    """By version 2 botocore signs /bucket/ where it sends /bucket, and Ceph compares with what it was sent."""
+    parts = urlsplit(request.url)
+    if parts.path.count("/") == 1:
+        request.url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/"))
 
 
 def _seal_with_md5(params: dict[str, Any], **_: Any) -> None:

@@ -76,7 +76,7 @@ class DriverFaults:
     direct    a driver of the same place that knows no proxy
     """
 
-    long_blocks = 48
+    long_blocks = 24
     """Blocks of a content that this driver writes with several requests."""
 
     most_requests = 12
