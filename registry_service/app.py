@@ -21,6 +21,9 @@ from registry_service.services import Registry
 from registry_service.settings import RegistrySettings
 from registry_service.storage.driver import Driver, Offload, directly
 
+LOOK_SECONDS = 5.0
+"""How long a layer in a store elsewhere is taken to be there once it was seen; who reads it will tell."""
+
 
 def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload = directly) -> Flask:
     """The registry as a WSGI application; `offload` runs work that would hold up other requests."""
@@ -41,7 +44,8 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
     """The rooms behind the doors, joined."""
     index = IndexClient(settings.index_url, settings.index_timeout) if settings.index_url else None
     gate: Gate = OpenGate() if index is None else TokenGate(index, settings.secret_keys, settings.grant_seconds)
-    images = Images(driver, offload=offload)
+    # A look at a file costs nothing worth saving; one at a store elsewhere is half of what a layer costs us.
+    images = Images(driver, offload=offload, look_seconds=0 if driver.blocks else LOOK_SECONDS)
     push = Push(driver, images, settings.upload_seconds, offload=offload)
     tags = Tags(driver, images)
     mirror = _create_mirror(settings, driver, images, push, tags, offload)

@@ -29,6 +29,8 @@ REMEMBERED_BYTES = 8 * 1024 * 1024
 REMEMBERED_SECONDS = 300.0
 """A complete image never changes, but it may be deleted elsewhere; this is how long its JSON may outlive that."""
 
+_REMEMBERED_LOOKS = 65536
+
 _ID_BYTES = 128
 
 
@@ -59,8 +61,11 @@ class Layer:
 class Images:
     """The images of one store. Every method raises ImageNotFound for an image that is not complete."""
 
-    def __init__(self, driver: Driver, *, offload: Offload = directly) -> None:
+    def __init__(self, driver: Driver, *, offload: Offload = directly, look_seconds: float = 0) -> None:
+        """`look_seconds`: how long a layer that was there is read without another look whether it is."""
         self._driver = driver
+        self._look_seconds = look_seconds
+        self._looked: Remembered[ImageId, bool] = Remembered(_REMEMBERED_LOOKS, look_seconds)
         self._contents = Contents(driver, offload)
         self._described: Remembered[ImageId, Described] = Remembered(REMEMBERED_BYTES, REMEMBERED_SECONDS)
         self._ancestries: Remembered[ImageId, tuple[ImageId, ...]] = Remembered(REMEMBERED_BYTES, REMEMBERED_SECONDS)
@@ -68,7 +73,7 @@ class Images:
     def is_complete(self, image: ImageId) -> bool:
         """By the store, for who is going to write: memory may not know yet of a deletion elsewhere."""
         try:
-            self.layer(image)
+            self._look(image)
         except ImageNotFound:
             return False
         return True
@@ -104,12 +109,8 @@ class Images:
 
     def layer(self, image: ImageId) -> Layer:
         """The layer, looked at in the store: what memory says of an image that was deleted or replaced is dropped."""
-        known = self.describe(image)
-        path = paths.image_layer(image)
-        if self._stat(image) != Stat(known.size, known.modified):
-            self.forget(image)
-            known = self.describe(image)
-        return Layer(path, known.size, _etag(image, known), known.modified)
+        known = self.describe(image) if self._looked_lately(image) else self._look(image)
+        return Layer(paths.image_layer(image), known.size, _etag(image, known), known.modified)
 
     def open_layer(self, layer: Layer, offset: int = 0, length: int | None = None) -> Reader:
         """The layer's bytes from `offset` on, at most `length`."""
@@ -154,6 +155,18 @@ class Images:
         """Drop what is remembered, because the store says otherwise."""
         self._described.forget(image)
         self._ancestries.forget(image)
+        self._looked.forget(image)
+
+    def _looked_lately(self, image: ImageId) -> bool:
+        return bool(self._look_seconds and self._looked.get(image))
+
+    def _look(self, image: ImageId) -> Described:
+        known = self.describe(image)
+        if self._stat(image) != Stat(known.size, known.modified):
+            self.forget(image)
+            known = self.describe(image)
+        self._looked.put(image, True, 1)
+        return known
 
     def _describe(self, image: ImageId) -> Described:
         # The order matters beside a publisher, who makes the mark first, drops a JSON left over before it brings the

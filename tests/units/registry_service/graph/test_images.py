@@ -68,6 +68,38 @@ def test_hot_image_costs_one_look_at_its_layer() -> None:
     ]
 
 
+def test_layer_seen_lately_is_not_looked_at_again_but_by_who_writes() -> None:
+    driver = Counting()
+    Store(driver).add(BASE)
+    images = Images(driver, look_seconds=3600)
+    first = images.layer(BASE.id)
+    driver.asked.clear()
+    assert images.layer(BASE.id) == first
+    assert not driver.asked
+    assert images.is_complete(BASE.id)
+    assert driver.asked == [f"stat {paths.image_layer(BASE.id)}"]
+
+
+def test_layer_seen_lately_and_deleted_since_is_noticed_by_who_reads_it() -> None:
+    driver = Memory()
+    Store(driver).add(BASE)
+    images = Images(driver, look_seconds=3600)
+    images.layer(BASE.id)
+    driver.delete(paths.image(BASE.id))
+    with pytest.raises(ImageNotFound):
+        images.open_layer(images.layer(BASE.id))
+
+
+def test_a_look_is_believed_for_its_time_only() -> None:
+    driver = Counting()
+    Store(driver).add(BASE)
+    images = Images(driver, look_seconds=1e-6)
+    images.layer(BASE.id)
+    driver.asked.clear()
+    images.layer(BASE.id)
+    assert driver.asked == [f"stat {paths.image_layer(BASE.id)}"]
+
+
 def test_absence_is_not_remembered(store: Store) -> None:
     assert not store.images.is_complete(BASE.id)
     Store(store.driver).add(BASE)
