@@ -326,11 +326,14 @@ def _blocks(response: BaseHTTPResponse) -> Iterator[bytes]:
 
 
 def _body(response: BaseHTTPResponse, limit: int) -> bytes:
+    body = bytearray()
     with _failures("The source"):
-        body = response.read(limit + 1, decode_content=False)
-    if len(body) > limit:
-        raise SourceWrong(f"The source answered with more than {limit} bytes")
-    return body
+        # To its end, for only there urllib3 sees that a body is shorter than announced.
+        while block := response.read(BLOCK, decode_content=False):
+            body += block
+            if len(body) > limit:
+                raise SourceWrong(f"The source answered with more than {limit} bytes")
+    return bytes(body)
 
 
 def _json(response: BaseHTTPResponse, limit: int) -> Any:

@@ -122,8 +122,8 @@ class Download:
     def _store(self, bring_parents: BringParents) -> None:
         image = self._offer.image
         self._push.adopt(image, self._offer.json, UPLOADER)
-        received = self._push.receive(image, UPLOADER, self._blocks())
         try:
+            received = self._push.receive(image, UPLOADER, self._blocks())
             self._compare(received)
             self._spool.finish()
             bring_parents(self._offer, self._lease.keep)

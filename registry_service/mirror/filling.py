@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
 
@@ -74,29 +74,34 @@ class Filling:
         """The layer: as it is stored, or as it comes. Raises NotAtSource, SourceUnavailable."""
         if offer.size is None:
             self.bring(offer)
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not self._held.is_complete(offer.image):
-            running = self._running.get(offer.image) or self._begin(offer)
+        for running in self._looks(offer):
             arriving = self._arriving(offer, running)
             if arriving is not None and arriving.has_begun():
                 return ArrivingLayer("", arriving.size, _etag(offer), 0.0, arriving)
-            self._wait(running, deadline)
         return self._held.layer(offer.image)
 
     def bring(self, offer: Offer, keep: Callable[[], None] = lambda: None) -> None:
         """Wait until the image is complete; `keep` is called meanwhile. Raises what `layer` raises."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not self._held.is_complete(offer.image):
+        for _ in self._looks(offer):
             keep()
-            self._wait(self._running.get(offer.image) or self._begin(offer), deadline)
 
-    def _wait(self, running: _Running | None, deadline: float) -> None:
-        """Between two looks. Raises what made our own download fail."""
-        if running is not None and running.download.failure is not None:
-            raise running.download.failure
-        if time.monotonic() > deadline:
-            raise SourceUnavailable("The layer is still on its way; try again later")
-        time.sleep(_POLL_SECONDS)
+    def _looks(self, offer: Offer) -> Iterator[_Running | None]:
+        """Look now and then, until the image is complete, and each time at who fetches it: we, or None for others.
+
+        Raises what made our own download fail.
+        """
+        deadline = time.monotonic() + WAIT_SECONDS
+        running: _Running | None = None
+        while not self._held.is_complete(offer.image):
+            if running is not None and running.download.is_over:
+                if running.download.failure is not None:
+                    raise running.download.failure
+                running = None
+            running = running or self._running.get(offer.image) or self._begin(offer)
+            yield running
+            if time.monotonic() > deadline:
+                raise SourceUnavailable("The layer is still on its way; try again later")
+            time.sleep(_POLL_SECONDS)
 
     def _arriving(self, offer: Offer, running: _Running | None) -> Arriving | None:
         """Where the layer can be read along, if it is being fetched on this machine."""
