@@ -154,8 +154,8 @@ class S3(Driver):
             yield page
             if not page.get("IsTruncated"):
                 return
-            last = [entry["Key"] for entry in page.get("Contents", ())][-1:]
-            following = page.get("NextMarker") or "".join(last)
+            # Ceph's NextMarker is not encoded as its names are, and botocore decodes it all the same.
+            following = max(_keys(page), default=page.get("NextMarker", ""))
             if following <= marker:
                 raise StorageFailure(path, "the store's listing does not go on")
             marker = following
@@ -169,10 +169,7 @@ class S3(Driver):
     def _names_below(self, path: str) -> Iterator[str]:
         start = len(self._bucket.key(path)) + 1
         for page in self._pages(path, Delimiter="/", MaxKeys=_PAGE):
-            keys = chain(
-                (entry["Key"] for entry in page.get("Contents", ())),
-                (entry["Prefix"][:-1] for entry in page.get("CommonPrefixes", ())),
-            )
+            keys = (key.removesuffix("/") for key in _keys(page))
             yield from (key[start:] for key in keys if len(key) > start)
 
     def _delete_keys(self, path: str, keys: Sequence[str]) -> None:
@@ -345,6 +342,12 @@ class _ObjectWriter(Writer):
         number = len(self._etags) + 1
         sent = self._bucket.ask(self._path, "upload_part", UploadId=self._upload, PartNumber=number, Body=part)
         self._etags.append(sent["ETag"])
+
+
+def _keys(page: Mapping[str, Any]) -> Iterator[str]:
+    """What one page of a listing names: keys, and prefixes with the slash they end with."""
+    yield from (entry["Key"] for entry in page.get("Contents", ()))
+    yield from (entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
 
 
 def copy_ranges(size: int, part: int) -> Iterator[str]:

@@ -165,8 +165,8 @@ class Bucket:
         """Try the bucket out. Raises SettingsError saying what to mend."""
         self.settings = settings
         self.root = "".join(f"{name}/" for name in storage_path.split("/") if name)
-        self._client = _connect(settings, settings.endpoint_url)
-        self._signer = _connect(settings, settings.url_endpoint) if settings.url_endpoint else self._client
+        self._client = connect(settings, settings.endpoint_url)
+        self._signer = connect(settings, settings.url_endpoint) if settings.url_endpoint else self._client
         self._http = _connections(settings, self._client.meta.endpoint_url)
         self._dressing = _dressing(settings)
         self._urls: TTLCache[tuple[str, str], str] = TTLCache(REMEMBERED_URLS, min(300.0, settings.url_seconds / 4))
@@ -352,7 +352,7 @@ def _dressing(settings: S3Settings) -> dict[str, str]:
     return {name: value for name, value in dressing.items() if value}
 
 
-def _connect(settings: S3Settings, endpoint: str) -> Any:
+def connect(settings: S3Settings, endpoint: str) -> Any:
     """A client, which any number of threads may use at once. Raises SettingsError."""
     addressing = "path" if settings.addressing == "auto" and endpoint else settings.addressing
     config = Config(

@@ -12,6 +12,7 @@ from registry_service.storage.driver import Driver
 from tests.clients.wire import Target
 from tests.conformance.drivers_contract import read
 from tests.conformance.drivers_faults import DriverFaults
+from tests.conformance.drivers_gevent import check_cooperation
 from tests.conformance.drivers_shared import MEMORY_BYTES, SharedDriverContract, Start, Store, rest_of
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.radosgw import Radosgw
@@ -88,3 +89,8 @@ class TestS3InTrouble(DriverFaults):
     def leftovers(self) -> list[str]:
         """Parts. An upload without any may stay where the answer to its beginning was lost; it takes no room."""
         return [part for _, parts in self.radosgw.uploads() for part in parts]
+
+
+def test_greenlets_do_not_wait_for_each_other(radosgw: Radosgw) -> None:
+    with FaultProxy(Target.parse(radosgw.url)) as proxy:
+        check_cooperation(radosgw.store(endpoint_url=proxy.url), proxy)

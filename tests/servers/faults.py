@@ -225,10 +225,11 @@ def pass_on(exchange: Exchange) -> None:
 
 @dataclass
 class FaultProxy:
-    """Stands in front of `behind`; remembers every request, and does with it what was planned."""
+    """Stands in front of `behind`; remembers requests, counts connections, and does with a request what was planned."""
 
     behind: Target
     asked: list[str] = field(default_factory=list)
+    connections: int = 0
     closed: threading.Event = field(default_factory=threading.Event)
     _plan: Fault = pass_on
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -296,6 +297,7 @@ class FaultProxy:
                 client, _ = listener.accept()
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._lock:
+                    self.connections += 1
                     self._clients.add(client)
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 

@@ -82,6 +82,7 @@ memstore_device_bytes = 17179869184
 rgw_frontends = {frontends}
 rgw_data = {folder}
 rgw_enable_usage_log = false
+rgw_crypt_require_ssl = false
 rgw_enable_lc_threads = false
 rgw_gc_obj_min_wait = 5
 rgw_gc_processor_period = 5
@@ -114,6 +115,11 @@ class Radosgw:
     @property
     def tls_url(self) -> str:
         return f"https://127.0.0.1:{self.tls_port}"
+
+    @property
+    def authority(self) -> Path | None:
+        """Whose certificate to trust at `tls_url`."""
+        return self._certificate and self._certificate.authority
 
     def start(self) -> None:
         """Raises ServerFailed, saying what to install where something is missing."""

@@ -1,0 +1,442 @@
+"""What is the S3 driver's own: settings, complaints at the start, parts, copies, signed URLs, listings, sweeping."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import urllib3
+
+from common.settings import SettingsError
+from registry_service.storage import factory, s3, s3_requests
+from registry_service.storage.driver import BLOCK, Driver, PathNotFound, StorageFailure, StorageFull
+from registry_service.storage.s3 import copy_ranges
+from registry_service.storage.s3_requests import S3Settings, demand_region
+from tests.clients.wire import Target
+from tests.conformance.drivers_contract import generated, read, together
+from tests.conformance.drivers_faults import write
+from tests.conformance.drivers_shared import Store
+from tests.servers.faults import Exchange, FaultProxy
+from tests.servers.process import free_port
+from tests.servers.radosgw import BUCKET, Radosgw
+
+MIB = 1024**2
+
+
+def opened(store: Store) -> Driver:
+    return factory.create(store.name, store.path, store.environ)
+
+
+def content(size: int) -> bytes:
+    return b"".join(generated(size // BLOCK + 1))[:size]
+
+
+@pytest.fixture
+def driver(radosgw: Radosgw) -> Driver:
+    return opened(radosgw.store())
+
+
+@pytest.fixture
+def proxy(radosgw: Radosgw) -> Iterator[FaultProxy]:
+    with FaultProxy(Target.parse(radosgw.url)) as proxy:
+        yield proxy
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("wrong", "named"),
+        [
+            ({"bucket": ""}, "WHARFINGER_S3_BUCKET"),
+            ({"bucket": "a/b"}, "WHARFINGER_S3_BUCKET"),
+            ({"endpoint_url": "127.0.0.1:7480"}, "WHARFINGER_S3_ENDPOINT_URL"),
+            ({"url_endpoint": "ftp://host"}, "WHARFINGER_S3_URL_ENDPOINT"),
+            ({"secret_key": ""}, "WHARFINGER_S3_SECRET_KEY"),
+            ({"addressing": "subdomain"}, "WHARFINGER_S3_ADDRESSING"),
+            ({"signature": "v4"}, "WHARFINGER_S3_SIGNATURE"),
+            ({"encryption": "yes"}, "WHARFINGER_S3_ENCRYPTION"),
+            ({"encryption_key": "id"}, "WHARFINGER_S3_ENCRYPTION_KEY"),
+            ({"ca_bundle": "/nowhere.pem"}, "WHARFINGER_S3_CA_BUNDLE"),
+            ({"checksums": "never"}, "WHARFINGER_S3_CHECKSUMS"),
+            ({"part_bytes": 1000}, "WHARFINGER_S3_PART_BYTES"),
+            ({"attempts": 0}, "WHARFINGER_S3_ATTEMPTS"),
+            ({"url_seconds": 700_000}, "WHARFINGER_S3_URL_SECONDS"),
+            ({"bukkit": "a"}, "WHARFINGER_S3_BUKKIT"),
+        ],
+    )
+    def test_wrong_ones_are_named(self, radosgw: Radosgw, wrong: dict[str, object], named: str) -> None:
+        with pytest.raises(SettingsError, match=named) as caught:
+            opened(radosgw.store(**wrong))
+        assert "\n" not in str(caught.value)
+
+    def test_secret_is_not_shown(self) -> None:
+        assert "hush" not in repr(S3Settings(bucket="a", access_key="key", secret_key="hush"))
+
+
+class TestStart:
+    """One line, which says what to mend."""
+
+    def complaint(self, store: Store) -> str:
+        with pytest.raises(SettingsError) as caught:
+            opened(store)
+        said = str(caught.value)
+        assert said.startswith("s3: ")
+        assert "\n" not in said
+        assert "secret" not in said
+        return said
+
+    def test_no_bucket(self, radosgw: Radosgw) -> None:
+        said = self.complaint(radosgw.store(bucket="nowhere"))
+        assert "there is no bucket 'nowhere'" in said
+        assert "WHARFINGER_S3_BUCKET" in said
+
+    def test_no_name_of_a_bucket(self, radosgw: Radosgw) -> None:
+        assert "Invalid bucket name" in self.complaint(radosgw.store(bucket="no bucket"))
+
+    @pytest.mark.parametrize("wrong", [{"access_key": "AKNOBODY"}, {"secret_key": "another-secret"}])
+    def test_wrong_credential(self, radosgw: Radosgw, wrong: dict[str, object]) -> None:
+        said = self.complaint(radosgw.store(**wrong))
+        assert "403" in said
+        assert "WHARFINGER_S3_ACCESS_KEY and WHARFINGER_S3_SECRET_KEY" in said
+
+    def test_no_credential(self, radosgw: Radosgw, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            monkeypatch.setenv(name, "/nowhere")
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        said = self.complaint(radosgw.store(access_key="", secret_key=""))
+        assert "there are no credentials: set WHARFINGER_S3_ACCESS_KEY" in said
+
+    def test_nobody_there(self, radosgw: Radosgw) -> None:
+        said = self.complaint(radosgw.store(endpoint_url=f"http://127.0.0.1:{free_port()}"))
+        assert "nothing answers" in said
+        assert "WHARFINGER_S3_ENDPOINT_URL" in said
+
+    def test_untrusted(self, radosgw: Radosgw) -> None:
+        said = self.complaint(radosgw.store(endpoint_url=radosgw.tls_url))
+        assert "not trusted: set WHARFINGER_S3_CA_BUNDLE" in said
+
+    def test_no_s3_at_all(self, radosgw: Radosgw) -> None:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"It works!")
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+            said = self.complaint(radosgw.store(endpoint_url=f"http://127.0.0.1:{server.server_port}"))
+            server.shutdown()
+        assert "WHARFINGER_S3_ENDPOINT_URL" in said or "WHARFINGER_S3_*" in said
+
+    def test_forbidden_to_write(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
+        proxy.plan(lambda exchange: exchange.refuse(403) if exchange.method == "PUT" else exchange.pass_on())
+        assert "or let them list, read, write and delete" in self.complaint(radosgw.store(endpoint_url=proxy.url))
+
+    def test_region_of_the_bucket(self) -> None:
+        answer = {"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "eu-west-1"}}}
+        demand_region(S3Settings(bucket="a"), "eu-west-1", answer)
+        demand_region(S3Settings(bucket="a"), "us-east-1", {"ResponseMetadata": {"HTTPHeaders": {}}})
+        with pytest.raises(SettingsError, match="set WHARFINGER_S3_REGION=eu-west-1"):
+            demand_region(S3Settings(bucket="a"), "us-east-1", answer)
+
+    def test_second_start_asks_three_times(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
+        """Each worker starts: listing, one conditional PUT, uploads to sweep."""
+        store = radosgw.store(endpoint_url=proxy.url)
+        opened(store)
+        proxy.pass_everything()
+        opened(store)
+        assert [line.split()[0] for line in proxy.asked] == ["GET", "PUT", "GET"]
+
+    def test_default_chain_of_credentials(self, radosgw: Radosgw, monkeypatch: pytest.MonkeyPatch) -> None:
+        environ = radosgw.store().environ
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", environ["WHARFINGER_S3_ACCESS_KEY"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", environ["WHARFINGER_S3_SECRET_KEY"])
+        driver = opened(radosgw.store(access_key="", secret_key=""))
+        driver.put("a", b"1")
+        assert driver.get("a") == b"1"
+
+
+class TestRequests:
+    def test_over_tls(self, radosgw: Radosgw) -> None:
+        store = radosgw.store(endpoint_url=radosgw.tls_url, ca_bundle=radosgw.authority, part_bytes=5 * MIB)
+        driver = opened(store)
+        write(driver, "a", content(6 * MIB))
+        assert read(driver.open_reader("a", 1)) == content(6 * MIB)[1:]
+        driver.move("a", "b")
+        assert (driver.url_for("b") or "").startswith(radosgw.tls_url)
+
+    @pytest.mark.parametrize(
+        ("size", "requests"),
+        [(0, 1), (1, 1), (5 * MIB - 1, 1), (5 * MIB, 1), (5 * MIB + 1, 4), (10 * MIB, 4), (10 * MIB + 1, 5)],
+    )
+    def test_one_put_while_it_fits_a_part(self, radosgw: Radosgw, proxy: FaultProxy, size: int, requests: int) -> None:
+        driver = opened(radosgw.store(endpoint_url=proxy.url, part_bytes=5 * MIB))
+        proxy.pass_everything()
+        with driver.open_writer("a") as writer:
+            writer.write(content(size))
+            writer.commit()
+        assert len(proxy.asked) == requests
+        assert read(driver.open_reader("a")) == content(size)
+
+    def test_no_checksums_unless_required(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
+        driver = opened(radosgw.store(endpoint_url=proxy.url, part_bytes=5 * MIB))
+        sent: list[str] = []
+
+        def listen(exchange: Exchange) -> None:
+            sent.extend(name.lower() for name, _ in exchange.request.headers)
+            exchange.pass_on()
+
+        proxy.plan(listen)
+        write(driver, "a/b", content(6 * MIB))
+        driver.put("a/c", b"1")
+        driver.delete("a")
+        assert "content-md5" in sent
+        assert not [name for name in sent if "checksum" in name or "trailer" in name or name == "transfer-encoding"]
+
+    def test_encryption_is_asked_for_wherever_something_is_made(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
+        driver = opened(radosgw.store(endpoint_url=proxy.url, part_bytes=5 * MIB, encryption="AES256"))
+        asked: list[tuple[str, str]] = []
+
+        def listen(exchange: Exchange) -> None:
+            asked.append((exchange.request.line, exchange.request.header("x-amz-server-side-encryption")))
+            exchange.pass_on()
+
+        proxy.plan(listen)
+        driver.put("a", b"1")
+        driver.create("b", b"1")
+        write(driver, "c", content(6 * MIB))
+        driver.move("a", "d")
+        making = [said for line, said in asked if line.startswith("PUT") and "partNumber" not in line]
+        making += [said for line, said in asked if line.startswith("POST") and "?uploads" in line]
+        assert making == ["AES256"] * 4
+
+    def test_reading_costs_one_request(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
+        driver = opened(radosgw.store(endpoint_url=proxy.url))
+        driver.put("a", b"1")
+        proxy.pass_everything()
+        driver.get("a")
+        driver.stat("a")
+        driver.url_for("a")
+        assert [line.split()[0] for line in proxy.asked] == ["GET", "HEAD"]
+
+    def test_connections_are_used_again(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
+        driver = opened(radosgw.store(endpoint_url=proxy.url))
+        driver.put("a", b"x" * 3 * BLOCK)
+        driver.put("empty", b"")
+
+        def use() -> None:
+            driver.get("a")
+            driver.get("empty")
+            driver.stat("a")
+            driver.exists("nothing")
+            read(driver.open_reader("a", 1, 5))
+            read(driver.open_reader("a", 3 * BLOCK))
+
+        use()
+        before = proxy.connections
+        use()
+        assert proxy.connections == before
+
+    def test_more_readers_than_idle_connections(self, radosgw: Radosgw) -> None:
+        driver = opened(radosgw.store(connections=2))
+        driver.put("a", content(3 * BLOCK))
+        assert together(24, lambda _: driver.get("a")) == [content(3 * BLOCK)] * 24
+
+    def test_credential_replaced_while_its_urls_are_remembered(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
+        driver = opened(radosgw.store(endpoint_url=proxy.url))
+        driver.put("a", b"1")
+        driver.get("a")
+        proxy.plan(lambda exchange: exchange.refuse(403), times=1)
+        assert driver.get("a") == b"1"
+        proxy.plan(lambda exchange: exchange.refuse(403))
+        with pytest.raises(StorageFailure, match="403"):
+            driver.get("a")
+        assert len(proxy.asked) == 2
+
+    def test_full_store(self, radosgw: Radosgw, driver: Driver) -> None:
+        radosgw.limit_user(0)
+        try:
+            with pytest.raises(StorageFull) as caught:
+                driver.put("a", b"1")
+        finally:
+            radosgw.limit_user(-1)
+        assert caught.value.message == "s3: no space is left for: a: QuotaExceeded"
+        driver.put("a", b"1")
+
+    def test_store_that_ignores_ranges(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
+        driver = opened(radosgw.store(endpoint_url=proxy.url))
+        driver.put("a", content(BLOCK))
+        proxy.plan(lambda exchange: exchange.pass_on_without("Range"))
+        with pytest.raises(StorageFailure, match="ignores ranges"):
+            driver.open_reader("a", 5)
+        assert driver.get("a") == content(BLOCK)
+
+
+class TestWriting:
+    def test_longer_than_all_parts(self, radosgw: Radosgw, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(s3, "PARTS", 2)
+        with pytest.raises(StorageFailure, match="WHARFINGER_S3_PART_BYTES"):
+            write(driver, "a", content(17 * MIB))
+        assert not driver.exists("a")
+        assert radosgw.uploads() == []
+
+    def test_created_with_equal_content_by_two(self, driver: Driver) -> None:
+        """It is not the content by which a creator knows its own."""
+        assert together(8, lambda _: driver.create("a", b"same")).count(True) == 1
+
+    def test_create_beside_creations_under_way(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
+        """As AWS answers them."""
+        driver = opened(radosgw.store(endpoint_url=proxy.url, attempts=3))
+        proxy.plan(lambda exchange: exchange.refuse(409), times=2)
+        assert driver.create("a", b"1") is True
+        proxy.plan(lambda exchange: exchange.refuse(409))
+        with pytest.raises(StorageFailure, match="others keep creating it"):
+            driver.create("b", b"1")
+        assert len(proxy.asked) == 3
+
+    def test_what_killed_processes_left_is_swept(self, radosgw: Radosgw, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = radosgw.store()
+        opened(store).open_writer("a").write(content(17 * MIB))
+        other = opened(radosgw.store()).open_writer("b")
+        other.write(content(17 * MIB))
+        assert len(radosgw.uploads()) == 2
+        opened(store)
+        assert len(radosgw.uploads()) == 2
+        monkeypatch.setattr(s3_requests, "LEFTOVER_SECONDS", -1.0)
+        opened(store)
+        assert [key.rpartition("/")[2] for key, _ in radosgw.uploads()] == ["b"]
+        other.cancel()
+        assert radosgw.uploads() == []
+
+
+class TestMoving:
+    @pytest.mark.parametrize("size", [5 * MIB, 5 * MIB + 1, 11 * MIB])
+    def test_part_by_part(self, radosgw: Radosgw, size: int) -> None:
+        driver = opened(radosgw.store(copy_bytes=5 * MIB))
+        write(driver, "a", content(size))
+        driver.put("b", b"old")
+        driver.move("a", "b")
+        assert read(driver.open_reader("b")) == content(size)
+        assert not driver.exists("a")
+        assert radosgw.uploads() == []
+
+    def test_failed_half_way(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
+        driver = opened(radosgw.store(endpoint_url=proxy.url, copy_bytes=5 * MIB, attempts=2))
+        write(driver, "a", content(11 * MIB))
+        proxy.plan(lambda exchange: exchange.refuse() if "partNumber=2" in exchange.target else exchange.pass_on())
+        with pytest.raises(StorageFailure):
+            driver.move("a", "b")
+        assert not driver.exists("b")
+        assert driver.stat("a").size == 11 * MIB
+        assert radosgw.uploads() == []
+
+    def test_ranges_beyond_what_one_request_copies(self) -> None:
+        gib = 1024**3
+        ranges = list(copy_ranges(5 * gib + 1, gib))
+        assert ranges[0] == f"bytes=0-{gib - 1}"
+        assert ranges[4] == f"bytes={4 * gib}-{5 * gib - 1}"
+        assert ranges[5] == f"bytes={5 * gib}-{5 * gib}"
+        assert len(ranges) == 6
+        assert len(list(copy_ranges(5 * 1024 * gib, s3.COPY_PART))) <= s3.PARTS
+
+    def test_onto_itself(self, driver: Driver) -> None:
+        driver.put("a", b"1")
+        driver.move("a", "a")
+        assert driver.get("a") == b"1"
+
+
+class TestNames:
+    def test_all_characters_of_a_path_over_pages(self, driver: Driver) -> None:
+        """Listings are encoded in ways of their own; each page goes on after a name that needed it."""
+        names = {f"{number:03}{ending}" for number in range(280) for ending in ("%2F", "+a", "~.", "%252F%")}
+        together(8, lambda part: [driver.put(f"a+%/{name}/x", b"") for name in sorted(names)[part::8]])
+        assert sorted(driver.list("a+%")) == sorted(names)
+        driver.move("a+%/000%2F/x", "a+%/000+a/%~")
+        assert sorted(driver.list("a+%/000+a")) == ["%~", "x"]
+        driver.delete("a+%")
+        assert not driver.exists("a+%")
+
+    def test_folders_that_consoles_make_are_nothing(self, radosgw: Radosgw) -> None:
+        store = radosgw.store()
+        driver = opened(store)
+        radosgw.client.put_object(Bucket=BUCKET, Key=f"{store.path}/images/", Body=b"")
+        assert not driver.exists("images")
+        with pytest.raises(PathNotFound):
+            driver.list("images")
+        driver.put("images/a", b"1")
+        assert list(driver.list("images")) == ["a"]
+        driver.delete("images")
+        assert not driver.exists("images/a")
+
+    @pytest.mark.parametrize("path", ["/registry", "registry/", "/registry/"])
+    def test_root_as_docker_registry_wrote_it(self, radosgw: Radosgw, path: str) -> None:
+        radosgw.client.put_object(Bucket=BUCKET, Key="registry/images/abc/json", Body=b"{}")
+        assert opened(replace(radosgw.store(), path=path)).get("images/abc/json") == b"{}"
+
+    def test_root_of_the_bucket(self, radosgw: Radosgw) -> None:
+        radosgw.client.create_bucket(Bucket="whole")
+        driver = opened(replace(radosgw.store(bucket="whole"), path=""))
+        driver.put("images/abc/json", b"{}")
+        assert radosgw.client.get_object(Bucket="whole", Key="images/abc/json")["Body"].read() == b"{}"
+
+
+class TestSignedUrls:
+    def fetch(self, url: str | None) -> tuple[int, bytes]:
+        assert url is not None
+        answer = urllib3.request("GET", url)
+        return answer.status, answer.data
+
+    @pytest.mark.parametrize("signature", ["s3v4", "s3"])
+    def test_anybody_may_get(self, radosgw: Radosgw, signature: str) -> None:
+        driver = opened(radosgw.store(signature=signature))
+        driver.put("a/b+%2F", b"1")
+        assert self.fetch(driver.url_for("a/b+%2F")) == (200, b"1")
+        assert self.fetch(driver.url_for("a/nothing"))[0] == 404
+        assert self.fetch((driver.url_for("a/b+%2F") or "").partition("?")[0])[0] == 403
+
+    def test_for_a_while(self, radosgw: Radosgw) -> None:
+        driver = opened(radosgw.store(url_seconds=1))
+        driver.put("a", b"1")
+        url = driver.url_for("a")
+        time.sleep(2.1)
+        assert self.fetch(url)[0] == 403
+        assert self.fetch(driver.url_for("a")) == (200, b"1")
+
+    def test_one_address_for_a_popular_layer(self, radosgw: Radosgw) -> None:
+        driver = opened(radosgw.store())
+        url = driver.url_for("a")
+        time.sleep(1.1)
+        assert driver.url_for("a") == url
+        assert driver.url_for("b") != url
+
+    def test_by_another_name(self, radosgw: Radosgw) -> None:
+        driver = opened(radosgw.store(url_endpoint=f"http://localhost:{radosgw.port}"))
+        driver.put("a", b"1")
+        url = driver.url_for("a") or ""
+        assert url.startswith(f"http://localhost:{radosgw.port}/{BUCKET}/")
+        assert self.fetch(url) == (200, b"1")
+
+    @pytest.mark.parametrize(
+        ("endpoint", "addressing", "expected"),
+        [
+            ("", "auto", "https://layers.s3.amazonaws.com/images/a?"),
+            ("", "path", "https://s3.amazonaws.com/layers/images/a?"),
+            ("https://ceph.example.com", "auto", "https://ceph.example.com/layers/images/a?"),
+            ("https://ceph.example.com:7480", "virtual", "https://layers.ceph.example.com:7480/images/a?"),
+            ("https://storage.googleapis.com", "auto", "https://storage.googleapis.com/layers/images/a?"),
+        ],
+    )
+    def test_where_the_bucket_stands(self, radosgw: Radosgw, endpoint: str, addressing: str, expected: str) -> None:
+        """Signed for a name that need not be reached from here."""
+        settings = S3Settings(bucket="layers", access_key="a", secret_key="b", addressing=addressing)
+        client = s3_requests.connect(settings, endpoint)
+        wanted = {"Bucket": "layers", "Key": "images/a"}
+        assert client.generate_presigned_url("get_object", Params=wanted).startswith(expected)
