@@ -17,7 +17,7 @@ from redis import Redis, RedisError
 
 from common.settings import SettingsError
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, Reader, Stat, Writer
+from registry_service.storage.driver import Driver, Offload, Reader, Stat, Writer
 
 KEPT_SECONDS = 24 * 3600
 UNKNOWN_SECONDS = 60
@@ -82,6 +82,9 @@ class Cached(Driver):
         self.name = driver.name
         self.blocks = driver.blocks
         self._memory = memory
+
+    def pass_offload(self, offload: Offload) -> None:
+        self.driver.pass_offload(offload)
 
     def get(self, path: str) -> bytes:
         if not paths.is_immutable(path):

@@ -148,6 +148,9 @@ class Driver(ABC):
     blocks: bool
     """Whether writing makes the thread wait on a disk, where a cooperative scheduler cannot help."""
 
+    def pass_offload(self, offload: Offload) -> None:  # noqa: B027 - most have nobody to pass it to
+        """How to call what blocks, said once by the guard: of use to a driver that hands work on to another."""
+
     @abstractmethod
     def get(self, path: str) -> bytes:
         """The whole of a small content, up to some MiB. Raises PathNotFound."""

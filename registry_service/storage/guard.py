@@ -33,6 +33,7 @@ class Guard(Driver):
         self.name = driver.name
         self.blocks = driver.blocks
         self._offload = offload if driver.blocks else directly
+        driver.pass_offload(offload)
 
     def get(self, path: str) -> bytes:
         with self.named(path):

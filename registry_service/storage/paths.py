@@ -175,6 +175,20 @@ def upload_layer(stage: str, name: str) -> str:
     return f"{stage}/layer.{name}"
 
 
+def is_layer(path: str) -> bool:
+    """Whether that is where a layer is kept, published or received."""
+    first, *below = path.split("/")
+    if first == IMAGES:
+        return len(below) == 2 and below[1] == "layer"
+    return first == UPLOADS and len(below) == 3 and below[2].startswith("layer.")
+
+
+def lies_above_layers(path: str) -> bool:
+    """Whether layers are kept somewhere below."""
+    first, *below = path.split("/")
+    return len(below) < {IMAGES: 2, UPLOADS: 3}.get(first, 0)
+
+
 def upload_received(stage: str, hex_digest: str) -> str:
     return f"{stage}/{_RECEIVED}{hex_digest}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -21,7 +22,7 @@ def check_cooperation(store: Store, proxy: FaultProxy) -> None:
     met: set[str] = set()
 
     def gather(exchange: Exchange) -> None:
-        met.update(part for part in exchange.target.split("/") if part.startswith("greenlet"))
+        met.update(re.findall(r"greenlet\d+", exchange.target))
         while "greenlet" in exchange.target and len(met) < GREENLETS:
             if proxy.closed.wait(0.02):
                 break
@@ -40,17 +41,16 @@ def main() -> None:
     content = b"".join(generated(3))
 
     def use(number: int) -> None:
-        path = f"greenlet{number}/layer"
+        path, moved = f"_uploads/greenlet{number}/a/layer.1", f"images/greenlet{number}/layer"
         with driver.open_writer(path) as writer:
             for start in range(0, len(content), 100_000):
                 writer.write(content[start : start + 100_000])
             writer.commit()
         assert read(driver.open_reader(path)) == content
-        driver.move(path, f"{path}.moved")
-        driver.delete(f"{path}.moved")
+        driver.move(path, moved)
+        driver.delete(moved)
 
-    for greenlet in [gevent.spawn(use, number) for number in range(GREENLETS)]:
-        greenlet.get()
+    gevent.joinall([gevent.spawn(use, number) for number in range(GREENLETS)], raise_error=True)
     print("together")
 
 

@@ -16,12 +16,14 @@ from tests.servers.openstack_environment import HOME, PLACEHOLDER, execute, kept
 from tests.servers.process import free_port
 
 USER, PASSWORD, PROJECT = "demo", "demo", "demo"
+ADMIN = "admin"
 
 _CONF = """
 [DEFAULT]
 use_stderr = true
 [database]
-connection = sqlite:///{folder}/keystone.db
+connection = sqlite:///{folder}/keystone.db?timeout=60
+sqlite_synchronous = false
 [token]
 provider = fernet
 [fernet_tokens]
@@ -54,9 +56,9 @@ class Keystone:
     def port(self) -> int:
         return self._port
 
-    def token(self) -> str:
-        """One for the user `demo`."""
-        return self._log_in().headers["X-Subject-Token"]
+    def token(self, user: str = USER) -> str:
+        """One for the user `demo`, or for `admin`; each has a project and a password of that name."""
+        return self._log_in(user).headers["X-Subject-Token"]
 
     def storage_url(self) -> str:
         """The Swift account of the project `demo`."""
@@ -80,11 +82,11 @@ class Keystone:
     def close(self) -> None:
         self._process.stop()
 
-    def _log_in(self) -> requests.Response:
+    def _log_in(self, user: str = USER) -> requests.Response:
         domain = {"domain": {"name": "Default"}}
-        password = {"user": {"name": USER, "password": PASSWORD, **domain}}
+        password = {"user": {"name": user, "password": user, **domain}}
         asked = {"identity": {"methods": ["password"], "password": password},
-                 "scope": {"project": {"name": PROJECT, **domain}}}  # fmt: skip
+                 "scope": {"project": {"name": user, **domain}}}  # fmt: skip
         answer = requests.post(f"{self.auth_url}/auth/tokens", json={"auth": asked}, timeout=60)
         answer.raise_for_status()
         return answer

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from tests.servers.glance import Glance
+from tests.servers.glance import Glance, Project
 from tests.servers.keystone import Keystone
 from tests.servers.process import free_port
 from tests.servers.swift import Swift
@@ -35,6 +35,10 @@ class OpenStack:
     def glance(self) -> Glance:
         self.keystone  # noqa: B018
         return Glance(self._folder / "glance", self._glance_port, self._keystone_url)
+
+    def project(self) -> Project:
+        """The project `demo`, in Glance."""
+        return Project(self.keystone, self.glance)
 
     @property
     def _keystone_url(self) -> str:

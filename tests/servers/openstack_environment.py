@@ -51,6 +51,9 @@ def kept(name: str, make: Callable[[Path], None]) -> Path:
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
         make(making)
+        for database in making.glob("*.db"):
+            # Writers of such a database do not hold up its readers.
+            execute(database, "PRAGMA journal_mode = WAL")
         making.rename(folder)
     return folder
 

@@ -13,7 +13,9 @@ def main() -> None:
     serve(
         application,
         listen=f"127.0.0.1:{port}",
-        threads=8,
+        # SQLite does not let two transactions that read first write both: one at a time, and nobody waits for a client.
+        threads=1,
+        outbuf_high_watermark=1 << 40,
         max_request_body_size=1 << 40,
         inbuf_overflow=1 << 20,
         send_bytes=65536,
