@@ -26,7 +26,7 @@ else:
     from index_service.settings import load_settings
 
     # Threads: a wait for SQLite or one argon2 hash would freeze every greenlet of a gevent hub.
-    worker_class = "gthread"
+    worker_class = "index_service.worker.Worker"
 
 try:
     settings = load_settings(os.environ)
@@ -50,6 +50,10 @@ accesslog = None
 loglevel = settings.log_level
 
 util.write_error = serving.write_json_error
+
+
+def on_starting(arbiter):
+    serving.strike_out_secrets(arbiter.log)
 
 
 def post_fork(_arbiter, _worker):

@@ -10,9 +10,17 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from common import log
 
 CONFIG = "gunicorn.conf.py"
+
+
+def strike_out_secrets(gunicorn_log: Any) -> None:
+    """Gunicorn's own log repeats what clients sent wrongly; treat it as ours is."""
+    for handler in gunicorn_log.error_log.handlers:
+        handler.setFormatter(log.Formatter(gunicorn_log.error_fmt, gunicorn_log.datefmt))
 
 
 def config_path() -> str:

@@ -24,6 +24,7 @@ def create_app(
     app = Flask("index_service", static_folder=None)
     # Flask's own answer to OPTIONS calls itself HTML.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.config["REQUEST_SECONDS"] = settings.request_seconds
     engine = engine or open_engine(settings.database_url, pool_size=settings.threads)
     app.extensions[api.EXTENSION] = services.build(settings, engine, hasher=hasher, clock=clock)
     http.install(app, standalone=False)

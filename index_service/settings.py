@@ -88,6 +88,9 @@ class IndexSettings:
         _rate, "Wrong passwords taken for one name from one address, in each process.", "10/minute"
     )
     address_rate: str = setting(_rate, "Wrong passwords taken from one address, in each process.", "100/minute")
+    request_seconds: float = setting(
+        seconds, "How long a client may take to send a request, and to take an answer.", 20.0
+    )
     trusted_proxies: int = setting(
         whole_number(), "How many proxies in front are believed about the client's address.", 0
     )

@@ -19,7 +19,8 @@ from werkzeug.wsgi import wrap_file
 from registry_service.graph.images import Layer
 from registry_service.services import ReadableImages
 
-_RANGE = re.compile(r"bytes\s*=\s*([0-9]*)\s*-\s*([0-9]*)", re.IGNORECASE)
+# Bounded: anybody may send thousands of blanks or digits, and no layer has more bytes than eighteen digits say.
+_RANGE = re.compile(r"bytes\s{0,8}=\s{0,8}([0-9]{0,18})\s{0,8}-\s{0,8}([0-9]{0,18})", re.IGNORECASE)
 _BLOCK = 1024 * 1024
 
 FOR_EVER = 31536000
@@ -88,9 +89,12 @@ def remember(response: Response, etag: str | None = None) -> Response:
 
 def unchanged(etag: str) -> Response | None:
     """304 for a client that holds this already; ask only once it is clear that it exists and may be read."""
-    if is_resource_modified(request.environ, etag=etag.strip('"'), last_modified=_EPOCH):
-        return None
-    return remember(Response(status=304), etag)
+    try:
+        is_known = not is_resource_modified(request.environ, etag=etag.strip('"'), last_modified=_EPOCH)
+    except OverflowError:
+        # A year or a zone of more digits than a date has: not a date, and so no condition (RFC 9110 §13.1.3).
+        is_known = False
+    return remember(Response(status=304), etag) if is_known else None
 
 
 def layer_response(images: ReadableImages, layer: Layer, hand_over: HandOver) -> Response:

@@ -1,0 +1,52 @@
+"""What a client sends ends no line of a log, and no secret gets into one."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clients.wire import Connection, call
+from tests.servers.process import free_port
+from tests.servers.services import Service, start_registry
+
+FORGED = "2026-01-01 00:00:00,000 INFO registry [forged] all is well"
+
+
+@pytest.fixture(scope="module")
+def orphan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A registry whose index is down."""
+    registry = start_registry(tmp_path_factory.mktemp("orphan"), f"http://127.0.0.1:{free_port()}", log_level="debug")
+    yield registry
+    registry.process.stop()
+
+
+def test_a_client_writes_no_line_of_its_own(orphan: Service) -> None:
+    text = "".join(f"%{byte:02x}" for byte in f"x\r\n{FORGED}\n\x1b[2J\u2028{FORGED}".encode())
+    token = {"Authorization": f'Token signature={"s" * 40},repository="a/b",access=write'}
+    for line in (f"GET /v1/images/{text}/json", f"PUT /v1/images/{text}/checksum"):
+        assert call(orphan.target, line, token, b"" if line.startswith("PUT") else None).status == 503
+    log = orphan.process.log.read_text(encoding="utf-8")
+    assert "forged" in log
+    assert not [line for line in log.splitlines() if line.startswith(FORGED)]
+    assert "\x1b" not in log
+
+
+def test_no_secret_is_written(orphan: Service) -> None:
+    """Neither by the registry nor by gunicorn, which complains of requests that are none."""
+    secret = secrets.token_hex(20)
+    basic = base64.b64encode(f"alice:{secret}".encode()).decode()
+    for authorization in (
+        f'Token signature={secret},repository="a/b",access=read',
+        f"Basic {basic}",
+        f"Token {secret}",
+    ):
+        call(orphan.target, "GET /v1/repositories/a/b/tags", {"Authorization": authorization})
+        with Connection(orphan.target) as connection:
+            connection.send(b"GET /v1/_ping HTTP/1.1\r\nHost: x\r\nAuthorization %s\r\n\r\n" % authorization.encode())
+            assert connection.read_answer().status == 400
+    log = orphan.process.log.read_text(encoding="utf-8")
+    assert secret not in log
+    assert basic not in log
