@@ -100,7 +100,7 @@ class GlanceSettings:
     buffer_bytes: int = setting(
         whole_number(1), "Bytes of an upload kept in memory, up to which a broken one is repeated.", 8 * MIB
     )
-    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 4)
+    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 5)
     connect_timeout: float = setting(seconds, "Seconds a connection may take.", 5.0)
     read_timeout: float = setting(seconds, "Seconds Glance may be silent.", 60.0)
     connections: int = setting(whole_number(1), "Idle connections kept open for the next requests.", 128)
@@ -390,7 +390,7 @@ class Images:
         reason = ""
         for attempt in range(1, attempts + 1):
             if attempt > 1:
-                time.sleep(_PAUSE_SECONDS * 2**attempt)
+                time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 2))
             try:
                 answer = self._identity.session.request(
                     urljoin(f"{self._url}/", place), method, raise_exc=False, redirect=False, log=False,
@@ -524,7 +524,7 @@ class _ImageReader(Reader):
 
     def _resume(self, attempt: int) -> None:
         self.close()
-        time.sleep(_PAUSE_SECONDS * 2**attempt)
+        time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
         try:
             self._answer = self._images.download(self._path, self._image["id"], self._position, self._left, False)
         except PathNotFound as gone:
@@ -595,7 +595,7 @@ class _ImageWriter(Writer):
                 self.cancel()
                 if attempt == attempts:
                     raise StorageFailure(self._path, f"{error} at attempt {attempt}") from error
-                time.sleep(_PAUSE_SECONDS * 2**attempt)
+                time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
             else:
                 return
 

@@ -63,6 +63,9 @@ PATIENCE_SECONDS = 20.0
 READERS_SECONDS = 3600
 """How long segments of a replaced content stay for whoever is reading it."""
 
+SHARED_SECONDS = 300.0
+"""For how long at most the same signed URL is given again."""
+
 _NEWEST = {"X-Newest": "true"}
 _UPLOAD = "x-object-meta-wharfinger-upload"
 _MARK = "x-object-meta-wharfinger-mark"
@@ -562,7 +565,7 @@ class _ObjectReader(Reader):
 
     def _resume(self, attempt: int) -> None:
         self._body.close()
-        time.sleep(_PAUSE_SECONDS * 2**attempt)
+        time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
         try:
             headers = {"If-Match": f'"{self._etag}"', **_range(self._position, self._left)}
             answer, self._body = self._ask(headers)
@@ -673,7 +676,7 @@ class _ObjectWriter(Writer):
         """Look at what was written until it is there: a cluster may take a moment. Another's by then is as good."""
         for attempt in range(self._store.settings.attempts):
             if attempt:
-                time.sleep(_PAUSE_SECONDS * 2**attempt)
+                time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
             with suppress(PathNotFound):
                 there = self._store.head(self._path).get(_UPLOAD)
                 if there == upload:
@@ -722,10 +725,13 @@ def _signer(
     key = _key(account, settings, whose, headers)
     parts = urlsplit(settings.url_endpoint or account.url)
     folder = f"{parts.path}/{settings.container}/"
+    shared = max(1.0, min(settings.url_seconds / 4, SHARED_SECONDS))
 
     def sign(name: str) -> str:
+        # One address for a while, so that caches know it again.
+        end = int(time.time() // shared * shared + settings.url_seconds)
         # Signed is the path as it is, sent the path as it is quoted.
-        signed = generate_temp_url(folder + name, int(settings.url_seconds), key, "GET", digest=known.digest)
+        signed = generate_temp_url(folder + name, end, key, "GET", absolute=True, digest=known.digest)
         return f"{parts.scheme}://{parts.netloc}{quote(folder + name)}?{signed.partition('?')[2]}"
 
     return sign

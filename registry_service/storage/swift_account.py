@@ -68,7 +68,7 @@ class SwiftSettings:
     segment_bytes: int = setting(
         whole_number(1), "Bytes of one segment, kept in memory for each upload; what fits it is one object.", 16 * MIB
     )
-    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 4)
+    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 5)
     connect_timeout: float = setting(seconds, "Seconds a connection may take.", 5.0)
     read_timeout: float = setting(seconds, "Seconds the store may be silent.", 60.0)
     connections: int = setting(whole_number(1), "Idle connections kept open for the next requests.", 128)
@@ -140,7 +140,7 @@ class Account:
         reason = ""
         for attempt in range(1, attempts + 1):
             if attempt > 1:
-                time.sleep(_PAUSE_SECONDS * 2**attempt)
+                time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 2))
             try:
                 return self._ask(function, *arguments, **named_ones)
             except ClientException as error:

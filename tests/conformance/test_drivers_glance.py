@@ -83,6 +83,8 @@ class TestGlanceKeepingEverything(DriverContract):
 
 
 class TestGlanceInTrouble(DriverFaults):
+    long_blocks = 8
+
     @pytest.fixture(scope="class")
     @classmethod
     def alternate(cls) -> Driver:

@@ -64,6 +64,8 @@ class TestSwift(SharedDriverContract):
 
 
 class TestSwiftInTrouble(DriverFaults):
+    long_blocks = 8
+
     @pytest.fixture(scope="class")
     @classmethod
     def proxy(cls, openstack: OpenStack) -> Iterator[FaultProxy]:
@@ -79,7 +81,7 @@ class TestSwiftInTrouble(DriverFaults):
     @classmethod
     def faulty(cls, place: SwiftContainer, proxy: FaultProxy) -> Store:
         environ = place.environ(
-            auth_url=f"{proxy.url}/auth/v1.0", connect_timeout=2, read_timeout=2, attempts=3, segment_bytes=5 * 1024**2
+            auth_url=f"{proxy.url}/auth/v1.0", connect_timeout=2, read_timeout=2, attempts=3, segment_bytes=3 * BLOCK
         )
         return Store("swift", ROOT, environ)
 
@@ -350,6 +352,12 @@ class TestTemporaryUrls:
         assert requests.get(url.replace("lay~er", "other"), timeout=60).status_code == 401
         assert "temp_url_sig=" in url
         assert len(url.partition("temp_url_sig=")[2].partition("&")[0]) == len(hashlib.sha256().hexdigest())
+
+    def test_they_are_given_again(self, container: SwiftContainer) -> None:
+        driver = driver_for(container, temporary_urls="container", temporary_url_key="k", url_seconds=1200)
+        urls = {driver.url_for("a") for _ in range(50)}
+        assert len(urls) <= 2
+        assert all(int(url.rpartition("=")[2]) - time.time() > 0.7 * 1200 for url in urls)
 
     def test_they_end(self, container: SwiftContainer) -> None:
         driver = driver_for(container, temporary_urls="container", temporary_url_key="k", url_seconds=0)

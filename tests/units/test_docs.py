@@ -14,8 +14,10 @@ from index_service.settings import IndexSettings
 from registry_service.app import create_app as create_registry
 from registry_service.settings import RegistrySettings
 from registry_service.storage.gcs import GcsSettings
+from registry_service.storage.glance import GlanceSettings
 from registry_service.storage.memory import Memory
 from registry_service.storage.s3_requests import S3Settings
+from registry_service.storage.swift_account import SwiftSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "k" * 32
@@ -45,6 +47,8 @@ SETTINGS = [
     ("settings.md", "Registry", "registry", RegistrySettings),
     ("storage.md", "S3", "s3", S3Settings),
     ("storage.md", "Google Cloud Storage", "gcs", GcsSettings),
+    ("storage.md", "Swift", "swift", SwiftSettings),
+    ("storage.md", "Glance", "glance", GlanceSettings),
 ]
 
 
