@@ -11,6 +11,7 @@ from registry_service.storage.driver import BLOCK, Driver
 from tests.clients.wire import Target
 from tests.conformance.drivers_contract import DriverContract, read
 from tests.conformance.drivers_faults import DriverFaults
+from tests.conformance.drivers_gevent import check_cooperation
 from tests.conformance.drivers_shared import MEMORY_BYTES, SharedDriverContract, Start, Store, rest_of
 from tests.servers.faults import FaultProxy
 from tests.servers.gcs import Gcs
@@ -60,6 +61,11 @@ class TestGcsInTrouble(DriverFaults):
 
     def leftovers(self) -> list[str]:
         return self.gcs.open_sessions(self.bucket)
+
+
+def test_greenlets_wait_together(gcs: Gcs) -> None:
+    with FaultProxy(Target.parse(gcs.endpoint)) as proxy:
+        check_cooperation(gcs.store(gcs.new_bucket(), endpoint=proxy.url), proxy)
 
 
 class TestGcsEmulated(DriverContract):
