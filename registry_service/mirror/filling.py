@@ -69,6 +69,7 @@ class Filling:
         self._offload = offload
         self._claims = Claims(driver, STALE_SECONDS)
         self._running: dict[ImageId, _Running] = {}
+        self._is_swept = False
 
     def layer(self, offer: Offer) -> Layer:
         """The layer: as it is stored, or as it comes. Raises NotAtSource, SourceUnavailable."""
@@ -127,6 +128,7 @@ class Filling:
         claim = self._claims.take(path, name)
         if claim is None:
             return None
+        self._sweep_once()
         lease = Lease(self._claims, claim, name)
         try:
             if before is not None:
@@ -139,6 +141,11 @@ class Filling:
         # Its own greenlet: the layer is stored even if the client that asked for it goes away.
         threading.Thread(target=copy_context().run, args=(self._run, offer, running.download), daemon=True).start()
         return running
+
+    def _sweep_once(self) -> None:
+        if not self._is_swept:
+            self._is_swept = True
+            spool.sweep()
 
     def _may_be_dead(self, holder: Process) -> bool:
         is_running = holder.is_running()

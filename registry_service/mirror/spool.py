@@ -26,6 +26,8 @@ _GOOD = b"+"
 POLL_SECONDS = 0.02
 """How long a reader that has all there is sleeps before it looks again."""
 
+LEFTOVER_SECONDS = 86400.0
+
 _ALIVE_SECONDS = 1.0
 """How long nothing may come before a reader asks whether the writer is still running."""
 
@@ -44,6 +46,16 @@ def new_name() -> str:
 def discard(name: str) -> None:
     """Remove the file of a writer that was killed."""
     _at(name).unlink(missing_ok=True)
+
+
+def sweep() -> None:
+    """Remove what killed processes left behind, once nobody has written to it for a day."""
+    oldest = time.time() - LEFTOVER_SECONDS
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        # Another process may be sweeping too, and another user's are not ours to remove.
+        with suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def _at(name: str) -> Path:

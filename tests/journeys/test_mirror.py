@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -120,6 +119,7 @@ class Origin:
 
     index: Service
     registry: Service
+    temporary: Path
     index_wire: Wire
     wire: Wire
     folder: Path
@@ -147,14 +147,15 @@ class Origin:
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
-    folder, port = tmp_path_factory.mktemp("origin"), free_port()
+    folder, temporary, port = tmp_path_factory.mktemp("origin"), tmp_path_factory.mktemp("temporary"), free_port()
     wire = Wire(Target("http", "127.0.0.1", port))
     index = start_index(folder / "index", [wire.target.netloc])
     registry = start_registry(folder / "registry", index.url, port)
     index_wire = Wire(index.target)
     sign_up(index.target, ALICE)
-    with running(index, registry):
-        yield Origin(index, registry, index_wire, wire, folder)
+    with running(index, registry), pytest.MonkeyPatch.context() as environ:
+        environ.setenv("TMPDIR", str(temporary))
+        yield Origin(index, registry, temporary, index_wire, wire, folder)
         wire.close()
         index_wire.close()
 
@@ -202,8 +203,9 @@ def wait_until_held(mirror: Service, *images: Image) -> None:
     eventually(lambda: all(is_held(mirror, image) for image in images), mirror.process.tail)
 
 
-def spools() -> set[str]:
-    return {path.name for path in Path(tempfile.gettempdir()).glob("wharfinger-mirror-*")}
+def _left(origin: Origin) -> list[Path]:
+    """What is on its way through the mirrors of these tests."""
+    return list(origin.temporary.iterdir())
 
 
 # filling
@@ -276,7 +278,7 @@ def test_the_first_client_is_served_while_the_layer_comes_and_others_read_along(
         assert [client.read(BIG * 2) for client in clients] == [image.layer[100_000:]] * 8
     assert origin.wire.layers().count(image.id) == 1
     wait_until_held(mirror, image)
-    eventually(lambda: not spools(), lambda: f"left behind: {spools()}")
+    eventually(lambda: not _left(origin), lambda: f"left behind: {_left(origin)}")
 
 
 def test_a_top_layer_asked_for_alone_brings_its_base(origin: Origin, mirror: Service) -> None:
@@ -346,7 +348,7 @@ def test_a_source_killed_in_the_middle_cuts_the_clients_and_leaves_nothing(origi
             assert answer.result().status == 503 or not answer.result().complete
         assert any(answer.result().status == 200 for answer in answers)
     assert not (mirror.store / "images" / image.id).exists()
-    eventually(lambda: not spools(), lambda: f"left behind: {spools()}")
+    eventually(lambda: not _left(origin), lambda: f"left behind: {_left(origin)}")
     refused = ask_layer(mirror, name, image)
     assert (refused.status, "cannot be reached" in refused.error()) == (503, True)
     origin.wire.release()
@@ -362,7 +364,7 @@ def test_a_worker_killed_in_the_middle_is_taken_over_from(origin: Origin) -> Non
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(ask_layer, mirror, name, image)
             assert origin.wire.is_holding.wait(60)
-            eventually(lambda: bool(spools()), mirror.process.tail)
+            eventually(lambda: bool(_left(origin)), mirror.process.tail)
             for worker in mirror.process.children():
                 os.kill(worker, signal.SIGKILL)
             with contextlib.suppress(Exception):
@@ -370,7 +372,7 @@ def test_a_worker_killed_in_the_middle_is_taken_over_from(origin: Origin) -> Non
         origin.wire.release()
         assert ask_layer(mirror, name, image).body == image.layer
         wait_until_held(mirror, image)
-        eventually(lambda: not spools(), lambda: f"left behind: {spools()}")
+        eventually(lambda: not _left(origin), lambda: f"left behind: {_left(origin)}")
 
 
 def test_what_is_not_held_while_the_source_is_down_is_503_and_404_when_it_says_so(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from pathlib import Path
@@ -75,6 +76,18 @@ def test_a_writer_that_died_breaks_its_readers(name):
     assert not arriving.has_begun()
     assert is_there(name)
     spool.discard(name)
+    assert not is_there(name)
+    writing.give_up()
+
+
+def test_what_a_killed_process_left_is_swept_after_a_day(name):
+    path = Path(tempfile.gettempdir()) / name
+    writing = Spool(name)
+    spool.sweep()
+    assert is_there(name)
+    yesterday = path.stat().st_mtime - spool.LEFTOVER_SECONDS - 60
+    os.utime(path, (yesterday, yesterday))
+    spool.sweep()
     assert not is_there(name)
     writing.give_up()
 
