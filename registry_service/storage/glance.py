@@ -48,7 +48,7 @@ from registry_service.storage.driver import (
     Writer,
 )
 from registry_service.storage.guard import Guard
-from registry_service.storage.keystone import Identity, IdentityProblem, Login
+from registry_service.storage.keystone import Identity, IdentityProblem, Login, certificates_file
 
 MIB = 1024**2
 
@@ -94,7 +94,7 @@ class GlanceSettings:
     region: str = setting(str, "Region in Keystone's catalogue; empty means any.", "")
     interface: str = setting(one_of("public", "internal", "admin"), "Which of the catalogue's endpoints.", "public")
     endpoint_url: str = setting(_url, "Glance's address instead of the catalogue's.", "")
-    ca_bundle: str = setting(str, "File of certificates to trust instead of the usual ones.", "")
+    ca_bundle: str = setting(certificates_file, "File of certificates to trust instead of the usual ones.", "")
     alternate: str = setting(_another, "Driver that keeps everything but layers, with its own settings.", "filesystem")
     alternate_path: str = setting(str, "Root of that driver's store; empty means the storage path.", "")
     buffer_bytes: int = setting(

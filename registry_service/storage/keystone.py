@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -34,6 +35,13 @@ class Login:
     connect_timeout: float
     read_timeout: float
     connections: int
+
+
+def certificates_file(text: str) -> str:
+    """A setting's file of certificates."""
+    if text and not Path(text).is_file():
+        raise ValueError(f"{text} is not a file")
+    return text
 
 
 class PatientAdapter(HTTPAdapter):

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from common.settings import SettingsError, one_of, seconds, setting, variable, whole_number
 from registry_service.storage.driver import PathNotFound, StorageFailure, StorageFull
-from registry_service.storage.keystone import Identity, IdentityProblem, Login, PatientAdapter
+from registry_service.storage.keystone import Identity, IdentityProblem, Login, PatientAdapter, certificates_file
 
 MIB = 1024**2
 
@@ -59,7 +59,7 @@ class SwiftSettings:
     region: str = setting(str, "Region in Keystone's catalogue; empty means any.", "")
     interface: str = setting(one_of("public", "internal", "admin"), "Which of the catalogue's endpoints.", "public")
     storage_url: str = setting(url, "Account's address instead of the one that comes with the token.", "")
-    ca_bundle: str = setting(str, "File of certificates to trust instead of the usual ones.", "")
+    ca_bundle: str = setting(certificates_file, "File of certificates to trust instead of the usual ones.", "")
     segments_container: str = setting(
         str,
         "Container for segments of large contents, made if need be; empty means the container's with _segments.",
@@ -127,7 +127,7 @@ class Account:
         self._settings = settings
         self._timeout = (settings.connect_timeout, settings.read_timeout)
         self._login = _Keystone(settings) if settings.auth_version == "3" else _Tempauth(settings, self._timeout)
-        self.url = settings.storage_url or self._first_url()
+        self.url = self._first_url()
         self._parsed, self._connection = self._connect(self.url)
 
     def ask(self, path: str, function: Callable[..., Any], *arguments: Any, **named_ones: Any) -> Any:
@@ -181,13 +181,16 @@ class Account:
 
     def _first_url(self) -> str:
         try:
-            return self._login.url()
+            if not self._settings.storage_url:
+                return self._login.url()
+            self._login.token()
         except LoginFailed as error:
             raise SettingsError(
                 f"{named('user')} and {named('password')}: {self._settings.auth_url} refuses them"
                 if error.refused
                 else f"{named('auth_url')}: no token from {self._settings.auth_url} ({error}): mend the address"
             ) from error
+        return self._settings.storage_url
 
     def _connect(self, address: str) -> tuple[Any, Any]:
         parsed, connection = client.http_connection(

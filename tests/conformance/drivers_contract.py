@@ -47,6 +47,12 @@ def read(reader: Reader) -> bytes:
 class DriverContract:
     """Inherit, and give a fixture `driver`: an empty store behind its guard."""
 
+    names_each = 300
+    """Names that each of eight make in one folder; all together more than a page of the store holds."""
+
+    turns = 50
+    """How often each of six writes, moves and deletes beside the others."""
+
     @pytest.mark.parametrize("content", [b"", b"x", b"\0\xff" * 5000, b"z" * (BLOCK + 1)])
     def test_content_comes_back(self, driver: Driver, content: bytes) -> None:
         driver.put("images/a/json", content)
@@ -211,11 +217,11 @@ class DriverContract:
             assert driver.get(path) == str(created.index(True)).encode()
 
     def test_thousands_of_names(self, driver: Driver) -> None:
-        together(8, lambda number: [driver.put(f"images/{number}.{each}", b"") for each in range(300)])
+        together(8, lambda number: [driver.put(f"images/{number}.{each}", b"") for each in range(self.names_each)])
         driver.put("images2/a", b"")
         listed = list(driver.list("images"))
-        assert len(listed) == 2400
-        assert set(listed) == {f"{number}.{each}" for number in range(8) for each in range(300)}
+        assert len(listed) == 8 * self.names_each
+        assert set(listed) == {f"{number}.{each}" for number in range(8) for each in range(self.names_each)}
 
     def test_list_names_children_once(self, driver: Driver) -> None:
         for path in ("a/b/1", "a/b/2", "a/c", "a/d/e/f", "ab/c"):
@@ -296,7 +302,7 @@ class DriverContract:
         """Names come and go in one directory; nobody who writes a name of his own is disturbed."""
 
         def act(number: int) -> None:
-            for turn in range(50):
+            for turn in range(self.turns):
                 driver.put(f"shared/deep/{number}", str(turn).encode())
                 assert driver.get(f"shared/deep/{number}") == str(turn).encode()
                 assert driver.create(f"shared/deep/{number}.x", b"") is True

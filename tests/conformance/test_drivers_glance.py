@@ -24,6 +24,8 @@ from tests.conformance.drivers_shared import SharedDriverContract, Store, first_
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.glance import PAGE, Project
 from tests.servers.openstack import OpenStack
+from tests.servers.openstack_tls import TlsFront
+from tests.servers.tls import make_certificate
 
 LONG = b"".join(generated(6, "long"))
 LAYER = "images/a/layer"
@@ -77,6 +79,9 @@ class TestGlance(SharedDriverContract):
 
 
 class TestGlanceKeepingEverything(DriverContract):
+    names_each = PAGE // 8 * 2
+    turns = 5
+
     @pytest.fixture
     def driver(self, project: Project, root: str) -> Driver:
         return keeping_everything(project, root)
@@ -300,6 +305,17 @@ def test_mistakes_stop_the_start(
     with pytest.raises(SettingsError, match=said) as caught:
         factory.create("glance", "root", {**environ, **project.only(**settings, attempts=1)})
     assert "\n" not in str(caught.value)
+
+
+def test_tls_with_an_authority_of_ones_own(openstack: OpenStack, project: Project, root: str, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path / "tls")
+    with TlsFront(certificate, openstack.glance.port) as front:
+        settings = {"endpoint_url": front.url, "attempts": 1, "buffer_bytes": BLOCK}
+        driver = keeping_everything(project, root, ca_bundle=certificate.authority, **settings)
+        write(driver, "a", LONG)
+        assert driver.get("a") == LONG
+        with pytest.raises(SettingsError, match=r"WHARFINGER_GLANCE_ENDPOINT_URL: .* cannot be used: SSLError"):
+            keeping_everything(project, root, **settings)
 
 
 def test_swift_keeps_the_rest(openstack: OpenStack, project: Project, root: str) -> None:

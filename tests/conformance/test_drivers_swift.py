@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -24,7 +25,9 @@ from tests.conformance.drivers_shared import SharedDriverContract, Start, Store,
 from tests.servers import keystone
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.openstack import OpenStack
+from tests.servers.openstack_tls import TlsFront
 from tests.servers.swift import LISTING_LIMIT, MANIFEST_LIMIT, OBJECT_LIMIT, READER, READER_PASSWORD, SwiftContainer
+from tests.servers.tls import make_certificate
 
 ROOT = "registry"
 SEGMENT = 300_000
@@ -58,6 +61,9 @@ def through(proxy: FaultProxy, container: SwiftContainer, /, **settings: object)
 
 
 class TestSwift(SharedDriverContract):
+    names_each = LISTING_LIMIT // 8 * 3
+    turns = 20
+
     @pytest.fixture
     def store(self, container: SwiftContainer) -> Store:
         return Store("swift", f"/{ROOT}", container.environ())
@@ -437,6 +443,19 @@ def test_mistakes_stop_the_start(container: SwiftContainer, settings: dict[str, 
     with pytest.raises(SettingsError, match=said) as caught:
         driver_for(container, attempts=1, **settings)
     assert "\n" not in str(caught.value)
+
+
+def test_tls_with_an_authority_of_ones_own(openstack: OpenStack, container: SwiftContainer, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path / "tls")
+    with TlsFront(certificate, openstack.swift.port) as front:
+        settings = {"auth_url": f"{front.url}/auth/v1.0", "storage_url": f"{front.url}/v1/AUTH_test", "attempts": 1}
+        driver = driver_for(container, ca_bundle=certificate.authority, **settings)
+        write(driver, "a", LONG)
+        assert driver.get("a") == LONG
+        with pytest.raises(SettingsError, match=r"WHARFINGER_SWIFT_AUTH_URL: no token from .* \(login: SSLError\)"):
+            driver_for(container, **settings)
+        with pytest.raises(SettingsError, match=r"WHARFINGER_SWIFT_CA_BUNDLE: .* is not a file"):
+            driver_for(container, ca_bundle=tmp_path / "nowhere", **settings)
 
 
 def test_names_of_many_pages_below_many_folders(container: SwiftContainer, driver: Driver) -> None:
