@@ -32,6 +32,9 @@ from registry_service.index_client import IndexClient
 MAX_COOKIE_BYTES = 2000
 """Some daemons send each cookie twice in one header line, and nginx takes lines of 8 KiB."""
 
+MAX_MARKS = 256 * 1024
+"""Of all grants a worker keeps, at some hundred bytes each. A grant without any counts as sixty-four."""
+
 TOKENS_AT_ONCE = 4
 """So many of the fitting tokens in one header are tried."""
 
@@ -124,7 +127,7 @@ class TokenGate:
         self._clock = clock
         # itsdangerous signs with the last key of its list.
         self._signer = Signer(list(reversed(secret_keys)), salt="wharfinger.grant", digest_method=hashlib.sha256)
-        self._grants: LRUCache[bytes, Grant] = LRUCache(4096)
+        self._grants: LRUCache[bytes, Grant] = LRUCache(MAX_MARKS, getsizeof=_weight)
         # Images of public repositories, by (grant's key, id): until when the index's yes holds.
         self._elsewhere: LRUCache[tuple[bytes, ImageId], float] = LRUCache(65536)
         self._shared = _Shared()
@@ -194,8 +197,13 @@ class TokenGate:
         ids = self._index.image_ids(token.repository, _authorization(token))
         marks = frozenset(_mark(image, key) for image in ids)
         grant = Grant(key, token.repository, token.access, marks, int(self._clock() + self._seconds))
-        self._grants[key] = grant
+        self._keep(grant)
         return grant
+
+    def _keep(self, grant: Grant) -> None:
+        # One that is heavier than all may be is asked for again each time.
+        with suppress(ValueError):
+            self._grants[grant.key] = grant
 
     def _cookie(self, grant: Grant) -> str | None:
         """None where the grant lists more images than a cookie holds; each worker then asks the index once."""
@@ -224,8 +232,12 @@ class TokenGate:
             frozenset(marks[start : start + _MARK_BYTES] for start in range(0, len(marks), _MARK_BYTES)),
             expires,
         )
-        self._grants[key] = grant
+        self._keep(grant)
         return grant
+
+
+def _weight(grant: Grant) -> int:
+    return 64 + len(grant.marks)
 
 
 def _authorization(token: Token) -> str:

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from common.errors import Conflict
 from common.names import ImageId, RepositoryName, Tag
 from index_service.db import insert_missing, upsert
 from index_service.repositories.models import ListedImage, Repository, TagRecord
 from index_service.repositories.policy import Facts
+
+MAX_IMAGES = 100_000
+"""A repository's list is sent whole, to anybody who asks and to each registry that checks a token."""
 
 
 def find(session: Session, name: RepositoryName) -> Repository | None:
@@ -61,12 +65,22 @@ def listed(session: Session, repository_id: int) -> list[dict[str, str]]:
 def record_images(
     session: Session, repository: Repository, images: Mapping[ImageId, str | None], moment: datetime
 ) -> None:
-    """Merge images into the list: none is ever removed, a checksum replaces an older one (protocol §2.4)."""
+    """Merge images into the list: none is ever removed, a checksum replaces an older one (protocol §2.4).
+
+    Raises Conflict for a list that grows too long.
+    """
     rows = [{"repository_id": repository.id, "image_id": id_, "checksum": sum_} for id_, sum_ in images.items()]
     insert_missing(session, ListedImage, rows)
+    _require_room(session, repository)
     known = [row for row in rows if row["checksum"] is not None]
     upsert(session, ListedImage, known, key=("repository_id", "image_id"), changed=("checksum",))
     repository.updated_at = moment
+
+
+def _require_room(session: Session, repository: Repository) -> None:
+    count = select(func.count()).select_from(ListedImage).where(ListedImage.repository_id == repository.id)
+    if (session.scalar(count) or 0) > MAX_IMAGES:
+        raise Conflict(f"A repository lists no more than {MAX_IMAGES} images")
 
 
 def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, ImageId], moment: datetime) -> None:

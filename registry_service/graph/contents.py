@@ -23,7 +23,7 @@ Entry = list[Any]
 """`[name, type, is_deleted, size, mtime, mode, uid, gid]`."""
 
 AT_ONCE = 2
-"""Listings computed at the same time; each keeps a core busy."""
+"""Listings worked on at the same time; each keeps a core busy, and may be of a hundred MiB."""
 
 _WHITEOUT = ".wh."
 _AUFS = ".wh..wh."
@@ -51,25 +51,30 @@ class Contents:
     def __init__(self, driver: Driver, offload: Offload) -> None:
         self._driver = driver
         self._offload = offload
-        self._computing = threading.Semaphore(AT_ONCE)
+        self._working = threading.Semaphore(AT_ONCE)
 
     def files(self, image: ImageId) -> list[Entry]:
         """The layer's files in the tar's order. Raises LayerUnreadable, ImageNotFound."""
-        listed: list[Entry] = self._kept(paths.image_files(image), list, lambda: self._list(image))
-        return listed
+        with self._working:
+            return self._files(image)
 
     def diff(self, image: ImageId, ancestry: Callable[[ImageId], list[ImageId]]) -> dict[str, Any]:
         """Files deleted, changed and created. Raises LayerUnreadable, ImageNotFound."""
         path = paths.image_diff(image)
-        compared: dict[str, Any] = self._kept(path, dict, lambda: self._compare(image, ancestry(image)[1:]))
+        with self._working:
+            compared: dict[str, Any] = self._kept(path, dict, lambda: self._compare(image, ancestry(image)[1:]))
         return compared
+
+    def _files(self, image: ImageId) -> list[Entry]:
+        listed: list[Entry] = self._kept(paths.image_files(image), list, lambda: self._list(image))
+        return listed
 
     def _kept(self, path: str, kind: type, compute: Callable[[], Any]) -> Any:
         kept = self._read(path, kind)
         if kept is None:
             kept = compute()
             try:
-                self._driver.put(path, json.dumps(kept).encode())
+                self._driver.put(path, self._offload(json.dumps, kept).encode())
             except StorageProblem as problem:
                 # It is an answer all the same; the next one computes it again.
                 logger.warning("Not kept: %s", problem)
@@ -80,17 +85,16 @@ class Contents:
         with suppress(PathNotFound, ValueError):
             raw = self._driver.get(path)
             if not any(trace in raw for trace in _WHITEOUT_KEPT):
-                kept = json.loads(raw)
+                kept = self._offload(json.loads, raw)
                 return kept if isinstance(kept, kind) else None
         return None
 
     def _list(self, image: ImageId) -> list[Entry]:
-        with self._computing:
-            try:
-                with self._driver.open_reader(paths.image_layer(image)) as reader:
-                    listed: list[Entry] = self._offload(listing, reader)
-            except PathNotFound as error:
-                raise ImageNotFound from error
+        try:
+            with self._driver.open_reader(paths.image_layer(image)) as reader:
+                listed: list[Entry] = self._offload(listing, reader)
+        except PathNotFound as error:
+            raise ImageNotFound from error
         return listed
 
     def _compare(self, image: ImageId, ancestors: Iterable[ImageId]) -> dict[str, Any]:
@@ -98,7 +102,7 @@ class Contents:
         changed: dict[str, Entry] = {}
         created: dict[str, Entry] = {}
         left: dict[str, tuple[str, Entry]] = {}
-        for name, *rest in self.files(image):
+        for name, *rest in self._files(image):
             if rest[1]:
                 deleted[name] = rest
             else:
@@ -106,12 +110,17 @@ class Contents:
         for ancestor in ancestors:
             if not left:
                 break
-            below = {_key(entry[0]): entry[2] for entry in self.files(ancestor)}
+            below = self._offload(_whiteouts, self._files(ancestor))
             for key in left.keys() & below.keys():
                 name, rest = left.pop(key)
                 (created if below[key] else changed)[name] = rest
         created.update(left.values())
         return {"deleted": deleted, "changed": changed, "created": created}
+
+
+def _whiteouts(entries: list[Entry]) -> dict[str, bool]:
+    """Whether each file, by its key, is a whiteout."""
+    return {_key(entry[0]): entry[2] for entry in entries}
 
 
 def listing(blocks: Iterable[bytes]) -> list[Entry]:
