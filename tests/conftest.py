@@ -8,7 +8,7 @@ import pytest
 
 from tests.servers.gcs import Gcs
 from tests.servers.openstack import OpenStack
-from tests.servers.radosgw import Radosgw
+from tests.servers.radosgw import Radosgw, start_radosgw
 from tests.servers.setups import SetUp, SetUps
 from tests.servers.tls import make_certificate
 
@@ -24,8 +24,7 @@ def setups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SetUps]:
 def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Radosgw]:
     """An S3 store, which holds whatever its tests keep in it in memory."""
     folder = tmp_path_factory.mktemp("radosgw")
-    gateway = Radosgw(folder, make_certificate(folder / "tls"))
-    gateway.start()
+    gateway = start_radosgw(folder, make_certificate(folder / "tls"))
     yield gateway
     gateway.stop()
 

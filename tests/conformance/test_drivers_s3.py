@@ -10,7 +10,7 @@ import pytest
 from registry_service.storage import factory
 from registry_service.storage.driver import Driver
 from tests.clients.wire import Target
-from tests.conformance.drivers_contract import read
+from tests.conformance.drivers_contract import DriverContract, read
 from tests.conformance.drivers_faults import DriverFaults
 from tests.conformance.drivers_gevent import check_cooperation
 from tests.conformance.drivers_shared import MEMORY_BYTES, SharedDriverContract, Start, Store, rest_of
@@ -32,14 +32,13 @@ class TestS3(SharedDriverContract):
         driver.move("layer", "moved/layer")
         assert not driver.exists("layer")
         assert driver.stat("moved/layer").size == FIVE_GIB + 3
-        assert sum(map(len, driver.open_reader("moved/layer", 1))) == FIVE_GIB + 2
         assert read(driver.open_reader("moved/layer", 4 * 1024**3 - 5, 10)) == bytes(10)
         assert read(driver.open_reader("moved/layer", FIVE_GIB - 10**6)) == bytes(10**6) + b"end"
         driver.delete("moved")
         assert radosgw.uploads() == []
 
 
-class TestS3AsItWas(SharedDriverContract):
+class TestS3AsItWas(DriverContract):
     """Signature version 2, no conditional PUT, no copying, no deletion of many, as stores of the time had it."""
 
     @pytest.fixture(scope="class")
@@ -58,8 +57,9 @@ class TestS3AsItWas(SharedDriverContract):
     def store(self, radosgw: Radosgw, proxy: FaultProxy) -> Store:
         return radosgw.store(endpoint_url=proxy.url, signature="s3")
 
-    # A proxy in Python is too slow for it, and TestS3 shows it.
-    test_gibibyte_in_constant_memory = None
+    @pytest.fixture
+    def driver(self, store: Store) -> Driver:
+        return factory.create(store.name, store.path, store.environ)
 
 
 class TestS3InTrouble(DriverFaults):

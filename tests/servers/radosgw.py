@@ -5,6 +5,7 @@ Made from nothing in about a second, on loopback, without cephx, and gone when t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import uuid
@@ -122,7 +123,7 @@ class Radosgw:
         return self._certificate and self._certificate.authority
 
     def start(self) -> None:
-        """Raises ServerFailed, saying what to install where something is missing."""
+        """Raises ServerFailed."""
         try:
             self._start()
         except BaseException:
@@ -130,8 +131,6 @@ class Radosgw:
             raise
 
     def _start(self) -> None:
-        for program, package in (("ceph-mon", "ceph-mon"), ("ceph-osd", "ceph-osd"), ("radosgw", "radosgw")):
-            require(program, package)
         identity = str(uuid.uuid4())
         for part in ("mon", "osd"):
             (self._folder / part).mkdir(parents=True)
@@ -234,3 +233,18 @@ class Radosgw:
         if done.returncode:
             logs = "\n".join(process.tail() for process in self._processes)
             raise ServerFailed(f"{' '.join(command)} ended with {done.returncode}: {done.stderr}\n{logs}")
+
+
+def start_radosgw(folder: Path, certificate: Certificate | None = None) -> Radosgw:
+    """A running gateway. Raises ServerFailed, saying what to install where something is missing."""
+    for program, package in (("ceph-mon", "ceph-mon"), ("ceph-osd", "ceph-osd"), ("radosgw", "radosgw")):
+        require(program, package)
+    # Three ports are chosen before anybody listens there; another test's server may be faster.
+    for attempt in ("first", "second"):
+        gateway = Radosgw(folder / attempt, certificate)
+        with contextlib.suppress(ServerFailed):
+            gateway.start()
+            return gateway
+    gateway = Radosgw(folder / "last", certificate)
+    gateway.start()
+    return gateway
