@@ -33,7 +33,7 @@ ONE_FILE_HEADERS = (
 )
 DEVICE = tars.header(
     b"dev/null", typeflag=b"3", mode=b"0000666\0", devmajor=b"0000001\0", devminor=b"0000003\0"
-) + tars.header(b"dev/", typeflag=b"5", mode=b"0000755\0", devmajor=b"0000007\0")
+) + tars.header(b"dev/", typeflag=b"5", mode=b"0000755\0", devmajor=b"0000007\0", devminor=b"0000007\0")
 DEVICE_HEADERS = (
     b"namedev/nullmode438uid0gid0size0mtime0typeflag3linknameunamegnamedevmajor1devminor3",
     b"namedev/mode493uid0gid0size0mtime0typeflag5linknameunamegnamedevmajor0devminor0",

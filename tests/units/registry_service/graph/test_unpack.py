@@ -46,6 +46,14 @@ def test_cut_streams_are_read_as_far_as_they_go(pack: object) -> None:
     assert CONTENT.startswith(part)
 
 
+def test_cut_at_any_byte_gives_all_there_is() -> None:
+    """Also where the answer is full to the byte and all of the input is used up."""
+    packed = gzip.compress(bytes(2 * BLOCK))
+    for length in range(250, 300):
+        expected = zlib.decompressobj(31).decompress(packed[:length])
+        assert sum(map(len, unpacked([packed[:length]]))) == len(expected)
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 @pytest.mark.parametrize("where", ["middle", "behind"])
 def test_rubbish_is_refused(pack: object, where: str) -> None:
