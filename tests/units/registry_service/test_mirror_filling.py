@@ -263,6 +263,28 @@ def test_a_claim_is_kept_while_the_layer_comes(monkeypatch):
     assert not driver.exists("_mirror")
 
 
+class Watched(Memory):
+    """Remembers what was created exclusively."""
+
+    def __init__(self):
+        super().__init__()
+        self.created = []
+
+    def create(self, path, content):
+        self.created.append(path)
+        return super().create(path, content)
+
+
+def test_a_download_keeps_its_claim(source, monkeypatch):
+    monkeypatch.setattr(download, "STALE_SECONDS", 0.0)
+    site = Site(source.url, Watched())
+    site.store(BASE)
+    path = paths.mirror_claim(ImageId(BASE.id))
+    renewals = [one for one in site.driver.created if one.startswith(f"{path}.")]
+    assert renewals
+    eventually(lambda: not site.driver.exists(paths.MIRROR), lambda: "a claim is still there")
+
+
 def test_a_failure_is_told_to_everybody_who_waited(source, site):
     source.say(LAYER, Said(BASE.layer[:-5]))
     together = threading.Barrier(6)

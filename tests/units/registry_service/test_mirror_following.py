@@ -14,6 +14,7 @@ from registry_service.mirror.client import Source, SourceUnavailable
 from registry_service.mirror.following import RETRY_SECONDS, Following, as_map
 from registry_service.mirror.sources import MirrorSource
 from registry_service.storage import paths
+from registry_service.storage.driver import StorageFailure
 from registry_service.storage.memory import Memory
 from tests.clients.images import make_chain
 from tests.units.registry_service.mirror_source import ACME, Said, Site, serving
@@ -135,6 +136,27 @@ def test_a_copy_half_written_by_a_crash_is_a_copy_and_is_mended(followed):
     assert followed.tags() == {"latest": TWO}
     followed.site.driver.put(paths.mirrored(ACME), b"\xff torn")
     assert followed.tags() == {"latest": TWO}
+
+
+class Failing(Memory):
+    """Takes no list while `fails`."""
+
+    fails = True
+
+    def put(self, path, content):
+        if self.fails and path.endswith("/_index_images"):
+            raise StorageFailure(path)
+        super().put(path, content)
+
+
+def test_a_store_that_fails_in_between_leaves_a_copy(server):
+    site = Site(server.url, Failing())
+    with pytest.raises(StorageFailure):
+        site.tags.all(ACME)
+    site.driver.fails = False
+    assert site.tags.all(ACME) == {"latest": TWO}
+    with pytest.raises(Forbidden):
+        site.mirror.require_writable(ACME)
 
 
 def test_nothing_is_written_that_has_not_changed(followed):
