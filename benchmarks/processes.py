@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from types import MappingProxyType
 _PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _START_SECONDS = 60
+_PORTS = range(10_000, 32_768)
 _SERVERS_OWN = ("WHARFINGER_", "REGISTRY_", "AWS_", "CEPH_")
 _STOP_SECONDS = 20
 
@@ -101,9 +103,12 @@ def environ(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that the kernel hands out itself, so that no client is given it before its server takes it."""
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise DidNotStart("no port is free")
 
 
 def machine_cpu_seconds() -> float:
