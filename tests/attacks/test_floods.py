@@ -40,22 +40,21 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, S
         yield index, registry
 
 
-HALVES = {
-    "a line": b"GET /v1/_p",
-    "a header": b"GET /v1/_ping HTTP/1.1\r\nHost: x\r\nX-Half: ",
-    "a body": b"POST /v1/users/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
-    "a chunk": b"POST /v1/users/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
-    "no head": b"GET /v1/_ping HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 50,
-}
+HALVES = (
+    b"GET /v1/_p",
+    b"GET /v1/_ping HTTP/1.1\r\nHost: x\r\nX-Half: ",
+    b"POST /v1/users/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+    b"POST /v1/users/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+    b"GET /v1/_ping HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 50,
+)
 
 
-@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
-def test_clients_that_never_end_what_they_begin(hasty: tuple[Service, Service], half: bytes) -> None:
+def test_clients_that_never_end_what_they_begin(hasty: tuple[Service, Service]) -> None:
     """More than there are threads, trickling on and on: everybody else is served all the same."""
     for service in hasty:
         with contextlib.ExitStack() as held:
-            trickling = [held.enter_context(Connection(service.target)) for _ in range(6)]
-            for connection in trickling:
+            trickling = [held.enter_context(Connection(service.target)) for _ in HALVES]
+            for connection, half in zip(trickling, HALVES, strict=True):
                 connection.send(half)
             stop = threading.Event()
             drip = threading.Thread(target=trickle, args=(trickling, stop))
