@@ -49,7 +49,7 @@ from registry_service.storage.driver import (
     StorageProblem,
     Writer,
 )
-from registry_service.storage.swift_account import Account, Broken, Refused, SwiftSettings, named
+from registry_service.storage.swift_account import MIB, Account, Broken, Refused, SwiftSettings, named
 
 LEFTOVER_SECONDS = 48 * 3600.0
 """A record this old belongs to a process that was killed."""
@@ -57,7 +57,7 @@ LEFTOVER_SECONDS = 48 * 3600.0
 OWN = "_swift"
 """Where the driver keeps what is not for others: segments, records, announcements."""
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 10.0
 """How long a create waits for another that was announced and does not end."""
 
 READERS_SECONDS = 3600
@@ -90,9 +90,17 @@ class Swift(Driver):
     name = "swift"
     blocks = False
 
-    def __init__(self, settings: SwiftSettings, storage_path: str, leftover_seconds: float = LEFTOVER_SECONDS) -> None:
+    def __init__(
+        self,
+        settings: SwiftSettings,
+        storage_path: str,
+        *,
+        leftover_seconds: float = LEFTOVER_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         """Try the containers out and sweep. Raises SettingsError saying what to mend."""
         self.settings = settings
+        self.patience_seconds = patience_seconds
         self.root = "".join(f"{name}/" for name in storage_path.split("/") if name)
         self._account = Account(settings)
         self.known = _Known(self._account.capabilities(), settings)
@@ -117,11 +125,14 @@ class Swift(Driver):
         # Where this fails the announcement stays: the write may yet be done.
         announcement = self.segments.announce(path, mark)
         written = self._put_unless_there(path, content, {_MARK: mark})
-        self.segments.withdraw(path, announcement)
-        # Refused and ours: an earlier attempt's answer was lost.
-        if not written and not self._bears(path, mark):
-            return False
-        self.segments.await_announced(path)
+        try:
+            # Refused and ours: an earlier attempt's answer was lost.
+            if not written and not self._bears(path, mark):
+                return False
+            others = self.segments.announced_beside(path, announcement)
+        finally:
+            self.segments.withdraw(path, announcement)
+        self.segments.await_withdrawn(path, others)
         return self._bears(path, mark)
 
     def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
@@ -204,7 +215,8 @@ class Swift(Driver):
 
     def put_small(self, path: str, content: Buffer) -> None:
         """PUT a content of one object. Where nothing is there, which is the rule, nothing needs to be looked at."""
-        if not self._put_unless_there(path, content, {}):
+        # A refusal may come, and the connection go, while a long body is being sent.
+        if len(content) > MIB or not self._put_unless_there(path, content, {}):
             with self.segments.replacing(path):
                 self.put_object(path, self.settings.container, self.key(path), content)
 
@@ -440,16 +452,22 @@ class Segments:
         with suppress(PathNotFound):
             self._store.ask(path, client.delete_object, self._container, announcement)
 
-    def await_announced(self, path: str) -> None:
-        """Wait until all who are creating the path now have done so, or failed."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        waited_for = announced = self._announced(path)
-        while waited_for & announced:
-            if time.monotonic() > deadline:
-                self._store.delete_names(path, self._container, sorted(waited_for & announced))
-                return
-            time.sleep(_PAUSE_SECONDS / 4)
-            announced = self._announced(path)
+    def announced_beside(self, path: str, announcement: str) -> set[str]:
+        """Who else is creating the path now; announcements of those who died are taken away."""
+        told = self._announced(path)
+        now = told.get(announcement, time.time())
+        dead = {name for name, since in told.items() if now - since > self._store.patience_seconds}
+        self._store.delete_names(path, self._container, sorted(dead))
+        return set(told) - dead - {announcement}
+
+    def await_withdrawn(self, path: str, announcements: set[str]) -> None:
+        """Wait until all these have created the path, or failed."""
+        deadline = time.monotonic() + self._store.patience_seconds
+        while announcements and time.monotonic() < deadline:
+            announcements = announcements & self._announced(path).keys()
+            if announcements:
+                time.sleep(_PAUSE_SECONDS / 4)
+        self._store.delete_names(path, self._container, sorted(announcements))
 
     def sweep(self, leftover_seconds: float) -> None:
         """Settle what killed processes left. The store's trouble is not the start's, which has seen that it works."""
@@ -461,8 +479,10 @@ class Segments:
             for upload in {name.partition("/")[0] for name in names}:
                 self.settle("", f"{self._container}/{upload}")
 
-    def _announced(self, path: str) -> set[str]:
-        return {entry["name"] for entry in self._store.listed(path, self._container, self._announcements(path))}
+    def _announced(self, path: str) -> dict[str, float]:
+        """Announcements, and when they were made."""
+        listed = self._store.listed(path, self._container, self._announcements(path))
+        return {entry["name"]: _changed(entry) for entry in listed}
 
     def _announcements(self, path: str) -> str:
         return f"{self._own}creating/{hashlib.sha256(path.encode()).hexdigest()}/"

@@ -15,6 +15,7 @@ import requests
 from common.settings import SettingsError, load
 from registry_service.storage import factory
 from registry_service.storage.driver import BLOCK, BadPath, Driver, PathNotFound, StorageFailure, StorageFull
+from registry_service.storage.guard import Guard
 from registry_service.storage.swift import READERS_SECONDS, Swift
 from registry_service.storage.swift_account import SwiftSettings
 from tests.clients.wire import Target
@@ -90,6 +91,12 @@ class TestSwiftInTrouble(DriverFaults):
             auth_url=f"{proxy.url}/auth/v1.0", connect_timeout=2, read_timeout=2, attempts=3, segment_bytes=3 * BLOCK
         )
         return Store("swift", ROOT, environ)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def driver(cls, faulty: Store) -> Driver:
+        """Those who fail to create leave announcements, which are not waited for as long as in earnest."""
+        return Guard(Swift(load(SwiftSettings, "swift", faulty.environ), faulty.path, patience_seconds=0.5))
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -185,6 +192,14 @@ class TestSegments:
         driver.delete("source")
         assert container.names() == container.names(segments=True) == []
 
+    def test_what_is_longer_than_one_piece_is_replaced_in_one_object(self, container: SwiftContainer) -> None:
+        driver = driver_for(container, segment_bytes=16 * 1024**2)
+        content = b"".join(generated(40))
+        for start in range(3):
+            write(driver, "a", content[start:])
+            assert driver.get("a") == content[start:]
+        assert container.names(segments=True) == []
+
     @pytest.mark.parametrize("how", ["put", "write", "move"])
     def test_what_is_replaced_stays_for_its_readers(self, driver: Driver, container: SwiftContainer, how: str) -> None:
         write(driver, "a", LONG)
@@ -256,6 +271,24 @@ class TestSegments:
 class TestCreation:
     def test_announcements_go(self, driver: Driver, container: SwiftContainer) -> None:
         together(8, lambda _: driver.create("a", b"1"))
+        assert container.unsettled() == []
+
+    def test_one_who_died_is_not_waited_for_again(self, container: SwiftContainer, proxy: FaultProxy) -> None:
+        """Its announcement stays, and goes when it is too old or has been waited for."""
+        broken = through(proxy, container)
+        proxy.plan(
+            lambda exchange: (
+                exchange.refuse()
+                if exchange.request.line.startswith("PUT") and exchange.target.endswith("/a")
+                else exchange.pass_on()
+            )
+        )
+        with pytest.raises(StorageFailure):
+            broken.create("a", b"1")
+        (announcement,) = container.unsettled()
+        assert "/_swift/creating/" in announcement
+        other = Swift(load(SwiftSettings, "swift", container.environ()), ROOT, patience_seconds=1)
+        assert other.create("a", b"2") is True
         assert container.unsettled() == []
 
     def test_an_answer_that_was_lost_does_not_lose_the_creation(

@@ -108,6 +108,7 @@ class Project:
 
     keystone: Keystone
     glance: Glance
+    _token: str = ""
 
     def environ(self, **settings: object) -> dict[str, str]:
         """The driver's settings for it, with a driver behind that needs none."""
@@ -153,7 +154,11 @@ class Project:
         return found
 
     def _ask(self, method: str, place: str, headers: dict[str, str] | None = None, **kept: Any) -> requests.Response:
-        headers = {"X-Auth-Token": self.keystone.token(), **(headers or {})}
-        answer = requests.request(method, f"{self.glance.url}/v2/{place}", headers=headers, timeout=60, **kept)
+        for _ in range(2):
+            given = {"X-Auth-Token": self._token, **(headers or {})}
+            answer = requests.request(method, f"{self.glance.url}/v2/{place}", headers=given, timeout=60, **kept)
+            if answer.status_code != 401:
+                break
+            self._token = self.keystone.token()
         answer.raise_for_status()
         return answer
