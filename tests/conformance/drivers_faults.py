@@ -291,7 +291,8 @@ class DriverFaults:
         """An answer that comes bit by bit takes longer than any one silence may."""
         proxy.plan(lambda exchange: exchange.trickle(pause=0.3, pieces=10))
         assert read(driver.open_reader("a/long")) == long
-        assert len(proxy.asked) == 1
+        # Nothing was asked a second time. A store may take more than one question to find a content.
+        assert len(proxy.asked) == len(set(proxy.asked))
 
     def test_unfinished_stream_leaves_nothing(self, driver: Driver, direct: Driver, long: bytes) -> None:
         writer = driver.open_writer("a/new")
