@@ -25,7 +25,7 @@ class TestS3(SharedDriverContract):
     def store(self, radosgw: Radosgw) -> Store:
         return radosgw.store(copy_bytes=6 * 1024**3)
 
-    def test_five_gib(self, radosgw: Radosgw, driver: Driver, start: Start) -> None:
+    def test_five_gib(self, radosgw: Radosgw, store: Store, driver: Driver, start: Start) -> None:
         """Ceph copies it by reference, so that the memory it is kept in is taken once."""
         grown = int(rest_of(start("pad", "layer", FIVE_GIB, "end")))
         assert grown < MEMORY_BYTES
@@ -35,7 +35,7 @@ class TestS3(SharedDriverContract):
         assert read(driver.open_reader("moved/layer", 4 * 1024**3 - 5, 10)) == bytes(10)
         assert read(driver.open_reader("moved/layer", FIVE_GIB - 10**6)) == bytes(10**6) + b"end"
         driver.delete("moved")
-        assert radosgw.uploads() == []
+        assert radosgw.uploads(store) == []
 
 
 class TestS3AsItWas(DriverContract):
@@ -83,12 +83,13 @@ class TestS3InTrouble(DriverFaults):
         return factory.create(store.name, store.path, store.environ)
 
     @pytest.fixture(autouse=True)
-    def server(self, radosgw: Radosgw) -> None:
+    def server(self, radosgw: Radosgw, faulty: Store) -> None:
         self.radosgw = radosgw
+        self.faulty = faulty
 
     def leftovers(self) -> list[str]:
         """Parts. An upload without any may stay where the answer to its beginning was lost; it takes no room."""
-        return [part for _, parts in self.radosgw.uploads() for part in parts]
+        return [part for _, parts in self.radosgw.uploads(self.faulty) for part in parts]
 
 
 def test_greenlets_do_not_wait_for_each_other(radosgw: Radosgw) -> None:

@@ -168,10 +168,14 @@ class Radosgw:
         }
         return Store("s3", next(self._names), {variable("s3", field): str(value) for field, value in given.items()})
 
-    def uploads(self) -> list[tuple[str, list[str]]]:
-        """Uploads that were begun and neither completed nor aborted: key, and the tags of the parts they hold."""
+    def uploads(self, *stores: Store) -> list[tuple[str, list[str]]]:
+        """Uploads to these that were begun and neither completed nor aborted: key, and the tags of the parts they hold."""
         client = self.client
-        begun = client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
+        begun = [
+            upload
+            for store in stores
+            for upload in client.list_multipart_uploads(Bucket=BUCKET, Prefix=f"{store.path}/").get("Uploads", ())
+        ]
         return [(one["Key"], self._parts(client, one)) for one in begun]
 
     def _parts(self, client: Any, upload: dict[str, Any]) -> list[str]:

@@ -281,12 +281,14 @@ class TestRequests:
 
 
 class TestWriting:
-    def test_longer_than_all_parts(self, radosgw: Radosgw, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_longer_than_all_parts(self, radosgw: Radosgw, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = radosgw.store()
+        driver = opened(store)
         monkeypatch.setattr(s3, "PARTS", 2)
         with pytest.raises(StorageFailure, match="WHARFINGER_S3_PART_BYTES"):
             write(driver, "a", content(17 * MIB))
         assert not driver.exists("a")
-        assert radosgw.uploads() == []
+        assert radosgw.uploads(store) == []
 
     def test_created_with_equal_content_by_two(self, driver: Driver) -> None:
         """It is not the content by which a creator knows its own."""
@@ -305,38 +307,41 @@ class TestWriting:
     def test_what_killed_processes_left_is_swept(self, radosgw: Radosgw, monkeypatch: pytest.MonkeyPatch) -> None:
         store = radosgw.store()
         opened(store).open_writer("a").write(content(17 * MIB))
-        other = opened(radosgw.store()).open_writer("b")
+        neighbour = radosgw.store()
+        other = opened(neighbour).open_writer("b")
         other.write(content(17 * MIB))
-        assert len(radosgw.uploads()) == 2
+        assert len(radosgw.uploads(store, neighbour)) == 2
         opened(store)
-        assert len(radosgw.uploads()) == 2
+        assert len(radosgw.uploads(store, neighbour)) == 2
         monkeypatch.setattr(s3_requests, "LEFTOVER_SECONDS", -1.0)
         opened(store)
-        assert [key.rpartition("/")[2] for key, _ in radosgw.uploads()] == ["b"]
+        assert [key.rpartition("/")[2] for key, _ in radosgw.uploads(store, neighbour)] == ["b"]
         other.cancel()
-        assert radosgw.uploads() == []
+        assert radosgw.uploads(store, neighbour) == []
 
 
 class TestMoving:
     @pytest.mark.parametrize("size", [5 * MIB, 5 * MIB + 1, 11 * MIB])
     def test_part_by_part(self, radosgw: Radosgw, size: int) -> None:
-        driver = opened(radosgw.store(copy_bytes=5 * MIB))
+        store = radosgw.store(copy_bytes=5 * MIB)
+        driver = opened(store)
         write(driver, "a", content(size))
         driver.put("b", b"old")
         driver.move("a", "b")
         assert read(driver.open_reader("b")) == content(size)
         assert not driver.exists("a")
-        assert radosgw.uploads() == []
+        assert radosgw.uploads(store) == []
 
     def test_failed_half_way(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
-        driver = opened(radosgw.store(endpoint_url=proxy.url, copy_bytes=5 * MIB, attempts=2))
+        store = radosgw.store(endpoint_url=proxy.url, copy_bytes=5 * MIB, attempts=2)
+        driver = opened(store)
         write(driver, "a", content(11 * MIB))
         proxy.plan(lambda exchange: exchange.refuse() if "partNumber=2" in exchange.target else exchange.pass_on())
         with pytest.raises(StorageFailure):
             driver.move("a", "b")
         assert not driver.exists("b")
         assert driver.stat("a").size == 11 * MIB
-        assert radosgw.uploads() == []
+        assert radosgw.uploads(store) == []
 
     def test_ranges_beyond_what_one_request_copies(self) -> None:
         gib = 1024**3
