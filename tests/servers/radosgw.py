@@ -169,7 +169,7 @@ class Radosgw:
         return Store("s3", next(self._names), {variable("s3", field): str(value) for field, value in given.items()})
 
     def uploads(self, *stores: Store) -> list[tuple[str, list[str]]]:
-        """Uploads to these that were begun and neither completed nor aborted: key, and the tags of the parts they hold."""
+        """What was begun there and neither completed nor aborted: key, and the tags of the parts it holds."""
         client = self.client
         begun = [
             upload
