@@ -9,6 +9,7 @@ from common.names import RepositoryName
 from common.tokens import Access, Token
 from index_service.accounts.people import Actor, People
 from index_service.db import Clock, Database
+from index_service.repositories.catalogue import Pusher
 from index_service.repositories.models import Repository
 from index_service.tokens.passes import Tokens
 from index_service.tokens.signing import TokenRefused
@@ -21,11 +22,12 @@ class Anonymous:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A name and a password, from an address."""
+    """A name and a password, from an address, sent by a client with this User-Agent."""
 
     name: str
     password: str
     address: str
+    client: str = ""
 
     def __repr__(self) -> str:
         return f"<Login {self.name!r}>"
@@ -43,11 +45,20 @@ Credential = Anonymous | Login | Bearer
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A credential proved; with a token come the token and the repository it opens."""
+    """A credential proved; with a token come the token, the repository it opens and the client it was issued to.
+
+    `is_index` is the index itself, whose own token a registry hands back.
+    """
 
     actor: Actor | None = None
     token: Token | None = None
     repository: Repository | None = None
+    client: str = ""
+    is_index: bool = False
+
+    @property
+    def pusher(self) -> Pusher:
+        return Pusher(None if self.actor is None else self.actor.id, self.client)
 
     def known(self) -> Actor:
         """Raises Unauthenticated for a caller without a login."""
@@ -77,12 +88,12 @@ class Callers:
             raise TokenRefused
         with self._database.reading() as session:
             found = self._tokens.redeem(session, credential.tokens, name, accesses, self._clock())
-        return Caller(found.actor, found.token, found.repository)
+        return Caller(found.actor, found.token, found.repository, found.record.client, found.record.is_own)
 
     def anyone(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
         """Who asks, by whichever way of asking. Raises as `person` and `bearer` do."""
         if isinstance(credential, Login):
-            return Caller(self.person(credential))
+            return Caller(self.person(credential), client=credential.client)
         if isinstance(credential, Bearer) and credential.tokens:
             return self.bearer(credential, name, *accesses)
         return Caller()

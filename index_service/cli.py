@@ -16,7 +16,8 @@ from common.serving import become_gunicorn
 from common.settings import SettingsError
 from index_service import schema
 from index_service.db import now, open_engine
-from index_service.services import Index, build
+from index_service.services import build
+from index_service.services.docker import Index
 from index_service.settings import IndexSettings, load_settings
 
 
@@ -146,7 +147,7 @@ def _settings() -> Iterator[IndexSettings]:
 def _index() -> Iterator[Index]:
     with _settings() as settings, _engine(settings) as engine:
         _require_schema(engine)
-        yield build(settings, engine, hasher=None, clock=now)
+        yield build(settings, engine, hasher=None, clock=now).index
 
 
 @contextmanager

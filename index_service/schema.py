@@ -23,8 +23,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 import migrations
 from index_service.accounts import models as _accounts
+from index_service.audit import models as _audit
 from index_service.db import Base
+from index_service.images import models as _images
 from index_service.repositories import models as _repositories
+from index_service.social import models as _social
 from index_service.tokens import models as _tokens
 
 LOCK_SECONDS = 120
@@ -32,7 +35,7 @@ LOCK_SECONDS = 120
 
 _LOCK_NUMBER = 0x77686172
 
-_MODELS = (_accounts, _repositories, _tokens)
+_MODELS = (_accounts, _audit, _images, _repositories, _social, _tokens)
 
 
 class SchemaError(Exception):

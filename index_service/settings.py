@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from common.settings import listed, load, one_of, seconds, secrets, setting, whole_number
+from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, whole_number
 
 SERVICE = "index"
 
@@ -83,6 +83,9 @@ class IndexSettings:
         one_of("open", "closed", "admin"),
         "Who makes accounts: open (anybody, by docker login), admin (by command only), closed (nobody).",
         "open",
+    )
+    anonymous_pull: bool = setting(
+        boolean, "Whether public repositories may be read, searched and pulled without a login.", True
     )
     login_rate: str = setting(
         _rate, "Wrong passwords taken for one name from one address, in each process.", "10/minute"

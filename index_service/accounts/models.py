@@ -1,17 +1,17 @@
-"""Accounts as they are stored."""
+"""People, organisations and what proves who somebody is, as they are stored."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from index_service.db import Base, Moment
 
 
 class User(Base):
-    """A person; `name` is also the namespace this person may push to."""
+    """A person; `name` is also the namespace this person may push to. An empty `language` is the browser's."""
 
     __tablename__ = "users"
 
@@ -21,6 +21,12 @@ class User(Base):
     is_active: Mapped[bool] = mapped_column(default=True)
     is_admin: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Moment)
+    full_name: Mapped[str] = mapped_column(String(100), default="")
+    about: Mapped[str] = mapped_column(String(500), default="")
+    location: Mapped[str] = mapped_column(String(100), default="")
+    company: Mapped[str] = mapped_column(String(100), default="")
+    website: Mapped[str] = mapped_column(String(255), default="")
+    language: Mapped[str] = mapped_column(String(10), default="")
 
 
 class Email(Base):
@@ -32,3 +38,109 @@ class Email(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     address: Mapped[str] = mapped_column(String(254), unique=True)
     created_at: Mapped[datetime] = mapped_column(Moment)
+    confirmed_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Session(Base):
+    """A browser somebody signed in with: never its cookie, only the cookie's digest.
+
+    `proved_at` is when the password was last given, which dangerous actions want to be recent.
+    """
+
+    __tablename__ = "sessions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    seen_at: Mapped[datetime] = mapped_column(Moment)
+    proved_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    address: Mapped[str] = mapped_column(String(45), default="")
+    browser: Mapped[str] = mapped_column(String(255), default="")
+
+
+class AccessToken(Base):
+    """What a person made to be used as a password by a program: never itself, only its digest.
+
+    It opens the repositories whose names match `pattern` (`*` is any run of characters), for reading or also for
+    writing, and never more than the person is permitted.
+    """
+
+    __tablename__ = "access_tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    can_write: Mapped[bool] = mapped_column(default=False)
+    pattern: Mapped[str] = mapped_column(String(511), default="*")
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    used_at: Mapped[datetime | None] = mapped_column(Moment)
+    used_from: Mapped[str] = mapped_column(String(45), default="")
+
+
+class Organisation(Base):
+    """Several people under one name; `member_role` is what each member may do with all its repositories.
+
+    It is `read`, `write` or empty, which leaves everything to teams.
+    """
+
+    __tablename__ = "organisations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(30), unique=True)
+    full_name: Mapped[str] = mapped_column(String(100), default="")
+    about: Mapped[str] = mapped_column(String(500), default="")
+    website: Mapped[str] = mapped_column(String(255), default="")
+    member_role: Mapped[str] = mapped_column(String(5), default="read")
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Member(Base):
+    """A person in an organisation; owners may do everything with it."""
+
+    __tablename__ = "members"
+
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)
+    is_owner: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Team(Base):
+    """Members of an organisation to whom roles are given together."""
+
+    __tablename__ = "teams"
+    __table_args__ = (UniqueConstraint("organisation_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(30))
+    about: Mapped[str] = mapped_column(String(255), default="")
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class TeamMember(Base):
+    """A member of a team."""
+
+    __tablename__ = "team_members"
+
+    team_id: Mapped[int] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class Namespace(Base):
+    """The first part of repositories' names, and whose it is: one person's, one organisation's or, `library`, nobody's.
+
+    People and organisations share one set of names because of it. A new repository is private where `default_private`
+    says so.
+    """
+
+    __tablename__ = "namespaces"
+    __table_args__ = (CheckConstraint("user_id IS NULL OR organisation_id IS NULL", name="one_owner"),)
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), unique=True)
+    organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisations.id", ondelete="CASCADE"), unique=True)
+    default_private: Mapped[bool] = mapped_column(default=False)

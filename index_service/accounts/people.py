@@ -9,6 +9,7 @@ that answer is given only to who knows the password.
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from common.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from index_service.accounts import fields
 from index_service.accounts.attempts import Attempts
-from index_service.accounts.models import Email, User
+from index_service.accounts.models import Email, Namespace, User
 from index_service.accounts.passwords import Passwords
 from index_service.accounts.remembered import RememberedCredentials
 from index_service.db import Clock, Database
@@ -49,12 +50,29 @@ class SignUp(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What an access token opens: repositories whose full names match `pattern`, to write too or only to read.
+
+    In the pattern `*` stands for any run of characters, slashes too, and everything else for itself.
+    """
+
+    token_id: int
+    pattern: str
+    can_write: bool
+
+    def opens(self, repository: str) -> bool:
+        """Whether the pattern matches this full name, `namespace/name`."""
+        return re.fullmatch(".*".join(map(re.escape, self.pattern.split("*"))), repository) is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who proved to be this active account."""
+    """Somebody who proved to be this active account, with `limits` where an access token was the proof."""
 
     id: int
     name: str
     is_admin: bool
+    limits: Limits | None = None
 
 
 class People:
@@ -177,6 +195,7 @@ class People:
                 user = User(name=name, password_hash=password_hash, is_admin=is_admin, created_at=moment)
                 session.add(user)
                 session.flush()
+                session.add(Namespace(name=name, user_id=user.id))
                 if email is not None:
                     session.add(Email(user_id=user.id, address=email, created_at=moment))
         except IntegrityError:

@@ -11,14 +11,16 @@ from common import headers
 from common.errors import Unauthenticated
 from common.tokens import read_authorization
 from index_service.callers import Anonymous, Bearer, Credential, Login
-from index_service.services import Index
+from index_service.services import Services
+from index_service.services.docker import Index
 
 EXTENSION = "wharfinger-index"
+MAX_CLIENT = 255
 
 
 def index() -> Index:
-    service: Index = current_app.extensions[EXTENSION]
-    return service
+    services: Services = current_app.extensions[EXTENSION]
+    return services.index
 
 
 def credential() -> Credential:
@@ -40,6 +42,11 @@ def address() -> str:
     return request.remote_addr or "local"
 
 
+def client() -> str:
+    """What the client calls itself, as far as it is printable and no longer than is kept."""
+    return "".join(filter(str.isprintable, request.headers.get("User-Agent", "")))[:MAX_CLIENT]
+
+
 def _basic(value: str) -> Credential:
     scheme, _, encoded = value.strip().partition(" ")
     if scheme.lower() != "basic":
@@ -48,7 +55,7 @@ def _basic(value: str) -> Credential:
     if not colon:
         raise Unauthenticated("Malformed Basic authorization")
     # Daemons without a login send an empty name and password, `Basic Og==` (protocol §1.4).
-    return Login(name, password, address()) if name or password else Anonymous()
+    return Login(name, password, address(), client()) if name or password else Anonymous()
 
 
 def _decoded(encoded: str) -> str:

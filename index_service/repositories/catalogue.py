@@ -7,16 +7,26 @@ that of two pushes of one repository one waits instead of both failing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict
 from common.names import ImageId, RepositoryName, Tag
+from index_service.accounts.models import Namespace
 from index_service.db import insert_missing, upsert
-from index_service.repositories.models import ListedImage, Repository, TagRecord
-from index_service.repositories.policy import Facts
+from index_service.repositories.models import ListedImage, Repository, TagMove, TagRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Pusher:
+    """Who changes tags, and with what: the daemon's User-Agent, empty where it is unknown."""
+
+    user_id: int | None
+    client: str = ""
+
 
 MAX_IMAGES = 100_000
 """A repository's list is sent whole, to anybody who asks and to each registry that checks a token."""
@@ -31,23 +41,19 @@ def hold(session: Session, name: RepositoryName) -> Repository | None:
     return session.scalar(select(Repository).where(_is_named(name)).with_for_update())
 
 
-def facts(name: RepositoryName, repository: Repository | None) -> Facts:
-    """What the policy needs to know."""
-    return Facts(name) if repository is None else Facts(name, repository.owner_id, repository.is_private)
-
-
-def allocate(session: Session, name: RepositoryName, owner_id: int, endpoint: str, moment: datetime) -> None:
+def allocate(session: Session, name: RepositoryName, creator_id: int, endpoint: str, moment: datetime) -> None:
     """Take the name, unless it is taken by now. Raises Invalid for a name that newer clients could not say."""
     name.require_creatable()
+    default_private = select(Namespace.default_private).where(Namespace.name == name.namespace)
     row = {
         "namespace": name.namespace,
         "name": name.name,
-        "owner_id": owner_id,
-        "description": "",
-        "is_private": False,
+        "creator_id": creator_id,
+        "is_private": bool(session.scalar(default_private)),
         "endpoint": endpoint,
         "created_at": moment,
         "updated_at": moment,
+        "pushed_at": moment,
     }
     insert_missing(session, Repository, [row])
 
@@ -102,19 +108,18 @@ def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, I
     upsert(session, TagRecord, rows, key=("repository_id", "name"), changed=("announced_id",))
 
 
-def confirm_tags(session: Session, repository: Repository, moment: datetime) -> None:
+def confirm_tags(session: Session, repository: Repository, by: Pusher, moment: datetime) -> None:
     """The push is concluded: what it announced exists now, also where no registry told."""
-    announced = (TagRecord.repository_id == repository.id, TagRecord.announced_id.is_not(None))
-    session.execute(
-        update(TagRecord)
-        .where(*announced)
-        .values(image_id=TagRecord.announced_id, announced_id=None, updated_at=moment)
-        .execution_options(synchronize_session=False)
-    )
+    announced = select(TagRecord).where(TagRecord.repository_id == repository.id)
+    for record in session.scalars(announced.where(TagRecord.announced_id.is_not(None))).all():
+        if record.announced_id is not None:
+            set_tag(session, repository, record.name, record.announced_id, by, moment)
+    repository.pushed_at = moment
 
 
-def set_tag(session: Session, repository: Repository, tag: Tag, image_id: ImageId, moment: datetime) -> None:
-    """A registry tells that the tag now points at this image."""
+def set_tag(session: Session, repository: Repository, tag: str, image_id: str, by: Pusher, moment: datetime) -> None:
+    """The tag now points at this image, as a registry told; where it did so already, nothing moved."""
+    before = _pointed_at(session, repository, tag)
     row = {
         "repository_id": repository.id,
         "name": tag,
@@ -124,12 +129,20 @@ def set_tag(session: Session, repository: Repository, tag: Tag, image_id: ImageI
     }
     changed = ("image_id", "announced_id", "updated_at")
     upsert(session, TagRecord, [row], key=("repository_id", "name"), changed=changed)
-    repository.updated_at = moment
+    if before != image_id:
+        session.add(_move(repository, tag, image_id, before, by, moment))
+    repository.is_tagged = True
+    repository.updated_at = repository.pushed_at = moment
 
 
-def delete_tag(session: Session, repository: Repository, tag: Tag, moment: datetime) -> None:
+def delete_tag(session: Session, repository: Repository, tag: str, by: Pusher, moment: datetime) -> None:
     """A registry tells that the tag is gone."""
+    before = _pointed_at(session, repository, tag)
     session.execute(delete(TagRecord).where(TagRecord.repository_id == repository.id, TagRecord.name == tag))
+    if before is not None:
+        session.add(_move(repository, tag, None, before, by, moment))
+    still = exists().where(TagRecord.repository_id == repository.id, TagRecord.image_id.is_not(None))
+    repository.is_tagged = bool(session.scalar(select(still)))
     repository.updated_at = moment
 
 
@@ -157,6 +170,25 @@ def move_endpoint(session: Session, old: str, new: str) -> int:
     ids = list(session.scalars(select(Repository.id).where(Repository.endpoint == old)))
     session.execute(update(Repository).where(Repository.endpoint == old).values(endpoint=new))
     return len(ids)
+
+
+def _pointed_at(session: Session, repository: Repository, tag: str) -> str | None:
+    of_it = (TagRecord.repository_id == repository.id, TagRecord.name == tag)
+    return session.scalar(select(TagRecord.image_id).where(*of_it))
+
+
+def _move(
+    repository: Repository, tag: str, image_id: str | None, before: str | None, by: Pusher, moment: datetime
+) -> TagMove:
+    return TagMove(
+        repository_id=repository.id,
+        tag=tag,
+        image_id=image_id,
+        previous_id=before,
+        user_id=by.user_id,
+        client=by.client,
+        at=moment,
+    )
 
 
 def _forget_announced(session: Session, repository: Repository) -> None:

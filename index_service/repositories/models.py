@@ -1,10 +1,10 @@
-"""Repositories, the images they list and their tags, as they are stored."""
+"""Repositories, the images they list, their tags and who may do what with them, as they are stored."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.names import RepositoryName
@@ -12,20 +12,37 @@ from index_service.db import Base, Moment, Serial
 
 
 class Repository(Base):
-    """A repository; `endpoint` is the registry it was first pushed to and lives on."""
+    """A repository; `endpoint` is the registry it was first pushed to and lives on.
+
+    Some facts are kept here that could be counted, because lists are sorted by them: `is_tagged` (one tag or more
+    exists, without which no list shows it), `star_count`, `pull_count`, and `layer_bytes`, the bytes of all its
+    images' layers as far as they are known.
+    """
 
     __tablename__ = "repositories"
-    __table_args__ = (UniqueConstraint("namespace", "name"),)
+    __table_args__ = (
+        UniqueConstraint("namespace", "name"),
+        # What everybody sees, in each order of the lists.
+        Index("ix_repositories_shown_pushed", "is_private", "is_tagged", "pushed_at", "id"),
+        Index("ix_repositories_shown_stars", "is_private", "is_tagged", "star_count", "id"),
+        Index("ix_repositories_shown_pulls", "is_private", "is_tagged", "pull_count", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    namespace: Mapped[str] = mapped_column(String(255))
+    namespace: Mapped[str] = mapped_column(ForeignKey("namespaces.name", onupdate="CASCADE"))
     name: Mapped[str] = mapped_column(String(255))
-    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    creator_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     description: Mapped[str] = mapped_column(String(255), default="")
+    readme: Mapped[str] = mapped_column(Text, default="")
     is_private: Mapped[bool] = mapped_column(default=False)
+    is_tagged: Mapped[bool] = mapped_column(default=False)
+    star_count: Mapped[int] = mapped_column(default=0)
+    pull_count: Mapped[int] = mapped_column(Serial, default=0)
+    layer_bytes: Mapped[int] = mapped_column(Serial, default=0)
     endpoint: Mapped[str] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)
+    pushed_at: Mapped[datetime] = mapped_column(Moment)
 
     @property
     def full_name(self) -> RepositoryName:
@@ -51,6 +68,59 @@ class TagRecord(Base):
 
     repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
-    image_id: Mapped[str | None] = mapped_column(String(64))
+    image_id: Mapped[str | None] = mapped_column(String(64), index=True)
     announced_id: Mapped[str | None] = mapped_column(String(64))
     updated_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class TagMove(Base):
+    """A tag that was set to `image_id`, or deleted where that is None; `previous_id` is where it pointed before.
+
+    `client` is the daemon's User-Agent, empty where it is unknown or the site did it.
+    """
+
+    __tablename__ = "tag_moves"
+    __table_args__ = (Index("ix_tag_moves_repository_id_tag_at", "repository_id", "tag", "at"),)
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"))
+    tag: Mapped[str] = mapped_column(String(255))
+    image_id: Mapped[str | None] = mapped_column(String(64))
+    previous_id: Mapped[str | None] = mapped_column(String(64))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    client: Mapped[str] = mapped_column(String(255), default="")
+    at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
+class RoleRecord(Base):
+    """What a person or a team may do with a whole namespace or with one repository: `read`, `write` or `admin`."""
+
+    __tablename__ = "roles"
+    __table_args__ = (
+        CheckConstraint("(user_id IS NULL) <> (team_id IS NULL)", name="one_subject"),
+        CheckConstraint("(namespace IS NULL) <> (repository_id IS NULL)", name="one_object"),
+        UniqueConstraint("user_id", "namespace"),
+        UniqueConstraint("user_id", "repository_id"),
+        UniqueConstraint("team_id", "namespace"),
+        UniqueConstraint("team_id", "repository_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    team_id: Mapped[int | None] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"))
+    namespace: Mapped[str | None] = mapped_column(
+        ForeignKey("namespaces.name", ondelete="CASCADE", onupdate="CASCADE"), index=True
+    )
+    repository_id: Mapped[int | None] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"), index=True)
+    role: Mapped[str] = mapped_column(String(5))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class PullCount(Base):
+    """How often a repository was pulled on one day, in UTC."""
+
+    __tablename__ = "pulls"
+
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from common.names import LIBRARY
-from index_service.repositories.models import Repository, TagRecord
+from index_service.repositories.models import Repository
 
 MAX_PAGE_SIZE = 100
 MAX_PAGE = 1_000_000
@@ -49,10 +49,10 @@ class Page:
         return math.ceil(self.total / page_size)
 
 
-def search(session: Session, query: Query, user_id: int | None) -> Page:
-    """What matches, the exact name first, then official ones, then by name."""
+def search(session: Session, query: Query, visible: ColumnElement[bool]) -> Page:
+    """What matches of what is `visible`, the exact name first, then official ones, then by name."""
     words = _words(query.text)
-    matching = and_(_is_visible(user_id), *map(_holds, words))
+    matching = and_(Repository.is_tagged, visible, *map(_holds, words))
     total = session.scalar(select(func.count()).select_from(Repository).where(matching)) or 0
     rows = session.execute(
         select(Repository.namespace, Repository.name, Repository.description)
@@ -67,12 +67,6 @@ def search(session: Session, query: Query, user_id: int | None) -> Page:
         .offset((query.page - 1) * query.page_size)
     )
     return Page(total, [_hit(*row) for row in rows])
-
-
-def _is_visible(user_id: int | None) -> ColumnElement[bool]:
-    is_tagged = exists().where(TagRecord.repository_id == Repository.id, TagRecord.image_id.is_not(None))
-    readable: ColumnElement[bool] = Repository.is_private.is_(False)
-    return and_(is_tagged, readable if user_id is None else or_(readable, Repository.owner_id == user_id))
 
 
 def _shown_name() -> ColumnElement[str]:

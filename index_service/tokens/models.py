@@ -13,6 +13,9 @@ from index_service.db import Base, Moment
 class TokenRecord(Base):
     """One issued token; `user_id` is None where an anonymous caller may read.
 
+    The index's own (`is_own`) let it ask a registry what it knows, whoever the repository belongs to. `client` is the
+    User-Agent of whom it was issued to. One issued to whom an access token proved ends with that.
+
     `consumed_at` is set on a delete token that has been used: it answers the client's closing DELETE
     (protocol §2.8) and nothing else. A revoked token is a deleted row.
     """
@@ -26,3 +29,6 @@ class TokenRecord(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
     consumed_at: Mapped[datetime | None] = mapped_column(Moment)
+    is_own: Mapped[bool] = mapped_column(default=False)
+    client: Mapped[str] = mapped_column(String(255), default="")
+    access_token_id: Mapped[int | None] = mapped_column(ForeignKey("access_tokens.id", ondelete="CASCADE"), index=True)

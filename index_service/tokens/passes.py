@@ -11,22 +11,25 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import CursorResult, Delete, Update, and_, delete, select, update
 from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
 from common.tokens import Access, Token
-from index_service.accounts.models import User
-from index_service.accounts.people import Actor
-from index_service.repositories import catalogue
+from index_service.accounts.models import AccessToken, User
+from index_service.accounts.people import Actor, Limits
 from index_service.repositories.models import Repository
-from index_service.repositories.policy import GRANTED_BY, permits
+from index_service.repositories.policy import GRANTED_BY
+from index_service.repositories.roles import Gate
 from index_service.tokens.models import TokenRecord
 from index_service.tokens.signing import Signer, TokenRefused, digest
 
 SWEEP_AT_ONCE = 500
+
+OWN_LIFETIME = timedelta(minutes=10)
+"""The index's own tokens are used at once."""
 
 TOKENS_AT_ONCE = 8
 """So many of the fitting tokens in one header are looked at."""
@@ -39,56 +42,96 @@ class Found:
     token: Token
     record: TokenRecord
     user: User | None
+    access_token: AccessToken | None
     repository: Repository | None
 
     @property
     def actor(self) -> Actor | None:
-        return None if self.user is None else Actor(self.user.id, self.user.name, self.user.is_admin)
+        if self.user is None:
+            return None
+        return Actor(self.user.id, self.user.name, self.user.is_admin, self._limits)
 
-    def is_permitted(self) -> bool:
-        """Whether the bearer may, at this moment, still do what the token was issued for."""
-        if self.repository is None or (self.user is not None and not self.user.is_active):
-            return False
-        facts = catalogue.facts(self.repository.full_name, self.repository)
-        return permits(self.actor, facts, GRANTED_BY[Access(self.record.access)])
+    @property
+    def _limits(self) -> Limits | None:
+        given = self.access_token
+        return None if given is None else Limits(given.id, given.pattern, given.can_write)
+
+    def has_ended(self, moment: datetime) -> bool:
+        """Whether it, or the access token it was issued for, is over."""
+        ends = [self.record.expires_at] + ([] if self.access_token is None else [self.access_token.expires_at])
+        return self.record.consumed_at is not None or any(end is not None and end <= moment for end in ends)
 
 
 class Tokens:
     """The tokens of one index."""
 
-    def __init__(self, signer: Signer, lifetime: timedelta) -> None:
+    def __init__(self, signer: Signer, lifetime: timedelta, gate: Gate) -> None:
         self._signer = signer
         self._lifetime = lifetime
+        self._gate = gate
 
     def issue(
-        self, session: Session, user_id: int | None, repository: RepositoryName, access: Access, moment: datetime
+        self,
+        session: Session,
+        actor: Actor | None,
+        repository: RepositoryName,
+        access: Access,
+        moment: datetime,
+        client: str = "",
     ) -> Token:
-        """A new token for somebody who is permitted this; `user_id` is None for an anonymous reader."""
+        """A new token for somebody who is permitted this, None for an anonymous reader, using this client."""
+        given = (
+            {} if actor is None else {"user_id": actor.id, "access_token_id": actor.limits and actor.limits.token_id}
+        )
+        return self._add(session, repository, access, moment, self._lifetime, client=client, **given)
+
+    def issue_own(self, session: Session, repository: RepositoryName, access: Access, moment: datetime) -> Token:
+        """A new token for the index itself, good for minutes, to whomever the repository belongs."""
+        return self._add(session, repository, access, moment, OWN_LIFETIME, is_own=True)
+
+    def _add(
+        self,
+        session: Session,
+        repository: RepositoryName,
+        access: Access,
+        moment: datetime,
+        lifetime: timedelta,
+        **columns: Any,
+    ) -> Token:
         token = self._signer.sign(repository, access)
         record = TokenRecord(
             digest=digest(token),
-            user_id=user_id,
             repository=str(repository),
             access=access,
             created_at=moment,
-            expires_at=moment + self._lifetime,
+            expires_at=moment + lifetime,
+            **columns,
         )
         session.add(record)
         return token
+
+    def is_permitted(self, session: Session, found: Found) -> bool:
+        """Whether the bearer may, at this moment, still do what the token was issued for."""
+        if found.repository is None or (found.user is not None and not found.user.is_active):
+            return False
+        if found.record.is_own:
+            return True
+        return self._gate.permits(session, found.actor, found.repository, GRANTED_BY[Access(found.record.access)])
 
     def find(self, session: Session, token: Token, moment: datetime) -> Found:
         """Raises TokenRefused: not signed by us for this repository and access, or expired, consumed or revoked."""
         self._signer.verify(token)
         name = token.repository
         row = session.execute(
-            select(TokenRecord, User, Repository)
+            select(TokenRecord, User, AccessToken, Repository)
             .outerjoin(User, User.id == TokenRecord.user_id)
+            .outerjoin(AccessToken, AccessToken.id == TokenRecord.access_token_id)
             .outerjoin(Repository, and_(Repository.namespace == name.namespace, Repository.name == name.name))
             .where(TokenRecord.digest == digest(token))
         ).first()
-        if row is None or row[0].expires_at <= moment or row[0].consumed_at is not None:
+        if row is None or (found := Found(token, *row)).has_ended(moment):
             raise TokenRefused
-        return Found(token, *row)
+        return found
 
     def redeem(
         self,
@@ -107,7 +150,7 @@ class Tokens:
         for token in fitting[:TOKENS_AT_ONCE]:
             with suppress(TokenRefused):
                 found = self.find(session, token, moment)
-                if found.is_permitted():
+                if self.is_permitted(session, found):
                     return found
         raise TokenRefused
 

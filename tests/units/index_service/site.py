@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from common.names import RepositoryName
 from index_service.api import EXTENSION
 from index_service.app import create_app
-from index_service.services import Index
+from index_service.services.docker import Index
 from index_service.settings import IndexSettings
 
 KEY = "first-key-0123456789-0123456789-0123456789"
@@ -72,7 +72,7 @@ class Site:
 
     @property
     def index(self) -> Index:
-        return self.app.extensions[EXTENSION]
+        return self.app.extensions[EXTENSION].index
 
     def user(self, name: str, *, admin: bool = False) -> str:
         self.index.people.create(name, f"password-{name}", f"{name}@example.com", is_admin=admin)

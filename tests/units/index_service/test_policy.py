@@ -2,43 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from common.errors import Forbidden, NotFound, Unauthenticated
 from common.names import RepositoryName
-from index_service.accounts.people import Actor
-from index_service.repositories.policy import Action, Facts, permits, require
+from index_service.accounts.people import Actor, Limits
+from index_service.repositories.policy import Action, Facts, Role, permits, require
 
-ALICE, BOB, ROOT = Actor(1, "alice", False), Actor(2, "bob", False), Actor(3, "root", True)
-EVERYBODY = (None, ALICE, BOB, ROOT)
-APP, OFFICIAL = RepositoryName("alice", "app"), RepositoryName("library", "app")
-PUBLIC, PRIVATE, ABSENT = Facts(APP, ALICE.id), Facts(APP, ALICE.id, is_private=True), Facts(APP)
-WRITES = (Action.CREATE, Action.WRITE, Action.DELETE)
+ANN = Actor(1, "ann", False)
+APP = RepositoryName("acme", "app")
+PUBLIC, PRIVATE, ABSENT = Facts(APP, True), Facts(APP, True, is_private=True), Facts(APP)
+WRITES = (Action.CREATE, Action.WRITE)
+RULES = (Action.DELETE, Action.MANAGE)
 
 
-def allowed(facts, action):
-    return [actor for actor in EVERYBODY if permits(actor, facts, action)]
+def allowed(facts, actor=ANN):
+    return {action for action in Action if permits(actor, facts, action)}
 
 
 @pytest.mark.parametrize(
-    ("facts", "readers", "writers"),
+    ("role", "allows"),
     [
-        (PUBLIC, [*EVERYBODY], [ALICE]),
-        (PRIVATE, [ALICE], [ALICE]),
-        (Facts(OFFICIAL, ALICE.id), [*EVERYBODY], [ROOT]),
-        (Facts(OFFICIAL, ROOT.id, is_private=True), [ROOT], [ROOT]),
+        (None, set()),
+        (Role.READ, {Action.READ}),
+        (Role.WRITE, {Action.READ, *WRITES}),
+        (Role.ADMIN, {*Action}),
     ],
 )
-def test_who_may_do_what_with_what_exists(facts, readers, writers):
-    assert allowed(facts, Action.READ) == readers
-    for action in WRITES:
-        assert allowed(facts, action) == writers
+def test_what_each_role_allows(role, allows):
+    assert allowed(replace(PRIVATE, role=role)) == allows
+    assert allowed(replace(PUBLIC, role=role)) == allows | {Action.READ}
+    assert allowed(replace(PUBLIC, role=role, login_only=True)) == allows | {Action.READ}
 
 
-def test_who_may_take_a_name():
-    assert allowed(ABSENT, Action.CREATE) == [ALICE]
-    assert allowed(Facts(OFFICIAL), Action.CREATE) == [ROOT]
-    assert allowed(Facts(RepositoryName("library", "alice")), Action.CREATE) == [ROOT]
+def test_without_a_login():
+    assert allowed(PUBLIC, None) == {Action.READ}
+    assert allowed(PRIVATE, None) == allowed(ABSENT, None) == allowed(replace(PUBLIC, login_only=True), None) == set()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "can_write", "allows"),
+    [
+        ("*", False, {Action.READ}),
+        ("acme/*", True, {Action.READ, *WRITES}),
+        ("acme/app", True, {Action.READ, *WRITES}),
+        ("acme/ap", True, set()),
+        ("other/*", True, set()),
+        ("acme/a.p", True, set()),
+    ],
+)
+def test_an_access_token_opens_no_more_than_it_was_made_for(pattern, can_write, allows):
+    limited = replace(ANN, limits=Limits(1, pattern, can_write))
+    assert allowed(replace(PRIVATE, role=Role.ADMIN), limited) == allows
+    assert allowed(replace(PUBLIC, role=Role.ADMIN), limited) == allows | {Action.READ}
+    assert allowed(replace(PUBLIC, login_only=True), limited) == allows - {*WRITES}
 
 
 def refusal(actor, facts, action):
@@ -49,15 +68,26 @@ def refusal(actor, facts, action):
     return None
 
 
-@pytest.mark.parametrize("actor", [None, BOB, ROOT])
-def test_hidden_and_absent_are_refused_in_the_same_words(actor):
+@pytest.mark.parametrize("actor", [None, ANN])
+@pytest.mark.parametrize("login_only", [False, True])
+def test_hidden_and_absent_are_refused_in_the_same_words(actor, login_only):
+    hidden, absent, shown = (replace(facts, login_only=login_only) for facts in (PRIVATE, ABSENT, PUBLIC))
     for action in Action:
-        assert refusal(actor, PRIVATE, action) == refusal(actor, ABSENT, action) is not None
-    for action in WRITES:
-        assert refusal(actor, PUBLIC, action) == refusal(actor, ABSENT, action)
+        assert refusal(actor, hidden, action) == refusal(actor, absent, action) is not None
+    for action in (*WRITES, *RULES):
+        assert refusal(actor, shown, action) == refusal(actor, absent, action)
 
 
-def test_its_owner_is_told_that_a_repository_does_not_exist():
-    assert refusal(ALICE, ABSENT, Action.CREATE) is None
-    for action in (Action.READ, Action.WRITE, Action.DELETE):
-        assert issubclass(refusal(ALICE, ABSENT, action)[0], NotFound)
+def test_where_nobody_reads_without_a_login_that_is_all_that_is_said():
+    for facts in (PUBLIC, PRIVATE, ABSENT):
+        assert refusal(None, replace(facts, login_only=True), Action.READ) == (
+            Unauthenticated,
+            "Requires authorization",
+        )
+
+
+def test_who_may_is_told_that_a_repository_does_not_exist():
+    own = replace(ABSENT, role=Role.ADMIN)
+    assert refusal(ANN, own, Action.CREATE) is None
+    for action in (Action.READ, Action.WRITE, *RULES):
+        assert issubclass(refusal(ANN, own, action)[0], NotFound)

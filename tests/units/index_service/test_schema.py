@@ -17,7 +17,21 @@ from index_service.db import open_engine
 from tests.units.index_service.site import Site
 
 ROOT = Path(__file__).resolve().parents[3]
-TABLES = {"users", "emails", "repositories", "listed_images", "tags", "tokens"}
+TABLES = {
+    *(
+        "users",
+        "emails",
+        "sessions",
+        "access_tokens",
+        "organisations",
+        "members",
+        "teams",
+        "team_members",
+        "namespaces",
+    ),
+    *("repositories", "listed_images", "tags", "tag_moves", "roles", "pulls", "images", "jobs"),
+    *("stars", "comments", "comment_versions", "flags", "tokens", "audit"),
+}
 
 
 @pytest.fixture
@@ -63,7 +77,8 @@ def test_every_constraint_has_the_name_the_models_give_it(engine):
     for table in schema.metadata().sorted_tables:
         named = {constraint.name for constraint in table.constraints} | {index.name for index in table.indexes}
         found = {inspector.get_pk_constraint(table.name)["name"]}
-        for kind in (inspector.get_unique_constraints, inspector.get_foreign_keys, inspector.get_indexes):
+        kinds = (inspector.get_unique_constraints, inspector.get_foreign_keys, inspector.get_indexes)
+        for kind in (*kinds, inspector.get_check_constraints):
             found |= {constraint["name"] for constraint in kind(table.name)}
         assert named <= found
 
@@ -106,3 +121,38 @@ def test_many_processes_migrate_at_once(empty_url):
     engine = open_engine(empty_url)
     assert tables(engine) == TABLES
     engine.dispose()
+
+
+def test_what_the_first_version_kept_is_there_after_every_step(empty):
+    """Up to here and back: an account, its repository with a tag, and one that was only announced."""
+    moment = "'2015-06-08 12:00:00'"
+    schema.upgrade(empty, "0001")
+    with empty.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO users (id, name, password_hash, is_active, is_admin, created_at)"
+            f" VALUES (7, 'ada', 'x', true, false, {moment})"
+        )
+        for number, name in ((1, "tagged"), (2, "announced")):
+            connection.exec_driver_sql(
+                "INSERT INTO repositories (id, namespace, name, owner_id, description, is_private, endpoint,"
+                f" created_at, updated_at) VALUES ({number}, 'ada', '{name}', 7, '', true, 'e:1', {moment}, {moment})"
+            )
+        for number, image in ((1, "'a'"), (2, "NULL")):
+            connection.exec_driver_sql(
+                "INSERT INTO tags (repository_id, name, image_id, announced_id, updated_at)"
+                f" VALUES ({number}, 'latest', {image}, 'a', {moment})"
+            )
+    schema.upgrade(empty)
+    with empty.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT name, creator_id, is_private, is_tagged, pushed_at = updated_at FROM repositories ORDER BY id"
+        )
+        assert [tuple(row) for row in rows] == [("tagged", 7, True, True, True), ("announced", 7, True, False, True)]
+        spaces = connection.exec_driver_sql("SELECT name, user_id FROM namespaces ORDER BY name")
+        assert [tuple(row) for row in spaces] == [("ada", 7), ("library", None)]
+    schema.downgrade(empty, "0001")
+    with empty.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT r.name, owner_id, t.name FROM repositories r JOIN tags t ON r.id = t.repository_id ORDER BY r.id"
+        )
+        assert [tuple(row) for row in rows] == [("tagged", 7, "latest"), ("announced", 7, "latest")]

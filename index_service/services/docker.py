@@ -1,4 +1,4 @@
-"""What a door may ask of the index: each method is one question, answered within a short transaction or refused.
+"""What Docker clients and registries ask: each method is one question, answered within a short transaction or refused.
 
 The answer to every question begins with proving who asks. An answer has been committed, a raise rolls back.
 """
@@ -7,32 +7,26 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 from threading import Lock
 
-from argon2 import PasswordHasher
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, Unauthenticated
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
-from index_service.accounts.attempts import Attempts
-from index_service.accounts.passwords import Passwords
 from index_service.accounts.people import Actor, People
-from index_service.accounts.remembered import RememberedCredentials
 from index_service.callers import Anonymous, Bearer, Caller, Callers, Credential, Login
 from index_service.db import Clock, Database
 from index_service.repositories import catalogue
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.listing import Entry, announced_tags, checksums
 from index_service.repositories.models import Repository
-from index_service.repositories.policy import Action, Facts, RepositoryNotFound, require
+from index_service.repositories.policy import Action, RepositoryNotFound
+from index_service.repositories.roles import Gate
 from index_service.search import finder
-from index_service.settings import IndexSettings
 from index_service.tokens import passes
 from index_service.tokens.passes import Tokens
-from index_service.tokens.signing import Signer, TokenRefused
+from index_service.tokens.signing import TokenRefused
 
 SWEEP_EVERY_SECONDS = 60.0
 
@@ -56,9 +50,18 @@ class Listing:
 class Index:
     """People, names, listings and tokens, behind one door's questions."""
 
-    def __init__(self, database: Database, people: People, tokens: Tokens, endpoints: Endpoints, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        people: People,
+        tokens: Tokens,
+        gate: Gate,
+        endpoints: Endpoints,
+        clock: Clock,
+    ) -> None:
         self.people = people
         self._database = database
+        self._gate = gate
         self._callers = Callers(database, people, tokens, clock)
         self._tokens = tokens
         self._endpoints = endpoints
@@ -85,10 +88,10 @@ class Index:
         with self._database.writing() as session:
             moment = self._clock()
             if catalogue.find(session, name) is None:
-                require(caller.actor, Facts(name), Action.CREATE)
+                self._gate.require_creatable(session, caller.actor, name)
                 endpoint = self._endpoints.choose(name)
                 catalogue.allocate(session, name, caller.known().id, endpoint, moment)
-            repository = _held(session, caller, name, Action.WRITE)
+            repository = self._held(session, caller, name, Action.WRITE)
             catalogue.record_images(session, repository, checksums(entries), moment)
             catalogue.announce_tags(session, repository, announced_tags(entries), moment)
             return self._issue(session, caller, repository, Access.WRITE)
@@ -103,7 +106,7 @@ class Index:
             raise TokenRefused
         caller = self._callers.anyone(credential, name, *Access)
         with self._database.reading() as session:
-            repository = caller.repository or _readable(session, caller, name)
+            repository = caller.repository or self._readable(session, caller, name)
             images = catalogue.listed(session, repository.id)
         return Listing(images, self._issue_read(caller, repository) if asks_token else None)
 
@@ -111,15 +114,15 @@ class Index:
         """A push ended well: add to the list, and count what was announced as done (protocol §2.4)."""
         caller = self._callers.anyone(credential, name, Access.WRITE)
         with self._database.writing() as session:
-            repository = _held(session, caller, name, Action.WRITE)
+            repository = self._held(session, caller, name, Action.WRITE)
             catalogue.record_images(session, repository, checksums(entries), self._clock())
-            catalogue.confirm_tags(session, repository, self._clock())
+            catalogue.confirm_tags(session, repository, caller.pusher, self._clock())
 
     def require_writable(self, credential: Credential, name: RepositoryName) -> None:
         """Raises unless this caller may write to this repository."""
         caller = self._callers.anyone(credential, name, Access.WRITE)
         with self._database.reading() as session:
-            require(caller.actor, catalogue.facts(name, catalogue.find(session, name)), Action.WRITE)
+            self._gate.require(session, caller.actor, name, catalogue.find(session, name), Action.WRITE)
 
     def has_access(self, credential: Credential, name: RepositoryName, image_id: ImageId) -> bool:
         """Whether this repository, or a public one, lists the image (protocol §2.7)."""
@@ -127,7 +130,7 @@ class Index:
             raise Unauthenticated("Requires authorization")
         caller = self._callers.anyone(credential, name, *Access)
         with self._database.reading() as session:
-            repository = caller.repository or _readable(session, caller, name)
+            repository = caller.repository or self._readable(session, caller, name)
             return catalogue.lists_image(session, repository.id, image_id)
 
     def authorize(self, credential: Credential, name: RepositoryName) -> None:
@@ -144,13 +147,15 @@ class Index:
         """A registry tells of a tag that was set, with the writer's token."""
         caller = self._callers.bearer(credential, name, Access.WRITE)
         with self._database.writing() as session:
-            catalogue.set_tag(session, _held(session, caller, name, Action.WRITE), tag, image_id, self._clock())
+            repository = self._held(session, caller, name, Action.WRITE)
+            catalogue.set_tag(session, repository, tag, image_id, caller.pusher, self._clock())
 
     def delete_tag(self, credential: Credential, name: RepositoryName, tag: Tag) -> None:
         """A registry tells of a tag that was deleted, with the writer's or the deleter's token."""
         caller = self._callers.bearer(credential, name, Access.WRITE, Access.DELETE)
         with self._database.writing() as session:
-            catalogue.delete_tag(session, _held(session, caller, name, Action.DELETE), tag, self._clock())
+            repository = self._held(session, caller, name, Action.WRITE)
+            catalogue.delete_tag(session, repository, tag, caller.pusher, self._clock())
 
     def delete_repository(self, credential: Credential, name: RepositoryName) -> Issued | None:
         """What to take to the registry to have the repository deleted; None when that has been done (§2.8)."""
@@ -158,7 +163,7 @@ class Index:
         with self._database.writing() as session:
             if self._was_deleted(session, caller.known(), name):
                 return None
-            repository = _held(session, caller, name, Action.DELETE)
+            repository = self._held(session, caller, name, Action.DELETE)
             return self._issue(session, caller, repository, Access.DELETE)
 
     def search(self, credential: Credential, query: finder.Query) -> finder.Page:
@@ -167,7 +172,7 @@ class Index:
         if isinstance(credential, Bearer) and credential.tokens:
             self._callers.bearer(credential, credential.tokens[0].repository, *Access)
         with self._database.reading() as session:
-            return finder.search(session, query, None if actor is None else actor.id)
+            return finder.search(session, query, self._gate.visible(actor))
 
     def revoke_tokens(self, user_id: int) -> int:
         """End every token of a person; returns how many."""
@@ -201,7 +206,7 @@ class Index:
         found = self._tokens.find(session, fitting[0], self._clock())
         if found.repository is None:
             raise RepositoryNotFound
-        if not found.is_permitted():
+        if not self._tokens.is_permitted(session, found):
             raise TokenRefused
         if found.token.access is Access.DELETE:
             passes.consume(session, found.record, self._clock())
@@ -217,8 +222,9 @@ class Index:
 
     def _issue(self, session: Session, caller: Caller, repository: Repository, access: Access) -> Issued:
         """A new token; who came with one gets that again, or a token could outlive itself by asking."""
-        user_id = None if caller.actor is None else caller.actor.id
-        token = caller.token or self._tokens.issue(session, user_id, repository.full_name, access, self._clock())
+        token = caller.token or self._tokens.issue(
+            session, caller.actor, repository.full_name, access, self._clock(), caller.client
+        )
         return Issued(token, self._endpoints.announced(repository.endpoint))
 
     def _sweep_now_and_then(self) -> None:
@@ -233,33 +239,12 @@ class Index:
         with self._database.writing() as session:
             return passes.sweep(session, self._clock())
 
+    def _held(self, session: Session, caller: Caller, name: RepositoryName, action: Action) -> Repository:
+        """The repository, kept from other writers, where this caller's own token or role permits this."""
+        repository = catalogue.hold(session, name)
+        if repository is not None and caller.is_index:
+            return repository
+        return self._gate.require(session, caller.actor, name, repository, action)
 
-def _held(session: Session, caller: Caller, name: RepositoryName, action: Action) -> Repository:
-    repository = catalogue.hold(session, name)
-    require(caller.actor, catalogue.facts(name, repository), action)
-    if repository is None:
-        raise RepositoryNotFound
-    return repository
-
-
-def _readable(session: Session, caller: Caller, name: RepositoryName) -> Repository:
-    repository = catalogue.find(session, name)
-    require(caller.actor, catalogue.facts(name, repository), Action.READ)
-    if repository is None:
-        raise RepositoryNotFound
-    return repository
-
-
-def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | None, clock: Clock) -> Index:
-    """Put the rooms together."""
-    database = Database(engine)
-    people = People(
-        database,
-        Passwords(hasher or PasswordHasher()),
-        RememberedCredentials(settings.credential_seconds),
-        Attempts(settings.login_rate, settings.address_rate),
-        sign_up=settings.sign_up,
-        clock=clock,
-    )
-    tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds))
-    return Index(database, people, tokens, Endpoints(settings.registry_endpoints), clock)
+    def _readable(self, session: Session, caller: Caller, name: RepositoryName) -> Repository:
+        return self._gate.require(session, caller.actor, name, catalogue.find(session, name), Action.READ)

@@ -1,0 +1,1 @@
+"""What was changed about permissions and credentials, by whom: a log that is only ever added to."""

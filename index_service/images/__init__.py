@@ -1,0 +1,1 @@
+"""What the registry says of images: their facts, and the questions still to be asked."""

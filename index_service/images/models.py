@@ -1,0 +1,53 @@
+"""Images as the registry described them, and what it is still to be asked, as they are stored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from index_service.db import Base, Moment, Serial
+
+
+class ImageRecord(Base):
+    """An image's facts, whichever repositories list it. `size` is its own layer's, `total_size` its whole ancestry's.
+
+    `depth` counts its ancestors. `config` is the image's JSON as it was pushed; what can be shown in lists stands in
+    columns of its own. `created_at` is what the JSON claims, None where it claims nothing that is a date.
+    """
+
+    __tablename__ = "images"
+
+    image_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    parent_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    size: Mapped[int] = mapped_column(Serial)
+    total_size: Mapped[int] = mapped_column(Serial)
+    depth: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime | None] = mapped_column(Moment)
+    command: Mapped[str] = mapped_column(Text, default="")
+    author: Mapped[str] = mapped_column(String(255), default="")
+    docker_version: Mapped[str] = mapped_column(String(50), default="")
+    os: Mapped[str] = mapped_column(String(50), default="")
+    architecture: Mapped[str] = mapped_column(String(50), default="")
+    config: Mapped[str] = mapped_column(Text, default="{}")
+    read_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Job(Base):
+    """Something to be done with a registry for a repository, again and again until it has worked.
+
+    A worker that takes it moves `due_at` ahead: where it dies, another takes over then. `details` is a JSON object.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("uq_jobs_kind_repository_id", "kind", "repository_id", unique=True),)
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"), index=True)
+    details: Mapped[str] = mapped_column(Text, default="{}")
+    asked_at: Mapped[datetime] = mapped_column(Moment)
+    due_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    attempts: Mapped[int] = mapped_column(default=0)
+    failure: Mapped[str] = mapped_column(String(255), default="")

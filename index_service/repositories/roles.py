@@ -1,0 +1,131 @@
+"""Roles: what somebody was given, found for one repository, or for all at once as a condition on lists.
+
+Both follow the same rules, those of the policy's opening; a test holds one against the other.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Select, and_, case, false, literal, or_, select, true, union_all
+from sqlalchemy.orm import Session
+
+from common.names import LIBRARY, RepositoryName
+from index_service.accounts.models import Member, Namespace, Organisation, TeamMember
+from index_service.accounts.people import Actor
+from index_service.repositories.models import Repository, RoleRecord
+from index_service.repositories.policy import Action, Facts, RepositoryNotFound, Role, permits, require
+
+_ESCAPE = "\\"
+
+
+class Gate:
+    """Asks the policy with the facts of the database; `login_only` where nobody reads without a login."""
+
+    def __init__(self, *, login_only: bool) -> None:
+        self.login_only = login_only
+
+    def facts(
+        self, session: Session, actor: Actor | None, name: RepositoryName, repository: Repository | None
+    ) -> Facts:
+        """All that the policy needs to know."""
+        role = None if actor is None else role_of(session, actor, name, repository)
+        is_private = repository is not None and repository.is_private
+        return Facts(name, repository is not None, is_private, role, self.login_only)
+
+    def permits(self, session: Session, actor: Actor | None, repository: Repository, action: Action) -> bool:
+        """Whether this is permitted; to read what is public no role has to be looked for."""
+        public = Facts(repository.full_name, True, repository.is_private, None, self.login_only)
+        if permits(actor, public, action):
+            return True
+        return actor is not None and permits(
+            actor, self.facts(session, actor, repository.full_name, repository), action
+        )
+
+    def require(
+        self,
+        session: Session,
+        actor: Actor | None,
+        name: RepositoryName,
+        repository: Repository | None,
+        action: Action,
+    ) -> Repository:
+        """The repository, where there is one and this is permitted. Raises as `policy.require` does."""
+        if repository is None or not self.permits(session, actor, repository, action):
+            require(actor, self.facts(session, actor, name, repository), action)
+        if repository is None:
+            raise RepositoryNotFound
+        return repository
+
+    def require_creatable(self, session: Session, actor: Actor | None, name: RepositoryName) -> None:
+        """Raises unless the name, which is free, may be taken."""
+        require(actor, self.facts(session, actor, name, None), Action.CREATE)
+
+    def visible(self, actor: Actor | None) -> ColumnElement[bool]:
+        """The repositories that `actor` may read, as a condition on Repository."""
+        if actor is None:
+            return false() if self.login_only else Repository.is_private.is_(False)
+        given = and_(_given(actor), _opened(actor))
+        if self.login_only:
+            return or_(given, and_(Repository.is_private.is_(False), _opened(actor)))
+        return or_(Repository.is_private.is_(False), given)
+
+
+def role_of(session: Session, actor: Actor, name: RepositoryName, repository: Repository | None) -> Role | None:
+    """The highest role given in the repository, or in its namespace while it is absent; limits not regarded."""
+    if name.is_library:
+        if actor.is_admin:
+            return Role.ADMIN
+    elif name.namespace == actor.name:
+        return Role.ADMIN
+    given = [_of_member(actor, name.namespace), _of_roles(actor, name.namespace, repository)]
+    roles = [Role.parse(text) for (text,) in session.execute(union_all(*given)) if text]
+    return max(roles, default=None)
+
+
+def _of_member(actor: Actor, namespace: str) -> Select[str]:
+    return (
+        select(case((Member.is_owner, literal("admin")), else_=Organisation.member_role))
+        .join(Organisation, Organisation.id == Member.organisation_id)
+        .join(Namespace, Namespace.organisation_id == Organisation.id)
+        .where(Namespace.name == namespace, Member.user_id == actor.id)
+    )
+
+
+def _of_roles(actor: Actor, namespace: str, repository: Repository | None) -> Select[str]:
+    of_it: ColumnElement[bool] = RoleRecord.namespace == namespace
+    if repository is not None:
+        of_it = or_(of_it, RoleRecord.repository_id == repository.id)
+    return select(RoleRecord.role).where(of_it, _is_mine(actor))
+
+
+def _is_mine(actor: Actor) -> ColumnElement[bool]:
+    teams = select(TeamMember.team_id).where(TeamMember.user_id == actor.id)
+    return or_(RoleRecord.user_id == actor.id, RoleRecord.team_id.in_(teams))
+
+
+def _given(actor: Actor) -> ColumnElement[bool]:
+    """Where the actor has any role."""
+    of_organisations = (
+        select(Namespace.name)
+        .join(Organisation, Organisation.id == Namespace.organisation_id)
+        .join(Member, Member.organisation_id == Organisation.id)
+        .where(Member.user_id == actor.id, or_(Member.is_owner, Organisation.member_role != ""))
+    )
+    of_roles = select(RoleRecord.namespace).where(RoleRecord.namespace.is_not(None), _is_mine(actor))
+    repositories = select(RoleRecord.repository_id).where(RoleRecord.repository_id.is_not(None), _is_mine(actor))
+    own = [actor.name, LIBRARY] if actor.is_admin else [actor.name]
+    return or_(
+        Repository.namespace.in_(own),
+        Repository.namespace.in_(union_all(of_organisations, of_roles)),
+        Repository.id.in_(repositories),
+    )
+
+
+def _opened(actor: Actor) -> ColumnElement[bool]:
+    """What the access token opens that the actor came with."""
+    if actor.limits is None:
+        return true()
+    pattern = actor.limits.pattern
+    for special in (_ESCAPE, "%", "_"):
+        pattern = pattern.replace(special, _ESCAPE + special)
+    full = Repository.namespace + "/" + Repository.name
+    return full.like(pattern.replace("*", "%"), escape=_ESCAPE)

@@ -1,0 +1,45 @@
+"""What a door may ask of the index: each method is one question, answered within short transactions or refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from argon2 import PasswordHasher
+from sqlalchemy import Engine
+
+from index_service.accounts.attempts import Attempts
+from index_service.accounts.passwords import Passwords
+from index_service.accounts.people import People
+from index_service.accounts.remembered import RememberedCredentials
+from index_service.db import Clock, Database
+from index_service.repositories.endpoints import Endpoints
+from index_service.repositories.roles import Gate
+from index_service.services.docker import Index
+from index_service.settings import IndexSettings
+from index_service.tokens.passes import Tokens
+from index_service.tokens.signing import Signer
+
+
+@dataclass(frozen=True)
+class Services:
+    """All who answer questions, by the kind of question."""
+
+    index: Index
+
+
+def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | None, clock: Clock) -> Services:
+    """Put the rooms together."""
+    database = Database(engine)
+    people = People(
+        database,
+        Passwords(hasher or PasswordHasher()),
+        RememberedCredentials(settings.credential_seconds),
+        Attempts(settings.login_rate, settings.address_rate),
+        sign_up=settings.sign_up,
+        clock=clock,
+    )
+    gate = Gate(login_only=not settings.anonymous_pull)
+    tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds), gate)
+    endpoints = Endpoints(settings.registry_endpoints)
+    return Services(index=Index(database, people, tokens, gate, endpoints, clock))

@@ -1,0 +1,1 @@
+"""What people say of repositories: stars, comments, annotations."""

@@ -1,0 +1,69 @@
+"""Stars and comments as they are stored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from index_service.db import Base, Moment, Serial
+
+
+class Star(Base):
+    """Somebody likes a repository."""
+
+    __tablename__ = "stars"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    repository_id: Mapped[int] = mapped_column(
+        ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Comment(Base):
+    """What somebody wrote about a repository, in a subset of Markdown.
+
+    With a `tag` or an `image_id` it is an annotation, shown wherever that tag or that image appears. A hidden one is
+    kept, and shown to nobody but the repository's administrators and its author.
+    """
+
+    __tablename__ = "comments"
+    __table_args__ = (
+        CheckConstraint("tag IS NULL OR image_id IS NULL", name="one_anchor"),
+        Index("ix_comments_repository_id_created_at", "repository_id", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"))
+    author_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    body: Mapped[str] = mapped_column(Text)
+    tag: Mapped[str | None] = mapped_column(String(255))
+    image_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    edited_at: Mapped[datetime | None] = mapped_column(Moment)
+    hidden_at: Mapped[datetime | None] = mapped_column(Moment)
+    hidden_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class CommentVersion(Base):
+    """What a comment said before it was edited at `replaced_at`."""
+
+    __tablename__ = "comment_versions"
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    comment_id: Mapped[int] = mapped_column(ForeignKey("comments.id", ondelete="CASCADE"), index=True)
+    body: Mapped[str] = mapped_column(Text)
+    replaced_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Flag(Base):
+    """A reader finds that a comment should not stand."""
+
+    __tablename__ = "flags"
+
+    comment_id: Mapped[int] = mapped_column(ForeignKey("comments.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)
+    reason: Mapped[str] = mapped_column(String(255), default="")
+    created_at: Mapped[datetime] = mapped_column(Moment)
