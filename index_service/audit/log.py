@@ -1,0 +1,98 @@
+"""The audit log: every change of a permission or a credential, written in the transaction that makes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from index_service.audit.models import AuditRecord
+
+
+class Change(StrEnum):
+    """What can happen; the word before the stop is what it happens to, whose name is the record's subject."""
+
+    ACCOUNT_MADE = "account.made"
+    ACCOUNT_ACTIVATED = "account.activated"
+    ACCOUNT_DEACTIVATED = "account.deactivated"
+    ACCOUNT_MADE_ADMIN = "account.made-admin"
+    ACCOUNT_UNMADE_ADMIN = "account.unmade-admin"
+    PASSWORD_CHANGED = "password.changed"
+    PASSWORD_RESET_ASKED = "password.reset-asked"
+    PASSWORD_RESET = "password.reset"
+    EMAIL_ADDED = "email.added"
+    EMAIL_CONFIRMED = "email.confirmed"
+    EMAIL_REMOVED = "email.removed"
+    EMAIL_MADE_MAIN = "email.made-main"
+    SESSION_REVOKED = "session.revoked"
+    ACCESS_TOKEN_MADE = "access-token.made"
+    ACCESS_TOKEN_REVOKED = "access-token.revoked"
+    TOKENS_REVOKED = "tokens.revoked"
+    ORGANISATION_MADE = "organisation.made"
+    ORGANISATION_CHANGED = "organisation.changed"
+    MEMBER_ADDED = "member.added"
+    MEMBER_REMOVED = "member.removed"
+    MEMBER_MADE_OWNER = "member.made-owner"
+    MEMBER_UNMADE_OWNER = "member.unmade-owner"
+    TEAM_MADE = "team.made"
+    TEAM_DELETED = "team.deleted"
+    TEAM_JOINED = "team.joined"
+    TEAM_LEFT = "team.left"
+    ROLE_GIVEN = "role.given"
+    ROLE_TAKEN = "role.taken"
+    NAMESPACE_CHANGED = "namespace.changed"
+    REPOSITORY_PUBLISHED = "repository.published"
+    REPOSITORY_HIDDEN = "repository.hidden"
+    REPOSITORY_TRANSFERRED = "repository.transferred"
+    REPOSITORY_DELETED = "repository.deleted"
+    ENDPOINT_MOVED = "endpoint.moved"
+
+
+class Named(Protocol):
+    """An account."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Somebody about to change something: who (None for an operator's command), from which address, when."""
+
+    actor: Named | None
+    address: str
+    moment: datetime
+
+    def record(self, session: Session, action: Change, subject: str, **details: object) -> None:
+        record(session, self.actor, action, subject, details, self.address, self.moment)
+
+
+def record(
+    session: Session,
+    actor: Named | None,
+    action: Change,
+    subject: str,
+    details: Mapping[str, object],
+    address: str,
+    moment: datetime,
+) -> None:
+    """Write down one change; `actor` is None for an operator's command. No secret may stand in the details."""
+    session.add(
+        AuditRecord(
+            at=moment,
+            actor_id=None if actor is None else actor.id,
+            actor_name="" if actor is None else actor.name,
+            action=action,
+            subject=subject,
+            details=json.dumps(dict(details), ensure_ascii=False),
+            address=address,
+        )
+    )
