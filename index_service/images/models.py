@@ -37,7 +37,8 @@ class ImageRecord(Base):
 class Job(Base):
     """Something to be done with a registry for a repository, again and again until it has worked.
 
-    A worker that takes it moves `due_at` ahead: where it dies, another takes over then. `details` is a JSON object.
+    The worker that is at it keeps others away until `taken_until`: where it dies, another takes over then. `details` is
+    a JSON object, `failure` why it did not work the last time.
     """
 
     __tablename__ = "jobs"
@@ -49,5 +50,6 @@ class Job(Base):
     details: Mapped[str] = mapped_column(Text, default="{}")
     asked_at: Mapped[datetime] = mapped_column(Moment)
     due_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    taken_until: Mapped[datetime | None] = mapped_column(Moment)
     attempts: Mapped[int] = mapped_column(default=0)
     failure: Mapped[str] = mapped_column(String(255), default="")

@@ -183,6 +183,7 @@ def _create_jobs() -> None:
         sa.Column("details", sa.Text(), nullable=False),
         sa.Column("asked_at", _moment(), nullable=False),
         sa.Column("due_at", _moment(), nullable=False),
+        sa.Column("taken_until", _moment(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("failure", sa.String(length=255), nullable=False),
         sa.ForeignKeyConstraint(
