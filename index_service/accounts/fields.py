@@ -1,8 +1,9 @@
-"""What a name, a password and an address may look like (protocol §2.1)."""
+"""What a name, a password, an address (protocol §2.1) and the texts of a profile may look like."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from common.errors import Invalid
 from common.names import LIBRARY
@@ -11,6 +12,8 @@ PASSWORD_LENGTHS = range(5, 257)
 
 _EMAIL = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _NAME = re.compile(r"(?=.{2,30}\Z)[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def check_name(text: object) -> str:
@@ -34,6 +37,37 @@ def check_email(text: object) -> str:
     if not isinstance(text, str) or len(text) > 254 or _EMAIL.fullmatch(text) is None:
         raise Invalid("Invalid email address")
     return text.lower()
+
+
+def check_text(text: object, length: int, *, lines: bool = False) -> str:
+    """Any text of up to `length` characters, blanks around it and ends of lines made alike; one line unless `lines`.
+
+    Raises Invalid, also for control characters, which databases and pages trip over or which turn writing around.
+    """
+    if not isinstance(text, str):
+        raise Invalid("Invalid text")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    if len(text) > length:
+        raise Invalid("Invalid text: it is too long")
+    if _UNPRINTABLE.search(text) or (not lines and "\n" in text):
+        raise Invalid("Invalid text: it has characters that cannot be shown")
+    return text
+
+
+def check_website(text: object) -> str:
+    """An address that a page may link to, or nothing. Raises Invalid."""
+    text = check_text(text, 255)
+    if text and not _is_website(text):
+        raise Invalid("Invalid website: give an address that begins with http:// or https://")
+    return text
+
+
+def _is_website(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r'[\s<>"\\^`{|}]', text)
 
 
 def may_be_name(text: str) -> bool:
