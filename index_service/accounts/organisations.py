@@ -1,0 +1,195 @@
+"""Organisations: several people under one name, their owners among them, and their teams.
+
+Every function takes the session of the transaction it is part of. Whoever changes an organisation holds its row, so
+that two owners who leave at once do not leave it without one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from common.errors import Conflict, Invalid, NotFound
+from index_service.accounts import fields
+from index_service.accounts.models import Member, Namespace, Organisation, Team, TeamMember, User
+from index_service.audit.log import Change, Deed
+
+MEMBER_ROLES = ("read", "write", "")
+"""What every member may do with all repositories; the last leaves it to teams."""
+
+
+class LastOwner(Conflict):
+    """Nobody would be left who may change the organisation."""
+
+    def __init__(self) -> None:
+        super().__init__("The last owner cannot go: make somebody else an owner first")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What an organisation says of itself, and what it lets every member do."""
+
+    full_name: str = ""
+    about: str = ""
+    website: str = ""
+    member_role: str = "read"
+
+    def checked(self) -> Profile:
+        """Raises Invalid."""
+        if self.member_role not in MEMBER_ROLES:
+            raise Invalid("Invalid role")
+        return Profile(
+            fields.check_text(self.full_name, 100),
+            fields.check_text(self.about, 500, lines=True),
+            fields.check_website(self.website),
+            self.member_role,
+        )
+
+
+def find(session: Session, name: str) -> Organisation | None:
+    return session.scalar(select(Organisation).where(Organisation.name == name))
+
+
+def hold(session: Session, name: str) -> Organisation:
+    """The organisation, kept from other writers until the transaction ends. Raises NotFound."""
+    found = session.scalar(select(Organisation).where(Organisation.name == name).with_for_update())
+    if found is None:
+        raise NotFound("no such organisation")
+    return found
+
+
+def membership(session: Session, organisation_id: int, user_id: int) -> Member | None:
+    return session.get(Member, (organisation_id, user_id))
+
+
+def create(session: Session, deed: Deed, name: object, profile: Profile, owner_id: int) -> Organisation:
+    """Take the name, which people have theirs from too, for an organisation of one owner. Raises Invalid or Conflict.
+
+    Where two take one name at once, the second's transaction ends in SQLAlchemy's IntegrityError.
+    """
+    name, profile = _check_name(name), profile.checked()
+    if session.get(Namespace, name) is not None:
+        raise Conflict("This name is taken")
+    made = Organisation(name=name, created_at=deed.moment)
+    _describe(made, profile)
+    session.add(made)
+    session.flush()
+    session.add(Namespace(name=name, organisation_id=made.id))
+    session.add(Member(organisation_id=made.id, user_id=owner_id, is_owner=True, created_at=deed.moment))
+    deed.record(session, Change.ORGANISATION_MADE, name)
+    return made
+
+
+def describe(session: Session, deed: Deed, organisation: Organisation, profile: Profile) -> None:
+    """Change what it says of itself; only the members' role is a permission. Raises Invalid."""
+    profile = profile.checked()
+    if organisation.member_role != profile.member_role:
+        changes = {"from": organisation.member_role, "to": profile.member_role}
+        deed.record(session, Change.ORGANISATION_CHANGED, organisation.name, member_role=changes)
+    _describe(organisation, profile)
+
+
+def add_member(session: Session, deed: Deed, organisation: Organisation, user: User) -> None:
+    """Raises Conflict for whom it has already."""
+    if membership(session, organisation.id, user.id) is not None:
+        raise Conflict("This person is a member already")
+    session.add(Member(organisation_id=organisation.id, user_id=user.id, created_at=deed.moment))
+    deed.record(session, Change.MEMBER_ADDED, organisation.name, person=user.name)
+
+
+def remove_member(session: Session, deed: Deed, organisation: Organisation, user: User) -> None:
+    """Also out of its teams. Raises NotFound or LastOwner."""
+    member = _member(session, organisation, user)
+    if member.is_owner:
+        _require_other_owner(session, organisation)
+    teams = select(Team.id).where(Team.organisation_id == organisation.id)
+    session.execute(delete(TeamMember).where(TeamMember.user_id == user.id, TeamMember.team_id.in_(teams)))
+    session.delete(member)
+    deed.record(session, Change.MEMBER_REMOVED, organisation.name, person=user.name)
+
+
+def set_owner(session: Session, deed: Deed, organisation: Organisation, user: User, *, is_owner: bool) -> None:
+    """Raises NotFound for who is no member, or LastOwner."""
+    member = _member(session, organisation, user)
+    if member.is_owner == is_owner:
+        return
+    if member.is_owner:
+        _require_other_owner(session, organisation)
+    member.is_owner = is_owner
+    change = Change.MEMBER_MADE_OWNER if is_owner else Change.MEMBER_UNMADE_OWNER
+    deed.record(session, change, organisation.name, person=user.name)
+
+
+def find_team(session: Session, organisation: Organisation, name: str) -> Team:
+    """Raises NotFound."""
+    found = session.scalar(select(Team).where(Team.organisation_id == organisation.id, Team.name == name))
+    if found is None:
+        raise NotFound("no such team")
+    return found
+
+
+def create_team(session: Session, deed: Deed, organisation: Organisation, name: object, about: object) -> Team:
+    """Raises Invalid or Conflict."""
+    name, about = _check_name(name), fields.check_text(about, 255)
+    taken = select(Team.id).where(Team.organisation_id == organisation.id, Team.name == name)
+    if session.scalar(taken) is not None:
+        raise Conflict("This name is taken")
+    team = Team(organisation_id=organisation.id, name=name, about=about, created_at=deed.moment)
+    session.add(team)
+    session.flush()
+    deed.record(session, Change.TEAM_MADE, organisation.name, team=name)
+    return team
+
+
+def delete_team(session: Session, deed: Deed, organisation: Organisation, team: Team) -> None:
+    """With it goes every role it was given."""
+    session.execute(delete(Team).where(Team.id == team.id))
+    deed.record(session, Change.TEAM_DELETED, organisation.name, team=team.name)
+
+
+def join_team(session: Session, deed: Deed, organisation: Organisation, team: Team, user: User) -> None:
+    """Raises NotFound for who is no member, Conflict for who is in the team."""
+    _member(session, organisation, user)
+    if session.get(TeamMember, (team.id, user.id)) is not None:
+        raise Conflict("This person is in the team already")
+    session.add(TeamMember(team_id=team.id, user_id=user.id))
+    deed.record(session, Change.TEAM_JOINED, organisation.name, team=team.name, person=user.name)
+
+
+def leave_team(session: Session, deed: Deed, organisation: Organisation, team: Team, user: User) -> None:
+    """Raises NotFound."""
+    found = session.get(TeamMember, (team.id, user.id))
+    if found is None:
+        raise NotFound("no such member")
+    session.delete(found)
+    deed.record(session, Change.TEAM_LEFT, organisation.name, team=team.name, person=user.name)
+
+
+def _check_name(name: object) -> str:
+    """Names of organisations and teams follow the rules of people's, in other words. Raises Invalid."""
+    try:
+        return fields.check_name(name)
+    except Invalid as error:
+        raise Invalid(error.message.replace("username", "name")) from error
+
+
+def _describe(organisation: Organisation, profile: Profile) -> None:
+    organisation.full_name = profile.full_name
+    organisation.about = profile.about
+    organisation.website = profile.website
+    organisation.member_role = profile.member_role
+
+
+def _member(session: Session, organisation: Organisation, user: User) -> Member:
+    found = membership(session, organisation.id, user.id)
+    if found is None:
+        raise NotFound("no such member")
+    return found
+
+
+def _require_other_owner(session: Session, organisation: Organisation) -> None:
+    owners = select(func.count()).where(Member.organisation_id == organisation.id, Member.is_owner)
+    if (session.scalar(owners) or 0) < 2:
+        raise LastOwner

@@ -1,0 +1,153 @@
+"""Roles given and taken: to a person or a team, in a whole namespace or in one repository.
+
+Every function takes the session of the transaction it is part of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy.orm import Session
+
+from common.errors import Conflict, NotFound
+from index_service.accounts.models import Namespace, Team, User
+from index_service.audit.log import Change, Deed
+from index_service.db import upsert
+from index_service.repositories.models import Repository, RoleRecord
+from index_service.repositories.policy import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All repositories of a namespace, those to come too."""
+
+    namespace: str
+
+    @property
+    def columns(self) -> dict[str, object]:
+        return {"namespace": self.namespace}
+
+    @property
+    def is_it(self) -> ColumnElement[bool]:
+        return RoleRecord.namespace == self.namespace
+
+    def __str__(self) -> str:
+        return self.namespace
+
+
+@dataclass(frozen=True, slots=True)
+class One:
+    """One repository."""
+
+    repository: Repository
+
+    @property
+    def namespace(self) -> str:
+        return self.repository.namespace
+
+    @property
+    def columns(self) -> dict[str, object]:
+        return {"repository_id": self.repository.id}
+
+    @property
+    def is_it(self) -> ColumnElement[bool]:
+        return RoleRecord.repository_id == self.repository.id
+
+    def __str__(self) -> str:
+        return str(self.repository.full_name)
+
+
+Scope = Whole | One
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A role that somebody has: `team` is empty for a person, `person` for a team; `everywhere` in the namespace."""
+
+    person: str
+    team: str
+    full_name: str
+    role: Role
+    everywhere: bool
+    since: datetime
+
+
+def give(session: Session, deed: Deed, to: User | Team, scope: Scope, role: Role) -> None:
+    """Give a role, or another instead of the one given before. Raises Conflict for who needs or may have none."""
+    _require_fitting(session, to, scope)
+    column = "user_id" if isinstance(to, User) else "team_id"
+    key = (column, *scope.columns)
+    row = {column: to.id, **scope.columns, "role": str(role), "created_at": deed.moment}
+    upsert(session, RoleRecord, [row], key=key, changed=("role",))
+    deed.record(session, Change.ROLE_GIVEN, str(scope), **_named(to), role=str(role))
+
+
+def take(session: Session, deed: Deed, of: User | Team, scope: Scope) -> None:
+    """Raises NotFound where none was given."""
+    held = session.scalar(select(RoleRecord).where(scope.is_it, _is_of(of)))
+    if held is None:
+        raise NotFound("no such role")
+    deed.record(session, Change.ROLE_TAKEN, str(scope), **_named(of), role=held.role)
+    session.delete(held)
+
+
+def take_all(session: Session, deed: Deed, user: User, namespace: str) -> None:
+    """Every role of a person's own in a namespace and its repositories."""
+    repositories = select(Repository.id).where(Repository.namespace == namespace)
+    there = or_(RoleRecord.namespace == namespace, RoleRecord.repository_id.in_(repositories))
+    ids = list(session.scalars(select(RoleRecord.id).where(RoleRecord.user_id == user.id, there)))
+    if ids:
+        session.execute(delete(RoleRecord).where(RoleRecord.id.in_(ids)))
+        deed.record(session, Change.ROLE_TAKEN, namespace, **_named(user), roles=len(ids))
+
+
+def drop_teams(session: Session, repository: Repository) -> None:
+    """Teams are one organisation's: they have no role in what moves to another namespace."""
+    of_teams = (RoleRecord.repository_id == repository.id, RoleRecord.team_id.is_not(None))
+    session.execute(delete(RoleRecord).where(*of_teams))
+
+
+def given(session: Session, scope: Scope) -> list[Given]:
+    """Who was given a role here, and in the whole namespace; persons first, by name."""
+    there = or_(scope.is_it, RoleRecord.namespace == scope.namespace)
+    rows = session.execute(
+        select(RoleRecord, User, Team)
+        .outerjoin(User, User.id == RoleRecord.user_id)
+        .outerjoin(Team, Team.id == RoleRecord.team_id)
+        .where(there)
+        .order_by(User.name.is_(None), User.name, Team.name, RoleRecord.id)
+    )
+    return [_given(*row) for row in rows]
+
+
+def _given(record: RoleRecord, user: User | None, team: Team | None) -> Given:
+    return Given(
+        "" if user is None else user.name,
+        "" if team is None else team.name,
+        user.full_name if user is not None else "" if team is None else team.about,
+        Role.parse(record.role),
+        record.namespace is not None,
+        record.created_at,
+    )
+
+
+def _require_fitting(session: Session, to: User | Team, scope: Scope) -> None:
+    if isinstance(to, User) and to.name == scope.namespace:
+        raise Conflict("This person owns the namespace")
+    if isinstance(to, Team) and not _is_own_team(session, to, scope):
+        raise Conflict("Only teams of the organisation whose namespace it is can be given a role")
+
+
+def _is_own_team(session: Session, team: Team, scope: Scope) -> bool:
+    own = and_(Namespace.organisation_id == team.organisation_id, Namespace.name == scope.namespace)
+    return session.scalar(select(Namespace.name).where(own)) is not None
+
+
+def _is_of(of: User | Team) -> ColumnElement[bool]:
+    return RoleRecord.user_id == of.id if isinstance(of, User) else RoleRecord.team_id == of.id
+
+
+def _named(who: User | Team) -> dict[str, object]:
+    return {"person": who.name} if isinstance(who, User) else {"team": who.name}
