@@ -78,7 +78,8 @@ class Index:
         actor = self._callers.person(credential)
         if actor.name != name:
             raise Forbidden("Only one's own account can be changed")
-        self.people.change(actor.id, password, email)
+        address = credential.address if isinstance(credential, Login) else ""
+        self.people.change(actor.id, password, email, by=actor, address=address)
         if password is not None:
             self.revoke_tokens(actor.id)
 
@@ -171,6 +172,9 @@ class Index:
         actor = self._callers.person(credential) if isinstance(credential, Login) else None
         if isinstance(credential, Bearer) and credential.tokens:
             self._callers.bearer(credential, credential.tokens[0].repository, *Access)
+        if actor is None and self._gate.login_only:
+            # A daemon asks for a login then, where an empty page would tell it that there is nothing.
+            raise Unauthenticated("Requires authorization")
         with self._database.reading() as session:
             return finder.search(session, query, self._gate.visible(actor))
 
