@@ -50,16 +50,18 @@ class Front(SetUp):
         return V1(self.address, f"{NAMESPACE}/{repository}", habits)
 
     def _configure(self, config: Path, ports: list[int]) -> None:
-        """Only what a site says is said here: where everything is. Registries alone are their own index."""
+        """Only what a site says is said here: where everything is."""
         shutil.copytree(PROJECT / "deploy" / "nginx", config)
         (config / "cache").mkdir()
-        servers = "".join(f"    server 127.0.0.1:{port};\n" for port in ports)
+        answers = f"127.0.0.1:{processes.free_port()};"
         site = {
-            "    server 127.0.0.1:5000;\n": servers,
-            "    server 127.0.0.1:5001;\n": servers,
+            "    server 127.0.0.1:5001;\n": "".join(f"    server 127.0.0.1:{port};\n" for port in ports),
+            "server 127.0.0.1:5009;": f"server {answers}",
+            "listen 127.0.0.1:5009;": f"listen {answers}",
             "alias /srv/registry/;": f"alias {self.data}/;",
             "listen 80;": f"listen 127.0.0.1:{self.port} backlog=4096;",
         }
+        shutil.copy(config / "site-alone.conf", config / "site.conf")
         _change(config / "site.conf", site)
         if self.logs_requests:
             _change(config / "nginx.conf", {"access_log off;": f"access_log {self.log};"})
@@ -102,8 +104,8 @@ class Nginx(SetUp):
 def _change(file: Path, changes: Mapping[str, str]) -> None:
     text = file.read_text()
     for old, new in changes.items():
-        if text.count(old) != 1:
-            raise processes.DidNotStart(f"{file.name} of deploy/nginx no longer says {old.strip()!r} once")
+        if old not in text:
+            raise processes.DidNotStart(f"{file.name} of deploy/nginx no longer says {old.strip()!r}")
         text = text.replace(old, new)
     file.write_text(text)
 

@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, Request, Response, current_app, request
 from gunicorn.http.errors import ParseException
@@ -143,9 +144,21 @@ def no_v2(**_: str) -> Response:
     return failure_reply("This is a v1 service: there is no v2 here", 404)
 
 
-def _begin() -> None:
-    given = request.headers.get(headers.REQUEST_ID, "")
+def begin(environ: WSGIEnvironment) -> None:
+    """Give a request its id: its own, if it brought one."""
+    given = environ.get("HTTP_X_REQUEST_ID", "")
     log.request_id.set(given if _REQUEST_ID.fullmatch(given) else f"{_PROCESS}{next(_count):x}")
+
+
+def failed(error: Exception, environ: WSGIEnvironment) -> Response:
+    """The answer to a request that did not reach Flask, where its handler failed so."""
+    asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+    response = _refusal(error, asked) if isinstance(error, errors.Failure) else _surprise(asked)
+    return _finish(response)
+
+
+def _begin() -> None:
+    begin(request.environ)
 
 
 def _finish(response: Response) -> Response:
@@ -157,13 +170,17 @@ def _finish(response: Response) -> Response:
 
 
 def _on_failure(failure: errors.Failure) -> Response:
+    return _refusal(failure, f"{request.method} {request.path}")
+
+
+def _refusal(failure: errors.Failure, asked: str) -> Response:
     response = failure_reply(failure.message, status_of(failure))
     if isinstance(failure, errors.Unauthenticated):
         response.headers["WWW-Authenticate"] = CHALLENGE
     elif isinstance(failure, errors.TooMany):
         response.headers["Retry-After"] = str(failure.retry_after)
     elif isinstance(failure, errors.Unavailable | errors.OutOfSpace):
-        logger.warning("%s %s: %s", request.method, request.path, failure.message)
+        logger.warning("%s: %s", asked, failure.message)
     return response
 
 
@@ -177,5 +194,9 @@ def _on_http_exception(exception: HTTPException) -> Response:
 
 
 def _on_surprise(_: Exception) -> Response:
-    logger.exception("%s %s failed", request.method, request.path)
+    return _surprise(f"{request.method} {request.path}")
+
+
+def _surprise(asked: str) -> Response:
+    logger.exception("%s failed", asked)
     return failure_reply(f"Internal error; the log knows it as {log.request_id.get()}", 500)

@@ -76,6 +76,9 @@ class _Redeemed(NamedTuple):
 class Gate(Protocol):
     """Who may do what: asked by every door before anything else. All raise Unauthenticated for a bad token."""
 
+    is_open: bool
+    """Whether everybody may read everything, proving nothing."""
+
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
         """Let a request in, to one repository where it names one; returns a cookie to set, if any."""
 
@@ -91,9 +94,14 @@ class Gate(Protocol):
     def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
         """Use a delete token up, at the index and here."""
 
+    def repositories(self, credentials: Credentials, access: Access) -> Sequence[RepositoryName]:
+        """What the request is about, where its route names an image alone: by it a mirror knows whom to ask."""
+
 
 class OpenGate:
     """The gate of a standalone registry: whoever reaches the port may push and pull."""
+
+    is_open = True
 
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
         return None
@@ -110,9 +118,15 @@ class OpenGate:
     def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
         pass
 
+    def repositories(self, credentials: Credentials, access: Access) -> Sequence[RepositoryName]:
+        """All that it names: nobody is kept from any."""
+        return [token.repository for token in read_authorization(credentials.authorization) or ()]
+
 
 class TokenGate:
     """The gate of a registry behind an index."""
+
+    is_open = False
 
     def __init__(
         self,
@@ -156,6 +170,10 @@ class TokenGate:
         redeemed = self._redeemed(credentials, Access.DELETE, repository)
         self._index.consume_delete(repository, _authorization(redeemed.token))
         self._grants.pop(redeemed.grant.key, None)
+
+    def repositories(self, credentials: Credentials, access: Access) -> Sequence[RepositoryName]:
+        """The one that the token is for that was redeemed; what else the header names, nobody vouches for."""
+        return [self._redeemed(credentials, access).grant.repository]
 
     def _may_read(self, credentials: Credentials, image: ImageId) -> bool:
         token, grant, _ = self._redeemed(credentials, Access.READ)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any, Protocol
 
 from common.errors import Failure
 from common.names import ImageId, RepositoryName, Tag
-from registry_service.grants import Gate
+from common.tokens import Access
+from registry_service.grants import Credentials, Gate
 from registry_service.graph.agents import Agent
 from registry_service.graph.contents import Entry
 from registry_service.graph.images import Described, Images, Layer
@@ -62,9 +62,11 @@ class Registry:
     repositories: Repositories
     mirror: Mirror | None = None
 
-    def reading(self, repositories: Sequence[RepositoryName]) -> ReadableImages:
-        """The images that a request for these repositories may read."""
-        return self.images if self.mirror is None else MirroredImages(self.images, self.mirror, repositories)
+    def reading(self, credentials: Credentials) -> ReadableImages:
+        """The images as an admitted request may read them."""
+        if self.mirror is None:
+            return self.images
+        return MirroredImages(self.images, self.mirror, self.gate.repositories(credentials, Access.READ))
 
     def require_writable(self, *repositories: RepositoryName) -> None:
         """Raises Forbidden for a repository that is only mirrored here."""

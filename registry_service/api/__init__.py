@@ -9,17 +9,20 @@ from __future__ import annotations
 from flask import Flask
 
 from registry_service.api.images import ImageDoor
+from registry_service.api.reading import ReadingDoor
 from registry_service.api.repositories import RepositoryDoor
 from registry_service.api.standalone import StandaloneDoor
 from registry_service.api.status import StatusDoor
-from registry_service.api.transfer import HANDED_OVER
 from registry_service.services import Registry
 
 
 def install(app: Flask, registry: Registry, *, delivery: str, endpoints: tuple[str, ...]) -> None:
     """Open the doors. A registry without an index answers the index's routes too (protocol §1.1)."""
-    ImageDoor(registry, HANDED_OVER[delivery]).install(app)
+    ImageDoor(registry).install(app)
     RepositoryDoor(registry).install(app)
     StatusDoor(registry.health).install(app)
     if registry.index is None:
         StandaloneDoor(registry, endpoints).install(app)
+    reading = ReadingDoor(registry, delivery, app.wsgi_app)
+    reading.announce(app.url_map)
+    app.wsgi_app = reading  # type: ignore[method-assign]

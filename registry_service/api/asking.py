@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, Response, g, request
+from werkzeug.http import parse_cookie
 
 from common.names import RepositoryName
 from common.tokens import Access, read_authorization
@@ -15,21 +17,19 @@ COOKIE = "grant"
 PUSH_COOKIE = "push"
 """Set by a standalone registry when a push begins."""
 
+_MIRRORS = f"HTTP_{MIRROR_HEADER.upper().replace('-', '_')}"
 
-def credentials() -> Credentials:
-    return Credentials(request.headers.get("Authorization"), request.cookies.get(COOKIE))
+
+def credentials(environ: WSGIEnvironment) -> Credentials:
+    cookies = environ.get("HTTP_COOKIE")
+    return Credentials(environ.get("HTTP_AUTHORIZATION"), parse_cookie(cookies).get(COOKIE) if cookies else None)
 
 
 def admit(gate: Gate, access: Access, repository: RepositoryName | None = None) -> Credentials:
     """Let the request in or raise Unauthenticated; a fresh grant goes back with the response as a cookie."""
-    asking = credentials()
+    asking = credentials(request.environ)
     g.grant = gate.admit(asking, access, repository)
     return asking
-
-
-def repositories() -> list[RepositoryName]:
-    """Those that the request's tokens are for: where routes name an image alone, a mirror knows by them whom to ask."""
-    return [token.repository for token in read_authorization(request.headers.get("Authorization")) or ()]
 
 
 def uploader() -> str:
@@ -45,16 +45,25 @@ def uploader() -> str:
     return hashlib.sha256(who.encode("latin-1", "replace")).hexdigest()[:32]
 
 
-def install(app: Flask) -> None:
-    """Send fresh grants back: a cookie for this host, whichever registry behind it answers next."""
+def remember_mirrors(environ: WSGIEnvironment) -> None:
+    """By way of which mirrors this request came."""
+    named = environ.get(_MIRRORS)
+    asked_by.set(tuple(filter(None, named.split(","))) if named else ())
 
+
+def grant_cookie(grant: str) -> tuple[str, str]:
+    """The header that sends a fresh grant back: for this host, whichever registry behind it answers next."""
+    return "Set-Cookie", f"{COOKIE}={grant}; Path=/v1/; HttpOnly"
+
+
+def install(app: Flask) -> None:
     @app.before_request
-    def remember_mirrors() -> None:
-        asked_by.set(tuple(filter(None, request.headers.get(MIRROR_HEADER, "").split(","))))
+    def begin() -> None:
+        remember_mirrors(request.environ)
 
     @app.after_request
     def set_grant_cookie(response: Response) -> Response:
         grant = g.pop("grant", None)
         if grant is not None:
-            response.headers.add("Set-Cookie", f"{COOKIE}={grant}; Path=/v1/; HttpOnly")
+            response.headers.add(*grant_cookie(grant))
         return response

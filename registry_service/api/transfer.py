@@ -1,4 +1,4 @@
-"""A layer on its way to the client: conditions, ranges, and the cheapest way to move the bytes.
+"""What an image is read with: conditions, ranges, cache headers, and the cheapest way to move a layer's bytes.
 
 Ranges follow RFC 9110, with what daemons need on top (protocol §1.6): an end one past the last byte is
 clipped, and a start at the very end answers 416 with an empty body. The layer never bears Content-Encoding:
@@ -8,11 +8,12 @@ Go would unpack it on the way (§1.5).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
+from wsgiref.types import WSGIEnvironment
 
-from flask import Response, request
 from werkzeug.http import is_resource_modified, parse_date
 from werkzeug.wsgi import wrap_file
 
@@ -33,8 +34,24 @@ NGINX_STORE = "/_store"
 EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 """Last-Modified of everything immutable; each date a client may hold is later."""
 
+KEPT_BY_NGINX = (("X-Accel-Expires", "5"),)
+"""Tells the nginx in front to give this answer to everybody for so many seconds, and nobody else anything: nginx takes
+it away. Seconds are enough for one answer to serve many, and few enough for every signed address in one."""
 
 _EPOCH = parse_date(EPOCH)
+_CONDITIONS = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_MATCH")
+_OCTETS = ("Content-Type", "application/octet-stream")
+
+Headers = Iterable[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back to the client; who sends the body closes it."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: Iterable[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +70,7 @@ class Unsatisfiable(Exception):
     """A range that begins past the end."""
 
 
-HandOver = Callable[[ReadableImages, Layer], Response | None]
+HandOver = Callable[[WSGIEnvironment, ReadableImages, Layer], Answer | None]
 """Lets somebody else send a layer; None where it is better sent from here."""
 
 
@@ -77,58 +94,69 @@ def parse_range(header: str | None, size: int) -> Span | None:
     return Span(start, stop)
 
 
-def remember(response: Response, etag: str | None = None) -> Response:
+def remembered(environ: WSGIEnvironment, etag: str) -> list[tuple[str, str]]:
     """Headers of what never changes: kept for a year, by shared caches only where nobody had to prove who they are."""
-    kind = "private" if "Authorization" in request.headers else "public"
-    response.headers["Cache-Control"] = f"{kind}, max-age={FOR_EVER}"
-    response.headers["Last-Modified"] = EPOCH
-    if etag is not None:
-        response.headers["ETag"] = etag
-    return response
+    kind = "private" if "HTTP_AUTHORIZATION" in environ else "public"
+    return [("Cache-Control", f"{kind}, max-age={FOR_EVER}"), ("Last-Modified", EPOCH), ("ETag", etag)]
 
 
-def unchanged(etag: str) -> Response | None:
+def unchanged(environ: WSGIEnvironment, etag: str) -> Answer | None:
     """304 for a client that holds this already; ask only once it is clear that it exists and may be read."""
+    if not any(condition in environ for condition in _CONDITIONS):
+        return None
     try:
-        is_known = not is_resource_modified(request.environ, etag=etag.strip('"'), last_modified=_EPOCH)
+        is_known = not is_resource_modified(environ, etag=etag.strip('"'), last_modified=_EPOCH)
     except OverflowError:
         # A year or a zone of more digits than a date has: not a date, and so no condition (RFC 9110 §13.1.3).
         is_known = False
-    return remember(Response(status=304), etag) if is_known else None
+    return Answer("304 NOT MODIFIED", remembered(environ, etag)) if is_known else None
 
 
-def layer_response(images: ReadableImages, layer: Layer, hand_over: HandOver) -> Response:
+def small(environ: WSGIEnvironment, body: bytes, etag: str, keeping: Headers) -> Answer:
+    """JSON that never changes."""
+    said = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    return Answer("200 OK", [*said, *remembered(environ, etag), *keeping], () if _is_head(environ) else (body,))
+
+
+def layer_answer(environ: WSGIEnvironment, images: ReadableImages, layer: Layer, hand_over: HandOver) -> Answer:
     """The layer, or the part asked for, from whoever does it best."""
-    not_modified = unchanged(layer.etag)
+    not_modified = unchanged(environ, layer.etag)
     if not_modified is not None:
         return not_modified
     try:
-        span = parse_range(_applicable_range(layer), layer.size)
+        span = parse_range(_applicable_range(environ, layer), layer.size)
     except Unsatisfiable:
         # Said here whoever would send the rest: stores and proxies explain themselves in a body (protocol §1.6).
-        return _unsatisfiable(layer)
-    return hand_over(images, layer) or _own_response(images, layer, span)
+        return Answer(
+            "416 REQUESTED RANGE NOT SATISFIABLE",
+            [_OCTETS, ("Content-Range", f"bytes */{layer.size}"), ("Content-Length", "0")],
+        )
+    return hand_over(environ, images, layer) or _own_answer(environ, images, layer, span)
 
 
-def to_nobody(_images: ReadableImages, _layer: Layer) -> None:
+def handed_over(delivery: str, keeping: Headers) -> HandOver:
+    """By the setting `delivery`; `keeping` is what tells nginx to keep an answer of ours."""
+    known: dict[str, HandOver] = {"direct": to_nobody, "redirect": to_store, "nginx": partial(to_nginx, keeping)}
+    return known[delivery]
+
+
+def to_nobody(_environ: WSGIEnvironment, _images: ReadableImages, _layer: Layer) -> None:
     """Send every layer ourselves."""
 
 
-def to_store(images: ReadableImages, layer: Layer) -> Response | None:
+def to_store(environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
     """Redirect to the store's signed URL (protocol §1.9).
 
     Never from TLS to a plain address: daemons since 1.7 would take their token along. And never HEAD, for
     which the signature does not hold.
     """
-    url = images.url_for(layer) if request.method == "GET" else None
-    if url is None or (request.is_secure and not url.startswith("https://")):
+    url = None if _is_head(environ) else images.url_for(layer)
+    if url is None or (environ["wsgi.url_scheme"] == "https" and not url.startswith("https://")):
         return None
-    response = Response(status=302, headers={"Location": url, "Cache-Control": "no-store"})
-    response.autocorrect_location_header = False
-    return response
+    return Answer("302 FOUND", [("Location", url), ("Cache-Control", "no-store"), ("Content-Length", "0")])
 
 
-def to_nginx(images: ReadableImages, layer: Layer) -> Response | None:
+def to_nginx(keeping: Headers, environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
     """Let the nginx in front send its own copy: of the file, or of what it fetches from the store and keeps."""
     if images.local_path(layer) is not None:
         target = f"{NGINX_FILES}/{layer.path}"
@@ -137,52 +165,35 @@ def to_nginx(images: ReadableImages, layer: Layer) -> Response | None:
         target = f"{NGINX_STORE}/{parts.scheme}/{parts.netloc}{parts.path}?{parts.query}"
     else:
         return None
-    response = Response(mimetype="application/octet-stream", headers={"X-Accel-Redirect": target})
-    return remember(response, layer.etag)
+    said = [_OCTETS, ("Content-Length", "0"), ("X-Accel-Redirect", target)]
+    return Answer("200 OK", [*said, *remembered(environ, layer.etag), *keeping])
 
 
-HANDED_OVER: dict[str, HandOver] = {"direct": to_nobody, "redirect": to_store, "nginx": to_nginx}
-"""By the setting `delivery`."""
-
-
-def _own_response(images: ReadableImages, layer: Layer, span: Span | None) -> Response:
+def _own_answer(environ: WSGIEnvironment, images: ReadableImages, layer: Layer, span: Span | None) -> Answer:
     """A file of the machine goes out without passing through Python, anything else block by block."""
     whole = span or Span(0, layer.size)
-    response = _body(images, layer, whole)
-    response.headers["Content-Length"] = str(whole.length)
-    response.headers["Accept-Ranges"] = "bytes"
+    said = [_OCTETS, ("Content-Length", str(whole.length)), ("Accept-Ranges", "bytes")]
     if span is not None:
-        response.status_code = 206
-        response.headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{layer.size}"
-    return remember(response, layer.etag)
+        said.append(("Content-Range", f"bytes {span.start}-{span.stop - 1}/{layer.size}"))
+    body = () if _is_head(environ) else _body(environ, images, layer, whole)
+    return Answer("200 OK" if span is None else "206 PARTIAL CONTENT", said + remembered(environ, layer.etag), body)
 
 
-def _applicable_range(layer: Layer) -> str | None:
+def _is_head(environ: WSGIEnvironment) -> bool:
+    return bool(environ["REQUEST_METHOD"] == "HEAD")
+
+
+def _applicable_range(environ: WSGIEnvironment, layer: Layer) -> str | None:
     """A range counts only while If-Range, where there is one, still names these very bytes (RFC 9110 §13.1.5)."""
-    condition = request.headers.get("If-Range")
-    if condition is not None and condition not in (layer.etag, EPOCH):
+    if environ.get("HTTP_IF_RANGE", layer.etag) not in (layer.etag, EPOCH):
         return None
-    return request.headers.get("Range")
+    return environ.get("HTTP_RANGE")
 
 
-def _body(images: ReadableImages, layer: Layer, span: Span) -> Response:
-    if request.method == "HEAD":
-        return Response(mimetype="application/octet-stream")
+def _body(environ: WSGIEnvironment, images: ReadableImages, layer: Layer, span: Span) -> Iterable[bytes]:
     # A server sends a file to its end; daemons ask for nothing else, and others get their middle in blocks.
     file = images.open_file(layer) if span.stop == layer.size else None
     if file is None:
-        reader = images.open_layer(layer, span.start, span.length)
-        response = Response(iter(reader), mimetype="application/octet-stream", direct_passthrough=True)
-        response.call_on_close(reader.close)
-        return response
+        return images.open_layer(layer, span.start, span.length)
     file.seek(span.start)
-    return Response(
-        wrap_file(request.environ, file, _BLOCK), mimetype="application/octet-stream", direct_passthrough=True
-    )
-
-
-def _unsatisfiable(layer: Layer) -> Response:
-    response = Response(status=416, mimetype="application/octet-stream")
-    response.headers["Content-Range"] = f"bytes */{layer.size}"
-    response.headers["Content-Length"] = "0"
-    return response
+    return wrap_file(environ, file, _BLOCK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -102,6 +103,22 @@ def test_nginx_sends_the_files_itself_and_only_to_those_who_may(harbour: Harbour
         assert refused.error()
 
 
+MIB = 1024**2
+
+
+def test_nothing_but_a_layer_may_be_endless(harbour: Harbour) -> None:
+    """Lists of thousands of images pass; what no service would take, nginx does not take either."""
+    path = f"/v1/repositories/{harbour.setup.fresh_name('long')}"
+    basic = {"Authorization": daemon_of(NEWEST, harbour.setup).basic, "X-Docker-Token": "true"}
+    many = json.dumps([{"id": f"{number:064x}", "checksum": f"tarsum+{number:064x}"} for number in range(10_000)])
+    assert call(harbour.setup.index, f"PUT {path}/", basic, many.encode()).status == 200
+    endless = call(harbour.setup.index, f"PUT {path}/images", {**basic, "Content-Length": str(8 * MIB + 1)})
+    assert (endless.status, endless.header("Content-Type")) == (413, "application/json")
+    assert endless.error()
+    layer = call(harbour.setup.registry, f"PUT /v1/images/{'a' * 64}/layer", body=bytes(8 * MIB + 1))
+    assert layer.status == 401
+
+
 def test_a_repository_is_deleted_through_one_name(harbour: Harbour) -> None:
     name, chain = harbour.setup.fresh_name("gone"), chain_for(NEWEST)
     daemon = daemon_of(NEWEST, harbour.setup)
@@ -151,11 +168,13 @@ def push_until_it_ends_well(harbour: Harbour, name: str) -> None:
     same_bytes(daemon_of(NEWEST, harbour.setup).pull(name), chain)
 
 
-def test_with_nobody_behind_it_nginx_still_answers_what_daemons_can_read(tmp_path: Path) -> None:
-    port = free_port()
-    with start_front(tmp_path / "nginx", port, indexes=[free_port()], registries=[free_port()]):
+@pytest.mark.parametrize("alone", [False, True])
+def test_with_nobody_behind_it_nginx_still_answers_what_daemons_can_read(tmp_path: Path, alone: bool) -> None:
+    port, image = free_port(), "a" * 64
+    with start_front(tmp_path / "nginx", port, indexes=None if alone else [free_port()], registries=[free_port()]):
         target = Target("http", "127.0.0.1", port)
-        for request in ("GET /v1/_ping", f"GET /v1/images/{'a' * 64}/json", "GET /v1/users/"):
+        for path in ("_ping", f"images/{image}/json", f"images/{image}/layer", "users/"):
+            request = f"GET /v1/{path}"
             answer = call(target, request)
             assert (answer.status, answer.header("Content-Type")) == (503, "application/json")
             assert answer.error()

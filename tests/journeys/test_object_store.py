@@ -91,13 +91,14 @@ def test_a_redirect_leads_to_the_layer_without_any_credential(
         assert len(way.asked) == 3 * len(chain)
 
 
-@pytest.fixture
-def cached(tmp_path: Path, radosgw: Radosgw, way: FaultProxy) -> Iterator[SetUp]:
-    """A registry on the store, and nginx before it that fetches and keeps."""
+@pytest.fixture(params=["answers asked for", "answers kept"])
+def cached(request: pytest.FixtureRequest, tmp_path: Path, radosgw: Radosgw, way: FaultProxy) -> Iterator[SetUp]:
+    """A registry on the store, and nginx before it that fetches and keeps: layers, or what the registry says too."""
     service = start_on_store(tmp_path / "registry", radosgw, "nginx", way.url, trusted_proxies="1")
     with running(service):
         port = free_port()
-        with start_front(tmp_path / "nginx", port, indexes=[service.port], registries=[service.port]):
+        indexes = None if request.param == "answers kept" else [service.port]
+        with start_front(tmp_path / "nginx", port, indexes=indexes, registries=[service.port]):
             yield standing(service, Target("http", "127.0.0.1", port))
 
 

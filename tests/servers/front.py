@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.servers.process import Process, listening, require
+from tests.servers.process import Process, free_port, listening, require
 from tests.servers.services import ROOT
 from tests.servers.tls import Certificate
 
@@ -18,20 +18,27 @@ def start_front(
     folder: Path,
     port: int,
     *,
-    indexes: Sequence[int],
+    indexes: Sequence[int] | None,
     registries: Sequence[int],
     store: Path | None = None,
     tls: Certificate | None = None,
     profile: str = "modern",
 ) -> Process:
-    """One host name on `port`, plain or with TLS, before the services on these ports of this machine."""
+    """One host name on `port`, plain or with TLS, before the services on these ports of this machine.
+
+    Without indexes the site is that of registries which stand alone.
+    """
     nginx = require("nginx", "nginx-light")
     shutil.copytree(FILES, folder, dirs_exist_ok=True)
     (folder / "cache").mkdir()
     site = folder / "site.conf"
-    text = site.read_text(encoding="utf-8")
-    text = _changed(text, "    server 127.0.0.1:5000;\n", _servers(indexes))
-    text = _changed(text, "    server 127.0.0.1:5001;\n", _servers(registries))
+    text = (folder / ("site-alone.conf" if indexes is None else "site.conf")).read_text(encoding="utf-8")
+    if indexes is None:
+        text = _changed(text, "127.0.0.1:5009;", f"127.0.0.1:{free_port()};", times=2)
+        text = _changed(text, "    server 127.0.0.1:5001;\n", _servers(registries), times=2)
+    else:
+        text = _changed(text, "    server 127.0.0.1:5000;\n", _servers(indexes))
+        text = _changed(text, "    server 127.0.0.1:5001;\n", _servers(registries))
     if store is not None:
         text = _changed(text, "alias /srv/registry/;", f"alias {store}/;")
     if tls is None:
@@ -54,6 +61,6 @@ def _servers(ports: Sequence[int]) -> str:
     return "".join(f"    server 127.0.0.1:{port};\n" for port in ports)
 
 
-def _changed(text: str, old: str, new: str) -> str:
-    assert text.count(old) == 1, f"deploy/nginx/site.conf no longer says {old!r} once"
+def _changed(text: str, old: str, new: str, times: int = 1) -> str:
+    assert text.count(old) == times, f"the site of deploy/nginx no longer says {old!r}, so often: {times}"
     return text.replace(old, new)

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from common.names import ImageId
-from registry_service.app import create_app
+from registry_service.app import create_app, create_registry
 from registry_service.settings import RegistrySettings
 from registry_service.storage import factory
 from registry_service.storage.driver import PathNotFound
@@ -135,6 +135,22 @@ def test_layers_of_somebody_who_proved_himself_are_not_for_shared_caches():
     assert client.get(PATH).headers["Cache-Control"] == "public, max-age=31536000"
     proved = client.get(PATH, headers={"Authorization": "Basic YTpi"})
     assert proved.headers["Cache-Control"] == "private, max-age=31536000"
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+def test_nginx_alone_is_told_to_keep_answers(driver, delivery):
+    client = client_of(driver, delivery)
+    for path in (PATH, f"/v1/images/{IMAGE}/json", f"/v1/images/{IMAGE}/ancestry"):
+        assert client.get(path).headers.get("X-Accel-Expires") == ("5" if delivery == "nginx" else None)
+    for unkept in (client.get(PATH.replace("a", "b", 2)), client.get(PATH, headers={"Range": f"bytes={len(LAYER)}-"})):
+        assert "X-Accel-Expires" not in unkept.headers
+
+
+def test_nothing_is_kept_where_tokens_are_looked_at():
+    registry = create_registry(RegistrySettings(standalone=True, delivery="nginx"), Guard(Remote()))
+    settings = {"index_url": "http://127.0.0.1:1", "secret_keys": ("k" * 32,), "delivery": "nginx"}
+    guarded = create_registry(RegistrySettings(**settings), Guard(Remote()))
+    assert (registry.gate.is_open, guarded.gate.is_open) == (True, False)
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)

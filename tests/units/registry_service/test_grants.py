@@ -9,7 +9,7 @@ import pytest
 from common.errors import Invalid, NotFound, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName
 from common.tokens import Access, Token
-from registry_service.grants import MAX_COOKIE_BYTES, MAX_MARKS, Credentials, TokenGate
+from registry_service.grants import MAX_COOKIE_BYTES, MAX_MARKS, Credentials, OpenGate, TokenGate
 
 KEY, OTHER_KEY = "k" * 32, "o" * 32
 ACME = RepositoryName("acme", "busybox")
@@ -194,6 +194,22 @@ def test_the_index_is_asked_about_one_token_at_a_time_and_the_first_good_one_cou
         gate.admit(Credentials(header), Access.READ)
         with pytest.raises(Unauthenticated):
             gate.admit(Credentials(header), Access.WRITE)
+
+
+def test_what_a_request_is_about_is_the_good_token_s_repository_alone(index, clock):
+    """A mirror fetches by it with a credential of its own: nobody may name a repository that is not vouched for."""
+    foreign = str(Token("forged", RepositoryName("others", "secret"), Access.READ))
+    good = str(bearer(index).authorization)
+    for header in (f"Token {foreign},{good}", f"{good},{foreign}"):
+        assert list(gate_of(index, clock).repositories(Credentials(header), Access.READ)) == [ACME]
+    with pytest.raises(Unauthenticated):
+        gate_of(index, clock).repositories(Credentials(f"Token {foreign}"), Access.READ)
+
+
+def test_where_nobody_vouches_every_named_repository_counts():
+    header = f"Token {Token('any', ACME, Access.READ)},{Token('any', RepositoryName('b', 'c'), Access.READ)}"
+    assert list(OpenGate().repositories(Credentials(header), Access.READ)) == [ACME, RepositoryName("b", "c")]
+    assert list(OpenGate().repositories(Credentials(None), Access.READ)) == []
 
 
 def test_images_of_public_repositories_are_asked_for_once_and_hidden_ones_every_time(index, clock):
