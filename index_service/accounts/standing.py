@@ -1,0 +1,50 @@
+"""An account's standing: open or closed, an administrator's or not.
+
+Every function takes the session of the transaction it is part of.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from common.errors import Conflict
+from index_service.accounts.models import Session as SignedInSession
+from index_service.accounts.models import User
+from index_service.audit.log import Change, Deed
+
+
+class LastAdministrator(Conflict):
+    """Nobody would be left who may administer the index."""
+
+    def __init__(self) -> None:
+        super().__init__("The last administrator cannot go: make somebody else one first")
+
+
+def set_active(session: Session, deed: Deed, user: User, *, is_active: bool) -> None:
+    """Open or close an account; a closed one is signed out everywhere. Raises LastAdministrator."""
+    if user.is_active == is_active:
+        return
+    if not is_active:
+        _require_other_admin(session, user)
+        session.execute(delete(SignedInSession).where(SignedInSession.user_id == user.id))
+    user.is_active = is_active
+    change = Change.ACCOUNT_ACTIVATED if is_active else Change.ACCOUNT_DEACTIVATED
+    deed.record(session, change, user.name)
+
+
+def set_admin(session: Session, deed: Deed, user: User, *, is_admin: bool) -> None:
+    """Raises LastAdministrator."""
+    if user.is_admin == is_admin:
+        return
+    if not is_admin:
+        _require_other_admin(session, user)
+    user.is_admin = is_admin
+    deed.record(session, Change.ACCOUNT_MADE_ADMIN if is_admin else Change.ACCOUNT_UNMADE_ADMIN, user.name)
+
+
+def _require_other_admin(session: Session, user: User) -> None:
+    """An operator's command can always make another, so the rule is for those who have none at hand."""
+    others = select(func.count()).where(User.is_admin, User.is_active, User.id != user.id)
+    if user.is_admin and user.is_active and not session.scalar(others):
+        raise LastAdministrator
