@@ -59,6 +59,12 @@ class Gate:
         """Raises unless the name, which is free, may be taken."""
         require(actor, self.facts(session, actor, name, None), Action.CREATE)
 
+    def rules(self, session: Session, actor: Actor | None, namespace: str) -> bool:
+        """Whether the actor, who came with no access token, may do everything with all of a namespace."""
+        if actor is None or actor.limits is not None:
+            return False
+        return role_of(session, actor, RepositoryName(namespace, ""), None) is Role.ADMIN
+
     def visible(self, actor: Actor | None) -> ColumnElement[bool]:
         """The repositories that `actor` may read, as a condition on Repository."""
         if actor is None:

@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 from common.errors import Forbidden, Unauthenticated
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
+from index_service.accounts.models import User
 from index_service.accounts.people import Actor, People
+from index_service.audit.log import Change, Deed
 from index_service.callers import Anonymous, Bearer, Caller, Callers, Credential, Login
 from index_service.db import Clock, Database
-from index_service.repositories import catalogue
+from index_service.repositories import catalogue, managing
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.listing import Entry, announced_tags, checksums
 from index_service.repositories.models import Repository
@@ -81,7 +83,8 @@ class Index:
         address = credential.address if isinstance(credential, Login) else ""
         self.people.change(actor.id, password, email, by=actor, address=address)
         if password is not None:
-            self.revoke_tokens(actor.id)
+            with self._database.writing() as session:
+                passes.revoke(session, actor.id)
 
     def announce_push(self, credential: Credential, name: RepositoryName, entries: list[Entry]) -> Issued:
         """A push begins: take the name if it is free, add to its list, let the client write (protocol §2.3)."""
@@ -179,9 +182,12 @@ class Index:
             return finder.search(session, query, self._gate.visible(actor))
 
     def revoke_tokens(self, user_id: int) -> int:
-        """End every token of a person; returns how many."""
+        """What an operator asks: end every token of a person; returns how many."""
         with self._database.writing() as session:
-            return passes.revoke(session, user_id)
+            count = passes.revoke(session, user_id)
+            name = session.get_one(User, user_id).name
+            self._operator().record(session, Change.TOKENS_REVOKED, name, count=count)
+            return count
 
     def clean(self) -> int:
         """Delete all expired tokens, some at a time; returns how many."""
@@ -196,12 +202,17 @@ class Index:
             repository = catalogue.hold(session, name)
             if repository is None:
                 raise RepositoryNotFound
-            repository.is_private = is_private
+            managing.set_private(session, self._operator(), repository, is_private=is_private)
 
     def move_endpoint(self, old: str, new: str) -> int:
         """A registry got another address; returns how many repositories live on it."""
         with self._database.writing() as session:
-            return catalogue.move_endpoint(session, old, new)
+            count = catalogue.move_endpoint(session, old, new)
+            self._operator().record(session, Change.ENDPOINT_MOVED, new, **{"from": old}, repositories=count)
+            return count
+
+    def _operator(self) -> Deed:
+        return Deed(None, "", self._clock())
 
     def _authorize(self, session: Session, tokens: tuple[Token, ...], name: RepositoryName) -> None:
         fitting = [token for token in tokens if token.repository == name]
@@ -215,6 +226,7 @@ class Index:
         if found.token.access is Access.DELETE:
             passes.consume(session, found.record, self._clock())
             catalogue.drop(session, found.repository.id)
+            Deed(found.actor, "", self._clock()).record(session, Change.REPOSITORY_DELETED, str(name))
 
     def _was_deleted(self, session: Session, actor: Actor, name: RepositoryName) -> bool:
         return catalogue.find(session, name) is None and passes.forget_consumed(session, actor.id, name, self._clock())

@@ -1,0 +1,63 @@
+"""What a repository's administrators change: its texts, who may see it, and its name.
+
+Every function takes the session of the transaction it is part of.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from common.errors import Conflict, Invalid
+from common.names import RepositoryName
+from index_service.accounts import fields
+from index_service.accounts.models import Namespace
+from index_service.audit.log import Change, Deed
+from index_service.repositories import catalogue, giving
+from index_service.repositories.models import Repository
+
+MAX_DESCRIPTION = 255
+MAX_README = 100_000
+
+
+def describe(repository: Repository, description: object, readme: object, moment: datetime) -> None:
+    """Change the texts. Raises Invalid."""
+    checked = fields.check_text(description, MAX_DESCRIPTION), fields.check_text(readme, MAX_README, lines=True)
+    repository.description, repository.readme = checked
+    repository.updated_at = moment
+
+
+def set_private(session: Session, deed: Deed, repository: Repository, *, is_private: bool) -> None:
+    """Say who may see it: those with a role, or everybody."""
+    if repository.is_private != is_private:
+        repository.is_private = is_private
+        change = Change.REPOSITORY_HIDDEN if is_private else Change.REPOSITORY_PUBLISHED
+        deed.record(session, change, str(repository.full_name))
+
+
+def rename(session: Session, deed: Deed, repository: Repository, target: RepositoryName) -> None:
+    """Give it another name, maybe in another namespace, where the roles of teams do not follow it.
+
+    Raises Invalid or Conflict. Where two take one name at once, the second's transaction ends in SQLAlchemy's
+    IntegrityError.
+    """
+    old = repository.full_name
+    target.require_creatable()
+    if target == old:
+        raise Invalid("That is its name already")
+    if catalogue.find(session, target) is not None:
+        raise Conflict("This name is taken")
+    if target.namespace != old.namespace:
+        giving.drop_teams(session, repository)
+    repository.namespace, repository.name = target.namespace, target.name
+    repository.updated_at = deed.moment
+    deed.record(session, Change.REPOSITORY_TRANSFERRED, str(target), **{"from": str(old)})
+
+
+def set_default(session: Session, deed: Deed, namespace: str, *, is_private: bool) -> None:
+    """Say who may see repositories that are made there from now on."""
+    found = session.get_one(Namespace, namespace)
+    if found.default_private != is_private:
+        found.default_private = is_private
+        deed.record(session, Change.NAMESPACE_CHANGED, namespace, default="private" if is_private else "public")
