@@ -18,12 +18,12 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
-from common.errors import Unavailable
+from common.errors import Conflict, Unavailable
 
 BUSY_SECONDS = 30
 """How long a SQLite writer waits for the one before it."""
@@ -105,6 +105,25 @@ def _translated() -> Iterator[None]:
     except _LOST as error:
         logger.warning("database: %s", error.args[0] if error.args else error)
         raise Unavailable("The database does not answer, try again later") from error
+
+
+@contextmanager
+def unique(message: str) -> Iterator[None]:
+    """Around a transaction that another may forestall: what may be there only once is a Conflict of these words."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(message) from error
+
+
+LIKE_ESCAPE = "\\"
+
+
+def literally(text: str) -> str:
+    """A text as a part of a LIKE pattern, with LIKE_ESCAPE, in which every character stands for itself."""
+    for special in (LIKE_ESCAPE, "%", "_"):
+        text = text.replace(special, LIKE_ESCAPE + special)
+    return text
 
 
 def open_engine(url: str, *, pool_size: int = 5) -> Engine:

@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session
 from common.names import LIBRARY, RepositoryName
 from index_service.accounts.models import Member, Namespace, Organisation, TeamMember
 from index_service.accounts.people import Actor
+from index_service.db import LIKE_ESCAPE, literally
 from index_service.repositories.models import Repository, RoleRecord
 from index_service.repositories.policy import Action, Facts, RepositoryNotFound, Role, permits, require
-
-_ESCAPE = "\\"
 
 
 class Gate:
@@ -130,8 +129,5 @@ def _opened(actor: Actor) -> ColumnElement[bool]:
     """What the access token opens that the actor came with."""
     if actor.limits is None:
         return true()
-    pattern = actor.limits.pattern
-    for special in (_ESCAPE, "%", "_"):
-        pattern = pattern.replace(special, _ESCAPE + special)
     full = Repository.namespace + "/" + Repository.name
-    return full.like(pattern.replace("*", "%"), escape=_ESCAPE)
+    return full.like(literally(actor.limits.pattern).replace("*", "%"), escape=LIKE_ESCAPE)

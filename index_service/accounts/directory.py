@@ -1,0 +1,204 @@
+"""People and organisations looked up and listed.
+
+Every function takes the session of the transaction it is part of; how many queries it asks does not depend on how
+many rows it finds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from common.errors import NotFound
+from index_service.accounts.models import Email, Member, Organisation, Team, TeamMember, User
+from index_service.db import LIKE_ESCAPE, literally
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """An organisation that somebody is in."""
+
+    name: str
+    full_name: str
+    is_owner: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """A member of an organisation, with the names of the teams the person is in."""
+
+    name: str
+    full_name: str
+    is_owner: bool
+    is_active: bool
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRow:
+    """A team of an organisation; `members` counts them."""
+
+    name: str
+    about: str
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class TeamMemberRow:
+    name: str
+    full_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """An account as administrators see it; `email` is the main address, None where there is none."""
+
+    name: str
+    full_name: str
+    email: str | None
+    is_confirmed: bool
+    is_active: bool
+    is_admin: bool
+    since: datetime
+
+
+PEOPLE_SORTS = ("name", "newest")
+STATES = ("all", "active", "closed", "admin")
+
+
+def find_person(session: Session, name: str) -> User:
+    """Raises NotFound."""
+    found = session.scalar(select(User).where(User.name == name))
+    if found is None:
+        raise NotFound("There is nobody of this name")
+    return found
+
+
+def find_active(session: Session, name: str) -> User:
+    """Raises NotFound, also for somebody whose account is closed."""
+    found = find_person(session, name)
+    if not found.is_active:
+        raise NotFound("There is nobody of this name")
+    return found
+
+
+def memberships(session: Session, user_id: int) -> list[Membership]:
+    """By name."""
+    rows = session.execute(
+        select(Organisation.name, Organisation.full_name, Member.is_owner)
+        .join(Member, Member.organisation_id == Organisation.id)
+        .where(Member.user_id == user_id)
+        .order_by(Organisation.name)
+    )
+    return [Membership(*row) for row in rows]
+
+
+def shared(session: Session, user_id: int, other_id: int) -> list[Membership]:
+    """The organisations of a person that another is in too."""
+    theirs = {found.name for found in memberships(session, other_id)}
+    return [found for found in memberships(session, user_id) if found.name in theirs]
+
+
+def count_members(session: Session, organisation_id: int) -> int:
+    return session.scalar(select(func.count()).where(Member.organisation_id == organisation_id)) or 0
+
+
+def members(session: Session, organisation_id: int, limit: int, offset: int) -> list[MemberRow]:
+    """Owners first, then by name."""
+    rows = session.execute(
+        select(User.name, User.full_name, Member.is_owner, User.is_active, Member.created_at)
+        .join(Member, Member.user_id == User.id)
+        .where(Member.organisation_id == organisation_id)
+        .order_by(Member.is_owner.desc(), User.name)
+        .limit(limit)
+        .offset(offset)
+    )
+    return [MemberRow(*row) for row in rows]
+
+
+def count_teams(session: Session, organisation_id: int) -> int:
+    return session.scalar(select(func.count()).where(Team.organisation_id == organisation_id)) or 0
+
+
+def teams(session: Session, organisation_id: int, limit: int, offset: int) -> list[TeamRow]:
+    """By name."""
+    rows = session.execute(
+        select(Team.name, Team.about, func.count(TeamMember.user_id))
+        .outerjoin(TeamMember, TeamMember.team_id == Team.id)
+        .where(Team.organisation_id == organisation_id)
+        .group_by(Team.id, Team.name, Team.about)
+        .order_by(Team.name)
+        .limit(limit)
+        .offset(offset)
+    )
+    return [TeamRow(*row) for row in rows]
+
+
+def count_in_team(session: Session, team_id: int) -> int:
+    return session.scalar(select(func.count()).where(TeamMember.team_id == team_id)) or 0
+
+
+def in_team(session: Session, team_id: int, limit: int, offset: int) -> list[TeamMemberRow]:
+    """By name."""
+    rows = session.execute(
+        select(User.name, User.full_name)
+        .join(TeamMember, TeamMember.user_id == User.id)
+        .where(TeamMember.team_id == team_id)
+        .order_by(User.name)
+        .limit(limit)
+        .offset(offset)
+    )
+    return [TeamMemberRow(*row) for row in rows]
+
+
+def team_names(session: Session, organisation_id: int) -> list[str]:
+    return list(session.scalars(select(Team.name).where(Team.organisation_id == organisation_id).order_by(Team.name)))
+
+
+def count_people(session: Session, words: str, state: str) -> int:
+    return session.scalar(select(func.count()).select_from(User).where(_matches(words, state))) or 0
+
+
+def people(session: Session, words: str, state: str, sort: str, limit: int, offset: int) -> list[PersonRow]:
+    """Accounts whose name, full name or address holds the words; `state` is one of STATES, `sort` of PEOPLE_SORTS."""
+    main = select(func.min(Email.id)).where(Email.user_id == User.id).correlate(User).scalar_subquery()
+    order = [User.created_at.desc(), User.id.desc()] if sort == "newest" else [User.name]
+    rows = session.execute(
+        select(User, Email)
+        .outerjoin(Email, Email.id == main)
+        .where(_matches(words, state))
+        .order_by(*order)
+        .limit(limit)
+        .offset(offset)
+    )
+    return [_person(user, email) for user, email in rows]
+
+
+def _person(user: User, email: Email | None) -> PersonRow:
+    return PersonRow(
+        user.name,
+        user.full_name,
+        None if email is None else email.address,
+        email is not None and email.confirmed_at is not None,
+        user.is_active,
+        user.is_admin,
+        user.created_at,
+    )
+
+
+def _matches(words: str, state: str) -> ColumnElement[bool]:
+    conditions: dict[str, ColumnElement[bool]] = {
+        "active": User.is_active.is_(True),
+        "closed": User.is_active.is_(False),
+        "admin": User.is_admin.is_(True),
+    }
+    condition = conditions.get(state, User.id.is_not(None))
+    if not words:
+        return condition
+    like = f"%{literally(words.lower())}%"
+    addresses = select(Email.user_id).where(Email.address.like(like, escape=LIKE_ESCAPE))
+    texts = or_(User.name.like(like, escape=LIKE_ESCAPE), func.lower(User.full_name).like(like, escape=LIKE_ESCAPE))
+    return and_(condition, or_(texts, User.id.in_(addresses)))
