@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from common import http
-from index_service import api, services
+from index_service import api, background, services
 from index_service.db import Clock, now, open_engine
 from index_service.settings import IndexSettings
 
@@ -29,6 +29,7 @@ def create_app(
     app.extensions[api.EXTENSION] = services.build(settings, engine, hasher=hasher, clock=clock)
     http.install(app, standalone=False)
     api.install(app)
+    app.extensions[background.EXTENSION] = background.Background(app.extensions[api.EXTENSION].work)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -31,6 +32,18 @@ def _endpoints(text: str) -> tuple[str, ...]:
         if _HOST_AND_PORT.fullmatch(endpoint) is None:
             raise ValueError(f"{endpoint!r} is not host:port, without a scheme or a path")
     return endpoints
+
+
+def _registry_urls(text: str) -> tuple[str, ...]:
+    pairs = listed(text)
+    for pair in pairs:
+        endpoint, _, url = pair.partition("=")
+        parts = urlsplit(url)
+        if _HOST_AND_PORT.fullmatch(endpoint) is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{pair!r} is not host:port=http://host:port")
+        if parts.path or parts.query or parts.fragment:
+            raise ValueError(f"{pair!r}: the address of a registry ends with its port")
+    return pairs
 
 
 def _database_url(text: str) -> str:
@@ -75,6 +88,12 @@ class IndexSettings:
         "Comma-separated host:port of each registry, as clients reach it; without scheme or path.",
         ("127.0.0.1:5001",),
     )
+    registry_urls: tuple[str, ...] = setting(
+        _registry_urls,
+        "Comma-separated host:port=URL: where the index itself reaches a registry, if not at http://host:port.",
+        (),
+    )
+    registry_timeout: float = setting(seconds, "How long the index waits for a registry, in seconds.", 10.0)
     token_seconds: float = setting(seconds, "How long a token lives; longer than the longest push.", 6 * 3600.0)
     credential_seconds: float = setting(
         seconds, "How long a verified password is remembered, so that a pull does not hash on every call.", 30.0

@@ -13,6 +13,8 @@ from typing import Any
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
+from index_service.background import EXTENSION
+
 
 class PatientSocket(socket.socket):
     """A connection that gives each of its requests so many seconds, however they trickle."""
@@ -46,7 +48,15 @@ class PatientSocket(socket.socket):
 
 
 class Worker(ThreadWorker):
-    """Serves the index."""
+    """Serves the index, with a thread behind it for what is not done while somebody waits."""
+
+    def run(self) -> None:
+        background = self.wsgi.extensions[EXTENSION]
+        background.start()
+        try:
+            super().run()
+        finally:
+            background.stop()
 
     def handle(self, conn: Any) -> Any:
         if not isinstance(conn.sock, PatientSocket):

@@ -41,6 +41,19 @@ def hold(session: Session, name: RepositoryName) -> Repository | None:
     return session.scalar(select(Repository).where(_is_named(name)).with_for_update())
 
 
+def names(session: Session) -> list[RepositoryName]:
+    """All of them, by name."""
+    rows = session.execute(
+        select(Repository.namespace, Repository.name).order_by(Repository.namespace, Repository.name)
+    )
+    return [RepositoryName(namespace, name) for namespace, name in rows]
+
+
+def namespace_exists(session: Session, namespace: str) -> bool:
+    """Whether it is somebody's, or `library`."""
+    return session.get(Namespace, namespace) is not None
+
+
 def allocate(session: Session, name: RepositoryName, creator_id: int, endpoint: str, moment: datetime) -> None:
     """Take the name, unless it is taken by now. Raises Invalid for a name that newer clients could not say."""
     name.require_creatable()
@@ -87,6 +100,15 @@ def _require_room(session: Session, repository: Repository) -> None:
     count = select(func.count()).select_from(ListedImage).where(ListedImage.repository_id == repository.id)
     if (session.scalar(count) or 0) > MAX_IMAGES:
         raise Conflict(f"A repository lists no more than {MAX_IMAGES} images")
+
+
+def tags(session: Session, repository_id: int, *, announced: bool = False) -> dict[Tag, ImageId]:
+    """What each tag points at; with `announced` also what a push under way is going to tag."""
+    image = func.coalesce(TagRecord.image_id, TagRecord.announced_id) if announced else TagRecord.image_id
+    rows = session.execute(
+        select(TagRecord.name, image).where(TagRecord.repository_id == repository_id, image.is_not(None))
+    )
+    return {Tag(name): ImageId(id_) for name, id_ in rows if id_ is not None}
 
 
 def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, ImageId], moment: datetime) -> None:

@@ -13,9 +13,12 @@ from index_service.accounts.passwords import Passwords
 from index_service.accounts.people import People
 from index_service.accounts.remembered import RememberedCredentials
 from index_service.db import Clock, Database
+from index_service.registry_client import RegistryClient
 from index_service.repositories.endpoints import Endpoints
+from index_service.repositories.pulls import Pulls
 from index_service.repositories.roles import Gate
 from index_service.services.docker import Index
+from index_service.services.work import Work
 from index_service.settings import IndexSettings
 from index_service.tokens.passes import Tokens
 from index_service.tokens.signing import Signer
@@ -26,6 +29,13 @@ class Services:
     """All who answer questions, by the kind of question."""
 
     index: Index
+    work: Work
+
+
+def registry_urls(settings: IndexSettings) -> dict[str, str]:
+    """Where the index itself reaches registries, by endpoint."""
+    pairs = (pair.partition("=") for pair in settings.registry_urls)
+    return {endpoint: url for endpoint, _, url in pairs}
 
 
 def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | None, clock: Clock) -> Services:
@@ -42,4 +52,6 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     gate = Gate(login_only=not settings.anonymous_pull)
     tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds), gate)
     endpoints = Endpoints(settings.registry_endpoints)
-    return Services(index=Index(database, people, tokens, gate, endpoints, clock))
+    registries, pulls = RegistryClient(registry_urls(settings), settings.registry_timeout), Pulls()
+    work = Work(database, people, tokens, endpoints, registries, pulls, clock)
+    return Services(index=Index(database, people, tokens, gate, endpoints, work, pulls, clock), work=work)

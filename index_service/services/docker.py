@@ -19,13 +19,16 @@ from index_service.accounts.people import Actor, People
 from index_service.audit.log import Change, Deed
 from index_service.callers import Anonymous, Bearer, Caller, Callers, Credential, Login
 from index_service.db import Clock, Database
+from index_service.images import jobs
 from index_service.repositories import catalogue, managing
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.listing import Entry, announced_tags, checksums
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action, RepositoryNotFound
+from index_service.repositories.pulls import Pulls
 from index_service.repositories.roles import Gate
 from index_service.search import finder
+from index_service.services.work import Work
 from index_service.tokens import passes
 from index_service.tokens.passes import Tokens
 from index_service.tokens.signing import TokenRefused
@@ -59,9 +62,13 @@ class Index:
         tokens: Tokens,
         gate: Gate,
         endpoints: Endpoints,
+        work: Work,
+        counted: Pulls,
         clock: Clock,
     ) -> None:
         self.people = people
+        self._work = work
+        self._pulls = counted
         self._database = database
         self._gate = gate
         self._callers = Callers(database, people, tokens, clock)
@@ -110,6 +117,8 @@ class Index:
             raise TokenRefused
         caller = self._callers.anyone(credential, name, *Access)
         with self._database.reading() as session:
+            if caller.is_index and caller.repository is None:
+                return Listing([], None)
             repository = caller.repository or self._readable(session, caller, name)
             images = catalogue.listed(session, repository.id)
         return Listing(images, self._issue_read(caller, repository) if asks_token else None)
@@ -121,6 +130,8 @@ class Index:
             repository = self._held(session, caller, name, Action.WRITE)
             catalogue.record_images(session, repository, checksums(entries), self._clock())
             catalogue.confirm_tags(session, repository, caller.pusher, self._clock())
+            self._ask_of_images(session, repository)
+        self._work.bell.set()
 
     def require_writable(self, credential: Credential, name: RepositoryName) -> None:
         """Raises unless this caller may write to this repository."""
@@ -152,7 +163,12 @@ class Index:
         caller = self._callers.bearer(credential, name, Access.WRITE)
         with self._database.writing() as session:
             repository = self._held(session, caller, name, Action.WRITE)
+            if caller.is_index and catalogue.tags(session, repository.id).get(tag) == image_id:
+                # Only the repository's name is new, and what is told is what the registry was told.
+                return
             catalogue.set_tag(session, repository, tag, image_id, caller.pusher, self._clock())
+            self._ask_of_images(session, repository)
+        self._work.bell.set()
 
     def delete_tag(self, credential: Credential, name: RepositoryName, tag: Tag) -> None:
         """A registry tells of a tag that was deleted, with the writer's or the deleter's token."""
@@ -219,14 +235,25 @@ class Index:
         if not fitting:
             raise TokenRefused
         found = self._tokens.find(session, fitting[0], self._clock())
-        if found.repository is None:
+        if found.repository is None and not found.record.is_own:
             raise RepositoryNotFound
         if not self._tokens.is_permitted(session, found):
             raise TokenRefused
         if found.token.access is Access.DELETE:
-            passes.consume(session, found.record, self._clock())
+            self._use_up(session, found)
+
+    def _use_up(self, session: Session, found: passes.Found) -> None:
+        """A delete token does its work once. The index's own clears a name at a registry that nobody bears here."""
+        if found.record.is_own and found.repository is not None:
+            raise TokenRefused
+        passes.consume(session, found.record, self._clock())
+        if found.repository is not None:
             catalogue.drop(session, found.repository.id)
-            Deed(found.actor, "", self._clock()).record(session, Change.REPOSITORY_DELETED, str(name))
+            Deed(found.actor, "", self._clock()).record(session, Change.REPOSITORY_DELETED, str(found.token.repository))
+
+    def _ask_of_images(self, session: Session, repository: Repository) -> None:
+        """Have the facts of what was pushed asked of the registry, soon and behind the scenes."""
+        jobs.ask(session, jobs.READ, repository.id, {}, self._clock())
 
     def _was_deleted(self, session: Session, actor: Actor, name: RepositoryName) -> bool:
         return catalogue.find(session, name) is None and passes.forget_consumed(session, actor.id, name, self._clock())
@@ -234,7 +261,10 @@ class Index:
     def _issue_read(self, caller: Caller, repository: Repository) -> Issued:
         self._sweep_now_and_then()
         with self._database.writing() as session:
-            return self._issue(session, caller, repository, Access.READ)
+            issued = self._issue(session, caller, repository, Access.READ)
+        if caller.token is None:
+            self._pulls.count(repository.id, self._clock())
+        return issued
 
     def _issue(self, session: Session, caller: Caller, repository: Repository, access: Access) -> Issued:
         """A new token; who came with one gets that again, or a token could outlive itself by asking."""

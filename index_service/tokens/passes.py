@@ -85,9 +85,20 @@ class Tokens:
         )
         return self._add(session, repository, access, moment, self._lifetime, client=client, **given)
 
-    def issue_own(self, session: Session, repository: RepositoryName, access: Access, moment: datetime) -> Token:
-        """A new token for the index itself, good for minutes, to whomever the repository belongs."""
-        return self._add(session, repository, access, moment, OWN_LIFETIME, is_own=True)
+    def issue_own(
+        self,
+        session: Session,
+        repository: RepositoryName,
+        access: Access,
+        moment: datetime,
+        on_behalf_of: Actor | None = None,
+    ) -> Token:
+        """A new token for the index itself, good for minutes, to whomever the repository belongs.
+
+        What is done with it is written down as done by `on_behalf_of`.
+        """
+        user_id = None if on_behalf_of is None else on_behalf_of.id
+        return self._add(session, repository, access, moment, OWN_LIFETIME, is_own=True, user_id=user_id)
 
     def _add(
         self,
@@ -111,11 +122,16 @@ class Tokens:
         return token
 
     def is_permitted(self, session: Session, found: Found) -> bool:
-        """Whether the bearer may, at this moment, still do what the token was issued for."""
-        if found.repository is None or (found.user is not None and not found.user.is_active):
+        """Whether the bearer may, at this moment, still do what the token was issued for.
+
+        The index itself may, also where the repository is gone: a registry can still have what bore its name.
+        """
+        if found.user is not None and not found.user.is_active:
             return False
         if found.record.is_own:
             return True
+        if found.repository is None:
+            return False
         return self._gate.permits(session, found.actor, found.repository, GRANTED_BY[Access(found.record.access)])
 
     def find(self, session: Session, token: Token, moment: datetime) -> Found:

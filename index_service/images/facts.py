@@ -1,0 +1,182 @@
+"""An image's JSON, read with all the tolerance that it takes: anybody may have pushed it.
+
+Nothing in it is believed to be of the right type or length. Texts lose what no page and no database takes (control
+characters, halves of surrogates, marks that turn the direction of writing) and are cut; what is no date is none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from common.errors import NotFound
+from common.names import ImageId
+from index_service.images.steps import step
+
+MAX_CONFIG = 128 * 1024
+"""Characters of a JSON that is kept as it is; of a longer one only what was read out of it."""
+
+MAX_COMMAND = 8000
+MAX_TEXT = 4000
+MAX_ENTRIES = 200
+"""Of a list such as the environment, so many are shown."""
+
+_STRANGE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?([Zz]|[+-]\d\d:\d\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one image's JSON says, and the size in bytes of its layer. `config` is the JSON itself, if it is kept."""
+
+    image_id: ImageId
+    parent_id: ImageId | None
+    size: int
+    created_at: datetime | None
+    command: str
+    author: str
+    docker_version: str
+    os: str
+    architecture: str
+    config: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How a container of the image starts, and what the image says of itself; every text is bounded and clean."""
+
+    comment: str = ""
+    container: str = ""
+    entrypoint: list[str] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
+    environment: list[tuple[str, str]] = field(default_factory=list)
+    working_directory: str = ""
+    user: str = ""
+    ports: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    labels: list[tuple[str, str]] = field(default_factory=list)
+    on_build: list[str] = field(default_factory=list)
+    hostname: str = ""
+    stop_signal: str = ""
+
+
+def read(image_id: ImageId, raw: bytes, size: int) -> Facts:
+    """The facts of one image. A JSON that is none leaves nothing but the id and the size."""
+    text = raw.decode("utf-8", "replace")
+    document = _decoded(text)
+    made_by = _table(document.get("container_config"))
+    return Facts(
+        image_id=image_id,
+        parent_id=_parent(document.get("parent"), image_id),
+        size=size,
+        created_at=moment(document.get("created")),
+        command=clean(step(_words(made_by.get("Cmd"))), MAX_COMMAND),
+        author=clean(document.get("author"), 255),
+        docker_version=clean(document.get("docker_version"), 50),
+        os=clean(document.get("os"), 50),
+        architecture=clean(document.get("architecture"), 50),
+        config=text.replace("\0", "\ufffd") if document and len(text) <= MAX_CONFIG else "{}",
+    )
+
+
+def config_of(text: str) -> Config:
+    """What a page tells of an image's JSON, as `Facts.config` keeps it."""
+    document = _decoded(text)
+    config = _table(document.get("config"))
+    return Config(
+        comment=clean(document.get("comment")),
+        container=clean(document.get("container"), 64),
+        entrypoint=_words(config.get("Entrypoint")),
+        command=_words(config.get("Cmd")),
+        environment=[_split(entry) for entry in _words(config.get("Env"))],
+        working_directory=clean(config.get("WorkingDir")),
+        user=clean(config.get("User")),
+        ports=_keys(config.get("ExposedPorts")),
+        volumes=_keys(config.get("Volumes")),
+        labels=_pairs(config.get("Labels")),
+        on_build=_words(config.get("OnBuild")),
+        hostname=clean(config.get("Hostname"), 255),
+        stop_signal=clean(config.get("StopSignal"), 50),
+    )
+
+
+def clean(value: Any, most: int = MAX_TEXT) -> str:
+    """A text that can be stored and shown; empty for what is none."""
+    if not isinstance(value, str):
+        return ""
+    text = _STRANGE.sub("\ufffd", value[: most + 1])
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def moment(value: Any) -> datetime | None:
+    """What Go writes for a time, to the microsecond; None for what is no time, or none after 1970."""
+    found = _DATE.fullmatch(value) if isinstance(value, str) and len(value) <= 64 else None
+    if found is None:
+        return None
+    day, time, fraction, zone = found.groups()
+    zone = "+00:00" if zone in "Zz" else zone
+    try:
+        read_ = datetime.fromisoformat(f"{day}T{time}.{(fraction or '0'):0<6}{zone}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return read_ if read_.year >= 1970 else None
+
+
+def pretty(text: str) -> str:
+    """The JSON in lines, for people; as it is where it is none."""
+    document = _decoded(text)
+    return clean(json.dumps(document, indent=2, ensure_ascii=False), MAX_CONFIG * 2) if document else text
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    try:
+        return _table(json.loads(text, parse_int=_number, parse_float=float))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _number(text: str) -> int | str:
+    """An integer of thousands of digits would be refused, or take its time."""
+    return int(text) if len(text) <= 40 else text
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _parent(value: Any, image_id: ImageId) -> ImageId | None:
+    try:
+        parent = ImageId(value) if isinstance(value, str) else None
+    except NotFound:
+        return None
+    return None if parent == image_id else parent
+
+
+def _words(value: Any) -> list[str]:
+    """A list of texts; old clients wrote a single one bare."""
+    listed = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    return [clean(item, MAX_COMMAND) for item in listed[:MAX_ENTRIES] if isinstance(item, str)]
+
+
+def _keys(value: Any) -> list[str]:
+    """The keys of an object that stands for a set; a list, as some tools write it, is one too."""
+    if isinstance(value, Mapping):
+        return sorted(_first(clean(key) for key in value))
+    return _words(value)
+
+
+def _pairs(value: Any) -> list[tuple[str, str]]:
+    return sorted((clean(key), clean(text)) for key, text in _first(_table(value).items()))
+
+
+def _first(items: Iterable[Any]) -> list[Any]:
+    return [item for _, item in zip(range(MAX_ENTRIES), items, strict=False)]
+
+
+def _split(entry: str) -> tuple[str, str]:
+    name, _, value = entry.partition("=")
+    return name, value

@@ -1,0 +1,133 @@
+"""The queue of what is to be done with registries: durable, one job of a kind for a repository, taken by one worker.
+
+A job is asked for in the transaction that makes it needed, so it cannot be lost. A worker takes it for a while, in a
+transaction of its own, and takes it anew while it is long at it; nothing is locked while a registry is asked. What did
+not work is tried again, later every time. What is asked for while a worker is at it is done once more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+from sqlalchemy import ColumnElement, CursorResult, Delete, Update, and_, case, delete, literal, or_, select, update
+from sqlalchemy.orm import Session
+
+from index_service.db import Moment, upsert
+from index_service.images.models import Job
+
+READ = "read"
+MOVE = "move"
+
+TAKEN_FOR = timedelta(minutes=2)
+"""How long nobody else touches a job whose worker says nothing more."""
+
+FIRST_PAUSE = timedelta(seconds=5)
+LONGEST_PAUSE = timedelta(hours=1)
+
+MAX_FAILURE = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job that this worker is at; it is nobody else's until `until`. `attempts` counts this one."""
+
+    id: int
+    kind: str
+    repository_id: int
+    details: Mapping[str, list[str]]
+    asked_at: datetime
+    until: datetime
+    attempts: int
+
+
+def ask(session: Session, kind: str, repository_id: int, details: Mapping[str, str], moment: datetime) -> None:
+    """Have this done soon. Where it was asked for already it is due again, with the details of every asking."""
+    row = {
+        "kind": kind,
+        "repository_id": repository_id,
+        "details": json.dumps(_joined(session, kind, repository_id, details)),
+        "asked_at": moment,
+        "due_at": moment,
+        "attempts": 0,
+        "failure": "",
+    }
+    changed = ("details", "asked_at", "due_at", "attempts", "failure")
+    upsert(session, Job, [row], key=("kind", "repository_id"), changed=changed)
+
+
+def is_any_due(session: Session, moment: datetime) -> bool:
+    """Whether it is worth a transaction that writes."""
+    return session.scalar(select(Job.id).where(_is_free(moment)).limit(1)) is not None
+
+
+def take(session: Session, moment: datetime) -> Taken | None:
+    """The job that waited longest; None where there is none, or others are just at it."""
+    free = select(Job).where(_is_free(moment)).order_by(Job.due_at, Job.id).limit(1)
+    job = session.scalar(free.with_for_update(skip_locked=True))
+    if job is None:
+        return None
+    job.taken_until, job.attempts = moment + TAKEN_FOR, job.attempts + 1
+    return Taken(
+        job.id, job.kind, job.repository_id, json.loads(job.details), job.asked_at, job.taken_until, job.attempts
+    )
+
+
+def keep(session: Session, taken: Taken, moment: datetime) -> Taken | None:
+    """Take it for another while; None where it went to somebody else meanwhile, or its repository is gone."""
+    until = moment + TAKEN_FOR
+    if _rows(session, update(Job).where(_is_mine(taken)).values(taken_until=until)) != 1:
+        return None
+    return Taken(taken.id, taken.kind, taken.repository_id, taken.details, taken.asked_at, until, taken.attempts)
+
+
+def done(session: Session, taken: Taken) -> None:
+    """It worked. Where it was asked for again meanwhile it stays, to be taken anew."""
+    if _rows(session, delete(Job).where(_is_mine(taken), Job.asked_at == taken.asked_at)) == 0:
+        session.execute(update(Job).where(_is_mine(taken)).values(taken_until=None))
+
+
+def failed(session: Session, taken: Taken, failure: str, moment: datetime) -> None:
+    """It did not work, `failure` says why: it is due after a pause, or now where it was asked for again meanwhile."""
+    is_same = Job.asked_at == taken.asked_at
+    # In one statement: of a row changed twice PostgreSQL checks the repository again, for which a push may hold it.
+    later = {
+        "taken_until": None,
+        "due_at": case((is_same, literal(moment + pause(taken.attempts), Moment)), else_=Job.due_at),
+        "failure": case((is_same, failure[:MAX_FAILURE]), else_=Job.failure),
+    }
+    session.execute(update(Job).where(_is_mine(taken)).values(**later).execution_options(synchronize_session=False))
+
+
+def put_back(session: Session, taken: Taken) -> None:
+    """This worker ends before it is done: another may take it at once."""
+    session.execute(update(Job).where(_is_mine(taken)).values(taken_until=None, attempts=taken.attempts - 1))
+
+
+def pause(attempts: int) -> timedelta:
+    """How long to wait after so many failures: twice as long every time, up to an hour."""
+    return min(FIRST_PAUSE * 2 ** min(attempts - 1, 20), LONGEST_PAUSE)
+
+
+def _joined(session: Session, kind: str, repository_id: int, details: Mapping[str, str]) -> dict[str, list[str]]:
+    """What was asked for before, and what is asked for now: a repository renamed twice has two old names."""
+    if not details:
+        return {}
+    asked = select(Job.details).where(Job.kind == kind, Job.repository_id == repository_id).with_for_update()
+    before: dict[str, list[str]] = json.loads(session.scalar(asked) or "{}")
+    return {**before, **{key: [*before.get(key, []), value] for key, value in details.items()}}
+
+
+def _is_free(moment: datetime) -> ColumnElement[bool]:
+    return and_(Job.due_at <= moment, or_(Job.taken_until.is_(None), Job.taken_until <= moment))
+
+
+def _is_mine(taken: Taken) -> ColumnElement[bool]:
+    return and_(Job.id == taken.id, Job.taken_until == taken.until)
+
+
+def _rows(session: Session, statement: Update | Delete) -> int:
+    return cast("CursorResult[tuple[()]]", session.execute(statement)).rowcount

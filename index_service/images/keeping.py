@@ -1,0 +1,167 @@
+"""Images' facts in SQL: which are still to be asked for, recording them, and the sums that lists are sorted by.
+
+Every function takes the session of the transaction it is part of. Nothing here deletes a fact: what a registry does
+not answer, or no longer has, stays as it was known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import ScalarSelect, cast, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from common.names import ImageId
+from index_service.db import upsert
+from index_service.images.facts import Facts
+from index_service.images.models import ImageRecord
+from index_service.repositories.models import ListedImage, Repository
+
+AT_ONCE = 200
+"""Images are read and recorded in so many, so that no transaction is long."""
+
+MAX_GENERATIONS = 1000
+
+_COLUMNS = tuple(column.key for column in ImageRecord.__mapper__.columns if column.key != "image_id")
+
+
+def unknown(session: Session, repository_id: int, *, after: int = 0, everything: bool = False) -> list[tuple[int, str]]:
+    """The next images a repository lists whose facts are to be read, as (number in the list, id).
+
+    Those not yet known, or with `everything` all; begin again after the last number until none is left.
+    """
+    listed = select(ListedImage.id, ListedImage.image_id).where(
+        ListedImage.repository_id == repository_id, ListedImage.id > after
+    )
+    if not everything:
+        known = select(ImageRecord.image_id).where(ImageRecord.image_id == ListedImage.image_id)
+        listed = listed.where(~known.exists())
+    return [(number, id_) for number, id_ in session.execute(listed.order_by(ListedImage.id).limit(AT_ONCE))]
+
+
+def known(session: Session, ids: Iterable[str]) -> set[str]:
+    """Those of the ids whose facts are recorded."""
+    wanted = list(ids)
+    return set(session.scalars(select(ImageRecord.image_id).where(ImageRecord.image_id.in_(wanted))))
+
+
+def record(session: Session, facts: Sequence[Facts], moment: datetime) -> None:
+    """Add facts, or set them anew, and bring the sums along: of images based on these, and of who lists them."""
+    if not facts:
+        return
+    before = _sizes(session, [fact.image_id for fact in facts])
+    totals = _totals(session, facts)
+    rows = [_row(fact, *totals[fact.image_id], moment) for fact in sorted(facts, key=lambda fact: fact.image_id)]
+    upsert(session, ImageRecord, rows, key=("image_id",), changed=_COLUMNS)
+    _settle(session, {fact.image_id for fact in facts})
+    changed = [fact.image_id for fact in facts if before.get(fact.image_id) != fact.size]
+    sum_layers(session, _listing(session, changed))
+
+
+def sum_layers(session: Session, repository_ids: Iterable[int]) -> None:
+    """Add up the bytes of all layers each of these repositories lists, as far as they are known."""
+    ids = sorted(set(repository_ids))
+    # In one order, so that two who do this do not wait for each other.
+    own = select(Repository.id).where(Repository.id.in_(ids)).order_by(Repository.id)
+    held = list(session.scalars(own.with_for_update(key_share=True)))
+    if held:
+        session.execute(
+            update(Repository)
+            .where(Repository.id.in_(held))
+            .values(layer_bytes=_layer_bytes())
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _layer_bytes() -> ScalarSelect[int]:
+    summed = func.coalesce(func.sum(ImageRecord.size), 0)
+    return (
+        select(cast(summed, Repository.layer_bytes.type))
+        .join(ListedImage, ListedImage.image_id == ImageRecord.image_id)
+        .where(ListedImage.repository_id == Repository.id)
+        .correlate(Repository)
+        .scalar_subquery()
+    )
+
+
+def _listing(session: Session, ids: list[ImageId]) -> list[int]:
+    """The repositories that list any of these images."""
+    if not ids:
+        return []
+    return list(session.scalars(select(ListedImage.repository_id).where(ListedImage.image_id.in_(ids)).distinct()))
+
+
+def _sizes(session: Session, ids: Iterable[str]) -> dict[str, int]:
+    rows = session.execute(select(ImageRecord.image_id, ImageRecord.size).where(ImageRecord.image_id.in_(list(ids))))
+    return {row.image_id: row.size for row in rows}
+
+
+def _totals(session: Session, facts: Sequence[Facts]) -> dict[str, tuple[int, int]]:
+    """The bytes of the whole ancestry and the number of ancestors, by image; a parent nobody knows counts nothing."""
+    by_id: dict[str, Facts] = {fact.image_id: fact for fact in facts}
+    outside = {fact.parent_id for fact in facts if fact.parent_id is not None} - by_id.keys()
+    totals = _known_totals(session, outside)
+    for fact in facts:
+        for image in _chain(fact, by_id, totals):
+            total, depth = totals.get(image.parent_id or "", (0, -1))
+            totals[image.image_id] = (total + image.size, depth + 1)
+    return totals
+
+
+def _chain(fact: Facts, by_id: Mapping[str, Facts], totals: Mapping[str, tuple[int, int]]) -> list[Facts]:
+    """The image and those of its ancestors that are still to be added up, the base first."""
+    chain: list[Facts] = []
+    at: Facts | None = fact
+    seen: set[str] = set()
+    while at is not None and at.image_id not in totals and at.image_id not in seen:
+        chain.append(at)
+        seen.add(at.image_id)
+        at = by_id.get(at.parent_id or "")
+    return chain[::-1]
+
+
+def _known_totals(session: Session, ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+    rows = session.execute(
+        select(ImageRecord.image_id, ImageRecord.total_size, ImageRecord.depth).where(
+            ImageRecord.image_id.in_(list(ids))
+        )
+    )
+    return {id_: (total, depth) for id_, total, depth in rows}
+
+
+def _settle(session: Session, ids: set[str]) -> None:
+    """Images that were known before what they are based on was: add them up again, generation by generation."""
+    parent, child = aliased(ImageRecord), aliased(ImageRecord)
+    generation = ids
+    for _ in range(MAX_GENERATIONS):
+        rows = session.execute(
+            select(child.image_id, parent.total_size + child.size, parent.depth + 1)
+            .join(parent, parent.image_id == child.parent_id)
+            .where(parent.image_id.in_(generation))
+            .where(or_(child.total_size != parent.total_size + child.size, child.depth != parent.depth + 1))
+        ).all()
+        for id_, total, depth in rows:
+            own = update(ImageRecord).where(ImageRecord.image_id == id_)
+            session.execute(own.values(total_size=total, depth=depth))
+        generation = {id_ for id_, _, _ in rows}
+        if not generation:
+            return
+
+
+def _row(fact: Facts, total: int, depth: int, moment: datetime) -> dict[str, object]:
+    return {
+        "image_id": fact.image_id,
+        "parent_id": fact.parent_id,
+        "size": fact.size,
+        "total_size": total,
+        "depth": depth,
+        "created_at": fact.created_at,
+        "command": fact.command,
+        "author": fact.author,
+        "docker_version": fact.docker_version,
+        "os": fact.os,
+        "architecture": fact.architecture,
+        "config": fact.config,
+        "read_at": moment,
+    }

@@ -1,0 +1,202 @@
+"""The questions the index may ask a registry: an image's JSON and size, its ancestry, a repository's tags.
+
+Each is asked with a token that the index issued, which the registry checks back like anybody's. What a registry
+answers is bounded and never believed to be well formed; one that does not answer makes `Unavailable`, and what is
+answered elsewhere than at its own address is no answer.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import urllib3
+
+from common import headers
+from common.errors import Failure, Invalid, NotFound, Unavailable
+from common.names import ImageId, RepositoryName, Tag
+from common.tokens import Token
+
+MAX_JSON_BYTES = 4 * 1024 * 1024
+"""A registry takes no image whose JSON is larger."""
+
+MAX_TAGS_BYTES = 32 * 1024 * 1024
+MAX_SIZE = 2**45
+"""Of one layer; the sum of a repository's longest list stays below what a database counts to."""
+
+AGENT = "wharfinger-index"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An image as a registry describes it: the JSON's bytes as they were pushed, and its layer's size in bytes."""
+
+    json: bytes
+    size: int
+
+
+class RegistryFailed(Unavailable):
+    """The registry is down, slow, or answers what no registry answers."""
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        super().__init__(f"The registry {endpoint} {reason}, try again later")
+
+
+class RegistryRefused(Unavailable):
+    """The registry does not believe the index's own token: it asks another index, or cannot reach this one."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(f"The registry {endpoint} does not believe this index's token")
+
+
+class RegistryClient:
+    """Asks every registry over pooled connections; share one among the threads of a process.
+
+    `urls` says where an endpoint is reached from here; one not named in it is reached at http://endpoint. `timeout` is
+    in seconds, for connecting and again for each read.
+    """
+
+    def __init__(self, urls: Mapping[str, str], timeout: float) -> None:
+        self._urls = dict(urls)
+        self._pool = urllib3.PoolManager(
+            maxsize=16, timeout=urllib3.Timeout(connect=timeout, read=timeout), retries=False
+        )
+
+    def describe(self, endpoint: str, token: Token, image: ImageId) -> Described:
+        """Raises NotFound for an image that is not there or not finished; RegistryFailed, RegistryRefused."""
+        answer = self._ask("GET", endpoint, f"/v1/images/{image}/json", token, most=MAX_JSON_BYTES)
+        return Described(answer.body, _size(answer.size))
+
+    def ancestry(self, endpoint: str, token: Token, image: ImageId) -> list[ImageId]:
+        """The image first, its base last. Raises as `describe` does."""
+        answer = self._ask("GET", endpoint, f"/v1/images/{image}/ancestry", token, most=MAX_JSON_BYTES)
+        listed = self._decoded(endpoint, answer.body)
+        if not isinstance(listed, list):
+            raise RegistryFailed(endpoint, "told an ancestry that is none")
+        return [id_ for id_ in map(_image, listed) if id_ is not None]
+
+    def tags(self, endpoint: str, token: Token, repository: RepositoryName) -> dict[Tag, ImageId]:
+        """All tags; what is no tag of an image is passed over. Raises as `describe` does."""
+        answer = self._ask("GET", endpoint, f"/v1/repositories/{repository}/tags", token, most=MAX_TAGS_BYTES)
+        listed = self._decoded(endpoint, answer.body)
+        if not isinstance(listed, dict):
+            raise RegistryFailed(endpoint, "told tags that are none")
+        pairs = ((_tag(name), _image(image)) for name, image in listed.items())
+        return {tag: image for tag, image in pairs if tag is not None and image is not None}
+
+    def set_tag(self, endpoint: str, token: Token, repository: RepositoryName, tag: Tag, image: ImageId) -> None:
+        """Raises as `describe` does."""
+        self._ask("PUT", endpoint, _tag_path(repository, tag), token, json.dumps(image).encode())
+
+    def delete_tag(self, endpoint: str, token: Token, repository: RepositoryName, tag: Tag) -> None:
+        """Raises as `describe` does."""
+        self._ask("DELETE", endpoint, _tag_path(repository, tag), token)
+
+    def delete_repository(self, endpoint: str, token: Token, repository: RepositoryName) -> None:
+        """The repository and all its tags; images stay. Raises as `describe` does."""
+        self._ask("DELETE", endpoint, f"/v1/repositories/{repository}/", token)
+
+    def is_alive(self, endpoint: str) -> bool:
+        """Whether a registry answers there."""
+        try:
+            return self._exchange("GET", endpoint, "/v1/_ping", {}, b"", MAX_JSON_BYTES).status == 200
+        except RegistryFailed:
+            return False
+
+    def _ask(
+        self, method: str, endpoint: str, path: str, token: Token, body: bytes = b"", most: int = MAX_JSON_BYTES
+    ) -> _Answer:
+        sent = {"Authorization": f"Token {token}", "User-Agent": AGENT, "Content-Type": "application/json"}
+        answer = self._exchange(method, endpoint, path, sent, body, most)
+        if answer.status != 200:
+            raise _refusal(endpoint, answer.status)
+        return answer
+
+    def _exchange(
+        self, method: str, endpoint: str, path: str, sent: Mapping[str, str], body: bytes, most: int
+    ) -> _Answer:
+        url = self._urls.get(endpoint, f"http://{endpoint}") + path
+        try:
+            answer = self._send_well(method, url, sent, body, most)
+        except urllib3.exceptions.HTTPError as error:
+            logger.info("registry %s: %s", endpoint, error)
+            raise RegistryFailed(endpoint, "cannot be reached") from error
+        if len(answer.body) > most:
+            raise RegistryFailed(endpoint, "says more than can be true")
+        return answer
+
+    def _send_well(self, method: str, url: str, sent: Mapping[str, str], body: bytes, most: int) -> _Answer:
+        try:
+            return self._send(method, url, sent, body, most)
+        except urllib3.exceptions.ProtocolError:
+            if method == "DELETE":
+                raise
+            # The registry may have closed a pooled connection just as it was picked: once more, on another.
+            return self._send(method, url, sent, body, most)
+
+    def _send(self, method: str, url: str, sent: Mapping[str, str], body: bytes, most: int) -> _Answer:
+        with self._pool.request(
+            method,
+            url,
+            headers=sent,
+            body=body or None,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+        ) as response:
+            return _Answer(response.status, response.read(most + 1), response.headers.get(headers.SIZE))
+
+    def _decoded(self, endpoint: str, body: bytes) -> Any:
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise RegistryFailed(endpoint, "answers with something other than JSON") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    size: str | None
+
+
+def _refusal(endpoint: str, status: int) -> Failure:
+    if status == 404:
+        return NotFound("The registry does not have it")
+    if status in (401, 403):
+        return RegistryRefused(endpoint)
+    if status == 400:
+        # What docker-registry answers of an image that is not finished (protocol §3.1).
+        return NotFound("The registry does not have it yet")
+    return RegistryFailed(endpoint, f"answers with {status}")
+
+
+def _tag_path(repository: RepositoryName, tag: Tag) -> str:
+    return f"/v1/repositories/{repository}/tags/{quote(tag, safe='')}"
+
+
+def _size(text: str | None) -> int:
+    """Docker reads a negative size, and old registries leave it away: then nothing is known."""
+    if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
+        return 0
+    return min(int(text), MAX_SIZE)
+
+
+def _image(value: Any) -> ImageId | None:
+    try:
+        return ImageId(value) if isinstance(value, str) else None
+    except NotFound:
+        return None
+
+
+def _tag(value: Any) -> Tag | None:
+    try:
+        return Tag(value) if isinstance(value, str) and value.isprintable() else None
+    except Invalid:
+        return None

@@ -1,0 +1,66 @@
+"""Pulls counted without slowing a pull: in memory as they come, in SQL every few seconds.
+
+What a process counted and had not yet written is lost with it when it is killed; one that ends writes it first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date, datetime
+from threading import Lock
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from index_service.db import insert_missing
+from index_service.repositories.models import PullCount, Repository
+
+AT_ONCE = 500
+
+
+class Pulls:
+    """What one process counted and has not yet written, by repository and day."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._counted: Counter[tuple[int, date]] = Counter()
+
+    def count(self, repository_id: int, moment: datetime) -> None:
+        """One more. A pull is counted where its token is issued."""
+        with self._lock:
+            self._counted[repository_id, moment.date()] += 1
+
+    def taken(self) -> Counter[tuple[int, date]]:
+        """What was counted, which is now the caller's to write or to put back."""
+        with self._lock:
+            counted, self._counted = self._counted, Counter()
+            return counted
+
+    def put_back(self, counted: Mapping[tuple[int, date], int]) -> None:
+        with self._lock:
+            self._counted.update(counted)
+
+
+def record(session: Session, counted: Mapping[tuple[int, date], int]) -> None:
+    """Add to what was counted before; what was pulled and deleted since is left out."""
+    ids = sorted({repository_id for repository_id, _ in counted})
+    for start in range(0, len(ids), AT_ONCE):
+        held = _held(session, ids[start : start + AT_ONCE])
+        _record(session, {key: number for key, number in counted.items() if key[0] in held})
+
+
+def _held(session: Session, ids: list[int]) -> set[int]:
+    """Those that still exist, kept from being deleted; in one order, so that nobody waits for who waits for them."""
+    own = select(Repository.id).where(Repository.id.in_(ids)).order_by(Repository.id)
+    return set(session.scalars(own.with_for_update(key_share=True)))
+
+
+def _record(session: Session, counted: Mapping[tuple[int, date], int]) -> None:
+    rows = [{"repository_id": id_, "day": day, "count": 0} for id_, day in counted]
+    insert_missing(session, PullCount, rows)
+    for (id_, day), number in counted.items():
+        of_day = update(PullCount).where(PullCount.repository_id == id_, PullCount.day == day)
+        session.execute(of_day.values(count=PullCount.count + number))
+        own = update(Repository).where(Repository.id == id_)
+        session.execute(own.values(pull_count=Repository.pull_count + number))
