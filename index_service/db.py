@@ -28,6 +28,8 @@ from common.errors import Conflict, Unavailable
 BUSY_SECONDS = 30
 """How long a SQLite writer waits for the one before it."""
 
+LIKE_ESCAPE = "\\"
+
 _READS = "wharfinger_reads"
 _LOST = (OperationalError, InterfaceError, PoolTimeout)
 
@@ -114,9 +116,6 @@ def unique(message: str) -> Iterator[None]:
         yield
     except IntegrityError as error:
         raise Conflict(message) from error
-
-
-LIKE_ESCAPE = "\\"
 
 
 def literally(text: str) -> str:

@@ -77,6 +77,14 @@ def find_person(session: Session, name: str) -> User:
     return found
 
 
+def hold_person(session: Session, name: str) -> User:
+    """The account, kept from other writers until the transaction ends. Raises NotFound."""
+    found = session.scalar(select(User).where(User.name == name).with_for_update())
+    if found is None:
+        raise NotFound("There is nobody of this name")
+    return found
+
+
 def find_active(session: Session, name: str) -> User:
     """Raises NotFound, also for somebody whose account is closed."""
     found = find_person(session, name)

@@ -11,13 +11,13 @@ class Endpoints:
     """The configured registries, each as host:port; a repository stays on the one it was first pushed to."""
 
     def __init__(self, configured: tuple[str, ...]) -> None:
-        self._configured = configured
+        self.configured = configured
 
     def choose(self, name: RepositoryName) -> str:
         """Where a new repository is to live: evenly spread, and the same in every process."""
         number = int.from_bytes(hashlib.sha256(str(name).encode()).digest()[:8])
-        return self._configured[number % len(self._configured)]
+        return self.configured[number % len(self.configured)]
 
     def announced(self, stored: str) -> str:
         """Where a repository of this stored endpoint is found: one sole registry may change its host name."""
-        return self._configured[0] if len(self._configured) == 1 else stored
+        return self.configured[0] if len(self.configured) == 1 else stored

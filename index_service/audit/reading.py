@@ -1,0 +1,73 @@
+"""The audit log as it is read: newest first, filtered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from index_service.audit.models import AuditRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to show; what is empty or None does not matter.
+
+    `action` is a whole action, or the word before its stop; `subject` is a name, or a namespace that stands before it.
+    """
+
+    actor: str = ""
+    action: str = ""
+    subject: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change; `actor` is empty where an operator's command made it, and where who made it is not known."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: Mapping[str, Any]
+    address: str
+
+
+def count(session: Session, wanted: Filter) -> int:
+    return session.scalar(select(func.count()).select_from(AuditRecord).where(_fits(wanted))) or 0
+
+
+def entries(session: Session, wanted: Filter, limit: int, offset: int) -> list[Entry]:
+    """The newest first."""
+    newest = select(AuditRecord).where(_fits(wanted)).order_by(AuditRecord.at.desc(), AuditRecord.id.desc())
+    return [
+        Entry(row.at, row.actor_name, row.action, row.subject, json.loads(row.details), row.address)
+        for row in session.scalars(newest.limit(limit).offset(offset))
+    ]
+
+
+def _fits(wanted: Filter) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.actor:
+        conditions.append(AuditRecord.actor_name == wanted.actor)
+    if wanted.action:
+        conditions.append(_is_or_within(AuditRecord.action, wanted.action, "."))
+    if wanted.subject:
+        conditions.append(_is_or_within(AuditRecord.subject, wanted.subject, "/"))
+    if wanted.since is not None:
+        conditions.append(AuditRecord.at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(AuditRecord.at < wanted.until)
+    return and_(true(), *conditions)
+
+
+def _is_or_within(column: InstrumentedAttribute[str], text: str, separator: str) -> ColumnElement[bool]:
+    """The text itself, or what begins with it and the separator."""
+    return or_(column == text, column.startswith(text + separator, autoescape=True))

@@ -1,0 +1,52 @@
+"""What is still to be done with registries, as administrators see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from common.names import RepositoryName
+from index_service.images.models import Job
+from index_service.repositories.models import Repository
+
+MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A job that did not work so far; `failure` says why, and it is tried again at `due_at`."""
+
+    kind: str
+    repository: RepositoryName
+    attempts: int
+    failure: str
+    asked_at: datetime
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many jobs there are, since when the oldest, and those that fail, as far as a page shows."""
+
+    count: int
+    oldest: datetime | None
+    failing: list[Failing]
+
+
+def waiting(session: Session) -> Waiting:
+    count, oldest = session.execute(select(func.count(), func.min(Job.asked_at))).one()
+    rows = session.execute(
+        select(Job, Repository)
+        .join(Repository, Repository.id == Job.repository_id)
+        .where(Job.failure != "")
+        .order_by(Job.asked_at, Job.id)
+        .limit(MOST)
+    )
+    return Waiting(count, oldest, [_failing(job, repository) for job, repository in rows])
+
+
+def _failing(job: Job, repository: Repository) -> Failing:
+    return Failing(job.kind, repository.full_name, job.attempts, job.failure, job.asked_at, job.due_at)

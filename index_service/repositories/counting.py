@@ -1,0 +1,42 @@
+"""How much a repository, or a namespace, holds.
+
+Every function takes the session of the transaction it is part of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from index_service.repositories.models import ListedImage, Repository, TagRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What would be gone with a repository. `layer_bytes` is as far as it is known."""
+
+    tags: int
+    images: int
+    stars: int
+    pulls: int
+    layer_bytes: int
+
+
+def holdings(session: Session, repository: Repository) -> Holdings:
+    tags = select(func.count()).where(TagRecord.repository_id == repository.id, TagRecord.image_id.is_not(None))
+    images = select(func.count()).where(ListedImage.repository_id == repository.id)
+    return Holdings(
+        session.scalar(tags) or 0,
+        session.scalar(images) or 0,
+        repository.star_count,
+        repository.pull_count,
+        repository.layer_bytes,
+    )
+
+
+def by_endpoint(session: Session) -> dict[str, int]:
+    """How many repositories live on each registry."""
+    rows = session.execute(select(Repository.endpoint, func.count()).group_by(Repository.endpoint))
+    return dict(rows.tuples().all())

@@ -1,0 +1,227 @@
+"""What people ask of organisations: making them, their members and their teams.
+
+Each method is one question, answered within a short transaction or refused. An organisation is changed by its owners
+alone, and by nobody who came with an access token; who is in it and in which team only its members are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sqlalchemy.orm import Session
+
+from common.errors import Forbidden, NotFound, Unauthenticated
+from index_service.accounts import directory, organisations
+from index_service.accounts.directory import MemberRow, TeamMemberRow, TeamRow
+from index_service.accounts.models import Namespace, Organisation, Team
+from index_service.accounts.organisations import Profile
+from index_service.accounts.people import Actor
+from index_service.audit.log import Deed
+from index_service.db import Clock, Database, unique
+from index_service.repositories import giving, managing
+from index_service.repositories.giving import Whole
+from index_service.repositories.policy import Role
+
+TAKEN = "This name is taken"
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class OrganisationSettings:
+    """What an owner may change."""
+
+    profile: Profile
+    default_private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[Row]):
+    """A part of a list, how many there are in all, and whether who asks may change it."""
+
+    rows: list[Row]
+    total: int
+    is_owner: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TeamShown:
+    """A team, and a part of its members; `role` is what it may do in all the organisation's repositories."""
+
+    team: TeamRow
+    role: Role | None
+    rows: list[TeamMemberRow]
+    is_owner: bool
+
+
+class Organisations:
+    """The questions of the pages of organisations."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def create(self, actor: Actor, address: str, name: object, profile: Profile) -> None:
+        """A new one, owned by who asks. Raises Invalid, or Conflict for a name somebody has."""
+        _require_password(actor)
+        with unique(TAKEN), self._database.writing() as session:
+            organisations.create(session, self._deed(actor, address), name, profile, actor.id)
+
+    def create_for(self, owner: str, name: str) -> None:
+        """What an operator asks. Raises Invalid, Conflict, or NotFound for an owner who does not exist."""
+        with unique(TAKEN), self._database.writing() as session:
+            user = directory.find_active(session, owner)
+            organisations.create(session, self._deed(None, ""), name, Profile(), user.id)
+
+    def add_owner(self, name: str, person: str) -> None:
+        """What an operator asks, where those who owned it are gone. Raises NotFound."""
+        with self._database.writing() as session:
+            organisation, user = organisations.hold(session, name), directory.find_active(session, person)
+            deed = self._deed(None, "")
+            if organisations.membership(session, organisation.id, user.id) is None:
+                organisations.add_member(session, deed, organisation, user)
+                session.flush()
+            organisations.set_owner(session, deed, organisation, user, is_owner=True)
+
+    def settings(self, actor: Actor, name: str) -> OrganisationSettings:
+        """Raises NotFound or Forbidden."""
+        with self._database.reading() as session:
+            found = _owned(session, actor, organisations.find(session, name))
+            profile = Profile(found.full_name, found.about, found.website, found.member_role)
+            return OrganisationSettings(profile, session.get_one(Namespace, name).default_private)
+
+    def change(self, actor: Actor, address: str, name: str, wanted: OrganisationSettings) -> None:
+        """Raises Invalid, NotFound or Forbidden."""
+        with self._changing(actor, name) as (session, organisation):
+            deed = self._deed(actor, address)
+            organisations.describe(session, deed, organisation, wanted.profile)
+            managing.set_default(session, deed, name, is_private=wanted.default_private)
+
+    def members(self, actor: Actor | None, name: str, limit: int, offset: int) -> Listed[MemberRow]:
+        """Raises NotFound to whoever is no member."""
+        with self._database.reading() as session:
+            found, is_owner = _seen(session, actor, name)
+            rows = directory.members(session, found.id, limit, offset)
+            return Listed(rows, directory.count_members(session, found.id), is_owner)
+
+    def add_member(self, actor: Actor, address: str, name: str, person: str) -> None:
+        """Raises NotFound, Forbidden or Conflict."""
+        with unique("This person is a member already"), self._changing(actor, name) as (session, organisation):
+            user = directory.find_active(session, person)
+            organisations.add_member(session, self._deed(actor, address), organisation, user)
+
+    def remove_member(self, actor: Actor, address: str, name: str, person: str) -> None:
+        """What an owner may do to all, and every member to oneself; with it goes every role in the namespace.
+
+        Raises NotFound, Forbidden or LastOwner.
+        """
+        _require_password(actor)
+        with self._database.writing() as session:
+            organisation, is_owner = _seen(session, actor, name, hold=True)
+            if not is_owner and person != actor.name:
+                raise Forbidden("Only an owner of the organisation may do this")
+            user, deed = directory.find_person(session, person), self._deed(actor, address)
+            organisations.remove_member(session, deed, organisation, user)
+            giving.take_all(session, deed, user, name)
+
+    def set_owner(self, actor: Actor, address: str, name: str, person: str, *, is_owner: bool) -> None:
+        """Raises NotFound, Forbidden or LastOwner."""
+        with self._changing(actor, name) as (session, organisation):
+            user = directory.find_person(session, person)
+            organisations.set_owner(session, self._deed(actor, address), organisation, user, is_owner=is_owner)
+
+    def teams(self, actor: Actor | None, name: str, limit: int, offset: int) -> Listed[TeamRow]:
+        """Raises NotFound to whoever is no member."""
+        with self._database.reading() as session:
+            found, is_owner = _seen(session, actor, name)
+            rows = directory.teams(session, found.id, limit, offset)
+            return Listed(rows, directory.count_teams(session, found.id), is_owner)
+
+    def team(self, actor: Actor | None, name: str, team: str, limit: int, offset: int) -> TeamShown:
+        """Raises NotFound, to whoever is no member too."""
+        with self._database.reading() as session:
+            organisation, is_owner = _seen(session, actor, name)
+            found = organisations.find_team(session, organisation, team)
+            row = TeamRow(found.name, found.about, directory.count_in_team(session, found.id))
+            rows = directory.in_team(session, found.id, limit, offset)
+            return TeamShown(row, _role(session, found, name), rows, is_owner)
+
+    def create_team(self, actor: Actor, address: str, name: str, team: object, about: object) -> None:
+        """Raises Invalid, Conflict, NotFound or Forbidden."""
+        with unique(TAKEN), self._changing(actor, name) as (session, organisation):
+            organisations.create_team(session, self._deed(actor, address), organisation, team, about)
+
+    def delete_team(self, actor: Actor, address: str, name: str, team: str) -> None:
+        """Raises NotFound or Forbidden."""
+        with self._changing(actor, name) as (session, organisation):
+            found = organisations.find_team(session, organisation, team)
+            organisations.delete_team(session, self._deed(actor, address), organisation, found)
+
+    def set_team_role(self, actor: Actor, address: str, name: str, team: str, role: Role | None) -> None:
+        """What the team may do in all repositories; None takes it. Raises NotFound or Forbidden."""
+        with self._changing(actor, name) as (session, organisation):
+            found, deed = organisations.find_team(session, organisation, team), self._deed(actor, address)
+            if role is not None:
+                giving.give(session, deed, found, Whole(name), role)
+            elif _role(session, found, name) is not None:
+                giving.take(session, deed, found, Whole(name))
+
+    def join_team(self, actor: Actor, address: str, name: str, team: str, person: str) -> None:
+        """Raises NotFound, Forbidden or Conflict."""
+        with unique("This person is in the team already"), self._changing(actor, name) as (session, organisation):
+            found, user = organisations.find_team(session, organisation, team), directory.find_active(session, person)
+            organisations.join_team(session, self._deed(actor, address), organisation, found, user)
+
+    def leave_team(self, actor: Actor, address: str, name: str, team: str, person: str) -> None:
+        """Raises NotFound or Forbidden."""
+        with self._changing(actor, name) as (session, organisation):
+            found, user = organisations.find_team(session, organisation, team), directory.find_person(session, person)
+            organisations.leave_team(session, self._deed(actor, address), organisation, found, user)
+
+    @contextmanager
+    def _changing(self, actor: Actor, name: str) -> Iterator[tuple[Session, Organisation]]:
+        """A transaction that holds an organisation of the actor's. Raises NotFound or Forbidden."""
+        _require_password(actor)
+        with self._database.writing() as session:
+            yield session, _owned(session, actor, organisations.hold(session, name))
+
+    def _deed(self, actor: Actor | None, address: str) -> Deed:
+        return Deed(actor, address, self._clock())
+
+
+def _require_password(actor: Actor) -> None:
+    if actor.limits is not None:
+        raise Forbidden("An access token is not good for this")
+
+
+def _owned(session: Session, actor: Actor, organisation: Organisation | None) -> Organisation:
+    """Raises NotFound, or Forbidden to who is no owner."""
+    if organisation is None:
+        raise NotFound("no such organisation")
+    member = organisations.membership(session, organisation.id, actor.id)
+    if member is None or not member.is_owner or actor.limits is not None:
+        raise Forbidden("Only an owner of the organisation may do this")
+    return organisation
+
+
+def _seen(session: Session, actor: Actor | None, name: str, *, hold: bool = False) -> tuple[Organisation, bool]:
+    """An organisation that the actor is in, and whether as an owner. Raises Unauthenticated or NotFound."""
+    if actor is None:
+        raise Unauthenticated("Requires authorization")
+    found = organisations.hold(session, name) if hold else organisations.find(session, name)
+    member = None if found is None else organisations.membership(session, found.id, actor.id)
+    if found is None or (member is None and not _administers(actor)):
+        raise NotFound("no such organisation")
+    return found, member is not None and member.is_owner and actor.limits is None
+
+
+def _administers(actor: Actor) -> bool:
+    """Administrators see who is where, and change nothing of it."""
+    return actor.is_admin and actor.limits is None
+
+
+def _role(session: Session, team: Team, name: str) -> Role | None:
+    return next((found.role for found in giving.given(session, Whole(name)) if found.team == team.name), None)
