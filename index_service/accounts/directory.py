@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from common.errors import NotFound
+from common.errors import Invalid, NotFound
 from index_service.accounts.models import Email, Member, Organisation, Team, TeamMember, User
 from index_service.db import LIKE_ESCAPE, literally
 
@@ -65,6 +65,15 @@ class PersonRow:
     since: datetime
 
 
+class UnknownPerson(Invalid):
+    """A name was entered that is nobody's."""
+
+    field = "person"
+
+    def __init__(self) -> None:
+        super().__init__("There is nobody of this name")
+
+
 PEOPLE_SORTS = ("name", "newest")
 STATES = ("all", "active", "closed", "admin")
 
@@ -86,10 +95,10 @@ def hold_person(session: Session, name: str) -> User:
 
 
 def find_active(session: Session, name: str) -> User:
-    """Raises NotFound, also for somebody whose account is closed."""
-    found = find_person(session, name)
-    if not found.is_active:
-        raise NotFound("There is nobody of this name")
+    """Somebody whose name was entered. Raises UnknownPerson, also for a closed account."""
+    found = session.scalar(select(User).where(User.name == name, User.is_active))
+    if found is None:
+        raise UnknownPerson
     return found
 
 

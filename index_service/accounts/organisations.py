@@ -20,6 +20,17 @@ MEMBER_ROLES = ("read", "write", "")
 """What every member may do with all repositories; the last leaves it to teams."""
 
 
+class NameTaken(Conflict):
+    field = "name"
+
+    def __init__(self) -> None:
+        super().__init__("This name is taken")
+
+
+class AlreadyIn(Conflict):
+    field = "person"
+
+
 class LastOwner(Conflict):
     """Nobody would be left who may change the organisation."""
 
@@ -71,7 +82,7 @@ def create(session: Session, deed: Deed, name: object, profile: Profile, owner_i
     """
     name, profile = _check_name(name), profile.checked()
     if session.get(Namespace, name) is not None:
-        raise Conflict("This name is taken")
+        raise NameTaken
     made = Organisation(name=name, created_at=deed.moment)
     _describe(made, profile)
     session.add(made)
@@ -94,7 +105,7 @@ def describe(session: Session, deed: Deed, organisation: Organisation, profile: 
 def add_member(session: Session, deed: Deed, organisation: Organisation, user: User) -> None:
     """Raises Conflict for whom it has already."""
     if membership(session, organisation.id, user.id) is not None:
-        raise Conflict("This person is a member already")
+        raise AlreadyIn("This person is a member already")
     session.add(Member(organisation_id=organisation.id, user_id=user.id, created_at=deed.moment))
     deed.record(session, Change.MEMBER_ADDED, organisation.name, person=user.name)
 
@@ -135,7 +146,7 @@ def create_team(session: Session, deed: Deed, organisation: Organisation, name: 
     name, about = _check_name(name), fields.check_text(about, 255)
     taken = select(Team.id).where(Team.organisation_id == organisation.id, Team.name == name)
     if session.scalar(taken) is not None:
-        raise Conflict("This name is taken")
+        raise NameTaken
     team = Team(organisation_id=organisation.id, name=name, about=about, created_at=deed.moment)
     session.add(team)
     session.flush()
@@ -153,7 +164,7 @@ def join_team(session: Session, deed: Deed, organisation: Organisation, team: Te
     """Raises NotFound for who is no member, Conflict for who is in the team."""
     _member(session, organisation, user)
     if session.get(TeamMember, (team.id, user.id)) is not None:
-        raise Conflict("This person is in the team already")
+        raise AlreadyIn("This person is in the team already")
     session.add(TeamMember(team_id=team.id, user_id=user.id))
     deed.record(session, Change.TEAM_JOINED, organisation.name, team=team.name, person=user.name)
 

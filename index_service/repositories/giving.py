@@ -19,6 +19,12 @@ from index_service.repositories.models import Repository, RoleRecord
 from index_service.repositories.policy import Role
 
 
+class NotForThem(Conflict):
+    """A role that somebody needs not or may not have."""
+
+    field = "person"
+
+
 @dataclass(frozen=True, slots=True)
 class Whole:
     """All repositories of a namespace, those to come too."""
@@ -135,9 +141,9 @@ def _given(record: RoleRecord, user: User | None, team: Team | None) -> Given:
 
 def _require_fitting(session: Session, to: User | Team, scope: Scope) -> None:
     if isinstance(to, User) and to.name == scope.namespace:
-        raise Conflict("This person owns the namespace")
+        raise NotForThem("This person owns the namespace")
     if isinstance(to, Team) and not _is_own_team(session, to, scope):
-        raise Conflict("Only teams of the organisation whose namespace it is can be given a role")
+        raise NotForThem("Only teams of the organisation whose namespace it is can be given a role")
 
 
 def _is_own_team(session: Session, team: Team, scope: Scope) -> bool:

@@ -9,13 +9,19 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from common.errors import Conflict, Invalid
+from common.errors import Conflict
 from common.names import RepositoryName
 from index_service.accounts import fields
 from index_service.accounts.models import Namespace
 from index_service.audit.log import Change, Deed
 from index_service.repositories import catalogue, giving
 from index_service.repositories.models import Repository
+
+class NameRefused(Conflict):
+    """The name that it was to have cannot be had."""
+
+    field = "target"
+
 
 MAX_DESCRIPTION = 255
 MAX_README = 100_000
@@ -39,15 +45,15 @@ def set_private(session: Session, deed: Deed, repository: Repository, *, is_priv
 def rename(session: Session, deed: Deed, repository: Repository, target: RepositoryName) -> None:
     """Give it another name, maybe in another namespace, where the roles of teams do not follow it.
 
-    Raises Invalid or Conflict. Where two take one name at once, the second's transaction ends in SQLAlchemy's
+    Raises Invalid or NameRefused. Where two take one name at once, the second's transaction ends in SQLAlchemy's
     IntegrityError.
     """
     old = repository.full_name
     target.require_creatable()
     if target == old:
-        raise Invalid("That is its name already")
+        raise NameRefused("That is its name already")
     if catalogue.find(session, target) is not None:
-        raise Conflict("This name is taken")
+        raise NameRefused("This name is taken")
     if target.namespace != old.namespace:
         giving.drop_teams(session, repository)
     repository.namespace, repository.name = target.namespace, target.name
