@@ -77,10 +77,10 @@ class Callers:
         self._clock = clock
 
     def person(self, credential: Credential) -> Actor:
-        """Who logs in with a password. Raises Unauthenticated, Forbidden (inactive) or TooMany."""
+        """Who logs in with a password or an access token. Raises Unauthenticated, Forbidden (inactive) or TooMany."""
         if not isinstance(credential, Login):
             raise Unauthenticated("Requires authorization")
-        return self._people.sign_in(credential.name, credential.password, credential.address)
+        return self._people.sign_in_client(credential.name, credential.password, credential.address)
 
     def bearer(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
         """Who brings a token for this repository and one of these accesses. Raises Unauthenticated."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import formataddr, parseaddr
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import make_url
@@ -65,6 +66,28 @@ def _rate(text: str) -> str:
     return text
 
 
+def _site_url(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/")):
+        raise ValueError(f"{text!r} is not http://host or https://host, without a path")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(f"{text!r} has more than a scheme, a host and a port")
+    return text.rstrip("/")
+
+
+def _smtp_url(text: str) -> str:
+    if text and (urlsplit(text).scheme not in ("smtp", "smtps") or not urlsplit(text).hostname):
+        raise ValueError("not a mail server: use smtp://host:25, or smtps://user:password@host")
+    return text
+
+
+def _sender(text: str) -> str:
+    name, address = parseaddr(text)
+    if "@" not in address or any(char in text for char in "\r\n"):
+        raise ValueError(f"{text!r} is not an address, such as Wharfinger <wharfinger@example.com>")
+    return formataddr((name, address))
+
+
 @dataclass(frozen=True, kw_only=True)
 class IndexSettings:
     """Everything the index can be told."""
@@ -94,6 +117,20 @@ class IndexSettings:
         (),
     )
     registry_timeout: float = setting(seconds, "How long the index waits for a registry, in seconds.", 10.0)
+    site_url: str = setting(
+        _site_url,
+        "Where people and docker reach the index, http(s)://host, for links in letters and the command lines on pages; "
+        "empty means http:// and where it listens.",
+        "",
+    )
+    smtp_url: str = setting(
+        _smtp_url,
+        "Who carries letters: smtp://[user:password@]host[:port], or smtps://; empty leaves them in mail_folder.",
+        "",
+        secret=True,
+    )
+    mail_from: str = setting(_sender, "Whom letters are from.", "Wharfinger <wharfinger@localhost>")
+    mail_folder: str = setting(str, "Folder where letters are left when no server carries them.", "var/mail")
     token_seconds: float = setting(seconds, "How long a token lives; longer than the longest push.", 6 * 3600.0)
     credential_seconds: float = setting(
         seconds, "How long a verified password is remembered, so that a pull does not hash on every call.", 30.0
@@ -117,6 +154,11 @@ class IndexSettings:
         whole_number(), "How many proxies in front are believed about the client's address.", 0
     )
     log_level: str = setting(one_of("debug", "info", "warning", "error"), "What is logged.", "info")
+
+    @property
+    def site(self) -> str:
+        """The site's address, without a slash at its end."""
+        return self.site_url or f"http://{self.listen}"
 
 
 def load_settings(environ: Mapping[str, str]) -> IndexSettings:

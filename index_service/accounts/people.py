@@ -13,16 +13,18 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Forbidden, NotFound, Unauthenticated
-from index_service.accounts import fields
+from index_service.accounts import access_tokens, fields, standing
 from index_service.accounts.attempts import Attempts
-from index_service.accounts.models import Email, Namespace, User
+from index_service.accounts.models import AccessToken, Email, Namespace, User
+from index_service.accounts.models import Session as SessionRecord
 from index_service.accounts.passwords import Passwords
 from index_service.accounts.remembered import RememberedCredentials
+from index_service.audit.log import Change, Deed
 from index_service.db import Clock, Database
 
 logger = logging.getLogger(__name__)
@@ -108,6 +110,28 @@ class People:
             raise AccountInactive
         return Actor(user.id, user.name, user.is_admin)
 
+    def sign_in_client(self, name: str, password: str, address: str) -> Actor:
+        """Who this is, by the account's password or by one of its access tokens. Raises as `sign_in` does."""
+        if access_tokens.looks_like(password):
+            return self._sign_in_by_token(name, password, address)
+        return self.sign_in(name, password, address)
+
+    def prove(self, name: str, password: str, address: str) -> None:
+        """Whoever is signed in gives the account's password again. Raises WrongCredential or TooMany."""
+        self._verify(self._find(name), name, password, address)
+
+    def count(self, what: str, address: str) -> None:
+        """Count something that nobody has to be right about, such as letters asked for, as if it were a wrong password.
+
+        Raises TooMany.
+        """
+        with self._attempts.attempt(what, address) as attempt:
+            attempt.failed = True
+
+    def hashed(self, password: object) -> str:
+        """A new password as it is stored; takes a while, so it is asked outside of transactions. Raises Invalid."""
+        return self._passwords.hash(fields.check_password(password))
+
     def sign_up(self, name: object, password: object, email: object, address: str) -> SignUp:
         """What a stranger asks who wants an account. Raises Invalid, WrongCredential or TooMany."""
         if self._sign_up != "open":
@@ -116,9 +140,9 @@ class People:
         user = self._find(name)
         with self._attempts.attempt(name, address) as attempt:
             if user is not None:
-                attempt.failed = not self._passwords.match(user.password_hash, password)
+                attempt.failed = not self._is_right(user, password)
                 return SignUp.TAKEN
-            made = self._insert(name, self._passwords.hash(password), email, is_admin=False)
+            made = self._insert(name, self._passwords.hash(password), email, address=address)
             attempt.failed = not made
             return SignUp.CREATED if made else SignUp.TAKEN
 
@@ -131,16 +155,23 @@ class People:
         if not self._insert(name, self._passwords.hash(password), checked, is_admin=is_admin):
             raise Conflict("Username or email already exists")
 
-    def change(self, user_id: int, password: object, email: object) -> None:
-        """Set a new password, add an address, or both; None leaves it. Raises Invalid or Conflict."""
-        password_hash = None if password is None else self._passwords.hash(fields.check_password(password))
+    def change(
+        self, user_id: int, password: object, email: object, *, by: Actor | None = None, address: str = ""
+    ) -> None:
+        """Set a new password, which ends all sessions, add an address, or both; None leaves it.
+
+        Raises Invalid or Conflict.
+        """
+        deed = Deed(by, address, self._clock())
+        password_hash = None if password is None else self.hashed(password)
         checked = None if email is None else fields.check_email(email)
         try:
             with self._database.writing() as session:
                 if password_hash is not None:
-                    session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
+                    set_password(session, user_id, password_hash)
+                    deed.record(session, Change.PASSWORD_CHANGED, session.get_one(User, user_id).name)
                 if checked is not None and not _has_address(session, user_id, checked):
-                    session.add(Email(user_id=user_id, address=checked, created_at=self._clock()))
+                    _add_address(session, deed, user_id, checked)
         except IntegrityError as error:
             raise Conflict("Username or email already exists") from error
 
@@ -152,12 +183,54 @@ class People:
         return Actor(user.id, user.name, user.is_admin)
 
     def set_active(self, user_id: int, *, is_active: bool) -> None:
+        """What an operator asks. Raises LastAdministrator."""
         with self._database.writing() as session:
-            session.execute(update(User).where(User.id == user_id).values(is_active=is_active))
+            standing.set_active(session, self._operator(), session.get_one(User, user_id), is_active=is_active)
+
+    def set_admin(self, user_id: int, *, is_admin: bool) -> None:
+        """What an operator asks. Raises LastAdministrator."""
+        with self._database.writing() as session:
+            standing.set_admin(session, self._operator(), session.get_one(User, user_id), is_admin=is_admin)
+
+    def _operator(self) -> Deed:
+        return Deed(None, "", self._clock())
 
     def _sign_up_closed(self, name: str, password: str, address: str) -> SignUp:
-        self._verify(self._find(name), name, password, address)
+        if access_tokens.looks_like(password):
+            self._sign_in_by_token(name, password, address)
+        else:
+            self._verify(self._find(name), name, password, address)
         return SignUp.TAKEN
+
+    def _sign_in_by_token(self, name: str, secret: str, address: str) -> Actor:
+        with self._attempts.attempt(name, address) as attempt:
+            found = self._find_token(name, secret)
+            if found is None:
+                attempt.failed = True
+                logger.info("wrong access token for %.40r from %s", name, address)
+                raise WrongCredential
+        user, token = found
+        if not user.is_active:
+            raise AccountInactive
+        self._note_use(token, address)
+        return Actor(user.id, user.name, user.is_admin, Limits(token.id, token.pattern, token.can_write))
+
+    def _find_token(self, name: str, secret: str) -> tuple[User, AccessToken] | None:
+        if not fields.may_be_name(name):
+            return None
+        with self._database.reading() as session:
+            return access_tokens.find(session, name, secret, self._clock())
+
+    def _note_use(self, token: AccessToken, address: str) -> None:
+        moment = self._clock()
+        if access_tokens.is_use_due(token, moment):
+            with self._database.writing() as session:
+                access_tokens.note_use(session, token.id, moment, address)
+
+    def _is_right(self, user: User, password: str) -> bool:
+        if access_tokens.looks_like(password):
+            return self._find_token(user.name, password) is not None
+        return self._passwords.match(user.password_hash, password)
 
     def _is_remembered(self, user: User | None, password: str) -> bool:
         return user is not None and self._remembered.holds(user.name, password, user.password_hash)
@@ -188,7 +261,10 @@ class People:
         with self._database.reading() as session:
             return session.scalar(select(User).where(User.name == name))
 
-    def _insert(self, name: str, password_hash: str, email: str | None, *, is_admin: bool) -> bool:
+    def _insert(
+        self, name: str, password_hash: str, email: str | None, *, is_admin: bool = False, address: str = ""
+    ) -> bool:
+        """Where an address is known it is the person's own doing, else an operator's."""
         moment = self._clock()
         try:
             with self._database.writing() as session:
@@ -198,9 +274,21 @@ class People:
                 session.add(Namespace(name=name, user_id=user.id))
                 if email is not None:
                     session.add(Email(user_id=user.id, address=email, created_at=moment))
+                Deed(user if address else None, address, moment).record(session, Change.ACCOUNT_MADE, name)
         except IntegrityError:
             return False
         return True
+
+
+def set_password(session: Session, user_id: int, password_hash: str) -> None:
+    """A new password; every browser has to be told it."""
+    session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
+    session.execute(delete(SessionRecord).where(SessionRecord.user_id == user_id))
+
+
+def _add_address(session: Session, deed: Deed, user_id: int, address: str) -> None:
+    session.add(Email(user_id=user_id, address=address, created_at=deed.moment))
+    deed.record(session, Change.EMAIL_ADDED, session.get_one(User, user_id).name, email=address)
 
 
 def _has_address(session: Session, user_id: int, address: str) -> bool:

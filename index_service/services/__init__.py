@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import Engine
 
 from index_service.accounts.attempts import Attempts
+from index_service.accounts.links import Links
 from index_service.accounts.passwords import Passwords
 from index_service.accounts.people import People
 from index_service.accounts.remembered import RememberedCredentials
@@ -18,6 +19,7 @@ from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.pulls import Pulls
 from index_service.repositories.roles import Gate
 from index_service.services.docker import Index
+from index_service.services.people import Accounts
 from index_service.services.work import Work
 from index_service.settings import IndexSettings
 from index_service.tokens.passes import Tokens
@@ -30,6 +32,7 @@ class Services:
 
     index: Index
     work: Work
+    people: Accounts
 
 
 def registry_urls(settings: IndexSettings) -> dict[str, str]:
@@ -54,4 +57,8 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     endpoints = Endpoints(settings.registry_endpoints)
     registries, pulls = RegistryClient(registry_urls(settings), settings.registry_timeout), Pulls()
     work = Work(database, people, tokens, endpoints, registries, pulls, clock)
-    return Services(index=Index(database, people, tokens, gate, endpoints, work, pulls, clock), work=work)
+    return Services(
+        index=Index(database, people, tokens, gate, endpoints, work, pulls, clock),
+        work=work,
+        people=Accounts(database, people, Links(settings.secret_keys), clock, sign_up=settings.sign_up),
+    )

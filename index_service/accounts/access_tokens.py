@@ -1,0 +1,134 @@
+"""Access tokens in SQL: passwords that people make for programs, each for less than the person may do.
+
+A token is `whp_` and 40 letters and digits, shown once; the table keeps its digest. It is random enough to need no slow
+hash. Every function takes the session of the transaction it is part of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import string
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+from sqlalchemy import CursorResult, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from common.errors import Conflict, Invalid
+from index_service.accounts.models import AccessToken, User
+
+PREFIX = "whp_"
+LENGTH = 40
+USED_EVERY = timedelta(minutes=1)
+"""How exactly it is kept when a token was last used."""
+
+MAX_TOKENS = 200
+"""Of one person."""
+
+_ALPHABET = string.ascii_letters + string.digits
+_TOKEN = re.compile(rf"{PREFIX}[A-Za-z0-9]{{{LENGTH}}}")
+_PATTERN = re.compile(r"[a-z0-9*](?:[a-z0-9*._/-]{0,254})")
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """What a person asks for; `expires_at` is None for a token that lasts until it is revoked."""
+
+    name: str
+    pattern: str
+    can_write: bool
+    expires_at: datetime | None
+
+
+class TooManyTokens(Conflict):
+    def __init__(self) -> None:
+        super().__init__("You have as many access tokens as one account may have; revoke one first")
+
+
+def looks_like(password: str) -> bool:
+    """Whether it could be a token; what could not is a password of a person."""
+    return _TOKEN.fullmatch(password) is not None
+
+
+def check_name(text: str) -> str:
+    """What the person calls the token. Raises Invalid."""
+    if not 1 <= len(text) <= 100 or not text.isprintable():
+        raise Invalid("Give the token a name of up to 100 characters")
+    return text
+
+
+def check_pattern(text: str) -> str:
+    """Which repositories it opens, by their full names. Raises Invalid."""
+    if _PATTERN.fullmatch(text) is None:
+        raise Invalid("Use a repository's full name, with * for any run of characters: acme/* or acme/web-*")
+    return text
+
+
+def create(session: Session, user_id: int, asked: NewToken, moment: datetime) -> str:
+    """A new token; returns it, which is kept nowhere. Raises TooManyTokens."""
+    held = select(func.count()).select_from(AccessToken).where(AccessToken.user_id == user_id)
+    if (session.scalar(held) or 0) >= MAX_TOKENS:
+        raise TooManyTokens
+    secret = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
+    session.add(
+        AccessToken(
+            user_id=user_id,
+            name=asked.name,
+            digest=digest(secret),
+            can_write=asked.can_write,
+            pattern=asked.pattern,
+            created_at=moment,
+            expires_at=asked.expires_at,
+        )
+    )
+    return secret
+
+
+def find(session: Session, name: str, secret: str, moment: datetime) -> tuple[User, AccessToken] | None:
+    """The person of this name and the token; None for another's, an ended or an unknown one."""
+    row = session.execute(
+        select(User, AccessToken)
+        .join(User, User.id == AccessToken.user_id)
+        .where(AccessToken.digest == digest(secret), User.name == name)
+        .where(or_(AccessToken.expires_at.is_(None), AccessToken.expires_at > moment))
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def is_use_due(token: AccessToken, moment: datetime) -> bool:
+    """Whether a use is worth noting, so soon after the one before."""
+    return token.used_at is None or moment - token.used_at >= USED_EVERY
+
+
+def note_use(session: Session, token_id: int, moment: datetime, address: str) -> None:
+    """The token was used; of several workers that find so at once, one writes."""
+    stale = or_(AccessToken.used_at.is_(None), AccessToken.used_at <= moment - USED_EVERY)
+    values = {"used_at": moment, "used_from": address[:45]}
+    session.execute(update(AccessToken).where(AccessToken.id == token_id, stale).values(values))
+
+
+def listed(session: Session, user_id: int) -> list[AccessToken]:
+    """A person's tokens, the newest first; those that ran out are shown until they are revoked."""
+    own = select(AccessToken).where(AccessToken.user_id == user_id)
+    return list(session.scalars(own.order_by(AccessToken.id.desc()).limit(MAX_TOKENS)))
+
+
+def revoke(session: Session, user_id: int, token_id: int) -> str | None:
+    """End a token of this person, and what was issued for it; returns its name, None where there is no such token."""
+    name = session.scalar(select(AccessToken.name).where(AccessToken.user_id == user_id, AccessToken.id == token_id))
+    if name is not None:
+        session.execute(delete(AccessToken).where(AccessToken.id == token_id))
+    return name
+
+
+def revoke_all(session: Session, user_id: int) -> int:
+    """End all tokens of a person; returns how many."""
+    statement = delete(AccessToken).where(AccessToken.user_id == user_id)
+    return cast("CursorResult[tuple[()]]", session.execute(statement)).rowcount
+
+
+def digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

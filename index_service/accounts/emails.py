@@ -1,0 +1,117 @@
+"""Addresses of people in SQL; the first of a person's is the main one (protocol §2.2).
+
+Every function takes the session of the transaction it is part of.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from common.errors import Conflict
+from index_service.accounts.models import Email, User
+
+MAX_ADDRESSES = 10
+"""Of one person."""
+
+
+class AddressTaken(Conflict):
+    field = "email"
+
+    def __init__(self) -> None:
+        super().__init__("This address belongs to an account already")
+
+
+class TooManyAddresses(Conflict):
+    field = "email"
+
+    def __init__(self) -> None:
+        super().__init__("You have as many addresses as one account may have")
+
+
+class LastAddress(Conflict):
+    """Without an address nobody could reset the password."""
+
+    def __init__(self) -> None:
+        super().__init__("The only address cannot be removed; add another one first")
+
+
+def listed(session: Session, user_id: int) -> list[Email]:
+    """A person's addresses, the main one first."""
+    return list(session.scalars(select(Email).where(Email.user_id == user_id).order_by(Email.id)))
+
+
+def add(session: Session, user_id: int, address: str, moment: datetime) -> None:
+    """Not confirmed yet. Raises AddressTaken or TooManyAddresses."""
+    held = select(func.count()).select_from(Email).where(Email.user_id == user_id)
+    if (session.scalar(held) or 0) >= MAX_ADDRESSES:
+        raise TooManyAddresses
+    session.add(Email(user_id=user_id, address=address, created_at=moment))
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise AddressTaken from error
+
+
+def remove(session: Session, user_id: int, address: str) -> bool:
+    """Whether the person had it. Raises LastAddress."""
+    held = [email.address for email in listed(session, user_id)]
+    if address not in held:
+        return False
+    if len(held) == 1:
+        raise LastAddress
+    session.execute(delete(Email).where(Email.user_id == user_id, Email.address == address))
+    return True
+
+
+def make_main(session: Session, user_id: int, address: str) -> bool:
+    """Move the address before the others; whether it is one of the person's and confirmed."""
+    held = listed(session, user_id)
+    chosen = [email for email in held if email.address == address and email.confirmed_at is not None]
+    if not chosen:
+        return False
+    others = [email for email in held if email.address != address]
+    rows = [(email.address, email.created_at, email.confirmed_at) for email in chosen + others]
+    session.execute(delete(Email).where(Email.user_id == user_id))
+    for kept, created_at, confirmed_at in rows:
+        session.add(Email(user_id=user_id, address=kept, created_at=created_at, confirmed_at=confirmed_at))
+        session.flush()
+    return True
+
+
+def confirm(session: Session, address: str, moment: datetime) -> User | None:
+    """Whose address it is that is confirmed now; None where it was already, or is nobody's any more."""
+    owner = select(User).join(Email, Email.user_id == User.id)
+    user = session.scalar(owner.where(Email.address == address, Email.confirmed_at.is_(None)))
+    if user is not None:
+        session.execute(update(Email).where(Email.address == address).values(confirmed_at=moment))
+    return user
+
+
+def find_unconfirmed(session: Session, address: str) -> User | None:
+    """Whose address it is, as long as it is not confirmed."""
+    owner = select(User).join(Email, Email.user_id == User.id)
+    return session.scalar(owner.where(Email.address == address, Email.confirmed_at.is_(None)))
+
+
+def owner_for_reset(session: Session, address: str) -> User | None:
+    """Who may get a new password by a letter to this address.
+
+    An address that nobody confirmed may be a stranger's by a slip of the pen, so it serves only where the account has
+    no confirmed one and it is the main one.
+    """
+    found = session.execute(
+        select(User, Email).join(Email, Email.user_id == User.id).where(Email.address == address, User.is_active)
+    ).first()
+    if found is None:
+        return None
+    user, email = found
+    if email.confirmed_at is None:
+        held = listed(session, user.id)
+        if held[0].address != address or any(other.confirmed_at for other in held):
+            return None
+    owner: User = user
+    return owner

@@ -1,0 +1,78 @@
+"""Links in letters: signed statements that end by themselves once they were used.
+
+A confirmation names the address it confirms and ends when that is confirmed or gone; a reset names a digest of the
+password it replaces and ends with that password. So nothing has to be stored, and nothing can be used twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from common.errors import NotFound
+
+CONFIRM_LASTS = timedelta(days=7)
+RESET_LASTS = timedelta(hours=2)
+
+
+class LinkEnded(NotFound):
+    """Not a link of ours, used already, or too old; which of them is not told."""
+
+    def __init__(self) -> None:
+        super().__init__("This link has been used, or is too old")
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Who may set a new password, and the mark of the one it replaces."""
+
+    user_id: int
+    mark: str
+
+
+class Links:
+    """Signs and reads the links of one index."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self._keys = list(reversed(keys))
+
+    def confirm(self, address: str, moment: datetime) -> str:
+        return self._sign("confirm", [address], moment + CONFIRM_LASTS)
+
+    def confirmed(self, link: str, moment: datetime) -> str:
+        """The address that a link confirms. Raises LinkEnded."""
+        (address,) = self._read("confirm", link, moment)
+        return str(address)
+
+    def reset(self, user_id: int, password_hash: str, moment: datetime) -> str:
+        return self._sign("reset", [user_id, mark(password_hash)], moment + RESET_LASTS)
+
+    def to_reset(self, link: str, moment: datetime) -> Reset:
+        """What a link resets. Raises LinkEnded."""
+        user_id, of_password = self._read("reset", link, moment)
+        return Reset(user_id, of_password)
+
+    def _sign(self, kind: str, data: list[Any], until: datetime) -> str:
+        return str(self._serializer(kind).dumps([*data, int(until.timestamp())]))
+
+    def _read(self, kind: str, link: str, moment: datetime) -> list[Any]:
+        try:
+            *data, until = self._serializer(kind).loads(link)
+        except (BadData, ValueError, TypeError) as error:
+            raise LinkEnded from error
+        if moment.timestamp() >= until:
+            raise LinkEnded
+        return data
+
+    def _serializer(self, kind: str) -> URLSafeSerializer:
+        options = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        return URLSafeSerializer(self._keys, salt=f"wharfinger.index.{kind}", signer_kwargs=options)
+
+
+def mark(password_hash: str) -> str:
+    """Enough of a stored hash to know it again, and nothing to guess a password with."""
+    return hashlib.sha256(password_hash.encode()).hexdigest()[:32]

@@ -1,0 +1,133 @@
+"""Sessions in SQL: who is signed in with which browser, and when the password was last given.
+
+The browser's cookie holds a random secret, the table its digest, so that nobody who reads the table can sign in. A new
+secret is made at every sign-in. Every function takes the session of the transaction it is part of, which is the
+database's, not the browser's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+from sqlalchemy import CursorResult, Delete, Update, delete, select, update
+from sqlalchemy.orm import Session
+
+from index_service.accounts.models import Session as SessionRecord
+from index_service.accounts.models import User
+from index_service.accounts.people import Actor
+
+LIFETIME = timedelta(days=30)
+"""How long a session lasts that is not used."""
+
+SEEN_EVERY = timedelta(minutes=5)
+"""How exactly it is kept when a session was last used: a page that is only read shall rarely write."""
+
+MAX_SESSIONS = 100
+"""Of one person; beyond it the longest unused one ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Somebody signed in with a browser.
+
+    `session` is the digest of the cookie, `proved_at` is when the password was given.
+    """
+
+    actor: Actor
+    session: str
+    proved_at: datetime
+    seen_at: datetime
+    language: str
+
+    def is_due(self, moment: datetime) -> bool:
+        """Whether it is to be noted that the session is still used."""
+        return moment - self.seen_at >= SEEN_EVERY
+
+
+def digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def begin(session: Session, user_id: int, moment: datetime, address: str, browser: str) -> str:
+    """A new session; returns the secret for the cookie, which is kept nowhere."""
+    secret = secrets.token_urlsafe(32)
+    record = SessionRecord(
+        digest=digest(secret),
+        user_id=user_id,
+        created_at=moment,
+        seen_at=moment,
+        proved_at=moment,
+        expires_at=moment + LIFETIME,
+        address=address,
+        browser=browser,
+    )
+    session.add(record)
+    session.flush()
+    _end_oldest(session, user_id)
+    return secret
+
+
+def find(session: Session, secret: str, moment: datetime) -> SignedIn | None:
+    """Whose session this is; None where it has ended or its person's account is closed."""
+    row = session.execute(
+        select(SessionRecord, User)
+        .join(User, User.id == SessionRecord.user_id)
+        .where(SessionRecord.digest == digest(secret), SessionRecord.expires_at > moment, User.is_active)
+    ).first()
+    if row is None:
+        return None
+    record, user = row
+    actor = Actor(user.id, user.name, user.is_admin)
+    return SignedIn(actor, record.digest, record.proved_at, record.seen_at, user.language)
+
+
+def see(session: Session, digest: str, moment: datetime) -> None:
+    """The session is still used, and lasts on from now."""
+    values = {"seen_at": moment, "expires_at": moment + LIFETIME}
+    session.execute(update(SessionRecord).where(SessionRecord.digest == digest).values(values))
+
+
+def prove(session: Session, digest: str, moment: datetime) -> None:
+    """The password was given again."""
+    session.execute(update(SessionRecord).where(SessionRecord.digest == digest).values(proved_at=moment))
+
+
+def listed(session: Session, user_id: int, moment: datetime) -> list[SessionRecord]:
+    """A person's sessions, the last used first."""
+    own = select(SessionRecord).where(SessionRecord.user_id == user_id, SessionRecord.expires_at > moment)
+    return list(session.scalars(own.order_by(SessionRecord.seen_at.desc(), SessionRecord.digest).limit(MAX_SESSIONS)))
+
+
+def end(session: Session, user_id: int, digest: str) -> bool:
+    """End one of a person's sessions; whether there was one."""
+    own = (SessionRecord.user_id == user_id, SessionRecord.digest == digest)
+    return _rows(session, delete(SessionRecord).where(*own)) == 1
+
+
+def end_all(session: Session, user_id: int, but: str = "") -> int:
+    """End all of a person's sessions but the one with this digest; returns how many."""
+    others = (SessionRecord.user_id == user_id, SessionRecord.digest != but)
+    return _rows(session, delete(SessionRecord).where(*others))
+
+
+def sweep(session: Session, moment: datetime, limit: int = 500) -> int:
+    """Delete up to `limit` sessions that have run out; returns how many."""
+    expired = select(SessionRecord.digest).where(SessionRecord.expires_at <= moment).limit(limit)
+    digests = list(session.scalars(expired.with_for_update(skip_locked=True)))
+    return _rows(session, delete(SessionRecord).where(SessionRecord.digest.in_(digests))) if digests else 0
+
+
+def _end_oldest(session: Session, user_id: int) -> None:
+    own = select(SessionRecord.digest).where(SessionRecord.user_id == user_id)
+    newest_first = own.order_by(SessionRecord.seen_at.desc(), SessionRecord.created_at.desc())
+    beyond = list(session.scalars(newest_first.limit(MAX_SESSIONS).offset(MAX_SESSIONS)))
+    if beyond:
+        session.execute(delete(SessionRecord).where(SessionRecord.digest.in_(beyond)))
+
+
+def _rows(session: Session, statement: Update | Delete) -> int:
+    return cast("CursorResult[tuple[()]]", session.execute(statement)).rowcount

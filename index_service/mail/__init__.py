@@ -1,0 +1,1 @@
+"""Letters to people, and who carries them."""

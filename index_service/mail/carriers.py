@@ -1,0 +1,129 @@
+"""Who carries letters: an SMTP server, or a folder where an operator finds them.
+
+A letter is carried behind the request's back: how long an answer takes must not tell whether a letter was written. A
+carrier that fails is logged; whoever waits for the letter asks again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import smtplib
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from index_service.db import Clock
+
+TIMEOUT_SECONDS = 20
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """To one address, plain text."""
+
+    to: str
+    subject: str
+    text: str
+
+
+class Carrier(Protocol):
+    """Delivers, or raises OSError or smtplib.SMTPException."""
+
+    def carry(self, message: EmailMessage) -> None: ...
+
+
+class Folder:
+    """Writes each letter into a file of its own, `<time>-<number>.eml`, readable by its owner only."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+
+    def carry(self, message: EmailMessage) -> None:
+        self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stem = f"{self._clock():%Y%m%dT%H%M%S.%f}-{make_msgid().strip('<>').split('@')[0]}"
+        partial = self._path / f".{stem}"
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as target:
+            target.write(bytes(message))
+        # A name that ends in .eml is a whole letter.
+        partial.rename(self._path / f"{stem}.eml")
+
+
+class Smtp:
+    """Hands letters to a server: smtp://[user:password@]host[:port], smtps:// for TLS from the first byte.
+
+    Over smtp:// TLS is begun where the server offers it, and always before a password is sent.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._is_tls = parts.scheme == "smtps"
+        self._host = parts.hostname or "localhost"
+        self._port = parts.port or (465 if self._is_tls else 25)
+        self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+
+    def carry(self, message: EmailMessage) -> None:
+        with self._connected() as server:
+            if self._login is not None:
+                server.login(*self._login)
+            server.send_message(message)
+
+    def _connected(self) -> smtplib.SMTP:
+        context = ssl.create_default_context()
+        if self._is_tls:
+            return smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT_SECONDS, context=context)
+        server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT_SECONDS)
+        server.ehlo()
+        if self._login is not None or server.has_extn("starttls"):
+            server.starttls(context=context)
+        return server
+
+
+class Post:
+    """Where letters are handed in."""
+
+    def __init__(self, carrier: Carrier, sender: str, clock: Clock) -> None:
+        self._carrier = carrier
+        self._sender = sender
+        self._clock = clock
+        # Its thread begins with the first letter, so after a fork.
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="mail")
+
+    def send(self, letter: Letter) -> None:
+        """Take a letter; it is carried soon."""
+        self._executor.submit(self._carry, self._composed(letter))
+
+    def finish(self) -> None:
+        """Wait until what was taken has been carried."""
+        self._executor.submit(bool).result()
+
+    def _composed(self, letter: Letter) -> EmailMessage:
+        message = EmailMessage()
+        message["From"] = self._sender
+        message["To"] = letter.to
+        message["Subject"] = letter.subject
+        message["Date"] = format_datetime(self._clock())
+        message["Message-ID"] = make_msgid(domain=self._sender.rpartition("@")[2].strip("<> ") or None)
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(letter.text)
+        return message
+
+    def _carry(self, message: EmailMessage) -> None:
+        try:
+            self._carrier.carry(message)
+        except (OSError, smtplib.SMTPException) as error:
+            logger.error("a letter could not be carried: %s", error)
+
+
+def carrier(smtp_url: str, folder: str, clock: Clock) -> Carrier:
+    """The carrier that the settings name."""
+    return Smtp(smtp_url) if smtp_url else Folder(Path(folder), clock)

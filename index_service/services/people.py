@@ -1,0 +1,318 @@
+"""What people ask about themselves: signing up, in and out, and everything on their account's pages.
+
+Each method is one question, answered within short transactions or refused. Passwords are hashed outside of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from common.errors import Conflict, Forbidden, NotFound
+from index_service.accounts import access_tokens, emails, fields, sessions
+from index_service.accounts.access_tokens import NewToken
+from index_service.accounts.links import LinkEnded, Links, mark
+from index_service.accounts.models import AccessToken, Email, User
+from index_service.accounts.models import Session as SessionRecord
+from index_service.accounts.people import Actor, People, SignUp, set_password
+from index_service.accounts.sessions import SignedIn
+from index_service.audit.log import Change, Deed
+from index_service.db import Clock, Database
+from index_service.tokens import passes
+
+
+class NameTaken(Conflict):
+    """Which of the two is taken is not told (protocol §2.2 has no words for it either)."""
+
+    def __init__(self) -> None:
+        super().__init__("Username or email already exists")
+
+
+class SignUpClosed(Forbidden):
+    def __init__(self) -> None:
+        super().__init__("New accounts are not made here; ask an administrator")
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """Where somebody signs in from, and what the browser calls itself."""
+
+    address: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResetLetter:
+    """What to write to somebody who forgot the password."""
+
+    to: str
+    name: str
+    language: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a person tells about herself."""
+
+    full_name: str
+    about: str
+    location: str
+    company: str
+    website: str
+    language: str
+
+
+class Accounts:
+    """The questions of the pages around accounts."""
+
+    def __init__(self, database: Database, people: People, links: Links, clock: Clock, *, sign_up: str) -> None:
+        self._database = database
+        self._people = people
+        self._links = links
+        self._clock = clock
+        self._sign_up = sign_up
+
+    # Signing in and out
+
+    def signed_in(self, secret: str) -> SignedIn | None:
+        """Who bears this cookie; now and then it is noted that the session is used."""
+        moment = self._clock()
+        with self._database.reading() as session:
+            found = sessions.find(session, secret, moment)
+        if found is not None and found.is_due(moment):
+            with self._database.writing() as session:
+                sessions.see(session, found.session, moment)
+        return found
+
+    def sign_in(self, name: str, password: str, browser: Browser, old: str = "") -> str:
+        """A new session in place of the browser's `old` one; returns its secret.
+
+        Raises WrongCredential, AccountInactive or TooMany.
+        """
+        actor = self._people.sign_in(name, password, browser.address)
+        with self._database.writing() as session:
+            moment = self._clock()
+            sessions.sweep(session, moment)
+            if old:
+                sessions.end(session, actor.id, sessions.digest(old))
+            return sessions.begin(session, actor.id, moment, browser.address, browser.name)
+
+    def sign_out(self, who: SignedIn) -> None:
+        with self._database.writing() as session:
+            sessions.end(session, who.actor.id, who.session)
+
+    def prove(self, who: SignedIn, password: str, address: str) -> None:
+        """The password is given again before something dangerous. Raises WrongCredential or TooMany."""
+        self._people.prove(who.actor.name, password, address)
+        with self._database.writing() as session:
+            sessions.prove(session, who.session, self._clock())
+
+    # Signing up, confirming, forgetting
+
+    def sign_up(self, name: str, email: str, password: str, browser: Browser) -> str:
+        """A new account, signed in; returns the session's secret.
+
+        Raises Invalid, NameTaken, SignUpClosed or TooMany.
+        """
+        if self._sign_up != "open":
+            raise SignUpClosed
+        if self._people.sign_up(name, password, email, browser.address) is not SignUp.CREATED:
+            raise NameTaken
+        actor = self._people.require(name)
+        with self._database.writing() as session:
+            return sessions.begin(session, actor.id, self._clock(), browser.address, browser.name)
+
+    def confirmation(self, address: str) -> str:
+        """The link that confirms an address, to be sent there."""
+        return self._links.confirm(address, self._clock())
+
+    def to_confirm(self, link: str) -> str:
+        """The address that a link would confirm. Raises LinkEnded."""
+        address = self._links.confirmed(link, self._clock())
+        with self._database.reading() as session:
+            if emails.find_unconfirmed(session, address) is None:
+                raise LinkEnded
+        return address
+
+    def confirm(self, link: str, address: str) -> str:
+        """The address that a link confirms now; `address` is the browser's, for the log. Raises LinkEnded."""
+        moment = self._clock()
+        confirmed = self._links.confirmed(link, moment)
+        with self._database.writing() as session:
+            user = emails.confirm(session, confirmed, moment)
+            if user is None:
+                raise LinkEnded
+            Deed(user, address, moment).record(session, Change.EMAIL_CONFIRMED, user.name, email=confirmed)
+        return confirmed
+
+    def ask_reset(self, email: str, address: str) -> ResetLetter | None:
+        """What to write to this address; None where it is nobody's. The answer to who asks is the same.
+
+        Raises TooMany, also the same.
+        """
+        self._people.count(f"reset {email.lower()}", address)
+        moment = self._clock()
+        with self._database.writing() as session:
+            user = emails.owner_for_reset(session, email.lower())
+            if user is None:
+                return None
+            # Whoever asks has proved nothing: it is not the account's deed.
+            Deed(None, address, moment).record(session, Change.PASSWORD_RESET_ASKED, user.name)
+            link = self._links.reset(user.id, user.password_hash, moment)
+            return ResetLetter(email.lower(), user.name, user.language, link)
+
+    def to_reset(self, link: str) -> str:
+        """Whose password a link would replace. Raises LinkEnded."""
+        with self._database.reading() as session:
+            return self._resettable(session, link).name
+
+    def reset(self, link: str, password: str, browser: Browser) -> None:
+        """A new password; all sessions, tokens and access tokens of the account end. Raises LinkEnded or Invalid."""
+        self.to_reset(link)
+        hashed = self._people.hashed(password)
+        with self._database.writing() as session:
+            user = self._resettable(session, link, hold=True)
+            set_password(session, user.id, hashed)
+            passes.revoke(session, user.id)
+            access_tokens.revoke_all(session, user.id)
+            Deed(user, browser.address, self._clock()).record(session, Change.PASSWORD_RESET, user.name)
+
+    def _resettable(self, session: Session, link: str, *, hold: bool = False) -> User:
+        reset = self._links.to_reset(link, self._clock())
+        wanted = select(User).where(User.id == reset.user_id, User.is_active)
+        user = session.scalar(wanted.with_for_update() if hold else wanted)
+        if user is None or mark(user.password_hash) != reset.mark:
+            raise LinkEnded
+        return user
+
+    # The account's pages
+
+    def account(self, actor: Actor) -> User:
+        """All that is kept of somebody."""
+        with self._database.reading() as session:
+            return session.scalars(select(User).where(User.id == actor.id)).one()
+
+    def change_profile(self, actor: Actor, profile: Profile) -> None:
+        """Raises Invalid."""
+        values = {
+            "full_name": fields.check_text(profile.full_name, 100),
+            "about": fields.check_text(profile.about, 500, lines=True),
+            "location": fields.check_text(profile.location, 100),
+            "company": fields.check_text(profile.company, 100),
+            "website": fields.check_website(profile.website),
+            "language": profile.language,
+        }
+        with self._database.writing() as session:
+            session.execute(update(User).where(User.id == actor.id).values(values))
+
+    def change_language(self, actor: Actor, language: str) -> None:
+        with self._database.writing() as session:
+            session.execute(update(User).where(User.id == actor.id).values(language=language))
+
+    def change_password(self, who: SignedIn, current: str, password: str, browser: Browser) -> str:
+        """A new password, which ends all sessions and tokens; returns the secret of a new session for this browser.
+
+        Access tokens stay: they are other passwords. Raises WrongCredential, TooMany or Invalid.
+        """
+        self._people.prove(who.actor.name, current, browser.address)
+        hashed = self._people.hashed(password)
+        with self._database.writing() as session:
+            moment = self._clock()
+            set_password(session, who.actor.id, hashed)
+            passes.revoke(session, who.actor.id)
+            Deed(who.actor, browser.address, moment).record(session, Change.PASSWORD_CHANGED, who.actor.name)
+            return sessions.begin(session, who.actor.id, moment, browser.address, browser.name)
+
+    def addresses(self, actor: Actor) -> list[Email]:
+        """The main one first."""
+        with self._database.reading() as session:
+            return emails.listed(session, actor.id)
+
+    def add_address(self, actor: Actor, email: str, address: str) -> str:
+        """Add one that is not confirmed yet; returns it as it is kept.
+
+        Raises Invalid, AddressTaken or TooManyAddresses.
+        """
+        checked, moment = fields.check_email(email), self._clock()
+        with self._database.writing() as session:
+            emails.add(session, actor.id, checked, moment)
+            Deed(actor, address, moment).record(session, Change.EMAIL_ADDED, actor.name, email=checked)
+        return checked
+
+    def remove_address(self, actor: Actor, email: str, address: str) -> None:
+        """Raises NotFound or LastAddress."""
+        with self._database.writing() as session:
+            if not emails.remove(session, actor.id, email):
+                raise NotFound("That is not an address of yours")
+            Deed(actor, address, self._clock()).record(session, Change.EMAIL_REMOVED, actor.name, email=email)
+
+    def make_main(self, actor: Actor, email: str, address: str) -> None:
+        """Raises NotFound for an address that is not the actor's, or not confirmed."""
+        with self._database.writing() as session:
+            if not emails.make_main(session, actor.id, email):
+                raise NotFound("That is not an address of yours")
+            Deed(actor, address, self._clock()).record(session, Change.EMAIL_MADE_MAIN, actor.name, email=email)
+
+    def unconfirmed(self, actor: Actor, email: str, address: str) -> str:
+        """An address of the actor that still waits to be confirmed.
+
+        Raises NotFound, or TooMany to who asks too often.
+        """
+        self._people.count(f"confirm {actor.name}", address)
+        held = [kept.address for kept in self.addresses(actor) if kept.confirmed_at is None]
+        if email not in held:
+            raise NotFound("That is not an address of yours")
+        return email
+
+    def sessions(self, actor: Actor) -> list[SessionRecord]:
+        """The last used first."""
+        with self._database.reading() as session:
+            return sessions.listed(session, actor.id, self._clock())
+
+    def end_session(self, actor: Actor, digest: str, address: str) -> None:
+        """Raises NotFound."""
+        with self._database.writing() as session:
+            if not sessions.end(session, actor.id, digest):
+                raise NotFound("That is not a session of yours")
+            Deed(actor, address, self._clock()).record(session, Change.SESSION_REVOKED, actor.name)
+
+    def end_other_sessions(self, who: SignedIn, address: str) -> int:
+        """Sign out everywhere else; returns from how many browsers."""
+        with self._database.writing() as session:
+            count = sessions.end_all(session, who.actor.id, but=who.session)
+            deed = Deed(who.actor, address, self._clock())
+            deed.record(session, Change.SESSION_REVOKED, who.actor.name, count=count)
+            return count
+
+    def access_tokens(self, actor: Actor) -> list[AccessToken]:
+        """The newest first."""
+        with self._database.reading() as session:
+            return access_tokens.listed(session, actor.id)
+
+    def make_access_token(self, actor: Actor, asked: NewToken, address: str) -> str:
+        """Returns the token, which is told this once. Raises TooManyTokens."""
+        moment = self._clock()
+        with self._database.writing() as session:
+            secret = access_tokens.create(session, actor.id, asked, moment)
+            Deed(actor, address, moment).record(
+                session,
+                Change.ACCESS_TOKEN_MADE,
+                actor.name,
+                token=asked.name,
+                pattern=asked.pattern,
+                write=asked.can_write,
+            )
+        return secret
+
+    def revoke_access_token(self, actor: Actor, token_id: int, address: str) -> str:
+        """Ends the token, and what was issued for it; returns its name. Raises NotFound."""
+        with self._database.writing() as session:
+            name = access_tokens.revoke(session, actor.id, token_id)
+            if name is None:
+                raise NotFound("That is not an access token of yours")
+            deed = Deed(actor, address, self._clock())
+            deed.record(session, Change.ACCESS_TOKEN_REVOKED, actor.name, token=name)
+        return name
