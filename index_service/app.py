@@ -8,8 +8,9 @@ from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from common import http
-from index_service import api, background, services
+from index_service import api, background, services, web
 from index_service.db import Clock, now, open_engine
+from index_service.mail.carriers import Post, carrier
 from index_service.settings import IndexSettings
 
 
@@ -26,10 +27,12 @@ def create_app(
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.config["REQUEST_SECONDS"] = settings.request_seconds
     engine = engine or open_engine(settings.database_url, pool_size=settings.threads)
-    app.extensions[api.EXTENSION] = services.build(settings, engine, hasher=hasher, clock=clock)
+    app.extensions[api.EXTENSION] = built = services.build(settings, engine, hasher=hasher, clock=clock)
+    post = Post(carrier(settings.smtp_url, settings.mail_folder, clock), settings.mail_from, clock)
     http.install(app, standalone=False)
     api.install(app)
     app.extensions[background.EXTENSION] = background.Background(app.extensions[api.EXTENSION].work)
+    web.install(app, settings, built, post, clock)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

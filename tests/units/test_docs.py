@@ -71,7 +71,21 @@ def test_every_route_stands_in_the_routes_page(heading, tmp_path):
     routes = {(method, readable(rule.rule)) for rule in app.url_map.iter_rules() for method in rule.methods}
     if heading == "Registry alone":
         routes -= {(row[0], row[1]) for row in with_head(table("routes.md", "Registry"))}
+    if heading == "Index":
+        routes -= {(row[0], row[1]) for row in with_head(site())}
     assert {(row[0], row[1]) for row in with_head(table("routes.md", heading))} == routes
+
+
+def test_every_page_of_the_site_stands_in_the_routes_page(tmp_path):
+    app = create_index(IndexSettings(secret_keys=(KEY,), database_url=f"sqlite:///{tmp_path}/i.db"))
+    routes = {(method, readable(rule.rule)) for rule in app.url_map.iter_rules() for method in rule.methods}
+    assert {(row[0], row[1]) for row in with_head(site())} <= routes
+
+
+def site():
+    """The pages, and the JSON of those that have a twin."""
+    rows = table("routes.md", "Site")
+    return [row[:2] for row in rows] + [["GET", row[2]] for row in rows if row[2]]
 
 
 def registry(**settings):

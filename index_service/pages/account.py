@@ -1,0 +1,173 @@
+"""The pages of one's own account."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from index_service.accounts.models import AccessToken, Email, User
+from index_service.accounts.models import Session as SessionRecord
+from index_service.pages import HTML_ONLY
+from index_service.pages.forms import EMPTY, FormState
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilePage:
+    """What a person tells about herself."""
+
+    name: str
+    full_name: str
+    about: str
+    location: str
+    company: str
+    website: str
+    language: str
+    created_at: datetime
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+    @classmethod
+    def of(cls, user: User, form: FormState = EMPTY) -> ProfilePage:
+        return cls(
+            user.name,
+            user.full_name,
+            user.about,
+            user.location,
+            user.company,
+            user.website,
+            user.language,
+            user.created_at,
+            form,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordPage:
+    """The form for another password."""
+
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One of the person's addresses; letters about the account go to the main one."""
+
+    address: str
+    is_main: bool
+    confirmed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmailsPage:
+    """The main address first."""
+
+    addresses: tuple[Address, ...]
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+    @classmethod
+    def of(cls, held: Iterable[Email], form: FormState = EMPTY) -> EmailsPage:
+        rows = tuple(Address(email.address, index == 0, email.confirmed_at) for index, email in enumerate(held))
+        return cls(rows, form)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionShown:
+    """A browser that somebody is signed in with; `browser` is what it calls itself."""
+
+    id: str
+    is_current: bool
+    browser: str
+    address: str
+    created_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsPage:
+    """The last used first."""
+
+    sessions: tuple[SessionShown, ...]
+
+    @classmethod
+    def of(cls, held: Iterable[SessionRecord], current: str) -> SessionsPage:
+        return cls(
+            tuple(
+                SessionShown(
+                    record.digest,
+                    record.digest == current,
+                    record.browser,
+                    record.address,
+                    record.created_at,
+                    record.seen_at,
+                )
+                for record in held
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenShown:
+    """An access token as it is listed: never itself."""
+
+    id: int
+    name: str
+    pattern: str
+    can_write: bool
+    created_at: datetime
+    expires_at: datetime | None
+    is_expired: bool
+    used_at: datetime | None
+    used_from: str
+
+    @classmethod
+    def of(cls, token: AccessToken, now: datetime) -> TokenShown:
+        return cls(
+            token.id,
+            token.name,
+            token.pattern,
+            token.can_write,
+            token.created_at,
+            token.expires_at,
+            token.expires_at is not None and token.expires_at <= now,
+            token.used_at,
+            token.used_from,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TokensPage:
+    """The newest first; `name` is the account's."""
+
+    name: str
+    tokens: tuple[TokenShown, ...]
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTokenPage:
+    """A token, shown this once, and where to put it; `host` is the index as docker is told it."""
+
+    name: str
+    token_name: str
+    secret: str
+    host: str
+    url: str
+
+    @property
+    def login(self) -> str:
+        """What to type; docker asks for the password, so that it stands in no shell's history."""
+        return f"docker login -u {self.name} {self.host}"
+
+    @property
+    def dockercfg(self) -> str:
+        """The entry of ~/.dockercfg, which daemons up to 1.6 read."""
+        auth = base64.b64encode(f"{self.name}:{self.secret}".encode()).decode()
+        return json.dumps({f"{self.url}/v1/": {"auth": auth, "email": ""}}, indent=2)
+
+    @property
+    def config(self) -> str:
+        """The entry of ~/.docker/config.json, which clients since 1.7 read."""
+        auth = base64.b64encode(f"{self.name}:{self.secret}".encode()).decode()
+        return json.dumps({"auths": {f"{self.url}/v1/": {"auth": auth}}}, indent=2)

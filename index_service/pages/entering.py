@@ -1,0 +1,56 @@
+"""The pages that lead in: signing in and up, giving the password again, confirming, resetting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from index_service.pages import HTML_ONLY
+from index_service.pages.forms import EMPTY, FormState
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPage:
+    """`next` is where to go on to."""
+
+    next: str
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class ProvePage:
+    """The password once more."""
+
+    name: str
+    next: str
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class SignUpPage:
+    """`is_open` is False where accounts are not made by people themselves."""
+
+    is_open: bool
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmPage:
+    """An address about to be confirmed; empty where the link has ended."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskResetPage:
+    """`is_sent` once an address was given, whoever's it is."""
+
+    is_sent: bool = False
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPage:
+    """Whose password a link replaces."""
+
+    name: str
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)

@@ -1,0 +1,52 @@
+"""The door for people: pages, forms, templates, and what keeps them safe.
+
+A view is three sentences: it reads the names, asks one service one question, and shows the answer. What a page shows
+is a dataclass of `index_service.pages`; `showing.show` makes HTML of it, or JSON at the address of its twin.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+
+from index_service.db import Clock
+from index_service.mail.carriers import Post
+from index_service.services import Services
+from index_service.settings import IndexSettings
+from index_service.web import asking, assets, environment, guard, refusals
+from index_service.web.cookies import Cookies
+from index_service.web.views import VIEWS
+
+__all__ = ["install"]
+
+
+def install(app: Flask, settings: IndexSettings, services: Services, post: Post, clock: Clock) -> None:
+    """Give an application the site."""
+    secure = urlsplit(settings.site).scheme == "https"
+    cookies = Cookies(settings.secret_keys, secure=secure)
+    app.extensions[asking.EXTENSION] = asking.Site(
+        services, cookies, post, clock, settings.site, settings.sign_up, settings.registry_endpoints
+    )
+    app.extensions[assets.EXTENSION] = assets.load()
+    environment.install(app)
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.register_error_handler(asking.ProofNeeded, refusals.ask_proof)
+    for views in (assets.views, *VIEWS):
+        app.register_blueprint(views)
+
+
+def _begin() -> None:
+    if asking.is_site(request.path) and request.endpoint != "assets.static":
+        asking.choose_language()
+        guard.check()
+
+
+def _finish(response: Response) -> Response:
+    if not asking.is_site(request.path):
+        return response
+    response = refusals.dress(response)
+    if request.endpoint != "assets.static":
+        asking.site().cookies.finish(response)
+    return guard.protect(response)

@@ -1,0 +1,142 @@
+"""What every view begins with: who asks, in which language, from where, and whom to ask."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from flask import current_app, g, request
+
+from common.errors import Forbidden, Unauthenticated
+from index_service.accounts.people import Actor
+from index_service.accounts.sessions import SignedIn
+from index_service.db import Clock
+from index_service.mail.carriers import Post
+from index_service.services import Services
+from index_service.services.people import Browser
+from index_service.web import languages
+from index_service.web.cookies import LANGUAGE, SESSION, Cookies
+
+EXTENSION = "wharfinger-site"
+PROOF_LASTS = timedelta(minutes=15)
+MAX_BROWSER = 255
+
+_PROTOCOLS = frozenset({"v1", "v2", "_ping", "api"})
+_OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the site stands on."""
+
+    services: Services
+    cookies: Cookies
+    post: Post
+    clock: Clock
+    url: str
+    sign_up: str
+    endpoints: tuple[str, ...]
+
+    @property
+    def host(self) -> str:
+        """The index as docker is told it: host, and port where it is not the scheme's own."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+class ProofNeeded(Forbidden):
+    """The password has to be given again first."""
+
+    def __init__(self) -> None:
+        super().__init__("Give your password again to go on")
+
+
+def site() -> Site:
+    found: Site = current_app.extensions[EXTENSION]
+    return found
+
+
+def services() -> Services:
+    return site().services
+
+
+def is_site(path: str) -> bool:
+    """Whether people ask here, and not clients of a protocol, which are never given a page."""
+    return path.split("/", 2)[1] not in _PROTOCOLS if path.startswith("/") else False
+
+
+def person() -> SignedIn | None:
+    """Who is signed in, looked for once a request."""
+    if "person" not in g:
+        g.person = _find_person()
+    found: SignedIn | None = g.person
+    return found
+
+
+def actor() -> Actor | None:
+    """Who is signed in, as the domain's questions want it."""
+    found = person()
+    return None if found is None else found.actor
+
+
+def known() -> SignedIn:
+    """Raises Unauthenticated, which leads to the sign-in page and back."""
+    found = person()
+    if found is None:
+        raise Unauthenticated("Sign in first")
+    return found
+
+
+def proved() -> SignedIn:
+    """Who is signed in and gave the password lately. Raises Unauthenticated or ProofNeeded, which lead back."""
+    found = known()
+    if site().clock() - found.proved_at > PROOF_LASTS:
+        raise ProofNeeded
+    return found
+
+
+def require_admin() -> Actor:
+    """Raises Unauthenticated, or Forbidden to whoever is no administrator."""
+    found = known().actor
+    if not found.is_admin:
+        raise Forbidden("Only administrators may do this")
+    return found
+
+
+def address() -> str:
+    """Where the browser is, as far as the configured proxies are believed."""
+    return (request.remote_addr or "local")[:45]
+
+
+def browser() -> Browser:
+    """Where the browser is, and what it calls itself, as far as it is printable and no longer than is kept."""
+    name = "".join(filter(str.isprintable, request.headers.get("User-Agent", "")))
+    return Browser(address(), name[:MAX_BROWSER])
+
+
+def own_path(text: str | None, default: str = "/") -> str:
+    """A path of this site to go on to; everything else, such as another site's address, becomes the default."""
+    return text if text and _OWN_PATH.fullmatch(text) else default
+
+
+def next_path(default: str = "/") -> str:
+    """Where a form or an address asks to go on to."""
+    return own_path(request.values.get("next"), default)
+
+
+def choose_language() -> None:
+    """The person's own language, else the one chosen on this browser, else the best the browser asks for."""
+    found = person()
+    chosen = (found.language if found else "") or site().cookies.read(LANGUAGE)
+    languages.use(chosen if chosen in languages.LANGUAGES else languages.best(list(request.accept_languages)))
+
+
+def _find_person() -> SignedIn | None:
+    secret = site().cookies.read(SESSION)
+    return services().people.signed_in(secret) if secret else None

@@ -1,0 +1,116 @@
+"""The languages of the site: which there are, which one a reader gets, and the texts in it.
+
+Texts are written in English, in templates and in code; a catalogue, `locale/<language>/messages.po`, holds them in
+another language. Catalogues are compiled in memory when the application is made: there is no second file that could
+be older than the first.
+"""
+
+from __future__ import annotations
+
+import gettext as gnu
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from babel import Locale
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+FOLDER = Path(__file__).parent / "locale"
+
+DEFAULT = "en"
+
+LANGUAGES = {"en": "English", "zh": "简体中文"}
+"""Each by its own name, so that who reads it finds it on a page in any other."""
+
+_TAGS = {"en": "en", "zh": "zh-Hans"}
+_LOCALES = {"en": Locale.parse("en_GB"), "zh": Locale.parse("zh_Hans_CN")}
+
+_current: ContextVar[str] = ContextVar("language", default=DEFAULT)
+
+
+def current() -> str:
+    """The language of this moment's page or letter."""
+    return _current.get()
+
+
+def use(language: str | None) -> None:
+    """From here on, within this request, speak `language`; one that is not known means English."""
+    _current.set(language if language in LANGUAGES else DEFAULT)
+
+
+@contextmanager
+def speaking(language: str | None) -> Iterator[None]:
+    """Speak another language for a while, as a letter to somebody else needs it."""
+    before = _current.set(language if language in LANGUAGES else DEFAULT)
+    try:
+        yield
+    finally:
+        _current.reset(before)
+
+
+def locale() -> Locale:
+    """How dates and numbers are written."""
+    return _LOCALES[current()]
+
+
+def tag() -> str:
+    """What the page's `lang` says."""
+    return _TAGS[current()]
+
+
+def best(accepted: list[tuple[str, float]]) -> str:
+    """The best language for an Accept-Language header, its tags with their weights in descending order."""
+    for wanted, weight in accepted:
+        language = wanted.lower().replace("_", "-").partition("-")[0]
+        if weight > 0 and language in LANGUAGES:
+            return language
+    return DEFAULT
+
+
+def gettext(message: str, /, **values: Any) -> str:
+    """The message in the current language, `%(name)s` replaced by the value of that name."""
+    text = _catalogue(current()).gettext(message)
+    return text % values if values else text
+
+
+def ngettext(singular: str, plural: str, number: int, /, **values: Any) -> str:
+    """The form of the message that this number needs; `%(num)s` is the number."""
+    return _catalogue(current()).ngettext(singular, plural, number) % {"num": number, **values}
+
+
+def pgettext(context: str, message: str, /, **values: Any) -> str:
+    """The message where the word alone has several meanings, such as "Open"."""
+    text = _catalogue(current()).pgettext(context, message)
+    return text % values if values else text
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A message to be translated when it is shown, for tables made before anybody asks."""
+
+    message: str
+
+    def __str__(self) -> str:
+        return gettext(self.message)
+
+
+def lazy(message: str) -> Text:
+    return Text(message)
+
+
+@cache
+def _catalogue(language: str) -> gnu.NullTranslations:
+    path = FOLDER / language / "messages.po"
+    if not path.is_file():
+        return gnu.NullTranslations()
+    compiled = io.BytesIO()
+    with path.open("rb") as source:
+        write_mo(compiled, read_po(source, locale=language, abort_invalid=True))
+    compiled.seek(0)
+    return gnu.GNUTranslations(compiled)

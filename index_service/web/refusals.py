@@ -1,0 +1,66 @@
+"""Failures as pages, with the number by which the log knows them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from flask import Response, g, render_template, url_for
+
+from common import log
+from common.http import failure_reply
+from index_service.web import texts
+from index_service.web.asking import ProofNeeded
+from index_service.web.showing import go_on, is_twin, this_path
+
+_KEPT = ("Retry-After", "Allow")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The page of a failure."""
+
+    status: int
+    title: str
+    explanation: str
+    request_id: str
+
+
+def dress(response: Response) -> Response:
+    """A failure, which `common.http` has made JSON, as people are told it; everything else as it is.
+
+    Nobody without a session is told 401, which would have browsers ask for a password in a window of their own.
+    """
+    if response.status_code < 400 or response.mimetype != "application/json":
+        return response
+    if is_twin():
+        del response.headers["WWW-Authenticate"]
+        response.status_code = 403 if response.status_code == 401 else response.status_code
+        return response
+    if response.status_code == 401:
+        return _lead_to("entering.sign_in")
+    dressed = _page(json.loads(response.get_data())["error"], response.status_code)
+    dressed.headers.extend((name, response.headers[name]) for name in _KEPT if name in response.headers)
+    return dressed
+
+
+def ask_proof(failure: ProofNeeded) -> Response:
+    """To give the password again, and back to the page one was on."""
+    if is_twin():
+        return failure_reply(failure.message, 403)
+    return _lead_to("entering.prove")
+
+
+def _page(message: str, status: int) -> Response:
+    shown = Refusal(status, texts.title(status), texts.explanation(status, message), log.request_id.get())
+    if status >= 500:
+        # Whatever broke may be what finds out who asks.
+        g.setdefault("person", None)
+    response = Response(render_template("failure.html", page=shown), status, content_type="text/html; charset=utf-8")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _lead_to(endpoint: str) -> Response:
+    """To give the password, and back to where one wanted to be; a form has to be filled in again."""
+    return go_on(url_for(endpoint, next=this_path()))

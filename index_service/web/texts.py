@@ -1,0 +1,71 @@
+"""What failures say to people, in their language: by the kind of failure, or by its English words."""
+
+from __future__ import annotations
+
+from common import errors
+from index_service.web.languages import Text, gettext, lazy
+
+TITLES = {
+    400: lazy("That address makes no sense here"),
+    403: lazy("This berth is closed to you"),
+    404: lazy("Nothing is moored here"),
+    405: lazy("It does not work that way"),
+    409: lazy("Something has changed meanwhile"),
+    413: lazy("That is too large"),
+    429: lazy("Too often, too quickly"),
+    500: lazy("Something broke on our side"),
+    503: lazy("Something this site stands on is not answering"),
+}
+"""The heading of a failure's page."""
+
+EXPLANATIONS = {
+    400: lazy("A part of the address is not something this page knows."),
+    403: lazy("You are not permitted to see or do this."),
+    404: lazy("There is no such page, or it is not one for you to see."),
+    405: lazy("This address takes no such request."),
+    409: lazy("What you asked for no longer fits what is there."),
+    413: lazy("The form holds more than this site takes in one piece."),
+    429: lazy("Wait a little, and try again."),
+    500: lazy("It is not your fault. It has been noted down, and the number below finds it in the log."),
+    503: lazy("Try again in a moment. What was pushed before is safe."),
+}
+
+SPOKEN = (
+    lazy("Wrong username or password"),
+    lazy("Account is not active"),
+    lazy("Too many wrong passwords, try again later"),
+    lazy("Invalid username: use 2 to 30 of a-z 0-9, joined by one of . _ - in between"),
+    lazy("Invalid username: library is kept for official repositories"),
+    lazy("Invalid password: use 5 to 256 characters"),
+    lazy("Invalid email address"),
+    lazy("Username or email already exists"),
+    lazy("The database does not answer, try again later"),
+    lazy("The form is too old or was not sent from this site; load its page again"),
+    lazy("Only administrators may do this"),
+    lazy("This list cannot be sorted so"),
+    lazy("There is no such page of the list"),
+    lazy("The number of a page is a whole number from 1"),
+)
+"""Messages of the domain that people may see; the others are shown as they are."""
+
+_SPOKEN = {text.message for text in SPOKEN}
+
+
+def of(failure: errors.Failure) -> str:
+    """What to say beside a form's field."""
+    return gettext(failure.message)
+
+
+def title(status: int) -> str:
+    return str(TITLES.get(status) or TITLES[500 if status >= 500 else 400])
+
+
+def explanation(status: int, message: str) -> str:
+    """The domain's own words where they are known to people, else those of the status."""
+    if message in _SPOKEN:
+        return gettext(message)
+    return str(_of_status(status))
+
+
+def _of_status(status: int) -> Text:
+    return EXPLANATIONS.get(status) or EXPLANATIONS[500 if status >= 500 else 400]

@@ -1,0 +1,209 @@
+"""The pages of one's own account."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from flask import Blueprint, Response, url_for
+
+from common.errors import Invalid
+from index_service.accounts import access_tokens, fields
+from index_service.accounts.access_tokens import NewToken
+from index_service.pages.account import (
+    EmailsPage,
+    NewTokenPage,
+    PasswordPage,
+    ProfilePage,
+    SessionsPage,
+    TokenShown,
+    TokensPage,
+)
+from index_service.pages.forms import EMPTY, FormState
+from index_service.services.people import Profile
+from index_service.web import languages, letters
+from index_service.web.asking import address, browser, known, proved, services, site
+from index_service.web.cookies import LANGUAGE, YEAR_SECONDS
+from index_service.web.forms import Form
+from index_service.web.languages import gettext, ngettext
+from index_service.web.showing import flash, go_on, page, show
+from index_service.web.views.entering import begin_session
+
+LIFETIMES = ("30", "90", "365", "")
+"""Days that an access token may last; the empty one is until it is revoked."""
+
+views = Blueprint("account", __name__)
+
+
+@page(views, "/account")
+def profile() -> Response:
+    return show(ProfilePage.of(services().people.account(known().actor)), "account/profile.html")
+
+
+@views.post("/account")
+def submit_profile() -> Response:
+    actor = known().actor
+    form = Form.read("full_name", "about", "location", "company", "website", "language")
+    form.check("website", fields.check_website)
+    form.check("language", _language)
+    form.attempt(services().people.change_profile, actor, Profile(**form.values()))
+    if not form.ok:
+        shown = ProfilePage.of(services().people.account(actor), form.state())
+        return show(shown, "account/profile.html", form.status)
+    languages.use(form["language"] or languages.current())
+    flash("success", gettext("Your profile is saved."))
+    response = go_on(url_for("account.profile"))
+    if form["language"]:
+        site().cookies.set(response, LANGUAGE, form["language"], YEAR_SECONDS)
+    return response
+
+
+@page(views, "/account/password")
+def password() -> Response:
+    known()
+    return show(PasswordPage(), "account/password.html")
+
+
+@views.post("/account/password")
+def submit_password() -> Response:
+    who, form = known(), Form.read(secrets=("current", "password"))
+    form.check("password", fields.check_password)
+    secret = form.attempt(services().people.change_password, who, form["current"], form["password"], browser())
+    if secret is None:
+        return show(PasswordPage(form.state()), "account/password.html", form.status)
+    flash("success", gettext("The new password is set, and all other browsers are signed out."))
+    return begin_session(secret, url_for("account.password"))
+
+
+@page(views, "/account/emails")
+def addresses() -> Response:
+    return _show_addresses()
+
+
+@views.post("/account/emails")
+def add_address() -> Response:
+    actor, form = proved().actor, Form.read("email")
+    form.check("email", fields.check_email)
+    added = form.attempt(services().people.add_address, actor, form["email"], address())
+    if added is None:
+        return _show_addresses(form.state(), form.status)
+    letters.send_confirmation(actor.name, added)
+    flash("success", gettext("A letter is on its way to %(email)s: confirm the address.", email=added))
+    return go_on(url_for("account.addresses"))
+
+
+@views.post("/account/emails/confirm")
+def send_confirmation() -> Response:
+    actor, form = known().actor, Form.read("email")
+    waiting = services().people.unconfirmed(actor, form["email"], address())
+    letters.send_confirmation(actor.name, waiting)
+    flash("success", gettext("A letter is on its way to %(email)s: confirm the address.", email=waiting))
+    return go_on(url_for("account.addresses"))
+
+
+@views.post("/account/emails/main")
+def make_main() -> Response:
+    actor, form = proved().actor, Form.read("email")
+    services().people.make_main(actor, form["email"], address())
+    flash("success", gettext("%(email)s is your main address now.", email=form["email"]))
+    return go_on(url_for("account.addresses"))
+
+
+@views.post("/account/emails/remove")
+def remove_address() -> Response:
+    actor, form = proved().actor, Form.read("email")
+    form.attempt(services().people.remove_address, actor, form["email"], address())
+    if not form.ok:
+        return _show_addresses(FormState(errors=form.state().errors), form.status)
+    flash("success", gettext("%(email)s is removed.", email=form["email"]))
+    return go_on(url_for("account.addresses"))
+
+
+@page(views, "/account/sessions")
+def sessions() -> Response:
+    who = known()
+    return show(SessionsPage.of(services().people.sessions(who.actor), who.session), "account/sessions.html")
+
+
+@views.post("/account/sessions/end")
+def end_session() -> Response:
+    form = Form.read("session")
+    services().people.end_session(known().actor, form["session"], address())
+    flash("success", gettext("That browser is signed out."))
+    return go_on(url_for("account.sessions"))
+
+
+@views.post("/account/sessions/end-others")
+def end_other_sessions() -> Response:
+    count = services().people.end_other_sessions(known(), address())
+    flash("success", ngettext("%(num)s other browser is signed out.", "%(num)s other browsers are signed out.", count))
+    return go_on(url_for("account.sessions"))
+
+
+@page(views, "/account/tokens")
+def tokens() -> Response:
+    return _show_tokens()
+
+
+@views.post("/account/tokens")
+def make_token() -> Response:
+    actor = proved().actor
+    form = Form.read("name", "access", "pattern", "lifetime")
+    asked = _asked_token(form)
+    secret = None if asked is None else form.attempt(services().people.make_access_token, actor, asked, address())
+    if secret is None:
+        return _show_tokens(form.state(), form.status)
+    shown = NewTokenPage(actor.name, form["name"], secret, site().host, site().url)
+    response = show(shown, "account/new_token.html", 201)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@views.post("/account/tokens/revoke")
+def revoke_token() -> Response:
+    form = Form.read("token")
+    name = services().people.revoke_access_token(known().actor, _number(form["token"]), address())
+    flash("success", gettext("The access token “%(name)s” is revoked.", name=name))
+    return go_on(url_for("account.tokens"))
+
+
+def _asked_token(form: Form) -> NewToken | None:
+    name = form.check("name", access_tokens.check_name)
+    pattern = form.check("pattern", access_tokens.check_pattern)
+    can_write = form.check("access", _access)
+    expires_at = form.check("lifetime", _expiry)
+    if name is None or pattern is None or can_write is None:
+        return None
+    return NewToken(name, pattern, can_write, expires_at)
+
+
+def _show_addresses(form: FormState = EMPTY, status: int = 200) -> Response:
+    shown = EmailsPage.of(services().people.addresses(known().actor), form)
+    return show(shown, "account/emails.html", status)
+
+
+def _show_tokens(form: FormState = EMPTY, status: int = 200) -> Response:
+    actor, now = known().actor, site().clock()
+    held = tuple(TokenShown.of(token, now) for token in services().people.access_tokens(actor))
+    return show(TokensPage(actor.name, held, form), "account/tokens.html", status)
+
+
+def _language(text: str) -> str:
+    if text and text not in languages.LANGUAGES:
+        raise Invalid("Choose one of the languages")
+    return text
+
+
+def _access(text: str) -> bool:
+    if text not in ("read", "write"):
+        raise Invalid("Choose what the token may do")
+    return text == "write"
+
+
+def _expiry(text: str) -> datetime | None:
+    if text not in LIFETIMES:
+        raise Invalid("Choose how long the token lasts")
+    return site().clock() + timedelta(days=int(text)) if text else None
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
