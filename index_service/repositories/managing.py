@@ -17,6 +17,7 @@ from index_service.audit.log import Change, Deed
 from index_service.repositories import catalogue, giving
 from index_service.repositories.models import Repository
 
+
 class NameRefused(Conflict):
     """The name that it was to have cannot be had."""
 
