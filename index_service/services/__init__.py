@@ -19,6 +19,7 @@ from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.pulls import Pulls
 from index_service.repositories.roles import Gate
 from index_service.services.docker import Index
+from index_service.services.images import Images
 from index_service.services.people import Accounts
 from index_service.services.work import Work
 from index_service.settings import IndexSettings
@@ -32,6 +33,7 @@ class Services:
 
     index: Index
     work: Work
+    images: Images
     people: Accounts
 
 
@@ -60,5 +62,6 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     return Services(
         index=Index(database, people, tokens, gate, endpoints, work, pulls, clock),
         work=work,
+        images=Images(database, gate, tokens, endpoints, registries, clock),
         people=Accounts(database, people, Links(settings.secret_keys), clock, sign_up=settings.sign_up),
     )

@@ -1,0 +1,199 @@
+"""Which image is made from which, asked of SQL: ancestries, what descends from an image, where everything begins.
+
+An image is shown to whoever may read a repository that lists it, and where it is not shown neither is that others
+descend from it. Whatever a question's answer could grow to, so much of it is read and no more: a chain up to
+`MAX_DEPTH`, a family up to `MAX_FAMILY` images, the nearest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CTE, ColumnElement, Select, func, literal, select
+from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm.attributes import InstrumentedAttribute
+
+from common.names import RepositoryName
+from index_service.images.models import ImageRecord
+from index_service.repositories.models import ListedImage, Repository, TagRecord
+
+MAX_DEPTH = 1000
+MAX_FAMILY = 2000
+MAX_TAGS = 2000
+MAX_USES = 100
+"""Up to so many repositories are counted that list an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One image among its relatives: `size` is its own layer's, `total_size` its whole ancestry's, both in bytes."""
+
+    image_id: str
+    parent_id: str | None
+    size: int
+    total_size: int
+    depth: int
+    created_at: datetime | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tag of a repository that points at an image."""
+
+    repository: RepositoryName
+    tag: str
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Related images; `is_cut` where there are more of them than are read."""
+
+    nodes: list[Node]
+    is_cut: bool = False
+
+
+def is_shown(image_id: ColumnElement[str] | InstrumentedAttribute[str], visible: ColumnElement[bool]) -> Any:
+    """Whether a repository of those that are visible lists the image, as a condition."""
+    listing = (
+        select(ListedImage.id)
+        .join(Repository, Repository.id == ListedImage.repository_id)
+        .where(ListedImage.image_id == image_id, visible)
+    )
+    return listing.exists()
+
+
+def ancestry(session: Session, image_id: str, visible: ColumnElement[bool]) -> list[Node]:
+    """The image first, its base last, as far as they are known and shown."""
+    start = select(ImageRecord.image_id, literal(0).label("step")).where(ImageRecord.image_id == image_id)
+    above = start.cte("above", recursive=True)
+    parent = (
+        select(ImageRecord.parent_id, above.c.step + 1)
+        .join(above, ImageRecord.image_id == above.c.image_id)
+        .where(ImageRecord.parent_id.is_not(None), above.c.step < MAX_DEPTH)
+    )
+    above = above.union(parent)
+    rows = session.execute(_nodes(above).where(is_shown(ImageRecord.image_id, visible)).order_by(above.c.step))
+    return _until_broken([Node(*row) for row in rows])
+
+
+def merged_ancestries(session: Session, image_ids: Collection[str], visible: ColumnElement[bool]) -> Family:
+    """These images and all they are based on, each once; the base first."""
+    start = select(ImageRecord.image_id).where(ImageRecord.image_id.in_(image_ids))
+    above = start.cte("above", recursive=True)
+    parent = (
+        select(ImageRecord.parent_id)
+        .join(above, ImageRecord.image_id == above.c.image_id)
+        .where(ImageRecord.parent_id.is_not(None))
+    )
+    return _family(session, above.union(parent), visible)
+
+
+def descendants(session: Session, image_ids: Collection[str], visible: ColumnElement[bool]) -> Family:
+    """These images and what was made from them, the nearest first."""
+    start = select(ImageRecord.image_id).where(ImageRecord.image_id.in_(image_ids))
+    below = start.cte("below", recursive=True)
+    child = aliased(ImageRecord)
+    made = (
+        select(child.image_id).join(below, child.parent_id == below.c.image_id).where(is_shown(child.image_id, visible))
+    )
+    return _family(session, below.union(made), visible)
+
+
+def count_roots(session: Session, visible: ColumnElement[bool]) -> int:
+    """How many images without a parent are shown."""
+    return session.scalar(select(func.count()).select_from(_roots(visible).subquery())) or 0
+
+
+def roots(session: Session, visible: ColumnElement[bool], limit: int, offset: int) -> list[str]:
+    """Images without a parent: those that most repositories are based on first."""
+    ordered = _roots(visible).order_by(func.count().desc(), ListedImage.image_id).limit(limit).offset(offset)
+    return [row.image_id for row in session.execute(ordered)]
+
+
+def places(
+    session: Session, image_ids: Collection[str], visible: ColumnElement[bool], *, limit: int = MAX_TAGS
+) -> dict[str, list[Place]]:
+    """The tags that point at each image, in the order of their repositories' names."""
+    rows = session.execute(
+        select(TagRecord.image_id, Repository.namespace, Repository.name, TagRecord.name)
+        .join(Repository, Repository.id == TagRecord.repository_id)
+        .where(TagRecord.image_id.in_(image_ids), visible)
+        .order_by(Repository.namespace, Repository.name, TagRecord.name)
+        .limit(limit)
+    )
+    found: dict[str, list[Place]] = {}
+    for image_id, namespace, name, tag in rows:
+        found.setdefault(image_id or "", []).append(Place(RepositoryName(namespace, name), tag))
+    return found
+
+
+def uses(session: Session, image_ids: Collection[str], visible: ColumnElement[bool]) -> dict[str, int]:
+    """How many visible repositories list each image, counted up to `MAX_USES`."""
+    listing = (
+        select(ListedImage.id)
+        .join(Repository, Repository.id == ListedImage.repository_id)
+        .where(ListedImage.image_id == ImageRecord.image_id, visible)
+        .correlate(ImageRecord)
+        .limit(MAX_USES)
+        .subquery()
+    )
+    counted = select(func.count()).select_from(listing).scalar_subquery()
+    rows = session.execute(select(ImageRecord.image_id, counted).where(ImageRecord.image_id.in_(image_ids)))
+    return {image_id: count for image_id, count in rows}  # noqa: C416
+
+
+def count_children(session: Session, image_id: str, visible: ColumnElement[bool]) -> int:
+    """How many shown images were made from this one directly."""
+    child = select(func.count()).where(ImageRecord.parent_id == image_id, is_shown(ImageRecord.image_id, visible))
+    return session.scalar(child) or 0
+
+
+def _family(session: Session, related: CTE, visible: ColumnElement[bool]) -> Family:
+    # The recursion goes no further than its rows are taken.
+    near = select(related.c.image_id).limit(MAX_FAMILY + 1).subquery()
+    rows = session.execute(
+        _nodes(near)
+        .where(is_shown(ImageRecord.image_id, visible))
+        .order_by(ImageRecord.depth, ImageRecord.created_at, ImageRecord.image_id)
+    ).all()
+    return Family([Node(*row) for row in rows[:MAX_FAMILY]], len(rows) > MAX_FAMILY)
+
+
+def _nodes(related: Any) -> Select[Any]:
+    columns: tuple[Any, ...] = (
+        ImageRecord.image_id,
+        ImageRecord.parent_id,
+        ImageRecord.size,
+        ImageRecord.total_size,
+        ImageRecord.depth,
+        ImageRecord.created_at,
+        ImageRecord.command,
+    )
+    return select(*columns).join(related, related.c.image_id == ImageRecord.image_id)
+
+
+def _roots(visible: ColumnElement[bool]) -> Select[Any]:
+    return (
+        select(ListedImage.image_id)
+        .join(ImageRecord, ImageRecord.image_id == ListedImage.image_id)
+        .join(Repository, Repository.id == ListedImage.repository_id)
+        .where(ImageRecord.parent_id.is_(None), visible)
+        .group_by(ListedImage.image_id)
+    )
+
+
+def _until_broken(nodes: Sequence[Node]) -> list[Node]:
+    """Up to the first that is not shown: what lies beyond cannot be told how it belongs."""
+    chain: list[Node] = []
+    for node in nodes:
+        if chain and chain[-1].parent_id != node.image_id:
+            break
+        chain.append(node)
+    return chain

@@ -1,0 +1,66 @@
+"""What happened to a repository: its tags' moves, its pulls by day, and the clients that came.
+
+Every function takes the session of the transaction it is part of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy.orm import Session
+
+from index_service.repositories import moves
+from index_service.repositories.models import PullCount, TagMove
+from index_service.repositories.moves import Move
+
+_PROGRAM = re.compile(r"([A-Za-z][\w-]{0,30})/(\d[\w.-]{0,30})")
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """How many pulls there were on one day, in UTC."""
+
+    day: date
+    count: int
+
+
+def program(client: str) -> str:
+    """A User-Agent in short, such as `docker 1.6.2`; as it is where it names no program and version."""
+    found = _PROGRAM.search(client)
+    return f"{found[1]} {found[2]}" if found else client[:40]
+
+
+def of_repository(repository_id: int, tag: str | None = None) -> ColumnElement[bool]:
+    """The moves of all its tags, or of one."""
+    of_it = TagMove.repository_id == repository_id
+    return of_it if tag is None else of_it & (TagMove.tag == tag)
+
+
+def count(session: Session, whose: ColumnElement[bool]) -> int:
+    """How many moves of one repository there are."""
+    return session.scalar(select(func.count()).select_from(TagMove).where(whose)) or 0
+
+
+def last_of_each(session: Session, repository_id: int, tags: Collection[str]) -> dict[str, Move]:
+    """The last move of each of these tags of one repository."""
+    of_it = of_repository(repository_id) & TagMove.tag.in_(tags)
+    last = select(func.max(TagMove.id)).where(of_it).group_by(TagMove.tag)
+    found = moves.latest(session, TagMove.id.in_(last), true(), len(tags), 0)
+    return {move.tag: move for move in found}
+
+
+def days(session: Session, repository_id: int, until: date, length: int) -> list[Day]:
+    """The pulls of so many days, the last one `until`; days without any too."""
+    first = until - timedelta(days=length - 1)
+    rows = session.execute(
+        select(PullCount.day, PullCount.count).where(
+            PullCount.repository_id == repository_id, PullCount.day.between(first, until)
+        )
+    )
+    counted = dict(rows.tuples().all())
+    every = [first + timedelta(days=number) for number in range(length)]
+    return [Day(day, counted.get(day, 0)) for day in every]
