@@ -1,6 +1,7 @@
 # make run             index and registry, with embedded SQLite and a folder for layers
 # make run-standalone  a registry alone, with no index
 # make test            everything the tests need, then every one of them
+# make texts           brings the site's catalogues up to date with its texts
 #
 # Settings (docs/settings.md) are given in the environment; VAR is the data folder.
 
@@ -9,7 +10,7 @@ VENV   ?= .venv
 VAR    ?= var
 BIN    := $(VENV)/bin
 
-.PHONY: run run-standalone test lint types check-imports install test-tools clean
+.PHONY: run run-standalone test texts lint types check-imports install test-tools clean
 
 install: $(VENV)/installed
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -32,6 +33,14 @@ types: install
 
 check-imports: install
 	$(BIN)/lint-imports
+
+LOCALE := index_service/web/locale
+
+texts: install
+	@mkdir -p build
+	$(BIN)/pybabel --quiet extract -F $(LOCALE)/babel.cfg -k lazy --no-location --sort-output -o build/messages.pot index_service
+	$(BIN)/pybabel --quiet update -i build/messages.pot -d $(LOCALE) --no-fuzzy-matching --ignore-obsolete --omit-header
+	$(BIN)/python -m pytest -q tests/units/index_service/test_web_texts.py
 
 test-tools:
 	tests/install-tools

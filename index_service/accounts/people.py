@@ -37,6 +37,13 @@ class WrongCredential(Unauthenticated):
         super().__init__("Wrong username or password")
 
 
+class WrongPassword(Unauthenticated):
+    """The name is known; the password is not its."""
+
+    def __init__(self) -> None:
+        super().__init__("Wrong password")
+
+
 class AccountInactive(Forbidden):
     """The password is right, the account closed."""
 
@@ -117,8 +124,11 @@ class People:
         return self.sign_in(name, password, address)
 
     def prove(self, name: str, password: str, address: str) -> None:
-        """Whoever is signed in gives the account's password again. Raises WrongCredential or TooMany."""
-        self._verify(self._find(name), name, password, address)
+        """Whoever is signed in gives the account's password again. Raises WrongPassword or TooMany."""
+        try:
+            self._verify(self._find(name), name, password, address)
+        except WrongCredential as error:
+            raise WrongPassword from error
 
     def count(self, what: str, address: str) -> None:
         """Count something that nobody has to be right about, such as letters asked for, as if it were a wrong password.

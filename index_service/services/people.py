@@ -105,7 +105,7 @@ class Accounts:
             sessions.end(session, who.actor.id, who.session)
 
     def prove(self, who: SignedIn, password: str, address: str) -> None:
-        """The password is given again before something dangerous. Raises WrongCredential or TooMany."""
+        """The password is given again before something dangerous. Raises WrongPassword or TooMany."""
         self._people.prove(who.actor.name, password, address)
         with self._database.writing() as session:
             sessions.prove(session, who.session, self._clock())
@@ -215,7 +215,7 @@ class Accounts:
     def change_password(self, who: SignedIn, current: str, password: str, browser: Browser) -> str:
         """A new password, which ends all sessions and tokens; returns the secret of a new session for this browser.
 
-        Access tokens stay: they are other passwords. Raises WrongCredential, TooMany or Invalid.
+        Access tokens stay: they are other passwords. Raises WrongPassword, TooMany or Invalid.
         """
         self._people.prove(who.actor.name, current, browser.address)
         hashed = self._people.hashed(password)

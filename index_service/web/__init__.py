@@ -14,7 +14,7 @@ from index_service.db import Clock
 from index_service.mail.carriers import Post
 from index_service.services import Services
 from index_service.settings import IndexSettings
-from index_service.web import asking, assets, environment, guard, refusals
+from index_service.web import addresses, asking, assets, environment, guard, refusals
 from index_service.web.cookies import Cookies
 from index_service.web.views import VIEWS
 
@@ -32,6 +32,7 @@ def install(app: Flask, settings: IndexSettings, services: Services, post: Post,
     environment.install(app)
     app.before_request(_begin)
     app.after_request(_finish)
+    app.url_map.converters["repository"] = addresses.Repository
     app.register_error_handler(asking.ProofNeeded, refusals.ask_proof)
     for views in (assets.views, *VIEWS):
         app.register_blueprint(views)

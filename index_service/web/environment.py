@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask, url_for
 from jinja2 import FileSystemLoader, StrictUndefined
 
-from index_service.web import asking, assets, flags, formats, guard, languages, showing
+from index_service.web import addresses, asking, assets, flags, formats, guard, languages, showing
 
 OPTIONS = {"undefined": StrictUndefined, "extensions": ["jinja2.ext.i18n"], "trim_blocks": True, "lstrip_blocks": True}
 """How templates are read; the application is told before its first template."""
@@ -24,6 +24,9 @@ def install(app: Flask) -> None:
     )
     environment.globals.update(
         asset=assets.url,
+        image_url=addresses.image_url,
+        person_url=addresses.person_url,
+        repository_url=addresses.repository_url,
         csrf_field=guard.field,
         flag=flags.flag,
         flashes=showing.flashes,

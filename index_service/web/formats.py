@@ -44,8 +44,10 @@ def number(value: float) -> str:
 
 
 def compact(value: int) -> str:
-    """A large number in few characters, as `12K`."""
-    return number(value) if value < 10_000 else numbers.format_compact_decimal(value, locale=locale())
+    """A large number in few characters, as `12.3K`."""
+    return (
+        number(value) if value < 10_000 else numbers.format_compact_decimal(value, fraction_digits=1, locale=locale())
+    )
 
 
 def size(count: int) -> str:

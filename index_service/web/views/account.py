@@ -87,7 +87,7 @@ def add_address() -> Response:
     if added is None:
         return _show_addresses(form.state(), form.status)
     letters.send_confirmation(actor.name, added)
-    flash("success", gettext("A letter is on its way to %(email)s: confirm the address.", email=added))
+    flash("success", gettext("We have sent a link to %(email)s: follow it to confirm the address.", email=added))
     return go_on(url_for("account.addresses"))
 
 
@@ -96,7 +96,7 @@ def send_confirmation() -> Response:
     actor, form = known().actor, Form.read("email")
     waiting = services().people.unconfirmed(actor, form["email"], address())
     letters.send_confirmation(actor.name, waiting)
-    flash("success", gettext("A letter is on its way to %(email)s: confirm the address.", email=waiting))
+    flash("success", gettext("We have sent a link to %(email)s: follow it to confirm the address.", email=waiting))
     return go_on(url_for("account.addresses"))
 
 

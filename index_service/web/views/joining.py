@@ -33,7 +33,10 @@ def submit_sign_up() -> Response:
     if secret is None or email is None:
         return show(SignUpPage(_is_open(), form.state()), "entering/sign_up.html", form.status)
     letters.send_confirmation(form["name"], email)
-    flash("success", gettext("Welcome aboard! A letter is on its way to %(email)s: confirm your address.", email=email))
+    flash(
+        "success",
+        gettext("Welcome aboard! We have sent a link to %(email)s: follow it to confirm your address.", email=email),
+    )
     return begin_session(secret, "/")
 
 

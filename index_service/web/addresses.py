@@ -1,0 +1,39 @@
+"""Names in the addresses of pages: a repository's is written as people say it, without `library/`."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from werkzeug.routing import PathConverter
+
+from common.names import LIBRARY
+
+
+class Repository(PathConverter):
+    """A repository's name with all its slashes; parts of its page begin with `@`, which no name holds."""
+
+    regex = r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*"
+
+    def to_url(self, value: object) -> str:
+        return short(str(value))
+
+
+def short(full_name: str) -> str:
+    """`busybox` for `library/busybox`, and every other name as it is."""
+    return full_name.removeprefix(f"{LIBRARY}/")
+
+
+def repository_url(full_name: object, part: str = "") -> str:
+    """The page of a repository, or a part of it such as `tags`."""
+    path = f"/r/{quote(short(str(full_name)))}"
+    return f"{path}/@{part}" if part else path
+
+
+def image_url(image_id: object, part: str = "") -> str:
+    """The page of an image, or a part of it such as `graph`."""
+    return f"/i/{quote(str(image_id))}{'/' + part if part else ''}"
+
+
+def person_url(name: object, part: str = "") -> str:
+    """The page of a person or an organisation, or a part of it such as `settings`."""
+    return f"/u/{quote(str(name))}{'/@' + part if part else ''}"
