@@ -39,4 +39,4 @@ def holdings(session: Session, repository: Repository) -> Holdings:
 def by_endpoint(session: Session) -> dict[str, int]:
     """How many repositories live on each registry."""
     rows = session.execute(select(Repository.endpoint, func.count()).group_by(Repository.endpoint))
-    return dict(rows.tuples().all())
+    return dict(rows.all())

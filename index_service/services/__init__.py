@@ -15,11 +15,14 @@ from index_service.accounts.people import People
 from index_service.accounts.remembered import RememberedCredentials
 from index_service.db import Clock, Database
 from index_service.registry_client import RegistryClient
+from index_service.registry_health import RegistryHealth
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.pulls import Pulls
 from index_service.repositories.roles import Gate
+from index_service.services.administration import Administration
 from index_service.services.docker import Index
 from index_service.services.images import Images
+from index_service.services.organisations import Organisations
 from index_service.services.people import Accounts
 from index_service.services.work import Work
 from index_service.settings import IndexSettings
@@ -35,6 +38,8 @@ class Services:
     work: Work
     images: Images
     people: Accounts
+    organisations: Organisations
+    administration: Administration
 
 
 def registry_urls(settings: IndexSettings) -> dict[str, str]:
@@ -54,6 +59,7 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         sign_up=settings.sign_up,
         clock=clock,
     )
+    links = Links(settings.secret_keys)
     gate = Gate(login_only=not settings.anonymous_pull)
     tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds), gate)
     endpoints = Endpoints(settings.registry_endpoints)
@@ -63,5 +69,9 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         index=Index(database, people, tokens, gate, endpoints, work, pulls, clock),
         work=work,
         images=Images(database, gate, tokens, endpoints, registries, clock),
-        people=Accounts(database, people, Links(settings.secret_keys), clock, sign_up=settings.sign_up),
+        people=Accounts(database, people, links, clock, sign_up=settings.sign_up),
+        organisations=Organisations(database, clock),
+        administration=Administration(
+            database, endpoints, RegistryHealth(registry_urls(settings), clock), links, clock
+        ),
     )

@@ -11,8 +11,10 @@ from argon2 import PasswordHasher
 from sqlalchemy import Engine, text
 
 from common.names import RepositoryName
+from index_service.accounts.people import Actor
 from index_service.api import EXTENSION
 from index_service.app import create_app
+from index_service.services import Services
 from index_service.services.docker import Index
 from index_service.settings import IndexSettings
 
@@ -71,8 +73,16 @@ class Site:
         self.app = create_app(self.settings, engine=self.engine, hasher=self.hasher, clock=self.clock)
 
     @property
+    def services(self) -> Services:
+        return self.app.extensions[EXTENSION]
+
+    @property
     def index(self) -> Index:
-        return self.app.extensions[EXTENSION].index
+        return self.services.index
+
+    def actor(self, name: str) -> Actor:
+        """Somebody as signed in."""
+        return self.index.people.require(name)
 
     def user(self, name: str, *, admin: bool = False) -> str:
         self.index.people.create(name, f"password-{name}", f"{name}@example.com", is_admin=admin)

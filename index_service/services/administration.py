@@ -1,0 +1,165 @@
+"""What administrators of the index ask: people, registries, storage, the audit log.
+
+Each method is one question, refused to whoever is no administrator or came with an access token.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+
+from common.errors import Conflict, Forbidden, Unauthenticated
+from index_service.accounts import directory, emails, standing
+from index_service.accounts.directory import PersonRow
+from index_service.accounts.links import Links
+from index_service.accounts.people import Actor
+from index_service.audit import reading
+from index_service.audit.log import Change, Deed
+from index_service.audit.reading import Entry, Filter
+from index_service.db import Clock, Database
+from index_service.images import storage
+from index_service.images.storage import Storage
+from index_service.images.waiting import Waiting, waiting
+from index_service.registry_health import Health, RegistryHealth
+from index_service.repositories import counting
+from index_service.repositories.endpoints import Endpoints
+from index_service.tokens import passes
+
+STORAGE_KEPT_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryRow:
+    """A registry; one that is not `configured` any more still has repositories."""
+
+    endpoint: str
+    is_configured: bool
+    repositories: int
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class Registries:
+    """All registries, and what is still to be done with them."""
+
+    rows: list[RegistryRow]
+    waiting: Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is kept, and when that was counted."""
+
+    storage: Storage
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ResetLink:
+    """How somebody gets a new password; `email` is the main address, None where there is none."""
+
+    name: str
+    email: str | None
+    language: str
+    link: str
+
+
+class Administration:
+    """The questions of the administration pages."""
+
+    def __init__(
+        self, database: Database, endpoints: Endpoints, health: RegistryHealth, links: Links, clock: Clock
+    ) -> None:
+        self._database = database
+        self._endpoints = endpoints
+        self._health = health
+        self._links = links
+        self._clock = clock
+        self._measuring = Lock()
+        self._measured: tuple[float, Measured] | None = None
+
+    def people(
+        self, actor: Actor | None, words: str, state: str, sort: str, limit: int, offset: int
+    ) -> tuple[list[PersonRow], int]:
+        """A part of the accounts, and how many there are. Raises Unauthenticated or Forbidden, as all questions do."""
+        _require_admin(actor)
+        with self._database.reading() as session:
+            rows = directory.people(session, words, state, sort, limit, offset)
+            return rows, directory.count_people(session, words, state)
+
+    def set_active(self, actor: Actor | None, address: str, name: str, *, is_active: bool) -> None:
+        """Open or close an account; a closed one is signed out and its tokens end. Raises NotFound or Conflict."""
+        deed = self._deed(actor, address)
+        with self._database.writing() as session:
+            user = directory.hold_person(session, name)
+            _require_other(deed, user.name)
+            standing.set_active(session, deed, user, is_active=is_active)
+            if not is_active:
+                passes.revoke(session, user.id)
+
+    def set_admin(self, actor: Actor | None, address: str, name: str, *, is_admin: bool) -> None:
+        """Raises NotFound or Conflict."""
+        deed = self._deed(actor, address)
+        with self._database.writing() as session:
+            user = directory.hold_person(session, name)
+            _require_other(deed, user.name)
+            standing.set_admin(session, deed, user, is_admin=is_admin)
+
+    def reset_link(self, actor: Actor | None, address: str, name: str) -> ResetLink:
+        """A link that lets somebody set a new password. Raises NotFound, or Conflict for a closed account."""
+        deed = self._deed(actor, address)
+        with self._database.writing() as session:
+            user = directory.find_person(session, name)
+            if not user.is_active:
+                raise Conflict("This account is closed: open it first")
+            deed.record(session, Change.PASSWORD_RESET_ASKED, user.name)
+            addresses = emails.listed(session, user.id)
+            link = self._links.reset(user.id, user.password_hash, deed.moment)
+            return ResetLink(user.name, addresses[0].address if addresses else None, user.language, link)
+
+    def registries(self, actor: Actor | None) -> Registries:
+        """Configured registries first, then those that only old repositories are on."""
+        _require_admin(actor)
+        with self._database.reading() as session:
+            counts = counting.by_endpoint(session)
+            left = waiting(session)
+        configured = self._endpoints.configured
+        endpoints = [*configured, *sorted(set(counts) - set(configured))]
+        health = self._health.of(endpoints)
+        rows = [RegistryRow(each, each in configured, counts.get(each, 0), health[each]) for each in endpoints]
+        return Registries(rows, left)
+
+    def storage(self, actor: Actor | None) -> Measured:
+        """What namespaces keep; counted no oftener than every ten minutes, for it may take seconds."""
+        _require_admin(actor)
+        with self._measuring:
+            if self._measured is None or time.monotonic() - self._measured[0] > STORAGE_KEPT_SECONDS:
+                with self._database.reading() as session:
+                    measured = Measured(storage.measure(session), self._clock())
+                self._measured = (time.monotonic(), measured)
+            return self._measured[1]
+
+    def audit(self, actor: Actor | None, wanted: Filter, limit: int, offset: int) -> tuple[list[Entry], int]:
+        """A part of the log, newest first, and how many entries fit."""
+        _require_admin(actor)
+        with self._database.reading() as session:
+            return reading.entries(session, wanted, limit, offset), reading.count(session, wanted)
+
+    def _deed(self, actor: Actor | None, address: str) -> Deed:
+        return Deed(_require_admin(actor), address, self._clock())
+
+
+def _require_admin(actor: Actor | None) -> Actor:
+    if actor is None:
+        raise Unauthenticated("Requires authorization")
+    if not actor.is_admin or actor.limits is not None:
+        raise Forbidden("Only administrators may do this")
+    return actor
+
+
+def _require_other(deed: Deed, name: str) -> None:
+    """Nobody locks oneself out by a slip of the hand."""
+    if deed.actor is not None and deed.actor.name == name:
+        raise Conflict("This is your own account: let another administrator do it")
