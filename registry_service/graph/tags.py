@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
 from contextlib import suppress
+from operator import itemgetter
 from typing import Any
 
 from common.errors import NotFound
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.agents import Agent
 from registry_service.graph.errors import ImageNotFound, RepositoryNotFound, TagNotFound
-from registry_service.graph.images import Images
+from registry_service.graph.images import REMEMBERED_SECONDS, Images
+from registry_service.graph.remembered import Remembered
 from registry_service.storage import paths
 from registry_service.storage.driver import BadPath, Driver, PathNotFound
 
 LATEST = "latest"
+
+_KNOWN_TAGS = 65536
 
 _HEX = re.compile(r"[a-f0-9]+")
 
@@ -27,6 +32,8 @@ class Tags:
     def __init__(self, driver: Driver, images: Images) -> None:
         self._driver = driver
         self._images = images
+        # By path and MD5 of the content: it is the store's list, read each time, that says what a tag is now.
+        self._known: Remembered[tuple[str, str], ImageId] = Remembered(_KNOWN_TAGS, REMEMBERED_SECONDS)
 
     def exists(self, repository: RepositoryName) -> bool:
         """Whether the store knows the repository at all, with tags or without."""
@@ -35,13 +42,13 @@ class Tags:
     def all(self, repository: RepositoryName) -> dict[str, str]:
         """Image ids by tag. Raises RepositoryNotFound."""
         try:
-            entries = list(self._driver.list(paths.repository(repository)))
+            entries = sorted(self._driver.entries(paths.repository(repository)), key=itemgetter(0))
         except PathNotFound as error:
             raise RepositoryNotFound from error
         tags: dict[str, str] = {}
-        for entry in sorted(entries):
+        for entry, digest in entries:
             tag = paths.tag_in(entry)
-            image = self._read(f"{paths.repository(repository)}/{entry}") if tag else None
+            image = self._read_listed(f"{paths.repository(repository)}/{entry}", digest) if tag else None
             if tag and image:
                 tags[tag] = image
         return tags
@@ -87,6 +94,15 @@ class Tags:
         except (PathNotFound, BadPath, ValueError):
             stored = None
         return {**_UNKNOWN, **stored} if isinstance(stored, dict) else dict(_UNKNOWN)
+
+    def _read_listed(self, path: str, digest: str | None) -> ImageId | None:
+        known = self._known.get((path, digest)) if digest else None
+        if known is None:
+            known = self._read(path)
+            # Somebody may have set the tag between the list and the reading, and sets it back a moment later.
+            if known and digest == hashlib.md5(known.encode(), usedforsecurity=False).hexdigest():
+                self._known.put((path, digest), known, 1)
+        return known
 
     def _read(self, path: str) -> ImageId | None:
         """The id at a path; None also for a phantom: what lies there is who pushed another tag."""

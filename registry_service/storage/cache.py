@@ -119,6 +119,9 @@ class Cached(Driver):
     def list(self, path: str) -> Iterator[str]:
         return self.driver.list(path)
 
+    def entries(self, path: str) -> Iterator[tuple[str, str | None]]:
+        return self.driver.entries(path)
+
     def delete(self, path: str) -> None:
         try:
             self.driver.delete(path)

@@ -189,6 +189,13 @@ class Driver(ABC):
         What appears or disappears while the list is read may be in it or not.
         """
 
+    def entries(self, path: str) -> Iterator[tuple[str, str | None]]:
+        """As `list`, each name with what may be the MD5 of its content, in hex digits, where the store lists one.
+
+        Who has read a content before need not read it again; a digest that belongs to nothing does no harm.
+        """
+        return ((name, None) for name in self.list(path))
+
     @abstractmethod
     def delete(self, path: str) -> None:
         """Remove the content, or everything below the path. Raises PathNotFound when nothing is there.

@@ -65,8 +65,11 @@ class Guard(Driver):
             return self.driver.exists(path)
 
     def list(self, path: str) -> Iterator[str]:
+        return (name for name, _ in self.entries(path))
+
+    def entries(self, path: str) -> Iterator[tuple[str, str | None]]:
         with self.named(path):
-            return self._reachable(path, self.driver.list(path))
+            return self._reachable(path, self.driver.entries(path))
 
     def delete(self, path: str) -> None:
         with self.named(path):
@@ -84,10 +87,10 @@ class Guard(Driver):
         with self.named(path):
             return self.driver.local_path(path)
 
-    def _reachable(self, path: str, names: Iterator[str]) -> Iterator[str]:
+    def _reachable(self, path: str, entries: Iterator[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
         """Without what is named against the grammar: somebody else put it there, and it cannot be opened."""
         with self.named(path):
-            yield from filter(is_path, names)
+            yield from (entry for entry in entries if is_path(entry[0]))
 
     def run(self, path: str, function: Callable[..., Any], *args: Any) -> Any:
         """Do a piece of somebody's writing at `path`, off the hub if need be, with failures named."""

@@ -18,16 +18,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPMessage
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from urllib3.exceptions import HTTPError
-
 from common.settings import load
 from registry_service.storage.candidates import Candidates
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound, Reader, Stat, StorageFailure, Writer
-from registry_service.storage.s3_requests import Bucket, Refused, S3Settings, named, new_mark, pause
+from registry_service.storage.s3_connections import Answer
+from registry_service.storage.s3_requests import Bucket, Page, Refused, S3Settings, named, new_mark, pause
 
 PARTS = 10_000
 """A multipart upload has no more parts than these, anywhere."""
@@ -35,7 +35,6 @@ PARTS = 10_000
 COPY_PART = 1024**3
 """Bytes that one request copies of an object too large for one."""
 
-_PAGE = 1000
 _NO_RANGES = "the store ignores ranges"
 
 
@@ -93,14 +92,18 @@ class S3(Driver):
         return Stat(_length(path, found), parsedate_to_datetime(found["Last-Modified"]).timestamp())
 
     def exists(self, path: str) -> bool:
-        return self._is_object(path) or any(self._keys_below(path, MaxKeys=2))
+        return self._is_object(path) or self._has_below(path)
 
     def list(self, path: str) -> Iterator[str]:
-        names = self._names_below(path)
-        first = next(names, None)
+        return (name for name, _ in self.entries(path))
+
+    def entries(self, path: str) -> Iterator[tuple[str, str | None]]:
+        """An entity tag is the MD5 of what one request put, unless it was encrypted with a key of somebody's own."""
+        entries = self._entries_below(path)
+        first = next(entries, None)
         if first is None:
             raise PathNotFound(path)
-        return chain((first,), names)
+        return chain((first,), entries)
 
     def delete(self, path: str) -> None:
         if self._is_object(path):
@@ -108,9 +111,8 @@ class S3(Driver):
             return
         found = False
         for page in self._pages(path):
-            keys = [entry["Key"] for entry in page.get("Contents", ())]
-            if keys:
-                self._delete_keys(path, keys)
+            if page.objects:
+                self._delete_keys(path, list(page.objects))
                 found = True
         if not found:
             raise PathNotFound(path)
@@ -141,36 +143,24 @@ class S3(Driver):
             return False
         return True
 
-    def _pages(self, path: str, **arguments: Any) -> Iterator[Any]:
-        """Listings below a path, page by page.
-
-        The first version of the request, because a store that does not know the second would answer as to the
-        first, and botocore's paginator would take the first page for all.
-        """
-        marker = ""
-        folder = f"{self._bucket.key(path)}/"
-        while True:
-            page = self._bucket.ask_bucket(path, "list_objects", Prefix=folder, Marker=marker, **arguments)
+    def _pages(self, path: str, **limits: Any) -> Iterator[Page]:
+        """Listings below a path, page by page."""
+        page = self._bucket.page(path, "", **limits)
+        yield page
+        while page.goes_on_after:
+            page = self._bucket.page(path, page.goes_on_after, **limits)
             yield page
-            if not page.get("IsTruncated"):
-                return
-            # Ceph's NextMarker is not encoded as its names are, and botocore decodes it all the same.
-            following = max(_keys(page), default=page.get("NextMarker", ""))
-            if following <= marker:
-                raise StorageFailure(path, "the store's listing does not go on")
-            marker = following
 
-    def _keys_below(self, path: str, **arguments: Any) -> Iterator[str]:
-        """Keys below a path, but not that of the path with a slash, which consoles make for a folder."""
+    def _has_below(self, path: str) -> bool:
+        """Whether there are objects below a path; that of the path with a slash, which consoles make, is none."""
         folder = f"{self._bucket.key(path)}/"
-        for page in self._pages(path, **arguments):
-            yield from (entry["Key"] for entry in page.get("Contents", ()) if entry["Key"] != folder)
+        return any(key != folder for page in self._pages(path, most=2) for key in page.objects)
 
-    def _names_below(self, path: str) -> Iterator[str]:
+    def _entries_below(self, path: str) -> Iterator[tuple[str, str | None]]:
         start = len(self._bucket.key(path)) + 1
-        for page in self._pages(path, Delimiter="/", MaxKeys=_PAGE):
-            keys = (key.removesuffix("/") for key in _keys(page))
-            yield from (key[start:] for key in keys if len(key) > start)
+        for page in self._pages(path, one_component=True):
+            yield from ((prefix[start:-1], None) for prefix in page.prefixes if len(prefix) > start + 1)
+            yield from ((key[start:], etag.strip('"')) for key, etag in page.objects.items() if len(key) > start)
 
     def _delete_keys(self, path: str, keys: Sequence[str]) -> None:
         if self._deletes_many:
@@ -234,7 +224,7 @@ class _ObjectReader(Reader):
         self._path = path
         self._position = offset
         self._left = 0
-        self._raw: Any = None
+        self._answer: Any = None
         if length == 0:
             bucket.look(path)
             return
@@ -245,14 +235,14 @@ class _ObjectReader(Reader):
             if refused.status != 416:
                 raise
             return
-        self._raw = answer.raw
+        self._answer = answer
         self._etag = answer.headers["ETag"]
         self._left = _length(path, answer.headers)
         if wanted:
             self._demand_range(answer)
         if not self._left:
             # Read, an empty answer gives its connection back.
-            self._raw.read()
+            self._answer.read()
 
     def __iter__(self) -> Iterator[bytes]:
         while self._left:
@@ -262,11 +252,11 @@ class _ObjectReader(Reader):
             yield block
 
     def close(self) -> None:
-        if self._raw is not None:
-            self._raw.close()
+        if self._answer is not None:
+            self._answer.close()
 
-    def _demand_range(self, answer: Any) -> None:
-        if answer.status_code != 206:
+    def _demand_range(self, answer: Answer) -> None:
+        if answer.status != 206:
             self.close()
             raise StorageFailure(self._path, _NO_RANGES)
 
@@ -277,14 +267,14 @@ class _ObjectReader(Reader):
             if attempt:
                 time.sleep(pause(attempt))
                 self._resume()
-            with suppress(HTTPError, OSError):
-                block: bytes = self._raw.read(min(BLOCK, self._left))
+            with suppress(HTTPException, OSError):
+                block: bytes = self._answer.read(min(BLOCK, self._left))
                 if block:
                     return block
         raise StorageFailure(self._path, f"the store's answer broke off {attempts} times")
 
     def _resume(self) -> None:
-        self._raw.close()
+        self._answer.close()
         rest = _range(self._position, self._position + self._left - 1)
         try:
             answer = self._bucket.fetch(self._path, **rest, **{"If-Match": self._etag})
@@ -294,7 +284,7 @@ class _ObjectReader(Reader):
             if refused.status not in (412, 416):
                 raise
             raise StorageFailure(self._path, "it was replaced while it was read") from refused
-        self._raw = answer.raw
+        self._answer = answer
         self._demand_range(answer)
 
 
@@ -344,12 +334,6 @@ class _ObjectWriter(Writer):
         self._etags.append(sent["ETag"])
 
 
-def _keys(page: Mapping[str, Any]) -> Iterator[str]:
-    """What one page of a listing names: keys, and prefixes with the slash they end with."""
-    yield from (entry["Key"] for entry in page.get("Contents", ()))
-    yield from (entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
-
-
 def copy_ranges(size: int, part: int) -> Iterator[str]:
     """The ranges that make up `size` bytes, each of `part` but for the last, as upload_part_copy takes them."""
     for first in range(0, size, part):
@@ -362,8 +346,8 @@ def _range(first: int, last: int | None) -> dict[str, str]:
     return {"Range": f"bytes={first}-{'' if last is None else last}"}
 
 
-def _length(path: str, headers: Mapping[str, str]) -> int:
+def _length(path: str, headers: HTTPMessage) -> int:
     try:
         return int(headers["Content-Length"])
-    except (KeyError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise StorageFailure(path, "the store does not say how long it is") from error

@@ -229,6 +229,17 @@ class DriverContract:
         assert sorted(driver.list("a")) == ["b", "c", "d"]
         assert sorted(driver.list("a/b")) == ["1", "2"]
 
+    def test_entries_are_what_is_listed_and_never_the_digest_of_another_content(self, driver: Driver) -> None:
+        for content in (b"1", b"2", b"1"):
+            for path in ("a/b", "a/c/d"):
+                driver.put(path, content)
+            entries = dict(driver.entries("a"))
+            assert sorted(entries) == ["b", "c"]
+            assert entries["b"] in (None, hashlib.md5(content, usedforsecurity=False).hexdigest())
+            assert entries["c"] is None
+        with pytest.raises(PathNotFound):
+            list(driver.entries("b"))
+
     def test_delete_one(self, driver: Driver) -> None:
         driver.put("a/b", b"1")
         driver.put("a/bc", b"2")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,6 +13,8 @@ from common.names import RepositoryName, Tag
 from registry_service.graph.agents import Agent
 from registry_service.graph.errors import ImageNotFound, RepositoryNotFound, TagNotFound
 from registry_service.storage import paths
+from registry_service.storage.guard import Guard
+from registry_service.storage.memory import Memory
 from tests.units.registry_service.graph.store import Image, Store, image_id
 
 REPOSITORY = RepositoryName.parse("acme/busybox")
@@ -41,6 +45,52 @@ def test_reading(tagged: Store) -> None:
     assert tagged.tags.all(REPOSITORY) == {"latest": CHILD.id, "v1": BASE.id}
     assert tagged.tags.get(REPOSITORY, LATEST) == CHILD.id
     assert tagged.tags.exists(REPOSITORY)
+
+
+class Listing(Memory):
+    """Tells digests in its lists, as object stores do, and counts what is read of tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+        self.between: Callable[[], None] = lambda: None
+
+    def get(self, path: str) -> bytes:
+        if "/tag_" in path:
+            self.read.append(path)
+        return super().get(path)
+
+    def entries(self, path: str) -> Iterator[tuple[str, str | None]]:
+        found = {name: hashlib.md5(super(Listing, self).get(f"{path}/{name}")).hexdigest() for name in self.list(path)}
+        self.between()
+        return iter(found.items())
+
+
+def test_a_tag_whose_content_is_known_is_not_read_again() -> None:
+    driver = Listing()
+    store = Store(Guard(driver))
+    store.add(BASE, CHILD)
+    store.tags.set(REPOSITORY, LATEST, CHILD.id, AGENT)
+    for _ in range(3):
+        assert store.tags.all(REPOSITORY) == {"latest": CHILD.id}
+    assert len(driver.read) == 1
+    # By another process, say.
+    driver.put(paths.tag(REPOSITORY, LATEST), BASE.id.encode())
+    assert store.tags.all(REPOSITORY) == {"latest": BASE.id}
+    driver.delete(paths.tag(REPOSITORY, LATEST))
+    assert store.tags.all(REPOSITORY) == {}
+
+
+def test_what_is_set_between_listing_and_reading_is_not_taken_for_what_was_listed() -> None:
+    driver = Listing()
+    store = Store(Guard(driver))
+    store.add(BASE, CHILD)
+    store.tags.set(REPOSITORY, LATEST, CHILD.id, AGENT)
+    driver.between = lambda: driver.put(paths.tag(REPOSITORY, LATEST), BASE.id.encode())
+    assert store.tags.all(REPOSITORY) == {"latest": BASE.id}
+    driver.between = lambda: None
+    driver.put(paths.tag(REPOSITORY, LATEST), CHILD.id.encode())
+    assert store.tags.all(REPOSITORY) == {"latest": CHILD.id}
 
 
 def test_absence(store: Store) -> None:

@@ -136,6 +136,11 @@ class TestStart:
             server.shutdown()
         assert "WHARFINGER_S3_ENDPOINT_URL" in said or "WHARFINGER_S3_*" in said
 
+    def test_a_proxy_behind_tls(self, radosgw: Radosgw, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "https://127.0.0.1:1")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert "let HTTP_PROXY begin with http://" in self.complaint(radosgw.store())
+
     def test_forbidden_to_write(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
         proxy.plan(lambda exchange: exchange.refuse(403) if exchange.method == "PUT" else exchange.pass_on())
         assert "or let them list, read, write and delete" in self.complaint(radosgw.store(endpoint_url=proxy.url))
