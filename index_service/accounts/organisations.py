@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, false, func, select
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Invalid, NotFound
@@ -60,12 +60,12 @@ class Profile:
 
 
 def find(session: Session, name: str) -> Organisation | None:
-    return session.scalar(select(Organisation).where(Organisation.name == name))
+    return session.scalar(_named(name))
 
 
 def hold(session: Session, name: str) -> Organisation:
     """The organisation, kept from other writers until the transaction ends. Raises NotFound."""
-    found = session.scalar(select(Organisation).where(Organisation.name == name).with_for_update())
+    found = session.scalar(_named(name).with_for_update())
     if found is None:
         raise NotFound("no such organisation")
     return found
@@ -135,7 +135,8 @@ def set_owner(session: Session, deed: Deed, organisation: Organisation, user: Us
 
 def find_team(session: Session, organisation: Organisation, name: str) -> Team:
     """Raises NotFound."""
-    found = session.scalar(select(Team).where(Team.organisation_id == organisation.id, Team.name == name))
+    named = select(Team).where(Team.organisation_id == organisation.id, Team.name == name)
+    found = session.scalar(named) if fields.may_be_name(name) else None
     if found is None:
         raise NotFound("no such team")
     return found
@@ -176,6 +177,11 @@ def leave_team(session: Session, deed: Deed, organisation: Organisation, team: T
         raise NotFound("no such member")
     session.delete(found)
     deed.record(session, Change.TEAM_LEFT, organisation.name, team=team.name, person=user.name)
+
+
+def _named(name: str) -> Select[Organisation]:
+    """What could be no name is not even looked for: databases do not take every character."""
+    return select(Organisation).where(Organisation.name == name if fields.may_be_name(name) else false())
 
 
 def _check_name(name: object) -> str:
