@@ -146,7 +146,7 @@ def uses(session: Session, image_ids: Collection[str], visible: ColumnElement[bo
     )
     counted = select(func.count()).select_from(listing).scalar_subquery()
     rows = session.execute(select(ImageRecord.image_id, counted).where(ImageRecord.image_id.in_(image_ids)))
-    return {image_id: count for image_id, count in rows}  # noqa: C416
+    return dict(rows.all())
 
 
 def count_children(session: Session, image_id: str, visible: ColumnElement[bool]) -> int:

@@ -61,6 +61,6 @@ def days(session: Session, repository_id: int, until: date, length: int) -> list
             PullCount.repository_id == repository_id, PullCount.day.between(first, until)
         )
     )
-    counted = dict(rows.tuples().all())
+    counted = dict(rows.all())
     every = [first + timedelta(days=number) for number in range(length)]
     return [Day(day, counted.get(day, 0)) for day in every]

@@ -1,0 +1,637 @@
+"""What the index knows of images, and what it has registries do: on both databases, with a real registry."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Event
+
+import pytest
+
+from common.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unavailable
+from common.names import ImageId, RepositoryName, Tag
+from common.tokens import Access
+from index_service.db import Database
+from index_service.images import jobs, keeping
+from index_service.repositories import catalogue
+from index_service.repositories.pulls import Pulls
+from index_service.repositories.pulls import record as record_pulls
+from index_service.services.images import BY_PUSH, BY_SIZE, BY_VERSION
+from index_service.services.work import MAX_READS
+from tests.clients.images import make_chain
+from tests.clients.wire import Target, call
+from tests.units.index_service.live import Harbour, image
+from tests.units.index_service.reader import counted_queries
+from tests.units.index_service.site import IMAGES
+
+APP = RepositoryName.parse("alice/app")
+
+
+@pytest.fixture
+def harbour(site):
+    for name in ("alice", "bob"):
+        site.user(name)
+    made = Harbour(site)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def database(site):
+    return Database(site.engine)
+
+
+@pytest.fixture
+def repository_id(site, database):
+    site.user("alice")
+    site.push("alice/app", "alice")
+    with database.writing() as session:
+        taken = jobs.take(session, site.clock())
+        jobs.done(session, taken)
+        return taken.repository_id
+
+
+def chain_of(*images):
+    return tuple(images)
+
+
+def base_and_two():
+    base = image(command="#(nop) ADD file:ab in /", size=9000)
+    shared = image(base, "apt-get update", size=4000)
+    one, two = image(shared, "make one", size=1000), image(shared, "#(nop) CMD [two]", size=0)
+    return base, shared, one, two
+
+
+def ask_registry(harbour, line, name, access=Access.READ):
+    """What the registry itself answers."""
+    with Database(harbour.site.engine).writing() as session:
+        token = harbour.work._tokens.issue_own(session, RepositoryName.parse(name), access, harbour.site.clock())
+    return call(Target.parse(f"http://{harbour.endpoint}"), line, {"Authorization": f"Token {token}"})
+
+
+def registry_tags(harbour, name):
+    answer = ask_registry(harbour, f"GET /v1/repositories/{name}/tags", name)
+    return answer.json() if answer.status == 200 else answer.status
+
+
+# the queue
+
+
+def test_a_job_is_asked_for_once_and_taken_by_one(site, database, repository_id):
+    for _ in range(3):
+        with database.writing() as session:
+            jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
+
+    def take(_):
+        with database.writing() as session:
+            return jobs.take(session, site.clock())
+
+    with ThreadPoolExecutor(6) as pool:
+        taken = [job for job in pool.map(take, range(12)) if job is not None]
+    assert [(job.kind, job.repository_id, job.attempts) for job in taken] == [("read", repository_id, 1)]
+
+
+def test_the_job_of_a_dead_worker_is_taken_over(site, database, repository_id):
+    with database.writing() as session:
+        jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
+        dead = jobs.take(session, site.clock())
+    site.clock.move(seconds=119)
+    with database.writing() as session:
+        assert jobs.take(session, site.clock()) is None
+        kept = jobs.keep(session, dead, site.clock())
+    site.clock.move(seconds=119)
+    with database.writing() as session:
+        assert jobs.take(session, site.clock()) is None
+    site.clock.move(seconds=2)
+    with database.writing() as session:
+        heir = jobs.take(session, site.clock())
+        assert heir.attempts == 2
+        # What the first one says now counts no more.
+        assert jobs.keep(session, kept, site.clock()) is None
+        jobs.done(session, kept)
+        jobs.failed(session, kept, "late", site.clock())
+        jobs.done(session, heir)
+        assert jobs.take(session, site.clock() + timedelta(days=1)) is None
+
+
+def test_what_is_asked_for_meanwhile_is_done_once_more(site, database, repository_id):
+    for end in (jobs.done, lambda session, taken: jobs.failed(session, taken, "no", site.clock())):
+        with database.writing() as session:
+            jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
+            taken = jobs.take(session, site.clock())
+        site.clock.move(seconds=1)
+        with database.writing() as session:
+            jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
+            assert jobs.take(session, site.clock()) is None
+            end(session, taken)
+        with database.writing() as session:
+            again = jobs.take(session, site.clock())
+            assert again.attempts == 1
+            jobs.done(session, again)
+
+
+def test_failures_are_tried_again_later_every_time(site, database, repository_id):
+    with database.writing() as session:
+        jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
+    for attempt in range(1, 14):
+        with database.writing() as session:
+            taken = jobs.take(session, site.clock())
+            jobs.failed(session, taken, "x" * 999, site.clock())
+        pause = jobs.pause(attempt)
+        assert pause == min(timedelta(seconds=5 * 2 ** (attempt - 1)), timedelta(hours=1))
+        site.clock.move(seconds=pause.total_seconds() - 1)
+        with database.reading() as session:
+            assert not jobs.is_any_due(session, site.clock())
+        site.clock.move(seconds=1)
+    assert [len(row.failure) for row in site.rows("SELECT failure FROM jobs")] == [255]
+
+
+def test_a_repository_renamed_twice_has_two_old_names(site, database, repository_id):
+    for old in ("alice/a", "alice/b"):
+        with database.writing() as session:
+            jobs.ask(session, jobs.MOVE, repository_id, {"from": old}, site.clock())
+    with database.writing() as session:
+        taken = jobs.take(session, site.clock())
+        assert taken.details == {"from": ["alice/a", "alice/b"]}
+        jobs.put_back(session, taken)
+        assert jobs.take(session, site.clock()).attempts == 1
+
+
+def test_a_deleted_repository_has_no_jobs(site, database, repository_id):
+    with database.writing() as session:
+        jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
+        taken = jobs.take(session, site.clock())
+    with database.writing() as session:
+        catalogue.drop(session, repository_id)
+    with database.writing() as session:
+        assert jobs.keep(session, taken, site.clock()) is None
+    assert site.rows("SELECT * FROM jobs") == []
+
+
+# facts
+
+
+def test_a_push_brings_the_facts_of_its_images(harbour):
+    base, shared, one, two = base_and_two()
+    harbour.push("alice/app", chain_of(base, shared, one), "one")
+    harbour.push("alice/app", chain_of(base, shared, two), "two")
+    assert harbour.work_off() > 0
+    rows = harbour.site.rows("SELECT image_id, parent_id, size, total_size, depth, command FROM images")
+    known = {row.image_id: row for row in rows}
+    assert known.keys() == {base.id, shared.id, one.id, two.id}
+    sizes = {each.id: len(each.layer) for each in (base, shared, one, two)}
+    assert {id_: row.size for id_, row in known.items()} == sizes
+    assert known[one.id].total_size == sizes[base.id] + sizes[shared.id] + sizes[one.id]
+    assert [known[each.id].depth for each in (base, shared, one)] == [0, 1, 2]
+    assert known[two.id].command == "CMD [two]"
+    assert known[base.id].parent_id is None
+    (repository,) = harbour.site.rows("SELECT layer_bytes FROM repositories")
+    assert repository.layer_bytes == sum(sizes.values())
+
+
+def test_a_second_repository_on_known_images_is_counted_too(harbour):
+    chain = make_chain(3)
+    harbour.push("alice/app", chain)
+    harbour.push("bob/app", chain)
+    harbour.work_off()
+    counts = harbour.site.rows("SELECT layer_bytes FROM repositories")
+    assert [row.layer_bytes for row in counts] == [sum(len(one.layer) for one in chain)] * 2
+
+
+def test_private_repositories_are_read_too(harbour):
+    chain = make_chain(2)
+    harbour.push("alice/app", chain)
+    harbour.site.set_private("alice/app")
+    harbour.site.rows("SELECT 1")
+    harbour.work_off()
+    assert len(harbour.site.rows("SELECT * FROM images")) == 2
+
+
+def test_a_registry_that_is_gone_deletes_nothing_and_is_asked_again(harbour):
+    first, second = make_chain(2), make_chain(2)
+    harbour.push("alice/app", first)
+    harbour.work_off()
+    harbour.push("alice/app", second, "two")
+    harbour.registry.stop()
+    assert harbour.work_off() == 1
+    (job,) = harbour.site.rows("SELECT failure, attempts FROM jobs")
+    assert (job.failure, job.attempts) == (f"The registry {harbour.endpoint} cannot be reached, try again later", 1)
+    assert len(harbour.site.rows("SELECT * FROM images")) == 2
+    harbour.registry.start()
+    assert harbour.work_off() == 0
+    harbour.site.clock.move(seconds=5)
+    assert harbour.work_off() == 1
+    assert len(harbour.site.rows("SELECT * FROM images")) == 4
+    assert harbour.site.rows("SELECT * FROM jobs") == []
+
+
+def test_images_the_registry_lacks_are_left_after_some_times(harbour):
+    harbour.push("alice/app", make_chain(2))
+    harbour.work_off()
+    harbour.site.push("alice/app", "alice", tag="ghost", told=True)
+    for attempt in range(1, MAX_READS + 1):
+        assert harbour.work_off() == 1
+        if attempt < MAX_READS:
+            (job,) = harbour.site.rows("SELECT failure, attempts FROM jobs")
+            assert (job.failure, job.attempts) == ("The registry lacks 2 of the listed images", attempt)
+        harbour.site.clock.move(hours=1)
+    assert harbour.site.rows("SELECT * FROM jobs") == []
+    assert len(harbour.site.rows("SELECT * FROM images")) == 2
+    assert len(harbour.site.rows("SELECT * FROM listed_images")) == 4
+
+
+def test_a_base_that_is_known_late_brings_the_sums_along(site, database, repository_id):
+    def fact(number, size):
+        parent = ImageId(IMAGES[number - 1]) if number else None
+        return keeping.Facts(ImageId(IMAGES[number]), parent, size, None, "", "", "", "", "", "{}")
+
+    for facts in ([fact(2, 100)], [fact(1, 10), fact(3, 1000)], [fact(0, 1)]):
+        with database.writing() as session:
+            keeping.record(session, facts, site.clock())
+    rows = site.rows("SELECT image_id, total_size, depth FROM images ORDER BY image_id")
+    assert [(row.total_size, row.depth) for row in rows] == [(1, 0), (11, 1), (111, 2), (1111, 3)]
+    (row,) = site.rows("SELECT layer_bytes FROM repositories")
+    assert row.layer_bytes == 11
+
+
+def test_a_process_that_ends_puts_its_job_back(harbour):
+    harbour.push("alice/app", make_chain(2))
+    ending = Event()
+    ending.set()
+    assert harbour.work.do_next(ending)
+    (job,) = harbour.site.rows("SELECT taken_until, attempts FROM jobs")
+    assert (job.taken_until, job.attempts) == (None, 0)
+    assert harbour.work_off() == 1
+
+
+# building it anew
+
+
+def test_everything_can_be_read_anew(harbour):
+    base, shared, one, two = base_and_two()
+    harbour.push("alice/app", chain_of(base, shared, one), "one")
+    harbour.push("alice/app", chain_of(base, shared, two), "two")
+    harbour.work_off()
+    before = harbour.site.rows("SELECT * FROM images ORDER BY image_id")
+    with harbour.site.engine.begin() as connection:
+        for table in ("images", "tags", "listed_images"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    renewed = harbour.work.renew(APP)
+    assert (renewed.tags, renewed.images, renewed.missing) == (2, 4, 0)
+    after = harbour.site.rows("SELECT * FROM images ORDER BY image_id")
+    assert [row[:10] for row in after] == [row[:10] for row in before]
+    tags = harbour.site.rows("SELECT name, image_id FROM tags ORDER BY name")
+    assert [tuple(row) for row in tags] == [("one", one.id), ("two", two.id)]
+    assert len(harbour.daemon().pull("alice/app", "two")) == 3
+
+
+def test_reading_anew_adds_and_never_takes_away(harbour):
+    harbour.push("alice/app", make_chain(2))
+    harbour.work_off()
+    harbour.site.push("alice/app", "alice", tag="elsewhere")
+    harbour.work.renew(APP)
+    assert {row.name for row in harbour.site.rows("SELECT name FROM tags")} == {"latest", "elsewhere"}
+    assert len(harbour.site.rows("SELECT * FROM listed_images")) == 4
+
+
+def test_an_unknown_repository_is_taken_over_for_somebody(harbour):
+    harbour.push("alice/app", make_chain(2))
+    (row,) = harbour.site.rows("SELECT id FROM repositories")
+    with Database(harbour.site.engine).writing() as session:
+        catalogue.drop(session, row.id)
+    with pytest.raises(NotFound):
+        harbour.work.renew(APP)
+    with pytest.raises(NotFound):
+        harbour.work.renew(APP, "nobody")
+    renewed = harbour.work.renew(APP, "alice")
+    assert (renewed.tags, renewed.images) == (1, 2)
+    assert len(harbour.daemon().pull("alice/app")) == 2
+    with pytest.raises(NotFound):
+        harbour.work.renew(RepositoryName.parse("alice/never-pushed"), "alice")
+    assert len(harbour.site.rows("SELECT * FROM repositories")) == 1
+
+
+def test_taking_over_wants_an_owner_of_the_name(harbour):
+    chain = make_chain(1)
+    for name in ("library/app", "stranger/app"):
+        _put_tag(harbour, name, chain[0])
+    with pytest.raises(Forbidden):
+        harbour.work.renew(RepositoryName.parse("library/app"), "alice")
+    with pytest.raises(Conflict):
+        harbour.work.renew(RepositoryName.parse("stranger/app"), "alice")
+    assert harbour.site.rows("SELECT * FROM repositories") == []
+
+
+def _put_tag(harbour, name, image_):
+    """A registry that holds a repository from before this index."""
+    harbour.driver.put(f"repositories/{name}/tag_latest", image_.id.encode())
+
+
+# renamed
+
+
+def rename(harbour, old, new):
+    """As the site does it: in SQL, and a job for the rest."""
+    name, target = RepositoryName.parse(old), RepositoryName.parse(new)
+    with Database(harbour.site.engine).writing() as session:
+        repository = catalogue.hold(session, name)
+        repository.namespace, repository.name = target.namespace, target.name
+        jobs.ask(session, jobs.MOVE, repository.id, {"from": old}, harbour.site.clock())
+
+
+def test_a_renamed_repository_moves_at_the_registry_too(harbour):
+    harbour.push("alice/app", make_chain(3), "one")
+    harbour.push("alice/app", make_chain(2), "two")
+    harbour.work_off()
+    before = harbour.site.rows("SELECT pushed_at, updated_at FROM repositories")
+    moves = len(harbour.site.rows("SELECT * FROM tag_moves"))
+    rename(harbour, "alice/app", "bob/engine")
+    harbour.work_off()
+    assert registry_tags(harbour, "bob/engine").keys() == {"one", "two"}
+    assert registry_tags(harbour, "alice/app") == 404
+    assert len(harbour.daemon().pull("bob/engine", "one")) == 3
+    assert harbour.site.rows("SELECT pushed_at, updated_at FROM repositories")[0].pushed_at == before[0].pushed_at
+    assert len(harbour.site.rows("SELECT * FROM tag_moves")) == moves
+    assert harbour.site.rows("SELECT * FROM jobs") == []
+
+
+def test_a_name_taken_anew_keeps_what_is_its_own(harbour):
+    harbour.push("alice/app", make_chain(1), "old")
+    harbour.work_off()
+    rename(harbour, "alice/app", "bob/engine")
+    harbour.push("alice/app", make_chain(1), "new")
+    harbour.work_off()
+    assert registry_tags(harbour, "bob/engine").keys() == {"old"}
+    assert registry_tags(harbour, "alice/app").keys() == {"new"}
+    assert len(harbour.site.rows("SELECT * FROM repositories")) == 2
+
+
+def test_a_move_waits_for_its_registry(harbour):
+    harbour.push("alice/app", make_chain(1))
+    harbour.work_off()
+    rename(harbour, "alice/app", "bob/engine")
+    harbour.registry.stop()
+    harbour.work_off()
+    harbour.registry.start()
+    harbour.site.clock.move(hours=1)
+    harbour.work_off()
+    assert registry_tags(harbour, "bob/engine").keys() == {"latest"}
+    assert registry_tags(harbour, "alice/app") == 404
+
+
+def test_the_indexs_own_delete_token_forgets_no_repository(harbour):
+    harbour.push("alice/app", make_chain(1))
+    assert ask_registry(harbour, "DELETE /v1/repositories/alice/app/", "alice/app", Access.DELETE).status == 401
+    assert len(harbour.site.rows("SELECT * FROM repositories")) == 1
+    assert registry_tags(harbour, "alice/app").keys() == {"latest"}
+
+
+# deleted
+
+
+def test_tags_are_deleted_at_the_registry_and_here(harbour):
+    for tag in ("one", "two", "three"):
+        harbour.push("alice/app", make_chain(1), tag)
+    alice = harbour.site.actor("alice")
+    harbour.images.delete_tags(alice, APP, [Tag("one"), Tag("three")])
+    assert registry_tags(harbour, "alice/app").keys() == {"two"}
+    assert [row.name for row in harbour.site.rows("SELECT name FROM tags")] == ["two"]
+    moves = harbour.site.rows("SELECT tag, user_id FROM tag_moves WHERE image_id IS NULL ORDER BY tag")
+    assert [tuple(row) for row in moves] == [("one", alice.id), ("three", alice.id)]
+
+
+def test_a_tag_the_registry_never_had_goes_all_the_same(harbour):
+    harbour.push("alice/app", make_chain(1))
+    harbour.site.push("alice/app", "alice", tag="ghost")
+    harbour.images.delete_tags(harbour.site.actor("alice"), APP, [Tag("ghost")])
+    assert [row.name for row in harbour.site.rows("SELECT name FROM tags")] == ["latest"]
+
+
+def test_who_may_not_write_deletes_no_tag(harbour):
+    harbour.push("alice/app", make_chain(1))
+    with pytest.raises(Forbidden):
+        harbour.images.delete_tags(harbour.site.actor("bob"), APP, [Tag("latest")])
+    with pytest.raises(Forbidden):
+        harbour.images.delete_repository(harbour.site.actor("bob"), APP, "")
+    harbour.site.set_private("alice/app")
+    with pytest.raises((NotFound, Forbidden)):
+        harbour.images.delete_repository(harbour.site.actor("bob"), APP, "")
+    assert registry_tags(harbour, "alice/app").keys() == {"latest"}
+
+
+def test_without_the_registry_nothing_is_deleted(harbour):
+    harbour.push("alice/app", make_chain(1))
+    alice = harbour.site.actor("alice")
+    harbour.registry.stop()
+    with pytest.raises(Unavailable):
+        harbour.images.delete_tags(alice, APP, [Tag("latest")])
+    with pytest.raises(Unavailable):
+        harbour.images.delete_repository(alice, APP, "")
+    assert len(harbour.site.rows("SELECT * FROM tags")) == 1
+    harbour.registry.start()
+    harbour.images.delete_repository(alice, APP, "192.0.2.1")
+    assert harbour.site.rows("SELECT * FROM repositories") == []
+    assert registry_tags(harbour, "alice/app") == 404
+    assert harbour.site.request("DELETE", "/v1/repositories/alice/app/", user="alice").status_code == 404
+
+
+def test_a_repository_the_registry_never_had_is_deleted_here(harbour):
+    harbour.site.push("alice/app", "alice")
+    harbour.images.delete_repository(harbour.site.actor("alice"), APP, "192.0.2.1")
+    assert harbour.site.rows("SELECT * FROM repositories") == []
+    (row,) = harbour.site.rows("SELECT actor_name, subject, address FROM audit WHERE action LIKE '%delete%'")
+    assert tuple(row) == ("alice", "alice/app", "192.0.2.1")
+
+
+# pulls
+
+
+def test_pulls_are_counted_by_day_without_a_write_in_the_pull(harbour):
+    harbour.push("alice/app", make_chain(1))
+    harbour.push("bob/app", make_chain(1))
+    for _ in range(3):
+        harbour.daemon().pull("alice/app")
+    harbour.daemon("bob").pull("bob/app")
+    assert harbour.site.rows("SELECT * FROM pulls") == []
+    harbour.work.write_pulls()
+    harbour.site.clock.move(days=1)
+    harbour.daemon().pull("alice/app")
+    harbour.work.write_pulls()
+    harbour.work.write_pulls()
+    rows = harbour.site.rows("SELECT namespace, count FROM pulls JOIN repositories ON id = repository_id ORDER BY day")
+    assert sorted(map(tuple, rows)) == [("alice", 1), ("alice", 3), ("bob", 1)]
+    totals = harbour.site.rows("SELECT pull_count FROM repositories ORDER BY namespace")
+    assert [row.pull_count for row in totals] == [4, 1]
+
+
+def test_a_pushs_questions_and_a_registrys_are_no_pulls(harbour):
+    harbour.push("alice/app", make_chain(2))
+    token = harbour.site.pull_token("alice/app")
+    harbour.site.request("GET", "/v1/repositories/alice/app/images", auth=token, ask=True)
+    harbour.site.redeem("alice/app", token)
+    harbour.work.write_pulls()
+    assert [row.pull_count for row in harbour.site.rows("SELECT pull_count FROM repositories")] == [1]
+
+
+def test_pulls_of_what_was_deleted_meanwhile_are_left_out(harbour):
+    for name in ("alice/app", "bob/app"):
+        harbour.push(name, make_chain(1))
+        harbour.daemon().pull(name)
+    harbour.images.delete_repository(harbour.site.actor("alice"), APP, "")
+    harbour.work.write_pulls()
+    assert [row.pull_count for row in harbour.site.rows("SELECT pull_count FROM repositories")] == [1]
+
+
+def test_processes_that_count_at_once_lose_nothing(harbour, database):
+    names = ["alice/app", "bob/app"]
+    for name in names:
+        harbour.push(name, make_chain(1))
+    ids = [row.id for row in harbour.site.rows("SELECT id FROM repositories")]
+
+    def count(number):
+        counted = Pulls()
+        for id_ in ids[:: 1 if number % 2 else -1]:
+            counted.count(id_, harbour.site.clock())
+        with database.writing() as session:
+            record_pulls(session, counted.taken())
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(24)))
+    assert [row.pull_count for row in harbour.site.rows("SELECT pull_count FROM repositories")] == [24, 24]
+
+
+# answers
+
+
+def test_tags_are_grouped_by_image_and_sorted(harbour):
+    base, shared, one, two = base_and_two()
+    for tag in ("1.9", "latest", "1.10"):
+        harbour.push("alice/app", chain_of(base, shared, one if tag == "1.9" else two), tag)
+        harbour.site.clock.move(minutes=1)
+    harbour.work_off()
+    listed = harbour.images.tags(None, APP, BY_VERSION, 0)
+    found = [(entry.image_id, entry.tags) for entry in listed.images]
+    assert found == [(two.id, ["latest", "1.10"]), (one.id, ["1.9"])]
+    assert (listed.total, listed.tags, listed.is_cut, listed.may_delete) == (2, 3, False, False)
+    first = listed.images[0]
+    assert (first.layers, first.size, first.docker_version) == (3, len(two.layer), "1.0.0")
+    assert first.moves["1.10"].person == "alice"
+    assert first.moves["1.10"].client.startswith("docker/")
+    assert harbour.images.tags(None, APP, BY_SIZE, 0).images[0].tags == ["1.9"]
+    assert harbour.images.tags(None, APP, BY_PUSH, 0).images[0].tags == ["latest", "1.10"]
+    assert harbour.images.tags(harbour.site.actor("alice"), APP, BY_VERSION, 0).may_delete
+    assert harbour.images.tags(None, APP, BY_VERSION, 25).images == []
+
+
+def test_activity_tells_who_did_what_with_what(harbour):
+    harbour.push("alice/app", make_chain(1), "one")
+    harbour.site.clock.move(minutes=1)
+    harbour.push("alice/app", make_chain(1), "two")
+    harbour.images.delete_tags(harbour.site.actor("alice"), APP, [Tag("one")])
+    harbour.daemon().pull("alice/app", "two")
+    harbour.work.write_pulls()
+    told = harbour.images.activity(None, APP, None, 0)
+    assert {(move.tag, move.image_id is None) for move in told.moves} == {("one", True), ("two", False), ("one", False)}
+    assert (told.total, told.pulls, told.days[-1].count, len(told.days)) == (3, 1, 1, 90)
+    assert [move.tag for move in harbour.images.activity(None, APP, Tag("two"), 0).moves] == ["two"]
+
+
+def test_an_image_tells_where_it_is_used_to_who_may_know(harbour):
+    base, shared, one, two = base_and_two()
+    harbour.push("alice/app", chain_of(base, shared, one), "one")
+    harbour.push("bob/secret", chain_of(base, shared, two), "two")
+    harbour.site.set_private("bob/secret")
+    harbour.work_off()
+    images, alice, bob = harbour.images, harbour.site.actor("alice"), harbour.site.actor("bob")
+    told = images.image(alice, ImageId(base.id))
+    assert ([str(name) for name in told.repositories], told.uses, told.children) == (["alice/app"], 1, 1)
+    assert images.image(bob, ImageId(shared.id)).children == 2
+    assert images.image(alice, ImageId(shared.id)).children == 1
+    assert [str(place) for place in images.image(bob, ImageId(two.id)).places] == ["bob/secret:two"]
+    for actor in (alice, None):
+        for question in (images.image, images.descent):
+            with pytest.raises(NotFound):
+                question(actor, ImageId(two.id))
+        assert two.id not in repr(images.descent(actor, ImageId(base.id)))
+        assert two.id not in repr(images.forest(actor, 0))
+        assert "secret" not in repr(images.forest(actor, 0))
+    assert [layer.image_id for layer in images.image(None, ImageId(one.id)).layers] == [one.id, shared.id, base.id]
+    assert two.id in repr(images.forest(bob, 0))
+
+
+def test_an_image_nobody_described_yet_is_told_as_listed(site):
+    site.user("alice")
+    site.push("alice/app", "alice")
+    told = site.services.images.image(None, ImageId(IMAGES[0]))
+    assert (told.is_known, told.layers, [str(name) for name in told.repositories]) == (False, [], ["alice/app"])
+    with pytest.raises(NotFound):
+        site.services.images.image(None, ImageId(IMAGES[5]))
+
+
+def test_where_a_login_is_needed_nobody_else_sees_an_image(make_site):
+    site = make_site(anonymous_pull=False)
+    site.user("alice")
+    site.push("alice/app", "alice")
+    images = site.services.images
+    for question in (lambda: images.image(None, ImageId(IMAGES[0])), lambda: images.forest(None, 0)):
+        with pytest.raises(Unauthenticated):
+            question()
+    assert images.image(site.actor("alice"), ImageId(IMAGES[0])).repositories
+
+
+def test_lanes_share_what_their_images_share(harbour):
+    base, shared, one, two = base_and_two()
+    harbour.push("alice/app", chain_of(base, shared, one), "one")
+    harbour.push("alice/app", chain_of(base, shared, two), "two")
+    harbour.push("bob/base", chain_of(base), "9")
+    harbour.work_off()
+    told = harbour.images.lanes(None, APP, 0)
+    spans = {block.node.image_id: block.lanes for block in told.chart.blocks}
+    assert spans == {base.id: 2, shared.id: 2, one.id: 1, two.id: 1}
+    assert {id_: list(map(str, places)) for id_, places in told.elsewhere.items()} == {base.id: ["bob/base:9"]}
+    assert told.stored == sum(len(each.layer) for each in (base, shared, one, two))
+    assert told.counted == told.stored + len(base.layer) + len(shared.layer)
+
+
+def test_the_forest_folds_chains_and_begins_with_what_most_are_based_on(harbour):
+    lonely = make_chain(5)
+    harbour.push("alice/lonely", lonely)
+    base, shared, one, two = base_and_two()
+    harbour.push("alice/app", chain_of(base, shared, one), "one")
+    harbour.push("bob/app", chain_of(base, shared, two), "two")
+    harbour.work_off()
+    told = harbour.images.forest(None, 0)
+    assert [tree.node.image_id for tree in told.trees] == [base.id, lonely[0].id]
+    assert [(level, branch.layers) for level, branch in told.trees[1].walk()] == [(0, 1), (1, 4)]
+    assert (told.uses[base.id], told.images, told.total) == (2, 9, 2)
+    below = harbour.images.descent(None, ImageId(shared.id))
+    assert [node.image_id for node in below.ancestors] == [base.id]
+    assert {branch.node.image_id for _, branch in below.forest.trees[0].walk()} == {shared.id, one.id, two.id}
+
+
+def test_no_answer_takes_more_questions_where_there_is_more_to_tell(harbour):
+    base, shared, one, two = base_and_two()
+    harbour.push("alice/app", chain_of(base, shared, one), "one")
+    harbour.work_off()
+    images, alice = harbour.images, harbour.site.actor("alice")
+    questions = (
+        lambda: images.tags(alice, APP, BY_VERSION, 0),
+        lambda: images.activity(alice, APP, None, 0),
+        lambda: images.image(alice, ImageId(base.id)),
+        lambda: images.lanes(alice, APP, 0),
+        lambda: images.forest(alice, 0),
+        lambda: images.descent(alice, ImageId(base.id)),
+    )
+
+    def count(question):
+        with counted_queries(harbour.site.engine) as queries:
+            question()
+        return len(queries)
+
+    before = [count(question) for question in questions]
+    for number in range(9):
+        harbour.push("bob/app", chain_of(base, shared, two, image(two)), f"v{number}")
+        harbour.push("alice/app", chain_of(base, shared, image(shared)), f"v{number}")
+    harbour.work_off()
+    assert [count(question) for question in questions] == before
+    assert max(before) <= 14
