@@ -82,9 +82,13 @@ class Smtp:
         if self._is_tls:
             return smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT_SECONDS, context=context)
         server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT_SECONDS)
-        server.ehlo()
-        if self._login is not None or server.has_extn("starttls"):
-            server.starttls(context=context)
+        try:
+            server.ehlo()
+            if self._login is not None or server.has_extn("starttls"):
+                server.starttls(context=context)
+        except (OSError, smtplib.SMTPException):
+            server.close()
+            raise
         return server
 
 

@@ -87,6 +87,8 @@ class Index:
         actor = self._callers.person(credential)
         if actor.name != name:
             raise Forbidden("Only one's own account can be changed")
+        if actor.limits is not None:
+            raise Forbidden("An account is changed with its password, not with an access token")
         address = credential.address if isinstance(credential, Login) else ""
         self.people.change(actor.id, password, email, by=actor, address=address)
         if password is not None:

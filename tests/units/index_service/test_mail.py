@@ -1,0 +1,193 @@
+"""Letters, carried by a real mail server or left in a folder."""
+
+from __future__ import annotations
+
+import email
+import socketserver
+from datetime import UTC, datetime
+from email import policy
+from threading import Thread
+
+import pytest
+
+from common.settings import SettingsError
+from index_service.mail.carriers import Folder, Letter, Post, Smtp, carrier
+from index_service.settings import load_settings
+
+KEY = "k" * 32
+LETTER = Letter("alice@example.com", "确认 your address", "Hello,\n\n.\nas it is: 您好\n")
+
+
+def clock():
+    return datetime(2015, 6, 8, 12, tzinfo=UTC)
+
+
+class MailServer(socketserver.ThreadingTCPServer):
+    """Takes letters and remembers them; `refusal` is what it answers to a sender instead."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Session)
+        self.letters: list[tuple[str, list[str], bytes]] = []
+        self.commands: list[str] = []
+        self.refusal = ""
+        self.features: list[str] = []
+
+
+class Session(socketserver.StreamRequestHandler):
+    """One connection of RFC 5321, as far as a letter needs it."""
+
+    def handle(self) -> None:
+        self.recipients: list[str] = []
+        self.say("220 mail.example")
+        while line := self.rfile.readline().decode().strip():
+            self.server.commands.append(line)
+            verb = line.split()[0].upper()
+            if verb == "QUIT":
+                return self.say("221 bye")
+            getattr(self, f"on_{verb.lower()}", lambda _: self.say("502 what?"))(line)
+        return None
+
+    def say(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
+
+    def on_ehlo(self, _: str) -> None:
+        lines = ["mail.example", *self.server.features]
+        for line in lines[:-1]:
+            self.say(f"250-{line}")
+        self.say(f"250 {lines[-1]}")
+
+    def on_mail(self, line: str) -> None:
+        self.sender = line
+        self.say(self.server.refusal or "250 ok")
+
+    def on_rcpt(self, line: str) -> None:
+        self.recipients.append(line)
+        self.say("250 ok")
+
+    def on_rset(self, _: str) -> None:
+        self.say("250 ok")
+
+    def on_data(self, _: str) -> None:
+        self.say("354 go on")
+        content = b""
+        while (line := self.rfile.readline()) != b".\r\n":
+            content += line[1:] if line.startswith(b".") else line
+        self.server.letters.append((self.sender, self.recipients, content))
+        self.say("250 taken")
+
+
+@pytest.fixture
+def server():
+    with MailServer() as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def url(server, user=""):
+    return f"smtp://{user}127.0.0.1:{server.server_address[1]}"
+
+
+def post(carrier):
+    return Post(carrier, "Wharf <wharf@example.com>", clock)
+
+
+def read(content):
+    return email.message_from_bytes(content, policy=policy.default)
+
+
+def test_a_mail_server_is_given_the_letter(server):
+    office = post(carrier(url(server), "unused", clock))
+    office.send(LETTER)
+    office.finish()
+    ((sender, recipients, content),) = server.letters
+    assert sender.startswith("mail FROM:<wharf@example.com>")
+    assert recipients == ["rcpt TO:<alice@example.com>"]
+    letter = read(content)
+    assert letter["Subject"] == LETTER.subject
+    assert letter["From"] == "Wharf <wharf@example.com>"
+    assert letter["Message-ID"].endswith("@example.com>")
+    assert letter["Auto-Submitted"] == "auto-generated"
+    assert letter.get_content().replace("\r\n", "\n") == LETTER.text
+
+
+def test_a_letter_that_is_refused_is_logged_and_the_next_one_carried(server, caplog):
+    office = post(Smtp(url(server)))
+    server.refusal = "550 not from you"
+    office.send(LETTER)
+    office.finish()
+    server.refusal = ""
+    office.send(LETTER)
+    office.finish()
+    assert "a letter could not be carried" in caplog.text
+    assert len(server.letters) == 1
+
+
+def test_a_password_is_never_sent_without_tls(server, caplog):
+    server.features = ["AUTH PLAIN LOGIN"]
+    office = post(Smtp(url(server, "user:secret@")))
+    office.send(LETTER)
+    office.finish()
+    assert server.letters == []
+    assert not [line for line in server.commands if line.upper().startswith("AUTH")]
+    assert "a letter could not be carried" in caplog.text
+
+
+def test_nobody_there_is_a_line_in_the_log(caplog):
+    with MailServer() as gone:
+        address = url(gone)
+    office = post(Smtp(address))
+    office.send(LETTER)
+    office.finish()
+    assert "a letter could not be carried" in caplog.text
+
+
+def test_a_folder_keeps_each_letter_in_a_file_for_its_owner_alone(tmp_path):
+    office = post(carrier("", str(tmp_path / "new" / "mail"), clock))
+    office.send(LETTER)
+    office.send(LETTER)
+    office.finish()
+    paths = list((tmp_path / "new" / "mail").iterdir())
+    assert len(paths) == 2
+    assert {path.suffix for path in paths} == {".eml"}
+    assert {path.stat().st_mode & 0o777 for path in paths} == {0o600}
+    assert read(paths[0].read_bytes()).get_content() == LETTER.text
+
+
+def test_a_folder_that_cannot_be_written_is_a_line_in_the_log(tmp_path, caplog):
+    (tmp_path / "mail").write_text("a file")
+    office = post(Folder(tmp_path / "mail", clock))
+    office.send(LETTER)
+    office.finish()
+    assert "a letter could not be carried" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMTP_URL", "mail.example:25"),
+        ("SMTP_URL", "http://mail.example"),
+        ("MAIL_FROM", "nobody"),
+        ("MAIL_FROM", "a@example.com\nBcc: b@example.com"),
+        ("SITE_URL", "images.example.com"),
+        ("SITE_URL", "https://images.example.com/path"),
+        ("SITE_URL", "https://user@images.example.com"),
+        ("SITE_URL", "https://images.example.com?x"),
+        ("SITE_URL", "ftp://images.example.com"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(name, value):
+    variable = f"WHARFINGER_INDEX_{name}"
+    with pytest.raises(SettingsError, match=variable):
+        load_settings({"WHARFINGER_INDEX_SECRET_KEYS": KEY, variable: value})
+
+
+def test_the_site_is_where_the_index_listens_unless_it_is_said():
+    environ = {"WHARFINGER_INDEX_SECRET_KEYS": KEY, "WHARFINGER_INDEX_LISTEN": "127.0.0.1:8000"}
+    assert load_settings(environ).site == "http://127.0.0.1:8000"
+    environ["WHARFINGER_INDEX_SITE_URL"] = "https://images.example.com/"
+    assert load_settings(environ).site == "https://images.example.com"
