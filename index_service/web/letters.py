@@ -22,9 +22,14 @@ def send_reset(letter: ResetLetter | None) -> None:
     if letter is None:
         return
     with languages.speaking(letter.language or languages.current()):
-        link = _absolute(url_for("joining.reset", link=letter.link))
+        link = reset_url(letter.link)
         text = render_template("mail/reset.txt", name=letter.name, link=link, site=site().url)
         site().post.send(Letter(letter.to, languages.gettext("Set a new password"), text))
+
+
+def reset_url(link: str) -> str:
+    """Where a new password can be set."""
+    return _absolute(url_for("joining.reset", link=link))
 
 
 def _absolute(path: str) -> str:
