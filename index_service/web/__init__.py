@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
+from index_service.cookies import Cookies
 from index_service.db import Clock
 from index_service.mail.carriers import Post
 from index_service.services import Services
 from index_service.settings import IndexSettings
 from index_service.web import addresses, asking, assets, environment, guard, refusals
-from index_service.web.cookies import Cookies
 from index_service.web.views import VIEWS
 
 __all__ = ["install"]

@@ -12,12 +12,12 @@ from flask import current_app, g, request
 from common.errors import Forbidden, Unauthenticated
 from index_service.accounts.people import Actor
 from index_service.accounts.sessions import SignedIn
+from index_service.cookies import LANGUAGE, SESSION, Cookies
 from index_service.db import Clock
 from index_service.mail.carriers import Post
 from index_service.services import Services
 from index_service.services.people import Browser
 from index_service.web import languages
-from index_service.web.cookies import LANGUAGE, SESSION, Cookies
 
 EXTENSION = "wharfinger-site"
 PROOF_LASTS = timedelta(minutes=15)

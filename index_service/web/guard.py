@@ -1,18 +1,12 @@
-"""What keeps other sites out: headers on every page, and proof that a form is one of ours.
-
-A form is believed when the browser says that it comes from this very site and when it carries the token that belongs to
-this session or, without one, to this browser.
-"""
+"""What keeps other sites out: headers on every page, and proof that a form is one of ours."""
 
 from __future__ import annotations
-
-import hashlib
-import hmac
 
 from flask import Response, request
 from markupsafe import Markup
 
 from common.errors import Forbidden
+from index_service import forgery
 from index_service.web.asking import person, site
 
 FIELD = "csrf"
@@ -46,7 +40,7 @@ def check() -> None:
     request.max_content_length = request.max_form_memory_size = MAX_FORM_BYTES
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
-    if not _comes_from_here() or not hmac.compare_digest(request.form.get(FIELD, "").encode(), token().encode()):
+    if not forgery.is_meant(request.form.get(FIELD, ""), token(), site().origin):
         raise StrangeForm
 
 
@@ -60,17 +54,11 @@ def protect(response: Response) -> Response:
 def token() -> str:
     """What a form has to bring; another after every sign-in."""
     found, cookies = person(), site().cookies
-    bound = f"session:{found.session}" if found else f"visitor:{cookies.visitor()}"
-    return hashlib.sha256(cookies.signed("csrf", bound).encode()).hexdigest()
+    if found is not None:
+        return forgery.of_session(cookies, found.session)
+    return forgery.token(cookies, f"visitor:{cookies.visitor()}")
 
 
 def field() -> Markup:
     """The token as a hidden field."""
     return Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, token())
-
-
-def _comes_from_here() -> bool:
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        return False
-    origin = request.headers.get("Origin")
-    return origin is None or origin in (site().origin, request.host_url.rstrip("/"))

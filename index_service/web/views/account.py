@@ -9,6 +9,7 @@ from flask import Blueprint, Response, url_for
 from common.errors import Invalid
 from index_service.accounts import access_tokens, fields
 from index_service.accounts.access_tokens import NewToken
+from index_service.cookies import LANGUAGE, YEAR_SECONDS
 from index_service.pages.account import (
     EmailsPage,
     NewTokenPage,
@@ -22,7 +23,6 @@ from index_service.pages.forms import EMPTY, FormState
 from index_service.services.people import Profile
 from index_service.web import languages, letters
 from index_service.web.asking import address, browser, known, proved, services, site
-from index_service.web.cookies import LANGUAGE, YEAR_SECONDS
 from index_service.web.forms import Form
 from index_service.web.languages import gettext, ngettext
 from index_service.web.showing import flash, go_on, page, show

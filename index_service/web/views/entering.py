@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from index_service.cookies import LANGUAGE, SESSION, VISITOR, YEAR_SECONDS
 from index_service.pages.entering import ProvePage, SignInPage
 from index_service.web import languages
 from index_service.web.asking import browser, known, next_path, person, services, site
-from index_service.web.cookies import LANGUAGE, SESSION, VISITOR, YEAR_SECONDS
 from index_service.web.forms import Form
 from index_service.web.showing import go_on, page, show
 

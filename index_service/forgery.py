@@ -1,0 +1,36 @@
+"""What tells a request that somebody meant from one that another site made the person's browser send.
+
+It is believed when the browser says that it comes from this very site and when it carries the token that belongs to
+the session or, without one, to the browser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from flask import request
+
+from index_service.cookies import Cookies
+
+
+def token(cookies: Cookies, bound: str) -> str:
+    """What a request has to bring that changes something; `bound` names the session or the browser."""
+    return hashlib.sha256(cookies.signed("csrf", bound).encode()).hexdigest()
+
+
+def of_session(cookies: Cookies, session: str) -> str:
+    """The token of a session, known by its digest; another after every sign-in."""
+    return token(cookies, f"session:{session}")
+
+
+def is_meant(given: str, expected: str, *origins: str) -> bool:
+    """Whether this request brings the token it should, and comes from one of these origins."""
+    return _comes_from(origins) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
+
+
+def _comes_from(origins: tuple[str, ...]) -> bool:
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or origin in (*origins, request.host_url.rstrip("/"))
