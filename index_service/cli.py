@@ -16,8 +16,9 @@ from common.serving import become_gunicorn
 from common.settings import SettingsError
 from index_service import schema
 from index_service.db import now, open_engine
-from index_service.services import build
+from index_service.services import Services, build
 from index_service.services.docker import Index
+from index_service.services.work import Work
 from index_service.settings import IndexSettings, load_settings
 
 
@@ -128,6 +129,34 @@ def move_endpoint(old: str, new: str) -> None:
         click.echo(f"{index.move_endpoint(old, new)} repositories are on {new} now.")
 
 
+@main.command()
+@click.argument("repositories", nargs=-1)
+@click.option("--take-over", "owner", metavar="OWNER", help="Take repositories over that the index does not know.")
+def reindex(repositories: tuple[str, ...], owner: str | None) -> None:
+    """Read tags and images of REPOSITORIES, or of all, anew from their registries, while the index is being served.
+
+    What a registry tells is added or set; what it does not tell stays as it is. A registry has no list of its
+    repositories: to take over those it held before this index, name them.
+    """
+    names = [RepositoryName.parse(repository) for repository in repositories]
+    with _services() as services:
+        names = names or services.work.repositories()
+        failed = [name for name in names if not _renew(services.work, name, owner)]
+    if failed:
+        raise click.ClickException(f"{len(failed)} of {len(names)} repositories could not be read")
+
+
+def _renew(work: Work, name: RepositoryName, owner: str | None) -> bool:
+    try:
+        found = work.renew(name, owner)
+    except Failure as failure:
+        click.echo(f"{name}: {failure.message}", err=True)
+        return False
+    lacking = f", {found.missing} images missing" if found.missing else ""
+    click.echo(f"{name}: {found.tags} tags, {found.images} images{lacking}")
+    return True
+
+
 def _set_active(name: str, *, is_active: bool) -> None:
     with _index() as index:
         index.people.set_active(index.people.require(name).id, is_active=is_active)
@@ -144,10 +173,16 @@ def _settings() -> Iterator[IndexSettings]:
 
 
 @contextmanager
-def _index() -> Iterator[Index]:
+def _services() -> Iterator[Services]:
     with _settings() as settings, _engine(settings) as engine:
         _require_schema(engine)
-        yield build(settings, engine, hasher=None, clock=now).index
+        yield build(settings, engine, hasher=None, clock=now)
+
+
+@contextmanager
+def _index() -> Iterator[Index]:
+    with _services() as services:
+        yield services.index
 
 
 @contextmanager
