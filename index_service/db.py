@@ -132,7 +132,15 @@ def open_engine(url: str, *, pool_size: int = 5) -> Engine:
         return _open_sqlite(url, pool_size)
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    return create_engine(parsed, pool_pre_ping=True, pool_size=pool_size, max_overflow=5, pool_timeout=15)
+    engine = create_engine(parsed, pool_pre_ping=True, pool_size=pool_size, max_overflow=5, pool_timeout=15)
+    event.listen(engine, "connect", _prepare_postgres)
+    return engine
+
+
+def _prepare_postgres(connection: Any, _record: Any) -> None:
+    # A plan made for any word or anybody is a bad one for a word that is everywhere, and for whom few things concern.
+    connection.execute("SET plan_cache_mode = force_custom_plan")
+    connection.commit()
 
 
 def _open_sqlite(url: str, pool_size: int) -> Engine:

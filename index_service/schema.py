@@ -27,6 +27,7 @@ from index_service.audit import models as _audit
 from index_service.db import Base
 from index_service.images import models as _images
 from index_service.repositories import models as _repositories
+from index_service.search import engines
 from index_service.social import models as _social
 from index_service.tokens import models as _tokens
 
@@ -43,8 +44,13 @@ class SchemaError(Exception):
 
 
 def metadata() -> MetaData:
-    """Every table of the index."""
+    """Every table of the index that a model describes."""
     return Base.metadata
+
+
+def is_modelled(name: str | None, kind: str, _parents: object = None) -> bool:
+    """Whether a thing of the database is to be compared with the models: the tables of search are not."""
+    return kind != "table" or name is None or not engines.is_kept_here(name)
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:

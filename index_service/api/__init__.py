@@ -24,5 +24,6 @@ class RepositoryItself(PathConverter):
 def install(app: Flask) -> None:
     """Give an application all routes of the index."""
     app.url_map.converters["itself"] = RepositoryItself
+    app.before_request(search.greet_podman)
     for views in (users, repositories, search):
         app.register_blueprint(views.views, url_prefix="/v1")

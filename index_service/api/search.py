@@ -15,9 +15,20 @@ from index_service.search.finder import MAX_PAGE, MAX_PAGE_SIZE, Hit, Query
 DEFAULT_PAGE_SIZE = 25
 MAX_QUERY = 255
 
+_PODMAN = re.compile(r"(containers|libpod|podman|buildah|skopeo)/", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 views = Blueprint("search", __name__)
+
+
+def greet_podman() -> Response | None:
+    """Podman asks for v2 before all else, and searches by /v1/search only where it finds one; it speaks no other v1.
+
+    Daemons, which do, need to find none (protocol §0.2).
+    """
+    if request.path in ("/v2/", "/v2") and _PODMAN.match(request.headers.get("User-Agent", "")):
+        return reply({})
+    return None
 
 
 @views.get("/search")
@@ -42,7 +53,7 @@ def _result(hit: Hit) -> dict[str, Any]:
     return {
         "name": hit.name,
         "description": hit.description,
-        "star_count": 0,
+        "star_count": hit.star_count,
         "is_official": hit.is_official,
         "is_automated": False,
         "is_trusted": False,

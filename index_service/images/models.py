@@ -21,7 +21,7 @@ class ImageRecord(Base):
 
     image_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     parent_id: Mapped[str | None] = mapped_column(String(64), index=True)
-    size: Mapped[int] = mapped_column(Serial)
+    size: Mapped[int] = mapped_column(Serial, index=True)
     total_size: Mapped[int] = mapped_column(Serial)
     depth: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime | None] = mapped_column(Moment)

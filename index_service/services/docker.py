@@ -27,7 +27,7 @@ from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action, RepositoryNotFound
 from index_service.repositories.pulls import Pulls
 from index_service.repositories.roles import Gate
-from index_service.search import finder
+from index_service.search import documents, finder
 from index_service.services.work import Work
 from index_service.tokens import passes
 from index_service.tokens.passes import Tokens
@@ -100,11 +100,14 @@ class Index:
         caller = self._callers.anyone(credential, name, Access.WRITE)
         with self._database.writing() as session:
             moment = self._clock()
-            if catalogue.find(session, name) is None:
+            is_new = catalogue.find(session, name) is None
+            if is_new:
                 self._gate.require_creatable(session, caller.actor, name)
                 endpoint = self._endpoints.choose(name)
                 catalogue.allocate(session, name, caller.known().id, endpoint, moment)
             repository = self._held(session, caller, name, Action.WRITE)
+            if is_new:
+                documents.refresh(session, repository.id)
             catalogue.record_images(session, repository, checksums(entries), moment)
             catalogue.announce_tags(session, repository, announced_tags(entries), moment)
             return self._issue(session, caller, repository, Access.WRITE)
@@ -197,7 +200,7 @@ class Index:
             # A daemon asks for a login then, where an empty page would tell it that there is nothing.
             raise Unauthenticated("Requires authorization")
         with self._database.reading() as session:
-            return finder.search(session, query, self._gate.visible(actor))
+            return finder.search(session, query, self._gate, actor)
 
     def revoke_tokens(self, user_id: int) -> int:
         """What an operator asks: end every token of a person; returns how many."""

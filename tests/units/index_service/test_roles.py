@@ -99,6 +99,8 @@ def test_lists_show_what_may_be_read(database, person, limits, login_only):
         listed = set(session.scalars(select(Repository.id).where(gate.visible(reader))))
         rows = session.scalars(select(Repository))
         assert listed == {row.id for row in rows if gate.permits(session, reader, row, Action.READ)}
+        parts = [list(session.scalars(select(Repository.id).where(part))) for part in gate.parts(session, reader)]
+        assert sorted(listed) == sorted(number for part in parts for number in part)
 
 
 def test_members_of_one_organisation_have_no_role_in_another(database):

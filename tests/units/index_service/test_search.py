@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
+from common.names import RepositoryName
+from index_service.db import Database
+from index_service.repositories import catalogue
+from index_service.repositories.models import Repository
+from index_service.search import documents, finder
+from tests.units.index_service.reader import counted_queries
 from tests.units.index_service.site import IMAGES
 
 
@@ -17,6 +25,15 @@ def site(site):
     site.push("busybox", "root")
     site.set_private("bob/secret")
     return site
+
+
+def tell(site, repository, **columns):
+    """Change a repository as its administrators do."""
+    with Database(site.engine).writing() as session:
+        found = catalogue.hold(session, RepositoryName.parse(repository))
+        for column, value in columns.items():
+            setattr(found, column, value)
+        documents.refresh(session, found.id)
 
 
 def search(site, query="", **asking):
@@ -52,11 +69,11 @@ def test_the_whole_shape(site, path):
 
 
 def test_an_empty_query_lists_what_one_may_see(site):
-    public = ["busybox", "alice/app", "alice/my_app", "alice/myxapp", "bob/busybox"]
+    public = ["busybox", "bob/busybox", "alice/myxapp", "alice/my_app", "alice/app"]
     for query in ("", "?q=", "?q=%20"):
         assert names(site, query) == names(site, query, auth="Basic Og==") == names(site, query, user="alice") == public
         assert names(site, query, user="root") == public
-        assert names(site, query, user="bob") == [*public, "bob/secret"]
+        assert names(site, query, user="bob") == [public[0], "bob/secret", *public[1:]]
     assert names(site, "?q=secret", user="bob") == ["bob/secret"]
     assert names(site, "?q=secret", auth="Token ") == []
 
@@ -83,9 +100,8 @@ def test_words_are_words_and_wildcards_are_not(site, query, found):
 
 
 def test_the_description_is_searched_too(site):
-    with site.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE repositories SET description = 'Tiny Unix tools' WHERE namespace = 'bob'")
-    assert names(site, "?q=unix") == ["bob/busybox"]
+    tell(site, "bob/busybox", description="Tiny Unix tools")
+    assert names(site, "?q=unix") == names(site, "?q=tiny%20too") == ["bob/busybox"]
 
 
 def test_pages(site):
@@ -134,3 +150,201 @@ def test_a_repository_is_invisible_until_a_tag_exists(site):
     assert names(site) == before
     site.request("PUT", "/v1/repositories/alice/zero/images", user="alice", raw="[]")
     assert "alice/zero" in names(site)
+
+
+def test_the_best_comes_first(site):
+    for name in ("ngin", "nginx", "old-nginx", "nginx-proxy", "proxy", "web", "site", "loved"):
+        site.push(f"alice/{name}", "alice")
+    site.push("nginx-official", "root")
+    site.push("balancer", "root")
+    tell(site, "library/balancer", description="in front of nginx")
+    tell(site, "alice/web", description="a site behind nginx")
+    tell(site, "alice/site", readme="# Site\n\nPut nginx before it.")
+    tell(site, "alice/loved", readme="nginx", star_count=3)
+    best = ["alice/nginx", "nginx-official", "alice/nginx-proxy", "alice/old-nginx"]
+    assert names(site, "?q=nginx") == [*best, "balancer", "alice/web", "alice/loved", "alice/site"]
+    assert names(site, "?q=nginx%20proxy") == ["alice/nginx-proxy"]
+    assert names(site, "?q=alice%2Fnginx")[:2] == ["alice/nginx", "alice/nginx-proxy"]
+
+
+@pytest.mark.parametrize(
+    "query", ["镜像", "镜", "库", "镜像仓库", "NGINX的镜像", "ｎｇｉｎｘ", "たこ", "ｶﾞ", "ñandú", "ÑANDÚ"]
+)
+def test_every_script_is_found(site, query):
+    tell(site, "alice/app", description="nginx的镜像仓库 たこ焼き ガ Ñandú")
+    tell(site, "bob/busybox", description="仓像 nandu")
+    assert names(site, f"?q={quote(query)}") == ["alice/app"]
+
+
+def test_an_image_is_found_by_the_beginning_of_its_id(site):
+    first, second = "abcd" + "1" * 60, "abcf" + "2" * 60
+    site.push("alice/one", "alice", images=[first])
+    site.push("bob/two", "bob", images=[second])
+    site.push("bob/hidden", "bob", images=[first])
+    site.set_private("bob/hidden")
+    assert names(site, f"?q={first}") == names(site, "?q=ABCD1") == names(site, "?q=abcd") == ["alice/one"]
+    assert names(site, "?q=abcd", user="bob") == ["bob/hidden", "alice/one"] or names(site, "?q=abcd", user="bob") == [
+        "alice/one",
+        "bob/hidden",
+    ]
+    assert names(site, "?q=abc") == []
+    assert names(site, "?q=abcd%20one") == names(site, "?q=one%20abcd") == ["alice/one"]
+    assert names(site, "?q=abcd%20abcf") == names(site, "?q=abcd%20two") == []
+    tell(site, "bob/two", description="see abcd1111 and beef")
+    assert set(names(site, "?q=abcd1111")) == {"alice/one", "bob/two"}
+    assert names(site, "?q=beef") == ["bob/two"]
+
+
+def test_what_was_renamed_or_deleted_is_not_found_by_its_old_name(site):
+    tell(site, "alice/my_app", description="words")
+    tell(site, "alice/my_app", name="renamed")
+    assert names(site, "?q=renamed") == names(site, "?q=words") == ["alice/renamed"]
+    assert names(site, "?q=my_app") == []
+    with Database(site.engine).writing() as session:
+        catalogue.drop(session, catalogue.find(session, RepositoryName("alice", "renamed")).id)
+    assert names(site, "?q=renamed") == names(site, "?q=words") == []
+    # A number may be given again; what was known of the one before is gone.
+    site.push("alice/other", "alice")
+    assert names(site, "?q=words") == []
+
+
+HOSTILE = [
+    *(
+        "'",
+        "''",
+        '"',
+        "\\",
+        "\\'",
+        "%",
+        "_",
+        "*",
+        "**",
+        "(",
+        ")",
+        "()",
+        "&",
+        "|",
+        "!",
+        ":*",
+        "a:*",
+        "-",
+        "--",
+        "^",
+        "=",
+        "=bus",
+    ),
+    *(
+        "AND",
+        "OR NOT",
+        "NEAR(a b)",
+        "a NEAR b",
+        "{x}:y",
+        "x : y",
+        "'a' & !'b'",
+        "words MATCH 'x'",
+        "; DROP TABLE users",
+    ),
+    *("\x00", "\ufffe", "\u202e", "a\u0300", "\ud800", "🐳", "\u200d", "ﷺ" * 200, "镜" * 255, "a " * 127, "a" * 255),
+    *(
+        "abcd" * 63,
+        "^busybox",
+        "+x",
+        "$1",
+        "%s",
+        "%(x)s",
+        ":name",
+        "?1",
+        "<->",
+        "a<->b",
+        "/",
+        "//",
+        "../..",
+        "\u0130",
+        "ß",
+    ),
+]
+
+
+@pytest.mark.parametrize("query", HOSTILE)
+def test_no_text_is_a_command(site, query):
+    tell(site, "alice/app", description=query.replace("\x00", "").replace("\ud800", "")[:255])
+    asked = f"?q={quote(query.encode('utf-8', 'surrogatepass'))}"
+    for who in ({}, {"user": "alice"}):
+        assert search(site, asked, **who)["num_results"] <= 6
+
+
+def fill(site, count, *, owner="bob", hidden=False, **columns):
+    """So many repositories at once, as pushes would leave them."""
+    moment = site.clock()
+    moments = dict.fromkeys(("created_at", "updated_at", "pushed_at"), moment)
+    base = {"namespace": owner, "endpoint": "e:1", "is_tagged": True, "is_private": hidden, **moments, **columns}
+    with Database(site.engine).writing() as session:
+        made = [Repository(**base, name=f"thing-{number:04}{'h' * hidden}") for number in range(count)]
+        session.add_all(made)
+        session.flush()
+        documents.refresh(session, *(repository.id for repository in made))
+
+
+def test_a_word_that_is_everywhere_is_counted_so_far_and_no_further(site):
+    fill(site, 800, description="a common word")
+    site.push("alice/common", "alice")
+    tell(site, "bob/thing-0700", star_count=9)
+    found = search(site, "?q=common&n=100")
+    assert (found["num_results"], found["num_pages"]) == (finder.MOST, 5)
+    assert [hit["name"] for hit in found["results"][:2]] == ["alice/common", "bob/thing-0700"]
+    assert len({name for page in range(1, 6) for name in names(site, f"?q=common&n=100&page={page}")}) == finder.MOST
+    assert names(site, "?q=common&n=100&page=6") == []
+    assert search(site)["num_results"] == 806
+    assert names(site, "?n=100&page=9")[-2:] == names(site, "?n=6&page=135") != []
+
+
+def test_how_much_is_hidden_is_not_told(site):
+    fill(site, 900, hidden=True, description="plans for zeppelins")
+    tell(site, "alice/app", description="zeppelins")
+    found = search(site, "?q=zeppelins")
+    assert (found["num_results"], names(site, "?q=zeppelins")) == (1, ["alice/app"])
+    assert search(site, "?q=zeppelins", user="bob")["num_results"] == finder.MOST
+
+
+@pytest.mark.parametrize(
+    "agent", ["docker/1.6.2 go/go1.4.1 kernel/3.16 os/linux arch/amd64", "Docker-Client/29.0.0 (linux)"]
+)
+def test_docker_search_of_every_age(site, agent):
+    """What daemons sent when asked for `docker search HOST/busy`: up to 1.11 without `n`, from 1.12 with it."""
+    assert site.request("GET", "/v1/_ping", **{"User-Agent": agent}).status_code == 200
+    for query in ("q=busy", "n=25&q=busy"):
+        asked = {"User-Agent": agent, "Accept-Encoding": "gzip", "X-Docker-Token": "true"}
+        answer = site.request("GET", f"/v1/search?{query}", **asked)
+        assert answer.status_code == 200
+        assert answer.content_type == "application/json"
+        kinds = {"name": str, "description": str, "star_count": int, "is_official": bool, "is_automated": bool}
+        for result in answer.json["results"]:
+            assert {key: type(result[key]) for key in kinds} == kinds
+        assert [result["name"] for result in answer.json["results"]] == ["busybox", "bob/busybox"]
+
+
+@pytest.mark.parametrize("agent", ["containers/5.34.0 (github.com/containers/image)", "libpod/4.3.1"])
+def test_podman_search(site, agent):
+    """Podman asks for v2 first and gives up where there is none; then it searches as docker does."""
+    sent = {"User-Agent": agent, "Docker-Distribution-API-Version": "registry/2.0"}
+    assert site.request("GET", "/v2/", **sent).status_code == 200
+    answer = site.request("GET", "/v1/search?n=25&q=busy", **sent)
+    assert [result["name"] for result in answer.json["results"]] == ["busybox", "bob/busybox"]
+    assert site.request("GET", "/v2/", **{"User-Agent": "docker/1.6.2 go/go1.4.1"}).status_code == 404
+    assert site.request("GET", "/v2/library/busybox/manifests/latest", **sent).status_code == 404
+
+
+def test_stars_are_told(site):
+    tell(site, "library/busybox", star_count=7)
+    assert [result["star_count"] for result in search(site, "?q=busybox")["results"]] == [7, 0]
+
+
+def test_no_search_asks_more_where_there_is_more(site):
+    asked = {}
+    for step in range(2):
+        for query in ("thing", "", "common%20thing"):
+            with counted_queries(site.engine) as queries:
+                search(site, f"?q={query}", user="alice")
+            asked.setdefault(query, []).append(len(queries))
+        fill(site, 40, owner="bob", description="common", hidden=bool(step))
+    assert all(before == after for before, after in asked.values())

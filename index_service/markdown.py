@@ -1,0 +1,117 @@
+"""Markdown of strangers as HTML that may stand in a page: rendered, then sanitised, remembered by content.
+
+What is raw HTML in it stands there as text. An image of elsewhere would tell elsewhere who reads (and the site's
+Content-Security-Policy forbids it), so its description stands there as a link. Headings begin below the page's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+import nh3
+from cachetools import LRUCache
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.renderer import RendererProtocol
+from markdown_it.token import Token
+from markupsafe import Markup
+
+MAX_LENGTH = 100_000
+"""Characters; what is longer is shown as it is."""
+
+_REMEMBERED = 16 * 1024 * 1024
+_HEADINGS_BELOW = 2
+
+_INLINE = {"a", "br", "code", "del", "em", "strong"}
+_BLOCKS = {"blockquote", "hr", "li", "ol", "p", "pre", "ul"}
+_OF_README = {"h3", "h4", "h5", "h6", "s", "table", "tbody", "td", "th", "thead", "tr"}
+
+
+class Renderer:
+    """Renders one kind of text, and remembers what it rendered last."""
+
+    def __init__(self, parser: MarkdownIt, tags: set[str]) -> None:
+        self._parser = parser
+        self._tags = tags
+        self._lock = Lock()
+        self._rendered: LRUCache[bytes, str] = LRUCache(_REMEMBERED, getsizeof=len)
+
+    def __call__(self, text: str) -> Markup:
+        """HTML; text that is too long as it is."""
+        if len(text) > MAX_LENGTH:
+            return Markup("<pre tabindex=0>{}</pre>").format(text)
+        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        with self._lock:
+            known = self._rendered.get(key)
+        if known is None:
+            known = self._render(text)
+            with self._lock:
+                if len(known) < _REMEMBERED:
+                    self._rendered[key] = known
+        return Markup(known)  # noqa: S704 - sanitised
+
+    def _render(self, text: str) -> str:
+        return nh3.clean(
+            self._parser.render(text),
+            tags=self._tags,
+            attributes={"a": {"href", "title"}, "ol": {"start"}},
+            clean_content_tags={"script", "style"},
+            link_rel="nofollow ugc noopener",
+            set_tag_attribute_values={"pre": {"tabindex": "0"}},
+            url_schemes={"http", "https", "mailto"},
+        )
+
+
+def _readme_parser() -> MarkdownIt:
+    parser = _parser().enable(["table", "strikethrough"])
+    for rule in ("heading_open", "heading_close"):
+        parser.add_render_rule(rule, _lowered)
+    return parser
+
+
+def _comment_parser() -> MarkdownIt:
+    """A subset: no headings, tables or references."""
+    return _parser().disable(["heading", "lheading", "reference"])
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False})
+    parser.add_render_rule("image", _as_link)
+    parser.add_render_rule("link_open", _link)
+    return parser
+
+
+def _as_link(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
+    token = tokens[index]
+    source = escapeHtml(str(token.attrGet("src") or ""))
+    described = escapeHtml("".join(child.content for child in token.children or ()).strip()) or source
+    # A link cannot stand in a link.
+    return described if _depth(tokens, index) else f'<a href="{source}">{described}</a>'
+
+
+def _link(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
+    """A link around nothing shows where it leads."""
+    token = tokens[index]
+    target, title = (escapeHtml(str(token.attrGet(name) or "")) for name in ("href", "title"))
+    opening = f'<a href="{target}" title="{title}">' if title else f'<a href="{target}">'
+    return opening + (target if tokens[index + 1].type == "link_close" else "")
+
+
+def _depth(tokens: Sequence[Token], index: int) -> int:
+    return sum(token.nesting for token in tokens[:index] if token.type.startswith("link_"))
+
+
+def _lowered(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
+    token = tokens[index]
+    level = min(int(token.tag[1:]) + _HEADINGS_BELOW, 6)
+    return f"<h{level}>" if token.nesting == 1 else f"</h{level}>\n"
+
+
+readme = Renderer(_readme_parser(), _INLINE | _BLOCKS | _OF_README)
+"""Renders a README."""
+
+comment = Renderer(_comment_parser(), _INLINE | _BLOCKS)
+"""Renders a comment."""

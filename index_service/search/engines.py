@@ -1,0 +1,132 @@
+"""Where the bags of words are kept and matched: FTS5 in SQLite, full text search in PostgreSQL.
+
+Neither divides texts itself (module `words` does). PostgreSQL is given ready `tsvector`s, which need no text search
+configuration, no locale and no extension. SQLite's tokenizer is given each word in hexadecimal, which no tokenizer
+divides. In both databases a repository's bag goes with the repository.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Integer,
+    MetaData,
+    SQLColumnExpression,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR, insert
+from sqlalchemy.orm import Session
+
+from index_service.repositories.models import Repository
+from index_service.search.words import All, Expression, Holds
+
+TABLE = "search_documents"
+
+
+def is_kept_here(table: str) -> bool:
+    """Whether the table is of a search engine: not described by a model, for each database has its own."""
+    return table.startswith(TABLE)
+
+
+class Engine(ABC):
+    """One database's way; `key` of the `table` is the repository's number."""
+
+    table: Table
+    key: ColumnElement[int]
+
+    @abstractmethod
+    def put(self, session: Session, bags: Mapping[int, Sequence[str]]) -> None:
+        """Keep these repositories' bags, in place of what was kept of them."""
+
+    @abstractmethod
+    def fits(self, expression: Expression) -> ColumnElement[bool]:
+        """The condition on `table`, found by its index."""
+
+    @abstractmethod
+    def has(self, number: SQLColumnExpression[int], expression: Expression) -> ColumnElement[bool]:
+        """The condition that the repository of this number fits, where few are looked at."""
+
+
+class PostgresEngine(Engine):
+    """A `tsvector` for each repository, under a GIN index."""
+
+    table = Table(TABLE, MetaData(), Column("repository_id", Integer, primary_key=True), Column("words", TSVECTOR))
+    key = table.c.repository_id
+
+    def put(self, session: Session, bags: Mapping[int, Sequence[str]]) -> None:
+        rows = [{"number": number, "bag": list(words)} for number, words in bags.items()]
+        words = func.array_to_tsvector(bindparam("bag", type_=ARRAY(Text)))
+        made = insert(self.table).values(repository_id=bindparam("number"), words=words)
+        if rows:
+            update = {"words": made.excluded.words}
+            session.execute(made.on_conflict_do_update(index_elements=["repository_id"], set_=update), rows)
+
+    def fits(self, expression: Expression) -> ColumnElement[bool]:
+        return self.table.c.words.bool_op("@@")(cast(literal(_tsquery(expression)), TSQUERY))
+
+    def has(self, number: SQLColumnExpression[int], expression: Expression) -> ColumnElement[bool]:
+        return select(self.key).where(self.key == number, self.fits(expression)).exists()
+
+
+class SqliteEngine(Engine):
+    """An FTS5 table whose row numbers are the repositories'."""
+
+    table = Table(TABLE, MetaData(), Column("rowid", BigInteger, primary_key=True), Column("words", Text))
+    key = table.c.rowid
+
+    def put(self, session: Session, bags: Mapping[int, Sequence[str]]) -> None:
+        rows = [{"rowid": number, "words": " ".join(map(_hexadecimal, words))} for number, words in bags.items()]
+        if rows:
+            session.execute(delete(self.table).where(self.key.in_(bags)))
+            session.execute(self.table.insert(), rows)
+
+    def fits(self, expression: Expression) -> ColumnElement[bool]:
+        return literal_column(TABLE).bool_op("MATCH")(bindparam(None, _fts5(expression), type_=Text))
+
+    def has(self, number: SQLColumnExpression[int], expression: Expression) -> ColumnElement[bool]:
+        return number.in_(select(self.key).where(self.fits(expression)))
+
+
+def engine_of(session: Session) -> Engine:
+    return _ENGINES[session.get_bind().dialect.name]
+
+
+def full_name() -> ColumnElement[str]:
+    """`namespace/name` in lower case, as words are compared with it."""
+    return func.lower(Repository.namespace + "/" + Repository.name)
+
+
+def _tsquery(expression: Expression) -> str:
+    if isinstance(expression, Holds):
+        quoted = expression.word.replace("\\", "\\\\").replace("'", "''")
+        return f"'{quoted}'" + (":*" if expression.begins else "")
+    sign = " & " if isinstance(expression, All) else " | "
+    return "(" + sign.join(map(_tsquery, expression.parts)) + ")"
+
+
+def _fts5(expression: Expression) -> str:
+    if isinstance(expression, Holds):
+        return f'"{_hexadecimal(expression.word)}"' + ("*" if expression.begins else "")
+    sign = " AND " if isinstance(expression, All) else " OR "
+    return "(" + sign.join(map(_fts5, expression.parts)) + ")"
+
+
+def _hexadecimal(word: str) -> str:
+    return word.encode("utf-8", "surrogatepass").hex()
+
+
+_ENGINES: dict[str, Any] = {"postgresql": PostgresEngine(), "sqlite": SqliteEngine()}

@@ -1,0 +1,152 @@
+"""Words: what texts are made of, and what of it a query asks for; the same for every database.
+
+Databases divide texts into words by rules of their own, by their locale, and Chinese not at all. So the dividing is
+done here, and a database is given a bag of words of four kinds, told apart by how they begin:
+
+    =bus   one, two or three characters that stand together somewhere in `namespace/name`
+    ^busy  the beginning of a name, with or without its namespace: whole, as it is asked for by its beginning
+    busy   a word of the description, the README or an annotation
+    镜像   two characters that stand together in a text whose script has no blanks between words
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+LONGEST_WORD = 64
+"""Of a longer one only the beginning is known."""
+
+MOST_WORDS = 20_000
+"""So many different words of a repository are known."""
+
+_GRAMS = (1, 2, 3)
+_SHORTEST_ID = 4
+
+_UNPARTED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_RUN = re.compile(rf"[{_UNPARTED}]+|[^\W_{_UNPARTED}]+")
+_IMAGE_ID = re.compile(rf"[0-9a-f]{{{_SHORTEST_ID},64}}")
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """The bag holds this word, or one that begins so."""
+
+    word: str
+    begins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every one of these holds."""
+
+    parts: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of these holds, or more."""
+
+    parts: tuple[Expression, ...]
+
+
+Expression = Holds | All | Either
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One word of a query, between blanks."""
+
+    text: str
+
+    @property
+    def in_name(self) -> Expression:
+        """Together somewhere in the name; of a word longer than a gram it is only likely, see `is_sure`."""
+        size = min(len(self.text), _GRAMS[-1])
+        return All(tuple(Holds(f"={gram}") for gram in sorted(_grams(self.text, size))))
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether a bag that fits `in_name` is of a name that holds the word."""
+        return len(self.text) <= _GRAMS[-1]
+
+    @property
+    def in_text(self) -> Expression | None:
+        """In the texts, where the last word may be longer there; None where no text could hold it."""
+        runs = _RUN.findall(self.text)
+        parts = [part for run in runs[:-1] for part in _asked(run, last=False)]
+        parts += [part for run in runs[-1:] for part in _asked(run, last=True)]
+        return All(tuple(parts)) if parts else None
+
+    @property
+    def anywhere(self) -> Expression:
+        in_text = self.in_text
+        return self.in_name if in_text is None else Either((self.in_name, in_text))
+
+    @property
+    def is_name(self) -> Expression:
+        return Holds(f"^{self.text[:LONGEST_WORD]}")
+
+    @property
+    def begins_name(self) -> Expression:
+        """A name begins with it."""
+        return Holds(f"^{self.text[:LONGEST_WORD]}", begins=True)
+
+    @property
+    def may_be_image(self) -> bool:
+        """Whether an image's id could begin so."""
+        return _IMAGE_ID.fullmatch(self.text) is not None
+
+
+def asked(text: str) -> list[Asked]:
+    """The different words of a query, in order; what cannot be printed parts words."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return [Asked(word) for word in dict.fromkeys(_normal(printable).split())]
+
+
+def of_repository(namespace: str, name: str, texts: Iterable[str]) -> list[str]:
+    """The bag of words of a repository with these texts, each word once."""
+    full = f"{namespace}/{name}".lower()
+    words = {f"^{start[:LONGEST_WORD]}": None for start in (full, name.lower())}
+    words |= {f"={gram}": None for size in _GRAMS for gram in _grams(full, size)}
+    for text in texts:
+        for word in _of_text(text):
+            if len(words) >= MOST_WORDS:
+                return list(words)
+            words[word] = None
+    return list(words)
+
+
+def _of_text(text: str) -> Iterator[str]:
+    for run in _RUN.findall(_normal(text)):
+        if _is_parted(run):
+            yield run[:LONGEST_WORD]
+        else:
+            yield from _grams(run, 2)
+            # A query of one character finds it at the beginning of a pair, but for the last one.
+            yield run[-1]
+
+
+def _asked(run: str, *, last: bool) -> Iterator[Expression]:
+    if _is_parted(run):
+        yield Holds(run[:LONGEST_WORD], begins=last)
+    elif len(run) == 1:
+        yield Holds(run, begins=True)
+    else:
+        yield from (Holds(pair) for pair in sorted(_grams(run, 2)))
+
+
+def _is_parted(run: str) -> bool:
+    """Whether the run is of a script that parts its words by blanks."""
+    return re.match(rf"[{_UNPARTED}]", run) is None
+
+
+def _grams(text: str, size: int) -> set[str]:
+    return {text[start : start + size] for start in range(len(text) - size + 1)}
+
+
+def _normal(text: str) -> str:
+    """One spelling of what is written in several: compatible forms, upper and lower case."""
+    return unicodedata.normalize("NFKC", text).casefold()

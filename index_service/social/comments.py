@@ -1,0 +1,316 @@
+"""Comments: written, edited, hidden, flagged, and pinned to a tag or an image as an annotation.
+
+A hidden comment looks absent to everybody but its author and who may manage the repository. What it said before an
+edit can be read by whoever may read it. A pinned one is shown wherever its tag or its image appears; so its author,
+when editing it without the right to pin, unpins it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, true
+from sqlalchemy.orm import Session
+
+from common.errors import Forbidden, Invalid, NotFound
+from common.names import ImageId, RepositoryName, Tag
+from index_service.accounts.fields import check_text
+from index_service.accounts.models import Email, User
+from index_service.db import insert_missing
+from index_service.repositories.models import ListedImage, Repository, TagRecord
+from index_service.social.models import Comment, CommentVersion, Flag
+
+MAX_BODY = 10_000
+MAX_REASON = 255
+MAX_VERSIONS = 100
+
+Anchor = Tag | ImageId | None
+"""What a comment is pinned to."""
+
+
+class CommentNotFound(NotFound):
+    """Absent, hidden, or of another repository."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such comment")
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads a repository's comments; `id` is None without a login."""
+
+    id: int | None
+    may_pin: bool = False
+    may_manage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A comment as it is read; `author` is empty where the account is gone. `repository` is its full name."""
+
+    id: int
+    repository: RepositoryName
+    author: str
+    author_id: int | None
+    body: str
+    tag: str | None
+    image_id: str | None
+    created_at: datetime
+    edited_at: datetime | None
+    is_hidden: bool
+    is_flagged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A comment that readers flagged, how many did, and why, as far as they said so."""
+
+    remark: Remark
+    flags: int
+    reasons: tuple[str, ...]
+
+
+def find(session: Session, repository_id: int, comment_id: int, reader: Reader) -> Remark:
+    """Raises CommentNotFound for one that this reader may not see too."""
+    found = _remarks(reader.id).where(
+        Comment.id == comment_id, Comment.repository_id == repository_id, _seen_by(reader)
+    )
+    row = session.execute(found).first()
+    if row is None:
+        raise CommentNotFound
+    return _remark(*row)
+
+
+def listed(session: Session, repository_id: int, reader: Reader, limit: int, offset: int = 0) -> list[Remark]:
+    """The comments of a repository, the newest first."""
+    of_it = _remarks(reader.id).where(Comment.repository_id == repository_id, _seen_by(reader))
+    newest = of_it.order_by(Comment.created_at.desc(), Comment.id.desc()).limit(limit).offset(offset)
+    return [_remark(*row) for row in session.execute(newest)]
+
+
+def count(session: Session, repository_id: int, reader: Reader) -> int:
+    """How many there are of what `listed` lists."""
+    of_it = (Comment.repository_id == repository_id, _seen_by(reader))
+    return session.scalar(select(func.count()).select_from(Comment).where(*of_it)) or 0
+
+
+def write(session: Session, repository_id: int, author_id: int, body: object, anchor: Anchor, moment: datetime) -> int:
+    """A new comment; returns its number. Raises Invalid, also for an anchor that the repository does not have."""
+    tag, image_id = _anchored(session, repository_id, anchor)
+    comment = Comment(
+        repository_id=repository_id,
+        author_id=author_id,
+        body=_checked(body),
+        tag=tag,
+        image_id=image_id,
+        created_at=moment,
+    )
+    session.add(comment)
+    session.flush()
+    return comment.id
+
+
+def edit(session: Session, remark: Remark, editor: Reader, body: object, moment: datetime) -> None:
+    """Its author says something else; what was said is kept. Raises Forbidden or Invalid."""
+    if editor.id is None or editor.id != remark.author_id:
+        raise Forbidden("Only who wrote a comment may edit it")
+    text = _checked(body)
+    comment = _held(session, remark)
+    if text == comment.body:
+        return
+    _keep_version(session, comment, moment)
+    comment.body, comment.edited_at = text, moment
+    if not editor.may_pin:
+        comment.tag = comment.image_id = None
+
+
+def pin(session: Session, remark: Remark, anchor: Anchor) -> None:
+    """Make it an annotation of a tag or an image that the repository has, or, with None, an annotation no more."""
+    comment = _held(session, remark)
+    comment.tag, comment.image_id = _anchored(session, comment.repository_id, anchor)
+
+
+def set_hidden(session: Session, remark: Remark, by: int, moment: datetime, *, is_hidden: bool) -> None:
+    comment = _held(session, remark)
+    comment.hidden_at, comment.hidden_by = (moment, by) if is_hidden else (None, None)
+
+
+def flag(session: Session, remark: Remark, user_id: int, reason: object, moment: datetime) -> None:
+    """Somebody finds that it should not stand; once is enough. Raises Invalid."""
+    text = check_text(reason, MAX_REASON)
+    row = {"comment_id": remark.id, "user_id": user_id, "reason": text, "created_at": moment}
+    insert_missing(session, Flag, [row])
+
+
+def unflag(session: Session, remark: Remark, user_id: int | None = None) -> None:
+    """Take one's own flag back or, without `user_id`, dismiss all of them."""
+    whose = true() if user_id is None else Flag.user_id == user_id
+    session.execute(delete(Flag).where(Flag.comment_id == remark.id, whose))
+
+
+def versions(session: Session, remark: Remark) -> list[tuple[str, datetime]]:
+    """What it said before, and until when, the latest first."""
+    latest = select(CommentVersion.body, CommentVersion.replaced_at).where(CommentVersion.comment_id == remark.id)
+    return [(body, at) for body, at in session.execute(latest.order_by(CommentVersion.id.desc()))]
+
+
+def pinned_to(
+    session: Session,
+    visible: ColumnElement[bool],
+    *,
+    tags: Collection[tuple[int, str]] = (),
+    image_ids: Collection[str] = (),
+    limit: int = 200,
+) -> list[Remark]:
+    """What is pinned to tags, each a repository's number and a name, and to images, in repositories that are `visible`.
+
+    In one query, the newest first. An image's annotations come from every repository that pinned one to it.
+    """
+    ways: list[ColumnElement[bool]] = []
+    for number in {number for number, _ in tags}:
+        names = [name for other, name in tags if other == number]
+        ways.append(and_(Comment.repository_id == number, Comment.tag.in_(names)))
+    if image_ids:
+        ways.append(Comment.image_id.in_(image_ids))
+    return _pinned(session, visible, or_(*ways), limit) if ways else []
+
+
+def pinned_in(
+    session: Session, visible: ColumnElement[bool], repository_ids: Collection[int], limit: int = 200
+) -> list[Remark]:
+    """What is pinned anywhere in these repositories, the newest first, in one query."""
+    if not repository_ids:
+        return []
+    return _pinned(session, visible, Comment.repository_id.in_(repository_ids), limit)
+
+
+def reported(session: Session, limit: int, offset: int = 0) -> list[Reported]:
+    """What readers flagged and nobody hid or dismissed, the most flagged first."""
+    flags = select(Flag.comment_id, func.count().label("flags")).group_by(Flag.comment_id).subquery()
+    rows = session.execute(
+        _remarks(None)
+        .add_columns(flags.c.flags)
+        .join(flags, flags.c.comment_id == Comment.id)
+        .where(Comment.hidden_at.is_(None))
+        .order_by(flags.c.flags.desc(), Comment.id.desc())
+        .limit(limit)
+        .offset(offset)
+    ).all()
+    found = [(_remark(*row[:-1]), row[-1]) for row in rows]
+    reasons = _reasons(session, [remark.id for remark, _ in found])
+    return [Reported(remark, flags, tuple(reasons.get(remark.id, ()))) for remark, flags in found]
+
+
+def count_reported(session: Session) -> int:
+    open_flags = select(Flag.comment_id).join(Comment, Comment.id == Flag.comment_id)
+    flagged = open_flags.where(Comment.hidden_at.is_(None)).distinct().subquery()
+    return session.scalar(select(func.count()).select_from(flagged)) or 0
+
+
+def find_reported(session: Session, comment_id: int) -> Remark:
+    """A flagged comment, for a moderator. Raises CommentNotFound."""
+    flagged = select(Flag.user_id).where(Flag.comment_id == Comment.id).exists()
+    row = session.execute(_remarks(None).where(Comment.id == comment_id, flagged)).first()
+    if row is None:
+        raise CommentNotFound
+    return _remark(*row)
+
+
+def require_confirmed(session: Session, user_id: int) -> None:
+    """Raises Forbidden for who has confirmed no address."""
+    confirmed = select(Email.id).where(Email.user_id == user_id, Email.confirmed_at.is_not(None))
+    if session.scalar(confirmed.limit(1)) is None:
+        raise Forbidden("Confirm your e-mail address first")
+
+
+def _remarks(reader_id: int | None) -> Select[Comment, str, str, str | None, bool]:
+    own_flag = select(Flag.user_id).where(Flag.comment_id == Comment.id, Flag.user_id == reader_id).exists()
+    return (
+        select(Comment, Repository.namespace, Repository.name, User.name, own_flag)
+        .join(Repository, Repository.id == Comment.repository_id)
+        .outerjoin(User, User.id == Comment.author_id)
+    )
+
+
+def _remark(comment: Comment, namespace: str, name: str, author: str | None, is_flagged: bool) -> Remark:
+    return Remark(
+        id=comment.id,
+        repository=RepositoryName(namespace, name),
+        author=author or "",
+        author_id=comment.author_id,
+        body=comment.body,
+        tag=comment.tag,
+        image_id=comment.image_id,
+        created_at=comment.created_at,
+        edited_at=comment.edited_at,
+        is_hidden=comment.hidden_at is not None,
+        is_flagged=is_flagged,
+    )
+
+
+def _seen_by(reader: Reader) -> ColumnElement[bool]:
+    if reader.may_manage:
+        return true()
+    shown = Comment.hidden_at.is_(None)
+    return shown if reader.id is None else or_(shown, Comment.author_id == reader.id)
+
+
+def _pinned(session: Session, visible: ColumnElement[bool], where: ColumnElement[bool], limit: int) -> list[Remark]:
+    is_pinned = or_(Comment.tag.is_not(None), Comment.image_id.is_not(None))
+    rows = session.execute(
+        _remarks(None)
+        .where(where, is_pinned, Comment.hidden_at.is_(None), visible)
+        .order_by(Comment.created_at.desc(), Comment.id.desc())
+        .limit(limit)
+    )
+    return [_remark(*row) for row in rows]
+
+
+def _reasons(session: Session, comment_ids: Sequence[int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    given = select(Flag.comment_id, Flag.reason).where(Flag.comment_id.in_(comment_ids), Flag.reason != "")
+    for number, reason in session.execute(given.order_by(Flag.created_at)):
+        found.setdefault(number, []).append(reason)
+    return found
+
+
+def _held(session: Session, remark: Remark) -> Comment:
+    """The stored comment, kept from others until the transaction ends. Raises CommentNotFound."""
+    held = select(Comment).where(Comment.id == remark.id).with_for_update().execution_options(populate_existing=True)
+    comment = session.scalar(held)
+    if comment is None:
+        raise CommentNotFound
+    return comment
+
+
+def _keep_version(session: Session, comment: Comment, moment: datetime) -> None:
+    """What it said until now; of very many versions the oldest are forgotten."""
+    session.add(CommentVersion(comment_id=comment.id, body=comment.body, replaced_at=moment))
+    session.flush()
+    of_it = CommentVersion.comment_id == comment.id
+    kept = select(CommentVersion.id).where(of_it).order_by(CommentVersion.id.desc()).limit(MAX_VERSIONS)
+    session.execute(delete(CommentVersion).where(of_it, CommentVersion.id.not_in(kept)))
+
+
+def _checked(body: object) -> str:
+    text = check_text(body, MAX_BODY, lines=True)
+    if not text:
+        raise Invalid("A comment cannot be empty")
+    return text
+
+
+def _anchored(session: Session, repository_id: int, anchor: Anchor) -> tuple[str | None, str | None]:
+    """The tag, or the image, or neither. Raises Invalid for what the repository does not have."""
+    if anchor is None:
+        return None, None
+    if isinstance(anchor, Tag):
+        of_it = (TagRecord.repository_id == repository_id, TagRecord.name == anchor, TagRecord.image_id.is_not(None))
+        if session.scalar(select(TagRecord.name).where(*of_it)) is None:
+            raise Invalid("The repository has no such tag")
+        return str(anchor), None
+    listed_here = (ListedImage.repository_id == repository_id, ListedImage.image_id == anchor)
+    if session.scalar(select(ListedImage.id).where(*listed_here)) is None:
+        raise Invalid("The repository has no such image")
+    return None, str(anchor)
