@@ -1,4 +1,7 @@
-"""A WSGI application for the worker's tests: it sends one file, with the length and offset the query asks for."""
+"""A WSGI application for the worker's tests: it sends one file, with the length and offset the query asks for.
+
+Asked for it `at_once`, it hands the server the bytes in one piece.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ class App:
         file = Path(os.environ["SENT_FILE"]).open("rb", buffering=0)
         file.seek(int(asked["offset"][0]))
         start_response("200 OK", [("Content-Length", asked["length"][0])])
+        if "at_once" in asked:
+            with file:
+                return [file.read(int(asked["length"][0]))]
         return environ["wsgi.file_wrapper"](file)
 
 

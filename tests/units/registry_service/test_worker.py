@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from contextlib import closing, contextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -45,10 +46,10 @@ def worker(sent):
 
 
 @contextmanager
-def get(port, offset, length):
+def get(port, offset, length, more=""):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     with closing(connection):
-        connection.request("GET", f"/?offset={offset}&length={length}", headers={"Connection": "close"})
+        connection.request("GET", f"/?offset={offset}&length={length}{more}", headers={"Connection": "close"})
         with connection.getresponse() as response:
             yield response
 
@@ -59,9 +60,25 @@ def test_a_file_arrives_as_it_is(worker, sent, offset, length):
         assert response.read() == sent.read_bytes()[offset : offset + length]
 
 
-def test_a_client_that_reads_slowly_gets_everything(worker, sent):
+@pytest.mark.parametrize("length", [0, 1, 5 * MIB + 3, SIZE])
+def test_bytes_arrive_as_they_are(worker, sent, length):
+    with get(worker[1], 0, length, "&at_once=1") as response:
+        assert response.read() == sent.read_bytes()[:length]
+
+
+def test_every_answer_says_what_time_it_is(worker):
+    for _ in range(2):
+        before = int(time.time())
+        with get(worker[1], 0, 1) as response:
+            said = parsedate_to_datetime(response.headers["Date"]).timestamp()
+        assert before <= said <= time.time()
+        assert re.fullmatch(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT", response.headers["Date"])
+
+
+@pytest.mark.parametrize("more", ["", "&at_once=1"])
+def test_a_client_that_reads_slowly_gets_everything(worker, sent, more):
     parts = []
-    with get(worker[1], 0, SIZE) as response:
+    with get(worker[1], 0, SIZE, more) as response:
         while part := response.read(4 * MIB):
             parts.append(part)
             time.sleep(0.02)
