@@ -21,6 +21,7 @@ from index_service.repositories.pulls import Pulls
 from index_service.repositories.roles import Gate
 from index_service.services.administration import Administration
 from index_service.services.docker import Index
+from index_service.services.heads import Heads
 from index_service.services.images import Images
 from index_service.services.organisations import Organisations
 from index_service.services.people import Accounts
@@ -37,6 +38,7 @@ class Services:
     index: Index
     work: Work
     images: Images
+    heads: Heads
     people: Accounts
     organisations: Organisations
     administration: Administration
@@ -69,6 +71,7 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         index=Index(database, people, tokens, gate, endpoints, work, pulls, clock),
         work=work,
         images=Images(database, gate, tokens, endpoints, registries, clock),
+        heads=Heads(database, gate),
         people=Accounts(database, people, links, clock, sign_up=settings.sign_up),
         organisations=Organisations(database, clock),
         administration=Administration(

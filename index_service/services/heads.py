@@ -1,0 +1,77 @@
+"""What stands at the top of each of a repository's pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, false, func, select
+
+from common.names import RepositoryName
+from index_service.accounts.people import Actor
+from index_service.db import Database
+from index_service.repositories import catalogue
+from index_service.repositories.models import Repository, TagRecord
+from index_service.repositories.policy import Action, permits
+from index_service.repositories.roles import Gate
+from index_service.social.models import Comment, Star
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A repository in short, and what who asks may do with it: push and annotate, or manage it."""
+
+    name: RepositoryName
+    description: str
+    is_private: bool
+    is_starred: bool
+    star_count: int
+    pull_count: int
+    tag_count: int
+    comment_count: int
+    layer_bytes: int
+    pushed_at: datetime
+    may_write: bool
+    may_manage: bool
+
+
+class Heads:
+    """Found once for every page of a repository, in as many questions whatever the repository holds."""
+
+    def __init__(self, database: Database, gate: Gate) -> None:
+        self._database = database
+        self._gate = gate
+
+    def of(self, actor: Actor | None, name: RepositoryName) -> Head:
+        """Raises as the policy does for who may not read it."""
+        with self._database.reading() as session:
+            found = catalogue.find(session, name)
+            repository = self._gate.require(session, actor, name, found, Action.READ)
+            tags, comments, is_starred = session.execute(_counts(actor, repository)).one()
+            facts = self._gate.facts(session, actor, name, repository)
+        return Head(
+            name=name,
+            description=repository.description,
+            is_private=repository.is_private,
+            is_starred=bool(is_starred),
+            star_count=repository.star_count,
+            pull_count=repository.pull_count,
+            tag_count=tags,
+            comment_count=comments,
+            layer_bytes=repository.layer_bytes,
+            pushed_at=repository.pushed_at,
+            may_write=permits(actor, facts, Action.WRITE),
+            may_manage=permits(actor, facts, Action.MANAGE),
+        )
+
+
+def _counts(actor: Actor | None, repository: Repository) -> Select[Any]:
+    tags = select(func.count()).where(TagRecord.repository_id == repository.id, TagRecord.image_id.is_not(None))
+    comments = select(func.count()).where(Comment.repository_id == repository.id, Comment.hidden_at.is_(None))
+    star = (
+        false()
+        if actor is None
+        else select(Star.user_id).where(Star.repository_id == repository.id, Star.user_id == actor.id).exists()
+    )
+    return select(tags.scalar_subquery(), comments.scalar_subquery(), star)
