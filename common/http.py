@@ -64,10 +64,10 @@ def failure_reply(message: str, status: int) -> Response:
     return reply({"error": message}, status)
 
 
-def read_json(source: Request) -> Any:
-    """The body as JSON, whatever its content type says. Raises Invalid or TooLarge."""
+def read_json(source: Request, limit: int = MAX_JSON_BYTES) -> Any:
+    """The body as JSON, whatever its content type says. Raises Invalid, or TooLarge over `limit` bytes."""
     try:
-        return json.loads(read_body(source, MAX_JSON_BYTES))
+        return json.loads(read_body(source, limit))
     except (ValueError, RecursionError) as error:
         raise errors.Invalid("Error Decoding JSON") from error
 

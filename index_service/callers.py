@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from dataclasses import dataclass
 
 from common.errors import Unauthenticated
@@ -67,6 +69,14 @@ class Caller:
         return self.actor
 
 
+def read_basic(encoded: str) -> tuple[str, str]:
+    """Name and password, as the scheme Basic carries them. Raises Unauthenticated."""
+    name, colon, password = _decoded(encoded.strip()).partition(":")
+    if not colon:
+        raise Unauthenticated("Malformed Basic authorization")
+    return name, password
+
+
 class Callers:
     """Proves credentials. A wrong one is refused, never taken for none."""
 
@@ -97,3 +107,14 @@ class Callers:
         if isinstance(credential, Bearer) and credential.tokens:
             return self.bearer(credential, name, *accesses)
         return Caller()
+
+
+def _decoded(encoded: str) -> str:
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Unauthenticated("Malformed Basic authorization") from error
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

@@ -24,13 +24,18 @@ def of_session(cookies: Cookies, session: str) -> str:
     return token(cookies, f"session:{session}")
 
 
-def is_meant(given: str, expected: str, *origins: str) -> bool:
-    """Whether this request brings the token it should, and comes from one of these origins."""
-    return _comes_from(origins) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
+def is_of_session(cookies: Cookies, session: str, given: str) -> bool:
+    return is_equal(given, of_session(cookies, session))
 
 
-def _comes_from(origins: tuple[str, ...]) -> bool:
+def is_equal(given: str, expected: str) -> bool:
+    """Compared so that no time tells how much of it is right."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
+
+
+def comes_from_here(origin: str) -> bool:
+    """Whether nothing says that another site made a browser send this request; `origin` is this site's."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         return False
-    origin = request.headers.get("Origin")
-    return origin is None or origin in (*origins, request.host_url.rstrip("/"))
+    given = request.headers.get("Origin")
+    return given is None or given in (origin, request.host_url.rstrip("/"))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import CursorResult, delete, func, or_, select, update
+from sqlalchemy import CursorResult, delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Invalid
@@ -87,12 +87,12 @@ def create(session: Session, user_id: int, asked: NewToken, moment: datetime) ->
     return secret
 
 
-def find(session: Session, name: str, secret: str, moment: datetime) -> tuple[User, AccessToken] | None:
-    """The person of this name and the token; None for another's, an ended or an unknown one."""
+def find(session: Session, name: str | None, secret: str, moment: datetime) -> tuple[User, AccessToken] | None:
+    """The person, of this name where one is given, and the token; None for another's, an ended or an unknown one."""
     row = session.execute(
         select(User, AccessToken)
         .join(User, User.id == AccessToken.user_id)
-        .where(AccessToken.digest == digest(secret), User.name == name)
+        .where(AccessToken.digest == digest(secret), true() if name is None else User.name == name)
         .where(or_(AccessToken.expires_at.is_(None), AccessToken.expires_at > moment))
     ).first()
     return None if row is None else (row[0], row[1])

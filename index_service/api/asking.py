@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
 from flask import current_app, request
 
 from common import headers
 from common.errors import Unauthenticated
 from common.tokens import read_authorization
-from index_service.callers import Anonymous, Bearer, Credential, Login
+from index_service.callers import Anonymous, Bearer, Credential, Login, read_basic
 from index_service.services import Services
 from index_service.services.docker import Index
 
@@ -51,19 +48,6 @@ def _basic(value: str) -> Credential:
     scheme, _, encoded = value.strip().partition(" ")
     if scheme.lower() != "basic":
         raise Unauthenticated("Unknown authorization scheme: use Basic or Token")
-    name, colon, password = _decoded(encoded.strip()).partition(":")
-    if not colon:
-        raise Unauthenticated("Malformed Basic authorization")
+    name, password = read_basic(encoded)
     # Daemons without a login send an empty name and password, `Basic Og==` (protocol §1.4).
     return Login(name, password, address(), client()) if name or password else Anonymous()
-
-
-def _decoded(encoded: str) -> str:
-    try:
-        raw = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Unauthenticated("Malformed Basic authorization") from error
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")

@@ -40,7 +40,7 @@ def check() -> None:
     request.max_content_length = request.max_form_memory_size = MAX_FORM_BYTES
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
-    if not forgery.is_meant(request.form.get(FIELD, ""), token(), site().origin):
+    if not forgery.comes_from_here(site().origin) or not forgery.is_equal(request.form.get(FIELD, ""), token()):
         raise StrangeForm
 
 
