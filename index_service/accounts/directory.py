@@ -176,6 +176,12 @@ def team_names(session: Session, organisation_id: int) -> list[str]:
     return list(session.scalars(select(Team.name).where(Team.organisation_id == organisation_id).order_by(Team.name)))
 
 
+def counts(session: Session) -> tuple[int, int]:
+    """How many accounts, open ones, and how many organisations there are."""
+    people = session.scalar(select(func.count()).select_from(User).where(User.is_active)) or 0
+    return people, session.scalar(select(func.count()).select_from(Organisation)) or 0
+
+
 def count_people(session: Session, words: str, state: str) -> int:
     return session.scalar(select(func.count()).select_from(User).where(_matches(words, state))) or 0
 

@@ -40,3 +40,7 @@ def by_endpoint(session: Session) -> dict[str, int]:
     """How many repositories live on each registry."""
     rows = session.execute(select(Repository.endpoint, func.count()).group_by(Repository.endpoint))
     return dict(rows.all())
+
+
+def repositories(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(Repository)) or 0

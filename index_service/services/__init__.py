@@ -25,6 +25,8 @@ from index_service.services.heads import Heads
 from index_service.services.images import Images
 from index_service.services.organisations import Organisations
 from index_service.services.people import Accounts
+from index_service.services.permissions import Permissions
+from index_service.services.profiles import Profiles
 from index_service.services.work import Work
 from index_service.settings import IndexSettings
 from index_service.tokens.passes import Tokens
@@ -40,7 +42,9 @@ class Services:
     images: Images
     heads: Heads
     people: Accounts
+    profiles: Profiles
     organisations: Organisations
+    permissions: Permissions
     administration: Administration
 
 
@@ -73,7 +77,9 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         images=Images(database, gate, tokens, endpoints, registries, clock),
         heads=Heads(database, gate),
         people=Accounts(database, people, links, clock, sign_up=settings.sign_up),
+        profiles=Profiles(database, gate, tells_names=settings.sign_up == "open"),
         organisations=Organisations(database, clock),
+        permissions=Permissions(database, gate, work.bell, clock),
         administration=Administration(
             database, endpoints, RegistryHealth(registry_urls(settings), clock), links, clock
         ),

@@ -49,6 +49,15 @@ class Registries:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is."""
+
+    people: int
+    organisations: int
+    repositories: int
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What is kept, and when that was counted."""
 
@@ -130,6 +139,13 @@ class Administration:
         health = self._health.of(endpoints)
         rows = [RegistryRow(each, each in configured, counts.get(each, 0), health[each]) for each in endpoints]
         return Registries(rows, left)
+
+    def counts(self, actor: Actor | None) -> Counts:
+        """How much there is, whether who asks may see it or not."""
+        _require_admin(actor)
+        with self._database.reading() as session:
+            people, organisations = directory.counts(session)
+            return Counts(people, organisations, counting.repositories(session))
 
     def storage(self, actor: Actor | None) -> Measured:
         """What namespaces keep; counted no oftener than every ten minutes, for it may take seconds."""

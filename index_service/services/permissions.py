@@ -1,0 +1,207 @@
+"""What a repository's administrators ask: who may see it, who may do what with it, what it is called and says.
+
+Each method is one question, answered within a short transaction or refused as the policy says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
+
+from sqlalchemy.orm import Session
+
+from common.errors import Forbidden, NotFound
+from common.names import RepositoryName
+from index_service.accounts import directory, organisations
+from index_service.accounts.models import Namespace, Team, User
+from index_service.accounts.people import Actor
+from index_service.audit.log import Deed
+from index_service.db import Clock, Database, unique
+from index_service.images import jobs
+from index_service.repositories import catalogue, counting, giving, managing
+from index_service.repositories.counting import Holdings
+from index_service.repositories.giving import Given, One, Scope, Whole
+from index_service.repositories.models import Repository
+from index_service.repositories.policy import Action, RepositoryNotFound, Role
+from index_service.repositories.roles import Gate
+from index_service.search import documents
+
+TAKEN = "This name is taken"
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySettings:
+    """All that can be changed of a repository; what only its administrators see is empty for its other writers."""
+
+    name: RepositoryName
+    description: str
+    readme: str
+    is_private: bool
+    may_manage: bool
+    holdings: Holdings
+    given: list[Given]
+    teams: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceSettings:
+    """Who may do what with all of a namespace; `teams` are those of its organisation."""
+
+    default_private: bool
+    given: list[Given]
+    teams: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Who is given a role: a person, or a team of the namespace's organisation, by name."""
+
+    name: str
+    is_team: bool = False
+
+
+class Permissions:
+    """The questions of the settings pages."""
+
+    def __init__(self, database: Database, gate: Gate, bell: Event, clock: Clock) -> None:
+        """`bell` is rung when a registry has to follow."""
+        self._database = database
+        self._gate = gate
+        self._bell = bell
+        self._clock = clock
+
+    def settings(self, actor: Actor, name: RepositoryName, action: Action = Action.WRITE) -> RepositorySettings:
+        """For who is going to change the texts, or `action`. Raises as the policy does to whoever may not."""
+        with self._database.reading() as session:
+            found = self._gate.require(session, actor, name, catalogue.find(session, name), action)
+            manages = self._gate.permits(session, actor, found, Action.MANAGE)
+            return RepositorySettings(
+                name,
+                found.description,
+                found.readme,
+                found.is_private,
+                manages,
+                counting.holdings(session, found),
+                giving.given(session, One(found)) if manages else [],
+                _teams(session, name.namespace) if manages else [],
+            )
+
+    def manages(self, actor: Actor, name: RepositoryName) -> bool:
+        """Whether the actor is an administrator of a repository there is."""
+        with self._database.reading() as session:
+            found = catalogue.find(session, name)
+            return found is not None and self._gate.permits(session, actor, found, Action.MANAGE)
+
+    def describe(self, actor: Actor, name: RepositoryName, description: object, readme: object) -> None:
+        """Change the texts; open to all who may write. Raises Invalid."""
+        with self._changing(actor, name, Action.WRITE) as (session, repository):
+            managing.describe(repository, description, readme, self._clock())
+            documents.refresh(session, repository.id)
+
+    def set_private(self, actor: Actor, address: str, name: RepositoryName, *, is_private: bool) -> None:
+        """Hide it from all who have no role, or show it to everybody."""
+        with self._changing(actor, name) as (session, repository):
+            managing.set_private(session, self._deed(actor, address), repository, is_private=is_private)
+
+    def give(self, actor: Actor, address: str, name: RepositoryName, to: Receiver, role: Role) -> None:
+        """Raises NotFound for whom there is not, or Conflict for who may have none."""
+        with self._changing(actor, name) as (session, repository):
+            _give(session, self._deed(actor, address), One(repository), to, role)
+
+    def take(self, actor: Actor, address: str, name: RepositoryName, of: Receiver) -> None:
+        """Raises NotFound where no role was given."""
+        with self._changing(actor, name) as (session, repository):
+            _take(session, self._deed(actor, address), One(repository), of)
+
+    def transfer(self, actor: Actor, address: str, name: RepositoryName, target: RepositoryName) -> None:
+        """Give it another name, to which the registry follows; roles of teams stay behind where the namespace changes.
+
+        Raises Invalid or Conflict, and as the policy does where the target may not be taken.
+        """
+        with unique(TAKEN), self._changing(actor, name) as (session, repository):
+            self._gate.require_creatable(session, actor, target)
+            _rename(session, self._deed(actor, address), repository, target)
+        self._bell.set()
+
+    def rename(self, name: RepositoryName, target: RepositoryName) -> None:
+        """What an operator asks. Raises RepositoryNotFound, Invalid or Conflict, or NotFound for no such namespace."""
+        with unique(TAKEN), self._database.writing() as session:
+            repository = catalogue.hold(session, name)
+            if repository is None:
+                raise RepositoryNotFound
+            if session.get(Namespace, target.namespace) is None:
+                raise NotFound(f"no account and no organisation is named {target.namespace}")
+            _rename(session, self._deed(None, ""), repository, target)
+
+    def namespace(self, actor: Actor, namespace: str) -> NamespaceSettings:
+        """Raises Forbidden to whoever may not do everything there."""
+        with self._database.reading() as session:
+            self._require_ruler(session, actor, namespace)
+            default = session.get_one(Namespace, namespace).default_private
+            return NamespaceSettings(default, giving.given(session, Whole(namespace)), _teams(session, namespace))
+
+    def set_default(self, actor: Actor, address: str, namespace: str, *, is_private: bool) -> None:
+        """Who may see what is pushed there under a new name. Raises Forbidden."""
+        with self._ruling(actor, namespace) as session:
+            managing.set_default(session, self._deed(actor, address), namespace, is_private=is_private)
+
+    def give_everywhere(self, actor: Actor, address: str, namespace: str, to: Receiver, role: Role) -> None:
+        """A role in all of a namespace. Raises Forbidden, NotFound or Conflict."""
+        with self._ruling(actor, namespace) as session:
+            _give(session, self._deed(actor, address), Whole(namespace), to, role)
+
+    def take_everywhere(self, actor: Actor, address: str, namespace: str, of: Receiver) -> None:
+        """Raises Forbidden or NotFound."""
+        with self._ruling(actor, namespace) as session:
+            _take(session, self._deed(actor, address), Whole(namespace), of)
+
+    @contextmanager
+    def _changing(
+        self, actor: Actor, name: RepositoryName, action: Action = Action.MANAGE
+    ) -> Iterator[tuple[Session, Repository]]:
+        with self._database.writing() as session:
+            yield session, self._gate.require(session, actor, name, catalogue.hold(session, name), action)
+
+    @contextmanager
+    def _ruling(self, actor: Actor, namespace: str) -> Iterator[Session]:
+        with self._database.writing() as session:
+            self._require_ruler(session, actor, namespace)
+            yield session
+
+    def _require_ruler(self, session: Session, actor: Actor, namespace: str) -> None:
+        if not self._gate.rules(session, actor, namespace):
+            raise Forbidden("Only who owns the namespace may do this")
+
+    def _deed(self, actor: Actor | None, address: str) -> Deed:
+        return Deed(actor, address, self._clock())
+
+
+def _rename(session: Session, deed: Deed, repository: Repository, target: RepositoryName) -> None:
+    old = repository.full_name
+    managing.rename(session, deed, repository, target)
+    documents.refresh(session, repository.id)
+    jobs.ask(session, jobs.MOVE, repository.id, {"from": str(old)}, deed.moment)
+
+
+def _give(session: Session, deed: Deed, scope: Scope, to: Receiver, role: Role) -> None:
+    giving.give(session, deed, _receiver(session, scope, to, directory.find_active), scope, role)
+
+
+def _take(session: Session, deed: Deed, scope: Scope, of: Receiver) -> None:
+    giving.take(session, deed, _receiver(session, scope, of, directory.find_person), scope)
+
+
+def _receiver(session: Session, scope: Scope, who: Receiver, find: Callable[[Session, str], User]) -> User | Team:
+    if not who.is_team:
+        return find(session, who.name)
+    organisation = organisations.find(session, scope.namespace)
+    if organisation is None:
+        raise NotFound("no such team")
+    return organisations.find_team(session, organisation, who.name)
+
+
+def _teams(session: Session, namespace: str) -> list[str]:
+    organisation = organisations.find(session, namespace)
+    return [] if organisation is None else directory.team_names(session, organisation.id)

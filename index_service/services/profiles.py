@@ -1,0 +1,155 @@
+"""Who is behind a name: a person, an organisation, or `library`, which is nobody's; and what they share and do.
+
+Each method is one question. That a name is an account's is told to whoever has one, and to everybody where anybody
+may sign up, because signing up tells it anyway (protocol §2.2). Elsewhere a stranger is told of those only who show
+something to everybody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from common.errors import NotFound, Unauthenticated
+from common.names import LIBRARY
+from index_service.accounts import directory, fields, organisations
+from index_service.accounts.directory import Membership
+from index_service.accounts.models import Namespace, Organisation, User
+from index_service.accounts.people import Actor
+from index_service.db import Database
+from index_service.repositories import moves
+from index_service.repositories.models import Repository
+from index_service.repositories.moves import Move
+from index_service.repositories.roles import Gate
+from index_service.search import finder
+from index_service.search.finder import Hit, Query
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Somebody as others see them. `kind` is person, organisation or library; `standing` what who asks is to them:
+    self, owner, member or nothing. Of a closed account nothing but the name is shown."""
+
+    kind: str
+    name: str
+    full_name: str = ""
+    about: str = ""
+    location: str = ""
+    company: str = ""
+    website: str = ""
+    since: datetime | None = None
+    is_active: bool = True
+    standing: str = ""
+    may_manage: bool = False
+    organisations: tuple[Membership, ...] = ()
+
+
+class Profiles:
+    """The questions of the pages of people and organisations."""
+
+    def __init__(self, database: Database, gate: Gate, *, tells_names: bool) -> None:
+        self._database = database
+        self._gate = gate
+        self._tells_names = tells_names
+
+    def shown(self, actor: Actor | None, name: str) -> Shown:
+        """Raises NotFound, or Unauthenticated where nobody is told anything without a login."""
+        with self._database.reading() as session:
+            return self._shown(session, actor, self._namespace(session, actor, name))
+
+    def repositories(self, actor: Actor | None, name: str, sort: str, limit: int, page: int) -> tuple[list[Hit], int]:
+        """Those of the namespace that the actor may see, and how many there are. Raises as `shown` does."""
+        with self._database.reading() as session:
+            self._namespace(session, actor, name)
+            query = Query("", page, limit, sort=sort, namespace=name)
+            return self._page(session, query, actor)
+
+    def starred(self, actor: Actor | None, name: str, sort: str, limit: int, page: int) -> tuple[list[Hit], int]:
+        """What a person likes, as far as the actor may see it. Raises as `shown` does."""
+        with self._database.reading() as session:
+            person = self._namespace(session, actor, name).user_id
+            if person is None:
+                raise NotFound("There is nobody of this name")
+            return self._page(session, Query("", page, limit, sort=sort, starred_by=person), actor)
+
+    def activity(self, actor: Actor | None, name: str, limit: int, offset: int) -> list[Move]:
+        """What a person pushed anywhere, or whoever to an organisation, the newest first. Raises as `shown` does."""
+        with self._database.reading() as session:
+            namespace = self._namespace(session, actor, name)
+            person = namespace.user_id
+            whose = moves.in_namespace(name) if person is None else moves.by_person(person)
+            return moves.latest(session, whose, self._gate.visible(actor), limit, offset)
+
+    def _page(self, session: Session, query: Query, actor: Actor | None) -> tuple[list[Hit], int]:
+        found = finder.search(session, query, self._gate, actor)
+        return found.hits, found.total
+
+    def _namespace(self, session: Session, actor: Actor | None, name: str) -> Namespace:
+        if actor is None and self._gate.login_only:
+            raise Unauthenticated("Requires authorization")
+        found = session.get(Namespace, name) if fields.may_be_name(name) else None
+        if found is None or not self._is_told(session, actor, found):
+            raise NotFound("There is nobody of this name")
+        return found
+
+    def _is_told(self, session: Session, actor: Actor | None, namespace: Namespace) -> bool:
+        if actor is not None or self._tells_names or namespace.name == LIBRARY:
+            return True
+        theirs = select(Repository.id).where(Repository.namespace == namespace.name, Repository.is_tagged)
+        return session.scalar(theirs.where(self._gate.visible(None)).limit(1)) is not None
+
+    def _shown(self, session: Session, actor: Actor | None, namespace: Namespace) -> Shown:
+        manages = self._gate.rules(session, actor, namespace.name)
+        if namespace.user_id is not None:
+            return _person(session, actor, session.get_one(User, namespace.user_id))
+        if namespace.organisation_id is not None:
+            found = session.get_one(Organisation, namespace.organisation_id)
+            return _organisation(session, actor, found, may_manage=manages)
+        return Shown("library", namespace.name, may_manage=manages)
+
+
+def _person(session: Session, actor: Actor | None, user: User) -> Shown:
+    is_self = actor is not None and actor.id == user.id
+    if not user.is_active:
+        return Shown("person", user.name, is_active=False)
+    return Shown(
+        "person",
+        user.name,
+        user.full_name,
+        user.about,
+        user.location,
+        user.company,
+        user.website,
+        user.created_at,
+        standing="self" if is_self else "",
+        may_manage=is_self,
+        organisations=tuple(_memberships(session, actor, user)),
+    )
+
+
+def _memberships(session: Session, actor: Actor | None, user: User) -> list[Membership]:
+    """Who is in an organisation is its members' to know, and the administrators'."""
+    if actor is None:
+        return []
+    if actor.id == user.id or actor.is_admin:
+        return directory.memberships(session, user.id)
+    return directory.shared(session, user.id, actor.id)
+
+
+def _organisation(session: Session, actor: Actor | None, found: Organisation, *, may_manage: bool) -> Shown:
+    member = None if actor is None else organisations.membership(session, found.id, actor.id)
+    return Shown(
+        "organisation",
+        found.name,
+        found.full_name,
+        found.about,
+        "",
+        "",
+        found.website,
+        found.created_at,
+        standing="" if member is None else "owner" if member.is_owner else "member",
+        may_manage=may_manage,
+    )
