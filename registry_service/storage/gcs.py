@@ -93,6 +93,11 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _hex(digest: str | None) -> str | None:
+    """A digest as the API shows it, in base64; objects made of several have none."""
+    return base64.b64decode(digest).hex() if digest else None
+
+
 def _some_seconds(text: str) -> float:
     value = seconds(text)
     if value == 0:
@@ -191,11 +196,14 @@ class Gcs(Driver):
         return True
 
     def list(self, path: str) -> Iterator[str]:
-        names = self._names(path)
-        first = next(names, None)
+        return (name for name, _ in self.entries(path))
+
+    def entries(self, path: str) -> Iterator[tuple[str, str | None]]:
+        entries = self._entries(path)
+        first = next(entries, None)
         if first is None:
             raise PathNotFound(path)
-        return itertools.chain([first], names)
+        return itertools.chain([first], entries)
 
     def delete(self, path: str) -> None:
         with _told(path):
@@ -228,12 +236,15 @@ class Gcs(Driver):
     def _below(self, path: str) -> str:
         return self._at(path) + "/"
 
-    def _names(self, path: str) -> Iterator[str]:
+    def _entries(self, path: str) -> Iterator[tuple[str, str | None]]:
         prefix = self._below(path)
-        for page in self._pages(path, {"delimiter": "/", "fields": "items(name),prefixes,nextPageToken"}):
-            found = [item["name"] for item in page.get("items", ())] + page.get("prefixes", [])
-            # Consoles mark a folder by an object whose name is the prefix itself.
-            yield from filter(None, (name.removeprefix(prefix).rstrip("/") for name in found))
+        for page in self._pages(path, {"delimiter": "/", "fields": "items(name,md5Hash),prefixes,nextPageToken"}):
+            found = [(item["name"], _hex(item.get("md5Hash"))) for item in page.get("items", ())]
+            found += [(folder, None) for folder in page.get("prefixes", ())]
+            for full, digest in found:
+                # Consoles mark a folder by an object whose name is the prefix itself.
+                if name := full.removeprefix(prefix).rstrip("/"):
+                    yield name, digest
 
     def _delete_below(self, path: str) -> bool:
         """Whether there was anything."""
