@@ -160,6 +160,17 @@ def test_a_layer_that_was_deleted_is_not_found_though_the_answer_was_kept(quay: 
     assert gone.error()
 
 
+def test_registries_that_send_layers_themselves_are_served_too(tmp_path: Path) -> None:
+    service = start_registry(tmp_path / "registry", None, delivery="direct", trusted_proxies="1")
+    with running(service), quay_before(tmp_path, service) as quay:
+        chain, name = chain_for(NEWEST), quay.setup.fresh_name("direct")
+        daemon_of(NEWEST, quay.setup).push(name, chain)
+        for _ in range(2):
+            same_bytes(daemon_of(NEWEST, quay.setup).pull(name), chain)
+        part = call(quay.front, f"GET /v1/images/{chain[0].id}/layer", {"Range": "bytes=1-9"})
+        assert (part.status, part.body) == (206, chain[0].layer[1:10])
+
+
 def token_for(index: Service, name: str, account: Account) -> dict[str, str]:
     daemon = Daemon(NEWEST, index.target, account.name, account.password)
     asked = {"Authorization": daemon.basic, "X-Docker-Token": "true"}
