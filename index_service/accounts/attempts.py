@@ -56,7 +56,7 @@ class Attempts:
         with self._lock:
             waits = [self._wait(key) for key in keys]
             if any(waits):
-                raise TooMany("Too many wrong passwords, try again later", max(waits))
+                raise TooMany("Too many attempts, try again later", max(waits))
             self._pending.update(keys)
 
     def _leave(self, keys: list[_Key], *, failed: bool) -> None:

@@ -108,6 +108,11 @@ def end(session: Session, user_id: int, digest: str) -> bool:
     return _rows(session, delete(SessionRecord).where(*own)) == 1
 
 
+def replace(session: Session, secret: str) -> None:
+    """Whoever bears the cookie begins another session: this one ends, whosesoever it was."""
+    session.execute(delete(SessionRecord).where(SessionRecord.digest == digest(secret)))
+
+
 def end_all(session: Session, user_id: int, but: str = "") -> int:
     """End all of a person's sessions but the one with this digest; returns how many."""
     others = (SessionRecord.user_id == user_id, SessionRecord.digest != but)

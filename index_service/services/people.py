@@ -97,7 +97,7 @@ class Accounts:
             moment = self._clock()
             sessions.sweep(session, moment)
             if old:
-                sessions.end(session, actor.id, sessions.digest(old))
+                sessions.replace(session, old)
             return sessions.begin(session, actor.id, moment, browser.address, browser.name)
 
     def sign_out(self, who: SignedIn) -> None:
@@ -234,9 +234,10 @@ class Accounts:
     def add_address(self, actor: Actor, email: str, address: str) -> str:
         """Add one that is not confirmed yet; returns it as it is kept.
 
-        Raises Invalid, AddressTaken or TooManyAddresses.
+        Raises Invalid, AddressTaken, TooManyAddresses or, to who asks too often, TooMany.
         """
         checked, moment = fields.check_email(email), self._clock()
+        self._people.count(f"letters {actor.name}", address)
         with self._database.writing() as session:
             emails.add(session, actor.id, checked, moment)
             Deed(actor, address, moment).record(session, Change.EMAIL_ADDED, actor.name, email=checked)
@@ -261,7 +262,7 @@ class Accounts:
 
         Raises NotFound, or TooMany to who asks too often.
         """
-        self._people.count(f"confirm {actor.name}", address)
+        self._people.count(f"letters {actor.name}", address)
         held = [kept.address for kept in self.addresses(actor) if kept.confirmed_at is None]
         if email not in held:
             raise NotFound("That is not an address of yours")

@@ -15,7 +15,7 @@ from index_service.db import Clock
 from index_service.mail.carriers import Post
 from index_service.services import Services
 from index_service.settings import IndexSettings
-from index_service.web import addresses, asking, assets, environment, guard, refusals
+from index_service.web import addresses, asking, assets, environment, guard, languages, refusals
 from index_service.web.views import VIEWS
 
 __all__ = ["install"]
@@ -29,6 +29,7 @@ def install(app: Flask, settings: IndexSettings, services: Services, post: Post,
         services, cookies, post, clock, settings.site, settings.sign_up, settings.registry_endpoints
     )
     app.extensions[assets.EXTENSION] = assets.load()
+    languages.load()
     environment.install(app)
     app.before_request(_begin)
     app.after_request(_finish)

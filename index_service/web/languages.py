@@ -34,6 +34,12 @@ _LOCALES = {"en": Locale.parse("en_GB"), "zh": Locale.parse("zh_Hans_CN")}
 _current: ContextVar[str] = ContextVar("language", default=DEFAULT)
 
 
+def load() -> None:
+    """Compile all catalogues: one that is broken stops the start, not a page."""
+    for language in LANGUAGES:
+        _catalogue(language)
+
+
 def current() -> str:
     """The language of this moment's page or letter."""
     return _current.get()

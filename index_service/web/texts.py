@@ -33,7 +33,7 @@ EXPLANATIONS = {
 SPOKEN = (
     lazy("Wrong username or password"),
     lazy("Account is not active"),
-    lazy("Too many wrong passwords, try again later"),
+    lazy("Too many attempts, try again later"),
     lazy("Invalid username: use 2 to 30 of a-z 0-9, joined by one of . _ - in between"),
     lazy("Invalid username: library is kept for official repositories"),
     lazy("Invalid password: use 5 to 256 characters"),
