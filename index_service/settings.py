@@ -147,6 +147,8 @@ class IndexSettings:
         _rate, "Wrong passwords taken for one name from one address, in each process.", "10/minute"
     )
     address_rate: str = setting(_rate, "Wrong passwords taken from one address, in each process.", "100/minute")
+    comment_rate: str = setting(_rate, "Comments, edits and flags taken from one person, in each process.", "10/minute")
+    comment_confirmed: bool = setting(boolean, "Whether who comments needs a confirmed e-mail address.", False)
     request_seconds: float = setting(
         seconds, "How long a client may take to send a request, and to take an answer.", 20.0
     )

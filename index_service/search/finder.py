@@ -10,8 +10,8 @@ repositories hold, those are ranked whose names hold them best, those with the m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, false, func, or_, sele
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import Subquery
 
-from common.names import LIBRARY
+from common.names import LIBRARY, RepositoryName
 from index_service.accounts.people import Actor
 from index_service.repositories.models import ListedImage, Repository
 from index_service.repositories.roles import Gate
@@ -65,16 +65,25 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One repository found; `name` is bare where it is official."""
+    """One repository found."""
 
-    name: str
+    id: int
+    full_name: RepositoryName
     description: str
-    is_official: bool
-    is_private: bool = False
-    star_count: int = 0
-    pull_count: int = 0
-    pushed_at: datetime | None = None
-    id: int = field(default=0, repr=False)
+    is_private: bool
+    star_count: int
+    pull_count: int
+    layer_bytes: int
+    pushed_at: datetime
+
+    @property
+    def is_official(self) -> bool:
+        return self.full_name.is_library
+
+    @property
+    def name(self) -> str:
+        """Bare where it is official (protocol §2.6)."""
+        return self.full_name.name if self.is_official else str(self.full_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +106,11 @@ def search(session: Session, query: Query, gate: Gate, actor: Actor | None) -> P
     return _Search(session, words, parts).page(query)
 
 
-def listed(session: Session, query: Query, gate: Gate, actor: Actor | None) -> list[Hit]:
-    """One page of all that `actor` may see and the query asks for but words, not counted."""
-    return _listed(session, query, _parts(session, query, gate, actor))
-
-
-def count(session: Session, query: Query, gate: Gate, actor: Actor | None) -> int:
-    """How many there are of what `listed` lists page by page."""
-    return _count(session, _parts(session, query, gate, actor))
+def first(session: Session, gate: Gate, actor: Actor | None, sorts: Sequence[str], size: int) -> list[list[Hit]]:
+    """The first of all that `actor` may see, in each of some orders."""
+    query = Query("", 1, size)
+    parts = _parts(session, query, gate, actor)
+    return [_listed(session, replace(query, sort=sort), parts) for sort in sorts]
 
 
 def _listed(session: Session, query: Query, parts: list[ColumnElement[bool]]) -> list[Hit]:
@@ -179,8 +185,9 @@ class _Search:
     def _ranked(self, query: Query, candidates: Subquery) -> tuple[list[Hit], int]:
         """The hits of the query's page, and how many of the candidates are hits."""
         order = _best(self._words) if query.sort == BEST else _ORDERS[query.sort]()
+        columns: tuple[Any, ...] = (*_COLUMNS, func.count().over())
         hits = (
-            select(*_COLUMNS, func.count().over())
+            select(*columns)
             .join(candidates, candidates.c.id == Repository.id)
             .where(or_(*self._parts), *map(self._holds, self._words))
         )
@@ -285,20 +292,10 @@ _COLUMNS = (
     Repository.is_private,
     Repository.star_count,
     Repository.pull_count,
+    Repository.layer_bytes,
     Repository.pushed_at,
 )
 
 
-def _hit(
-    number: int,
-    namespace: str,
-    name: str,
-    description: str,
-    is_private: bool,
-    star_count: int,
-    pull_count: int,
-    pushed_at: datetime,
-) -> Hit:
-    is_official = namespace == LIBRARY
-    shown = name if is_official else f"{namespace}/{name}"
-    return Hit(shown, description, is_official, is_private, star_count, pull_count, pushed_at, number)
+def _hit(number: int, namespace: str, name: str, *facts: Any) -> Hit:
+    return Hit(number, RepositoryName(namespace, name), *facts)

@@ -27,8 +27,11 @@ from index_service.services.organisations import Organisations
 from index_service.services.people import Accounts
 from index_service.services.permissions import Permissions
 from index_service.services.profiles import Profiles
+from index_service.services.search import Search
+from index_service.services.social import Social
 from index_service.services.work import Work
 from index_service.settings import IndexSettings
+from index_service.social.pace import Pace
 from index_service.tokens.passes import Tokens
 from index_service.tokens.signing import Signer
 
@@ -46,6 +49,8 @@ class Services:
     organisations: Organisations
     permissions: Permissions
     administration: Administration
+    search: Search
+    social: Social
 
 
 def registry_urls(settings: IndexSettings) -> dict[str, str]:
@@ -83,4 +88,6 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         administration=Administration(
             database, endpoints, RegistryHealth(registry_urls(settings), clock), links, clock
         ),
+        search=Search(database, gate, clock),
+        social=Social(database, gate, Pace(settings.comment_rate), clock, confirmed=settings.comment_confirmed),
     )

@@ -52,6 +52,7 @@ class Remark:
 
     id: int
     repository: RepositoryName
+    repository_id: int
     author: str
     author_id: int | None
     body: str
@@ -61,6 +62,10 @@ class Remark:
     edited_at: datetime | None
     is_hidden: bool
     is_flagged: bool = False
+
+    @property
+    def is_pinned(self) -> bool:
+        return self.tag is not None or self.image_id is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +243,7 @@ def _remark(comment: Comment, namespace: str, name: str, author: str | None, is_
     return Remark(
         id=comment.id,
         repository=RepositoryName(namespace, name),
+        repository_id=comment.repository_id,
         author=author or "",
         author_id=comment.author_id,
         body=comment.body,

@@ -1,0 +1,96 @@
+"""What people ask to find something: repositories by words, what is new and liked, and how much there is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Lock
+
+from common.errors import Unauthenticated
+from index_service.accounts.people import Actor
+from index_service.db import Clock, Database
+from index_service.repositories.roles import Gate
+from index_service.search import finder, totals
+from index_service.search.finder import Hit, Page, Query
+from index_service.search.totals import Totals
+from index_service.social import comments
+from index_service.social.comments import Remark
+
+EXPLORED = 8
+COUNT_EVERY_SECONDS = 60.0
+MAX_ANNOTATIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of what was found, and by repository's number the newest annotations in it."""
+
+    page: Page
+    annotations: dict[int, list[Remark]]
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """The first of what somebody may see, in three orders, and how much there is."""
+
+    recent: list[Hit]
+    starred: list[Hit]
+    pulled: list[Hit]
+    totals: Totals
+
+
+class Search:
+    """The questions of who looks for something."""
+
+    def __init__(self, database: Database, gate: Gate, clock: Clock) -> None:
+        self._database = database
+        self._gate = gate
+        self._clock = clock
+        self._counting = Lock()
+        self._counted: tuple[Totals, float] | None = None
+
+    def find(self, actor: Actor | None, query: Query) -> Found:
+        """Raises Unauthenticated where nobody searches without a login."""
+        self._require_login(actor)
+        with self._database.reading() as session:
+            page = finder.search(session, query, self._gate, actor)
+            pinned = comments.pinned_in(session, self._gate.visible(actor), [hit.id for hit in page.hits])
+        return Found(page, _by_repository(page, pinned))
+
+    def explore(self, actor: Actor | None) -> Explored:
+        """Raises Unauthenticated as `find` does."""
+        self._require_login(actor)
+        with self._database.reading() as session:
+            sorts = (finder.PUSHED, finder.STARS, finder.PULLS)
+            recent, starred, pulled = finder.first(session, self._gate, actor, sorts, EXPLORED)
+        return Explored(recent, starred, pulled, self._totals())
+
+    def _totals(self) -> Totals:
+        """Counted once a minute in each process; while one request counts, others are told what was counted before."""
+        known = self._counted
+        if known is not None and (time.monotonic() < known[1] or not self._counting.acquire(blocking=False)):
+            return known[0]
+        if known is None:
+            self._counting.acquire()
+        try:
+            with self._database.reading() as session:
+                counted = totals.count(session, self._clock().date() - timedelta(days=6))
+            self._counted = counted, time.monotonic() + COUNT_EVERY_SECONDS
+        finally:
+            self._counting.release()
+        return counted
+
+    def _require_login(self, actor: Actor | None) -> None:
+        if actor is None and self._gate.login_only:
+            raise Unauthenticated("Requires authorization")
+
+
+def _by_repository(page: Page, pinned: list[Remark]) -> dict[int, list[Remark]]:
+    numbers = {hit.full_name: hit.id for hit in page.hits}
+    found: dict[int, list[Remark]] = {}
+    for remark in pinned:
+        kept = found.setdefault(numbers[remark.repository], [])
+        if len(kept) < MAX_ANNOTATIONS:
+            kept.append(remark)
+    return found

@@ -1,0 +1,271 @@
+"""What people ask of repositories they read: stars, comments, annotations, and what stands on the first page of each.
+
+Each method is one question, answered within short transactions or refused. Who came with an access token that may not
+write, or not there, stars nothing and says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import true
+from sqlalchemy.orm import Session
+
+from common.errors import Forbidden
+from common.names import RepositoryName
+from index_service.accounts.people import Actor
+from index_service.db import Clock, Database
+from index_service.images import versions
+from index_service.images.models import ImageRecord
+from index_service.repositories import catalogue, history, moves
+from index_service.repositories.history import Day
+from index_service.repositories.models import Repository
+from index_service.repositories.moves import Move
+from index_service.repositories.policy import Action
+from index_service.repositories.roles import Gate
+from index_service.search import documents
+from index_service.social import comments, stars
+from index_service.social.comments import Anchor, Reader, Remark, Reported
+from index_service.social.pace import Pace
+
+PULL_DAYS = 90
+MAX_ANNOTATIONS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The first page of a repository: its README, its tags in their natural order, what happened last, and what is
+    pinned to its tags and their images. `size` and `image_id` are of the tag shown, None where nobody knows them."""
+
+    readme: str
+    tags: list[str]
+    tag: str | None
+    image_id: str | None
+    size: int | None
+    last_move: Move | None
+    days: list[Day]
+    annotations: list[Remark]
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """One page of a repository's comments, and the tags that they may be pinned to by who may pin."""
+
+    remarks: list[Remark]
+    total: int
+    tags: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One comment, what it said before and until when, the latest first."""
+
+    remark: Remark
+    versions: list[tuple[str, datetime]]
+    tags: list[str]
+
+
+class Social:
+    """The questions of readers."""
+
+    def __init__(self, database: Database, gate: Gate, pace: Pace, clock: Clock, *, confirmed: bool) -> None:
+        """`confirmed`: whether who comments needs a confirmed address."""
+        self._database = database
+        self._gate = gate
+        self._pace = pace
+        self._clock = clock
+        self._confirmed = confirmed
+
+    def overview(self, actor: Actor | None, name: RepositoryName, tag: str | None = None) -> Overview:
+        """With the facts of one tag, the first in the natural order where none is asked for; an unknown one is none.
+
+        Raises as the policy does.
+        """
+        visible = self._gate.visible(actor)
+        with self._database.reading() as session:
+            repository = self._readable(session, actor, name)
+            tags = {str(each): str(image) for each, image in catalogue.tags(session, repository.id).items()}
+            names = versions.newest_first(tags)
+            chosen = tag if tag in tags else next(iter(names), None)
+            image = None if chosen is None else session.get(ImageRecord, tags[chosen])
+            last = moves.latest(session, history.of_repository(repository.id), true(), 1, 0)
+            return Overview(
+                readme=repository.readme,
+                tags=names,
+                tag=chosen,
+                image_id=None if chosen is None else tags[chosen],
+                size=None if image is None else image.total_size,
+                last_move=next(iter(last), None),
+                days=history.days(session, repository.id, self._clock().date(), PULL_DAYS),
+                annotations=comments.pinned_to(
+                    session,
+                    visible,
+                    tags=[(repository.id, each) for each in names],
+                    image_ids=set(tags.values()),
+                    limit=MAX_ANNOTATIONS,
+                ),
+            )
+
+    def set_starred(self, actor: Actor, name: RepositoryName, *, is_starred: bool) -> None:
+        """Raises as the policy does, and Forbidden."""
+        with self._database.writing() as session:
+            repository = self._readable(session, actor, name)
+            _require_hand(actor, name)
+            if is_starred:
+                stars.give(session, actor.id, repository.id, self._clock())
+            else:
+                stars.take_back(session, actor.id, repository.id)
+
+    def annotations(
+        self, actor: Actor | None, name: RepositoryName | None, tags: Collection[str], image_ids: Collection[str]
+    ) -> list[Remark]:
+        """What is pinned to tags of one repository and to images anywhere, as far as `actor` may see it."""
+        with self._database.reading() as session:
+            repository = None if name is None else self._readable(session, actor, name)
+            pairs = [] if repository is None else [(repository.id, tag) for tag in tags]
+            return comments.pinned_to(session, self._gate.visible(actor), tags=pairs, image_ids=image_ids)
+
+    def thread(self, actor: Actor | None, name: RepositoryName, limit: int, offset: int) -> Thread:
+        """Raises as the policy does."""
+        with self._database.reading() as session:
+            repository, reader = self._read(session, actor, name)
+            return Thread(
+                comments.listed(session, repository.id, reader, limit, offset),
+                comments.count(session, repository.id, reader),
+                _tags(session, repository) if reader.may_pin else [],
+            )
+
+    def comment(self, actor: Actor | None, name: RepositoryName, number: int) -> Detail:
+        """Raises as the policy does, and CommentNotFound."""
+        with self._database.reading() as session:
+            repository, reader = self._read(session, actor, name)
+            remark = comments.find(session, repository.id, number, reader)
+            return Detail(
+                remark,
+                comments.versions(session, remark),
+                _tags(session, repository) if reader.may_pin else [],
+            )
+
+    def write(self, actor: Actor, name: RepositoryName, body: object, anchor: Anchor = None) -> int:
+        """A new comment, pinned to what `anchor` says where who writes may write to the repository too.
+
+        Raises as the policy does, Forbidden, Invalid or TooMany.
+        """
+        with self._database.writing() as session:
+            repository, reader = self._heard(session, actor, name)
+            if anchor is not None:
+                _require_pin(reader)
+            number = comments.write(session, repository.id, actor.id, body, anchor, self._clock())
+            if anchor is not None:
+                documents.refresh(session, repository.id)
+        return number
+
+    def edit(self, actor: Actor, name: RepositoryName, number: int, body: object) -> None:
+        """Raises as `write` does, and CommentNotFound."""
+        with self._database.writing() as session:
+            repository, reader = self._heard(session, actor, name)
+            remark = comments.find(session, repository.id, number, reader)
+            comments.edit(session, remark, reader, body, self._clock())
+            if remark.is_pinned:
+                documents.refresh(session, repository.id)
+
+    def pin(self, actor: Actor, name: RepositoryName, number: int, anchor: Anchor) -> None:
+        """Make a comment an annotation, or with None one no more, which is for who may write to the repository.
+
+        Raises as the policy does, CommentNotFound or Invalid.
+        """
+        with self._changing(actor, name, number, Action.WRITE) as (session, remark):
+            comments.pin(session, remark, anchor)
+
+    def set_hidden(self, actor: Actor, name: RepositoryName, number: int, *, is_hidden: bool) -> None:
+        """What the repository's administrators may do. Raises as the policy does, and CommentNotFound."""
+        with self._changing(actor, name, number, Action.MANAGE) as (session, remark):
+            comments.set_hidden(session, remark, actor.id, self._clock(), is_hidden=is_hidden)
+
+    def flag(self, actor: Actor, name: RepositoryName, number: int, reason: object) -> None:
+        """Tell the moderators of a comment. Raises as `edit` does."""
+        with self._database.writing() as session:
+            repository, reader = self._heard(session, actor, name, confirmed=False)
+            remark = comments.find(session, repository.id, number, reader)
+            if remark.author_id == actor.id:
+                raise Forbidden("One's own comment is edited, not flagged")
+            comments.flag(session, remark, actor.id, reason, self._clock())
+
+    def unflag(self, actor: Actor, name: RepositoryName, number: int) -> None:
+        """Raises as the policy does, and CommentNotFound."""
+        with self._database.writing() as session:
+            repository, reader = self._read(session, actor, name)
+            comments.unflag(session, comments.find(session, repository.id, number, reader), actor.id)
+
+    def reported(self, actor: Actor, limit: int, offset: int) -> tuple[list[Reported], int]:
+        """What readers flagged and how much of it there is, for administrators. Raises Forbidden."""
+        _require_moderator(actor)
+        with self._database.reading() as session:
+            return comments.reported(session, limit, offset), comments.count_reported(session)
+
+    def moderate(self, actor: Actor, number: int, *, hide: bool) -> None:
+        """Hide a flagged comment, or find nothing wrong with it. Raises Forbidden or CommentNotFound."""
+        _require_moderator(actor)
+        with self._database.writing() as session:
+            remark = comments.find_reported(session, number)
+            if not hide:
+                comments.unflag(session, remark)
+                return
+            comments.set_hidden(session, remark, actor.id, self._clock(), is_hidden=True)
+            if remark.is_pinned:
+                documents.refresh(session, remark.repository_id)
+
+    @contextmanager
+    def _changing(
+        self, actor: Actor, name: RepositoryName, number: int, action: Action
+    ) -> Iterator[tuple[Session, Remark]]:
+        """A transaction around a change of whether a comment is an annotation that is shown."""
+        with self._database.writing() as session:
+            repository, reader = self._read(session, actor, name)
+            self._gate.require(session, actor, name, repository, action)
+            yield session, comments.find(session, repository.id, number, reader)
+            documents.refresh(session, repository.id)
+
+    def _heard(
+        self, session: Session, actor: Actor, name: RepositoryName, *, confirmed: bool = True
+    ) -> tuple[Repository, Reader]:
+        """Who may say something, and does so not too often."""
+        repository, reader = self._read(session, actor, name)
+        _require_hand(actor, name)
+        if self._confirmed and confirmed:
+            comments.require_confirmed(session, actor.id)
+        self._pace.take(actor.id)
+        return repository, reader
+
+    def _read(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Repository, Reader]:
+        repository = self._readable(session, actor, name)
+        may_pin, may_manage = (
+            self._gate.permits(session, actor, repository, action) for action in (Action.WRITE, Action.MANAGE)
+        )
+        return repository, Reader(None if actor is None else actor.id, may_pin, may_manage)
+
+    def _readable(self, session: Session, actor: Actor | None, name: RepositoryName) -> Repository:
+        return self._gate.require(session, actor, name, catalogue.find(session, name), Action.READ)
+
+
+def _tags(session: Session, repository: Repository) -> list[str]:
+    return versions.newest_first(catalogue.tags(session, repository.id))
+
+
+def _require_hand(actor: Actor, name: RepositoryName) -> None:
+    limits = actor.limits
+    if limits is not None and not (limits.can_write and limits.opens(str(name))):
+        raise Forbidden("This access token may not do that")
+
+
+def _require_pin(reader: Reader) -> None:
+    if not reader.may_pin:
+        raise Forbidden("Only who may write to the repository may pin a comment")
+
+
+def _require_moderator(actor: Actor) -> None:
+    if not actor.is_admin or actor.limits is not None:
+        raise Forbidden("Only administrators may do this")

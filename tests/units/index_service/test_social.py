@@ -1,0 +1,299 @@
+"""Stars, comments and annotations: who may do what, who sees what, and what is found by them."""
+
+from __future__ import annotations
+
+from threading import Barrier, Thread
+
+import pytest
+
+from common.errors import Forbidden, Invalid, NotFound, TooMany, Unauthenticated
+from common.names import ImageId, RepositoryName, Tag
+from index_service.accounts.people import Limits
+from index_service.repositories.policy import Role
+from index_service.services.permissions import Receiver
+from index_service.social.comments import MAX_BODY, MAX_VERSIONS, CommentNotFound
+from tests.units.index_service.site import IMAGES
+
+APP = RepositoryName("alice", "app")
+SECRET = RepositoryName("alice", "secret")
+OTHER = RepositoryName("bob", "other")
+
+
+@pytest.fixture
+def site(make_site):
+    site = make_site(comment_rate="1000/minute")
+    for name in ("alice", "bob", "carol", "dave"):
+        site.user(name)
+    site.user("root", admin=True)
+    site.push("alice/app", "alice", tag="1.0")
+    site.push("alice/secret", "alice")
+    site.push("bob/other", "bob")
+    site.set_private("alice/secret")
+    return site
+
+
+@pytest.fixture
+def social(site):
+    return site.services.social
+
+
+@pytest.fixture
+def people(site):
+    return {name: site.actor(name) for name in ("alice", "bob", "carol", "dave", "root")}
+
+
+def stars(site, name=APP):
+    return site.rows("SELECT star_count FROM repositories WHERE namespace = :ns AND name = :name",
+                     ns=name.namespace, name=name.name)[0][0]  # fmt: skip
+
+
+def bodies(social, reader, name=APP):
+    thread = social.thread(reader, name, 50, 0)
+    assert thread.total == len(thread.remarks)
+    return [remark.body for remark in thread.remarks]
+
+
+def test_a_star_counts_once_and_is_taken_back(site, social, people):
+    for _ in range(2):
+        social.set_starred(people["bob"], APP, is_starred=True)
+    social.set_starred(people["carol"], APP, is_starred=True)
+    assert stars(site) == 2
+    assert site.services.heads.of(people["bob"], APP).is_starred
+    assert not site.services.heads.of(people["alice"], APP).is_starred
+    for _ in range(2):
+        social.set_starred(people["bob"], APP, is_starred=False)
+    assert stars(site) == site.services.heads.of(None, APP).star_count == 1
+    with pytest.raises(NotFound):
+        social.set_starred(people["bob"], SECRET, is_starred=True)
+
+
+def test_stars_given_at_once_are_all_counted(site, social, people):
+    barrier = Barrier(4)
+
+    def give(name):
+        barrier.wait()
+        for is_starred in (True, False, True):
+            social.set_starred(people[name], APP, is_starred=is_starred)
+
+    threads = [Thread(target=give, args=(name,)) for name in ("alice", "bob", "carol", "dave")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stars(site) == site.rows("SELECT count(*) FROM stars")[0][0] == 4
+
+
+def test_a_comment_is_read_edited_and_its_history_kept(site, social, people):
+    number = social.write(people["bob"], APP, " first\r\nline ")
+    site.clock.move(minutes=1)
+    social.edit(people["bob"], APP, number, "second")
+    social.edit(people["bob"], APP, number, "second")
+    detail = social.comment(None, APP, number)
+    assert (detail.remark.body, detail.remark.author, detail.remark.edited_at) == ("second", "bob", site.clock())
+    assert detail.versions == [("first\nline", site.clock())]
+    for name in ("alice", "carol", "root"):
+        with pytest.raises(Forbidden):
+            social.edit(people[name], APP, number, "forged")
+    with pytest.raises(CommentNotFound):
+        social.comment(None, OTHER, number)
+    for edit in range(MAX_VERSIONS + 3):
+        social.edit(people["bob"], APP, number, f"edit {edit}")
+    assert len(social.comment(None, APP, number).versions) == MAX_VERSIONS
+
+
+@pytest.mark.parametrize("body", ["", "  \n ", "x" * (MAX_BODY + 1), "a\0b", "\u202eevil", "\ud800", None, 7])
+def test_what_is_no_text_is_refused(social, people, body):
+    with pytest.raises(Invalid):
+        social.write(people["bob"], APP, body)
+    assert bodies(social, None) == []
+
+
+def test_a_hidden_comment_looks_absent_to_others(site, social, people):
+    number = social.write(people["bob"], APP, "rude")
+    social.write(people["carol"], APP, "kind")
+    for name in ("bob", "carol", "root"):
+        with pytest.raises(Forbidden):
+            social.set_hidden(people[name], APP, number, is_hidden=True)
+    social.set_hidden(people["alice"], APP, number, is_hidden=True)
+    assert bodies(social, None) == bodies(social, people["carol"]) == bodies(social, people["root"]) == ["kind"]
+    assert bodies(social, people["alice"]) == bodies(social, people["bob"]) == ["kind", "rude"]
+    assert site.services.heads.of(None, APP).comment_count == 1
+    for reader in (None, people["carol"]):
+        with pytest.raises(CommentNotFound):
+            social.comment(reader, APP, number)
+    with pytest.raises(CommentNotFound):
+        social.flag(people["carol"], APP, number, "")
+    social.set_hidden(people["alice"], APP, number, is_hidden=False)
+    assert bodies(social, None) == ["kind", "rude"]
+
+
+def test_comments_of_a_private_repository_are_for_its_readers(social, people):
+    number = social.write(people["alice"], SECRET, "between us")
+    for reader in (None, people["bob"], people["root"]):
+        with pytest.raises(NotFound, match="images not found"):
+            social.thread(reader, SECRET, 10, 0)
+        with pytest.raises(NotFound, match="images not found"):
+            social.comment(reader, SECRET, number)
+    with pytest.raises(NotFound, match="images not found"):
+        social.write(people["bob"], SECRET, "me too")
+
+
+def test_annotations_are_pinned_by_writers_to_what_is_there(social, people):
+    on_tag, on_image = Tag("1.0"), ImageId(IMAGES[0])
+    with pytest.raises(Forbidden):
+        social.write(people["bob"], APP, "CVE-2014-0160", on_tag)
+    number = social.write(people["bob"], APP, "CVE-2014-0160")
+    with pytest.raises(Forbidden):
+        social.pin(people["bob"], APP, number, on_tag)
+    for absent in (Tag("2.0"), ImageId(IMAGES[5])):
+        with pytest.raises(Invalid):
+            social.pin(people["alice"], APP, number, absent)
+    social.pin(people["alice"], APP, number, on_tag)
+    assert [remark.tag for remark in social.overview(None, APP).annotations] == ["1.0"]
+    social.pin(people["alice"], APP, number, on_image)
+    assert social.overview(None, APP).annotations == []
+    assert [remark.image_id for remark in social.annotations(None, None, [], [IMAGES[0]])] == [on_image]
+    social.pin(people["alice"], APP, number, None)
+    assert social.annotations(None, APP, ["1.0"], IMAGES) == []
+
+
+def test_who_may_not_pin_unpins_by_editing(site, social, people):
+    number = social.write(people["bob"], APP, "do not use")
+    social.pin(people["alice"], APP, number, Tag("1.0"))
+    social.edit(people["bob"], APP, number, "buy my pills")
+    assert social.annotations(None, APP, ["1.0"], []) == []
+    assert site.request("GET", "/v1/search?q=pills").json["num_results"] == 0
+    own = social.write(people["alice"], APP, "do not use", Tag("1.0"))
+    social.edit(people["alice"], APP, own, "do not use it at all")
+    assert [remark.id for remark in social.annotations(None, APP, ["1.0"], [])] == [own]
+
+
+def test_an_image_bears_the_annotations_of_every_repository_one_may_see(social, people):
+    image = ImageId(IMAGES[1])
+    social.write(people["alice"], APP, "seen by all", image)
+    social.write(people["alice"], SECRET, "seen by few", image)
+    shared = social.annotations(people["bob"], OTHER, ["latest"], [image])
+    assert [(remark.body, remark.repository) for remark in shared] == [("seen by all", APP)]
+    mine = social.annotations(people["alice"], None, [], [image])
+    assert {remark.body for remark in mine} == {"seen by all", "seen by few"}
+    assert [remark.body for remark in social.overview(None, OTHER).annotations] == ["seen by all"]
+
+
+def test_annotations_are_found_and_shown_in_search(site, social, people):
+    def found(words):
+        return [hit["name"] for hit in site.request("GET", f"/v1/search?q={words}").json["results"]]
+
+    number = social.write(people["alice"], APP, "heartbleed within")
+    assert found("heartbleed") == []
+    social.pin(people["alice"], APP, number, Tag("1.0"))
+    assert found("heartbleed") == ["alice/app"]
+    social.edit(people["alice"], APP, number, "shellshock within")
+    assert (found("heartbleed"), found("shellshock")) == ([], ["alice/app"])
+    social.set_hidden(people["alice"], APP, number, is_hidden=True)
+    assert found("shellshock") == []
+    social.set_hidden(people["alice"], APP, number, is_hidden=False)
+    assert found("shellshock") == ["alice/app"]
+    social.flag(people["bob"], APP, number, "")
+    social.moderate(people["root"], number, hide=True)
+    assert found("shellshock") == []
+
+
+def test_flags_come_to_the_moderators(social, people):
+    number = social.write(people["bob"], APP, "spam")
+    fine = social.write(people["bob"], APP, "fine")
+    for name in ("alice", "carol", "carol"):
+        social.flag(people[name], APP, number, f"{name} minds")
+    social.flag(people["dave"], APP, fine, "")
+    with pytest.raises(Forbidden):
+        social.flag(people["bob"], APP, number, "mine")
+    for name in ("alice", "bob"):
+        with pytest.raises(Forbidden):
+            social.reported(people[name], 10, 0)
+        with pytest.raises(Forbidden):
+            social.moderate(people[name], number, hide=True)
+    reported, total = social.reported(people["root"], 10, 0)
+    assert [(one.remark.id, one.flags, one.reasons) for one in reported] == [
+        (number, 2, ("alice minds", "carol minds")),
+        (fine, 1, ()),
+    ]
+    assert total == 2
+    social.moderate(people["root"], fine, hide=False)
+    social.unflag(people["alice"], APP, number)
+    social.moderate(people["root"], number, hide=True)
+    assert social.reported(people["root"], 10, 0) == ([], 0)
+    assert bodies(social, people["carol"]) == ["fine"]
+    with pytest.raises(CommentNotFound):
+        social.moderate(people["root"], fine, hide=True)
+
+
+def test_one_person_writes_only_so_fast(make_site, site):
+    slow = make_site(comment_rate="2/hour")
+    alice, bob = slow.actor("alice"), slow.actor("bob")
+    number = slow.services.social.write(alice, APP, "one")
+    slow.services.social.edit(alice, APP, number, "two")
+    with pytest.raises(TooMany) as refused:
+        slow.services.social.write(alice, APP, "three")
+    assert 3500 < refused.value.retry_after <= 3600
+    slow.services.social.write(bob, APP, "I did not write yet")
+    assert site.rows("SELECT count(*) FROM comments") == [(2,)]
+
+
+def test_an_address_has_to_be_confirmed_where_that_is_wanted(make_site, site):
+    strict = make_site(comment_confirmed=True)
+    with pytest.raises(Forbidden, match="Confirm"):
+        strict.services.social.write(strict.actor("bob"), APP, "hello")
+    strict.services.people.confirm(strict.services.people.confirmation("bob@example.com"), "192.0.2.1")
+    strict.services.social.write(strict.actor("bob"), APP, "hello")
+
+
+@pytest.mark.parametrize("limits", [Limits(1, "*", False), Limits(1, "carol/*", True)])
+def test_an_access_token_says_no_more_than_it_was_made_for(social, people, limits):
+    bob = type(people["bob"])(people["bob"].id, "bob", False, limits)
+    for refused in (
+        lambda: social.write(bob, APP, "hello"),
+        lambda: social.set_starred(bob, APP, is_starred=True),
+    ):
+        with pytest.raises(Forbidden):
+            refused()
+    good = type(bob)(bob.id, "bob", False, Limits(1, "alice/*", True))
+    social.set_starred(good, APP, is_starred=True)
+    assert social.write(good, APP, "hello")
+
+
+def test_nobody_reads_without_a_login_where_that_is_wanted(make_site, site):
+    closed = make_site(anonymous_pull=False).services
+    for question in (
+        lambda: closed.social.overview(None, APP),
+        lambda: closed.social.thread(None, APP, 10, 0),
+        lambda: closed.search.explore(None),
+    ):
+        with pytest.raises(Unauthenticated):
+            question()
+
+
+def test_what_is_explored(site, social, people):
+    site.clock.move(days=1)
+    site.push("carol/late", "carol")
+    social.set_starred(people["bob"], APP, is_starred=True)
+    explored = site.services.search.explore(None)
+    assert [hit.name for hit in explored.recent] == ["carol/late", "bob/other", "alice/app"]
+    assert explored.starred[0].name == "alice/app"
+    assert explored.totals.repositories == 3
+    assert "alice/secret" in [hit.name for hit in site.services.search.explore(people["alice"]).recent]
+
+
+def test_the_overview(site, social, people):
+    site.services.permissions.describe(people["alice"], APP, "An app", "# App")
+    site.services.permissions.give(people["alice"], "", APP, Receiver("carol"), Role.WRITE)
+    site.push("alice/app", "alice", tag="2.0", images=IMAGES[2:4])
+    overview = social.overview(people["carol"], APP)
+    assert (overview.readme, overview.tags, overview.tag, overview.image_id) == (
+        "# App",
+        ["2.0", "1.0"],
+        "2.0",
+        IMAGES[3],
+    )
+    assert (overview.last_move.tag, overview.last_move.person) == ("2.0", "alice")
+    assert len(overview.days) == 90
+    assert social.overview(None, APP, "1.0").tag == "1.0"
+    assert social.overview(None, APP, "9.9").tag == "2.0"
