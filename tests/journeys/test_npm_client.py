@@ -13,6 +13,7 @@ import pytest
 from tests.clients.docker_v1 import Daemon
 from tests.clients.generations import V1_6
 from tests.clients.images import Chain, make_chain
+from tests.servers.npm import install
 from tests.servers.process import require
 from tests.servers.setups import ALICE, SetUp
 
@@ -26,13 +27,7 @@ one_endpoint = pytest.mark.parametrize("setup", ONE_ENDPOINT, indirect=True)
 
 @pytest.fixture(scope="module", autouse=True)
 def _installed() -> None:
-    """The client and what it needs, as locked; kept between runs beside the lock."""
-    npm, installed, lock = require("npm", "npm"), FOLDER / "node_modules" / ".installed", FOLDER / "package-lock.json"
-    if installed.exists() and installed.read_bytes() == lock.read_bytes():
-        return
-    done = subprocess.run([npm, "ci", "--ignore-scripts"], cwd=FOLDER, capture_output=True, text=True)
-    assert done.returncode == 0, f"npm ci failed; the tests need it to reach a registry once\n{done.stderr}"
-    installed.write_bytes(lock.read_bytes())
+    install(FOLDER)
 
 
 def run(script: str, **task: object) -> dict[str, Any]:
