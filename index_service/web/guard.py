@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import Response, g, request
 from markupsafe import Markup
 
 from common.errors import Forbidden
@@ -60,5 +60,8 @@ def token() -> str:
 
 
 def field() -> Markup:
-    """The token as a hidden field."""
-    return Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, token())
+    """The token as a hidden field; a page may have many forms."""
+    if "form_field" not in g:
+        g.form_field = Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, token())
+    drawn: Markup = g.form_field
+    return drawn
