@@ -19,10 +19,31 @@ VALUES = {
     "anything": "x",
 }
 
-FIELDS = (
-    "name email password current pattern access lifetime token session next text description readme confirm role person"
-    " team tag image full_name about website language"
-).split()
+FIELDS = [
+    "name",
+    "email",
+    "password",
+    "current",
+    "pattern",
+    "access",
+    "lifetime",
+    "token",
+    "session",
+    "next",
+    "text",
+    "description",
+    "readme",
+    "confirm",
+    "role",
+    "person",
+    "team",
+    "tag",
+    "image",
+    "full_name",
+    "about",
+    "website",
+    "language",
+]
 
 
 @pytest.fixture
