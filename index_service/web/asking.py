@@ -23,7 +23,7 @@ EXTENSION = "wharfinger-site"
 PROOF_LASTS = timedelta(minutes=15)
 MAX_BROWSER = 255
 
-_PROTOCOLS = frozenset({"v1", "v2", "_ping", "api"})
+_PROTOCOLS = frozenset({"v1", "v2", "_ping", "_status", "api"})
 _OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
 
 

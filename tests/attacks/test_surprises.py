@@ -1,4 +1,7 @@
-"""Methods, paths, bodies and headers mixed at random: every answer is JSON, and none a surprise to the service."""
+"""Methods, paths, bodies and headers mixed at random: no answer is a surprise to the service.
+
+Every one is JSON, but for the index's pages, which stand beside the protocol.
+"""
 
 from __future__ import annotations
 
@@ -91,6 +94,8 @@ def test_nothing_is_a_surprise(setups: SetUps, split: SetUp, service: str) -> No
         headers += [("Content-Length", str(len(raw))), ("Connection", "close")]
         answer = ask(target, f"{method} {path}", headers, raw)
         assert answer.status < 500, (method, path, body[:80], headers, answer)
+        if service == "index" and not path.startswith(("/v1", "/v2", "/_")):
+            continue
         assert "html" not in (answer.header("Content-Type") or ""), (method, path)
         if answer.status >= 400 and method != "HEAD" and answer.body != b'"Username or email already exists"':
             assert answer.status == 416 or answer.error(), (method, path)
