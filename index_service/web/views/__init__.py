@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from index_service.web.views import account, entering, explore, joining
+from index_service.web.views import (
+    account,
+    admin,
+    entering,
+    explore,
+    joining,
+    organisations,
+    people,
+    repository_settings,
+)
 
-VIEWS = (explore.views, entering.views, joining.views, account.views)
+VIEWS = (
+    explore.views,
+    entering.views,
+    joining.views,
+    account.views,
+    people.views,
+    organisations.views,
+    repository_settings.views,
+    admin.views,
+)

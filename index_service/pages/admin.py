@@ -1,0 +1,85 @@
+"""The pages of the index's administrators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from index_service.accounts.directory import PersonRow
+from index_service.audit.reading import Entry
+from index_service.images.storage import NamespaceStorage
+from index_service.images.waiting import Waiting
+from index_service.pages import HTML_ONLY
+from index_service.pages.forms import EMPTY, FormState
+from index_service.pages.paging import Paging
+from index_service.services.administration import Counts, RegistryRow
+
+
+@dataclass(frozen=True, slots=True)
+class AdminPage:
+    """How the index is: how much there is, whether registries are well, what happened last."""
+
+    counts: Counts
+    registries: tuple[RegistryRow, ...]
+    waiting: Waiting
+    latest: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeoplePage:
+    """Accounts that hold the words `q` and are in `state`."""
+
+    people: tuple[PersonRow, ...]
+    paging: Paging
+    q: str
+    state: str
+    states: tuple[str, ...]
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class ResetLinkPage:
+    """How somebody gets a new password; `sent` is the address that a letter with it went to."""
+
+    name: str
+    link: str
+    sent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistriesPage:
+    """Each registry and its health, and what is still to be done with them."""
+
+    registries: tuple[RegistryRow, ...]
+    waiting: Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class StoragePage:
+    """What namespaces keep, the largest first; `apart` is what it would be without sharing, all in bytes."""
+
+    namespaces: tuple[NamespaceStorage, ...]
+    paging: Paging
+    repositories: int
+    images: int
+    apart: int
+    together: int
+    counted_at: datetime
+
+    @property
+    def saved(self) -> int:
+        return max(0, self.apart - self.together)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """The log, newest first, as far as it fits the filter: `since` and `until` are days."""
+
+    entries: tuple[Entry, ...]
+    paging: Paging
+    actor: str
+    action: str
+    subject: str
+    since: str
+    until: str
+    kinds: tuple[str, ...]

@@ -1,0 +1,63 @@
+"""The pages of organisations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from index_service.accounts.directory import MemberRow, TeamMemberRow, TeamRow
+from index_service.pages import HTML_ONLY
+from index_service.pages.forms import EMPTY, FormState
+from index_service.pages.paging import Paging
+from index_service.services.profiles import Shown
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrganisationPage:
+    """The form for another organisation."""
+
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class MembersPage:
+    """Owners first; `may_change` says whether the reader is one."""
+
+    profile: Shown
+    members: tuple[MemberRow, ...]
+    paging: Paging
+    may_change: bool
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class TeamsPage:
+    """By name."""
+
+    profile: Shown
+    teams: tuple[TeamRow, ...]
+    paging: Paging
+    may_change: bool
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class TeamPage:
+    """One team; `role` is what it may do with all repositories of the organisation, empty for nothing."""
+
+    profile: Shown
+    team: TeamRow
+    role: str
+    members: tuple[TeamMemberRow, ...]
+    paging: Paging
+    may_change: bool
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class OrganisationSettingsPage:
+    """What an owner may change; `member_role` is what every member may do, empty for nothing."""
+
+    profile: Shown
+    member_role: str
+    default_private: bool
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)

@@ -1,0 +1,63 @@
+"""The pages behind a name: a person's, an organisation's or `library`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from index_service.pages import HTML_ONLY
+from index_service.pages.forms import EMPTY, FormState
+from index_service.pages.paging import Paging
+from index_service.pages.repositories import RepositoryCard
+from index_service.repositories.giving import Given
+from index_service.repositories.moves import Move
+from index_service.services.profiles import Shown
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoriesPage:
+    """What is pushed to a namespace, as far as the reader may see it; `starred` where it is what a person likes."""
+
+    profile: Shown
+    repositories: tuple[RepositoryCard, ...]
+    paging: Paging
+    starred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityPage:
+    """Tags set and deleted, the newest first; `number` is the page's, `is_more` whether another follows."""
+
+    profile: Shown
+    moves: tuple[Move, ...]
+    number: int
+    is_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who was given a role: a person, or a team; `everywhere` in all of the namespace."""
+
+    name: str
+    is_team: bool
+    full_name: str
+    role: str
+    everywhere: bool
+
+    @classmethod
+    def all(cls, given: Iterable[Given]) -> tuple[Holder, ...]:
+        return tuple(
+            cls(each.team or each.person, bool(each.team), each.full_name, str(each.role), each.everywhere)
+            for each in given
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPage:
+    """Who may do what with all of a namespace; `teams` can be given a role."""
+
+    profile: Shown
+    default_private: bool
+    holders: tuple[Holder, ...]
+    teams: tuple[str, ...]
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)

@@ -1,0 +1,35 @@
+"""The pages where a repository's settings are changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from index_service.pages import HTML_ONLY
+from index_service.pages.forms import EMPTY, FormState
+from index_service.pages.people import Holder
+from index_service.repositories.counting import Holdings
+from index_service.services.heads import Head
+from index_service.services.permissions import RepositorySettings
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySettingsPage:
+    """All that can be changed; what only administrators of the repository see is empty for its other writers."""
+
+    head: Head
+    readme: str
+    holdings: Holdings
+    holders: tuple[Holder, ...]
+    teams: tuple[str, ...]
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+    @classmethod
+    def of(cls, head: Head, settings: RepositorySettings, form: FormState = EMPTY) -> RepositorySettingsPage:
+        return cls(
+            head,
+            settings.readme,
+            settings.holdings,
+            Holder.all(settings.given),
+            tuple(settings.teams),
+            form,
+        )

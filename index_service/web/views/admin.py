@@ -1,0 +1,146 @@
+"""The pages of the index's administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from flask import Blueprint, Response, request
+
+from common.errors import Invalid
+from index_service.accounts.directory import PEOPLE_SORTS, STATES
+from index_service.accounts.people import Actor
+from index_service.audit.log import Change
+from index_service.audit.reading import Filter
+from index_service.images.storage import NamespaceStorage
+from index_service.pages import paging
+from index_service.pages.admin import AdminPage, AuditPage, PeoplePage, RegistriesPage, ResetLinkPage, StoragePage
+from index_service.pages.forms import EMPTY, FormState
+from index_service.services.people import ResetLetter
+from index_service.web import letters
+from index_service.web.asking import address, proved, require_admin, services
+from index_service.web.forms import Form
+from index_service.web.languages import gettext
+from index_service.web.showing import flash, go_on, page, show, this_path
+
+LATEST = 8
+"""So many entries of the audit log stand on the first page."""
+
+KINDS = tuple(dict.fromkeys(change.partition(".")[0] for change in Change))
+
+_ORDERS: dict[str, Callable[[NamespaceStorage], tuple[int, str]]] = {
+    "size": lambda row: (-row.together, row.namespace),
+    "saved": lambda row: (-row.saved, row.namespace),
+    "name": lambda row: (0, row.namespace),
+}
+
+views = Blueprint("admin", __name__)
+
+
+@page(views, "/admin")
+def overview() -> Response:
+    who, ask = require_admin(), services().administration
+    registries, (latest, _) = ask.registries(who), ask.audit(who, Filter(), LATEST, 0)
+    shown = AdminPage(ask.counts(who), tuple(registries.rows), registries.waiting, tuple(latest))
+    return show(shown, "admin/overview.html")
+
+
+@page(views, "/admin/people")
+def people() -> Response:
+    return _show_people(require_admin())
+
+
+@views.post("/admin/people")
+def change_person() -> Response:
+    who, form = _proved_admin(), Form.read("person", "change")
+    change = form.check("change", _check_change)
+    if change is not None:
+        form.attempt(change, who, address(), form["person"])
+    if not form.ok:
+        return _show_people(who, form.state(), form.status)
+    flash("success", gettext("Saved."))
+    return go_on(this_path())
+
+
+@views.post("/admin/people/reset")
+def reset_person() -> Response:
+    who, form = _proved_admin(), Form.read("person", "send")
+    found = form.attempt(services().administration.reset_link, who, address(), form["person"])
+    if found is None:
+        return _show_people(who, form.state(), form.status)
+    to = found.email if form.ticked("send") else None
+    letters.send_reset(None if to is None else ResetLetter(to, found.name, found.language, found.link))
+    response = show(ResetLinkPage(found.name, letters.reset_url(found.link), to), "admin/reset_link.html", 201)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@page(views, "/admin/registries")
+def registries() -> Response:
+    found = services().administration.registries(require_admin())
+    return show(RegistriesPage(tuple(found.rows), found.waiting), "admin/registries.html")
+
+
+@page(views, "/admin/storage")
+def storage() -> Response:
+    measured = services().administration.storage(require_admin())
+    kept = measured.storage
+    asked = paging.asked(request.args, tuple(_ORDERS)).of(len(kept.namespaces))
+    rows = sorted(kept.namespaces, key=_ORDERS[asked.sort])[asked.offset : asked.offset + asked.size]
+    sums = (kept.repositories, kept.images, kept.apart, kept.together)
+    return show(StoragePage(tuple(rows), asked, *sums, measured.at), "admin/storage.html")
+
+
+@page(views, "/admin/audit")
+def audit() -> Response:
+    who, asked, text = require_admin(), paging.asked(request.args), _printable
+    since, until = _day(text("since")), _day(text("until"))
+    wanted = Filter(
+        text("actor"), text("action"), text("subject"), since, None if until is None else until + timedelta(days=1)
+    )
+    entries, total = services().administration.audit(who, wanted, asked.size, asked.offset)
+    days = text("since"), text("until")
+    shown = AuditPage(tuple(entries), asked.of(total), wanted.actor, wanted.action, wanted.subject, *days, KINDS)
+    return show(shown, "admin/audit.html")
+
+
+def _proved_admin() -> Actor:
+    require_admin()
+    return proved().actor
+
+
+def _check_change(text: str) -> Callable[[Actor, str, str], None]:
+    ask = services().administration
+    changes: dict[str, Callable[[Actor, str, str], None]] = {
+        "close": partial(ask.set_active, is_active=False),
+        "open": partial(ask.set_active, is_active=True),
+        "make-admin": partial(ask.set_admin, is_admin=True),
+        "unmake-admin": partial(ask.set_admin, is_admin=False),
+    }
+    if text not in changes:
+        raise Invalid("Choose what is to be changed")
+    return changes[text]
+
+
+def _printable(name: str) -> str:
+    """An argument of the query, without what no name holds and databases do not take."""
+    return "".join(filter(str.isprintable, request.args.get(name, ""))).strip()[:511]
+
+
+def _day(text: str) -> datetime | None:
+    """The beginning of a day, in UTC. Raises Invalid."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if text else None
+    except ValueError as error:
+        raise Invalid("Give a day as 2015-06-08") from error
+
+
+def _show_people(who: Actor, form: FormState = EMPTY, status: int = 200) -> Response:
+    asked = paging.asked(request.args, PEOPLE_SORTS)
+    words, state = _printable("q"), _printable("state") or STATES[0]
+    if state not in STATES:
+        raise Invalid("This list cannot be filtered so")
+    rows, total = services().administration.people(who, words, state, asked.sort, asked.size, asked.offset)
+    shown = PeoplePage(tuple(rows), asked.of(total), words, state, STATES, form)
+    return show(shown, "admin/people.html", status)

@@ -1,0 +1,134 @@
+"""The pages behind a name: what is pushed there, what a person likes and did, who may do what."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from common.errors import Invalid
+from common.names import RepositoryName
+from index_service.pages import paging
+from index_service.pages.forms import EMPTY, FormState
+from index_service.pages.paging import Paging
+from index_service.pages.people import AccessPage, ActivityPage, Holder, RepositoriesPage
+from index_service.pages.repositories import RepositoryCard
+from index_service.repositories.policy import Role
+from index_service.search.finder import Hit
+from index_service.services.permissions import Receiver
+from index_service.web.addresses import person_url
+from index_service.web.asking import actor, address, known, proved, services
+from index_service.web.forms import Form
+from index_service.web.languages import gettext
+from index_service.web.showing import flash, go_on, page, show
+
+SORTS = ("pushed", "stars", "pulls", "name")
+
+views = Blueprint("people", __name__)
+
+
+@page(views, "/u/<name>", "/u/<name>/@profile.json")
+def repositories(name: str) -> Response:
+    asked = paging.asked(request.args, SORTS)
+    found = services().profiles.repositories(actor(), name, asked.sort, asked.size, asked.number)
+    return _show_repositories(name, asked, found, starred=False)
+
+
+@page(views, "/u/<name>/@starred")
+def starred(name: str) -> Response:
+    asked = paging.asked(request.args, SORTS)
+    found = services().profiles.starred(actor(), name, asked.sort, asked.size, asked.number)
+    return _show_repositories(name, asked, found, starred=True)
+
+
+@page(views, "/u/<name>/@activity")
+def activity(name: str) -> Response:
+    asked = paging.asked(request.args)
+    profile = services().profiles.shown(actor(), name)
+    moves = services().profiles.activity(actor(), name, asked.size + 1, asked.offset)
+    shown = ActivityPage(profile, tuple(moves[: asked.size]), asked.number, len(moves) > asked.size)
+    return show(shown, "people/activity.html")
+
+
+@page(views, "/u/<name>/@access")
+def access(name: str) -> Response:
+    known()
+    return _show_access(name)
+
+
+@views.post("/u/<name>/@access")
+def give(name: str) -> Response:
+    who, form = proved().actor, Form.read("person", "role")
+    to, role = receiver(form), form.check("role", check_role)
+    if to is not None and role is not None:
+        form.attempt(services().permissions.give_everywhere, who, address(), name, to, role)
+    if not form.ok:
+        return _show_access(name, form.state(), form.status)
+    flash("success", gettext("%(name)s has the role now.", name=form["person"]))
+    return go_on(person_url(name, "access"))
+
+
+@views.post("/u/<name>/@access/take")
+def take(name: str) -> Response:
+    who, form = proved().actor, Form.read("person")
+    services().permissions.take_everywhere(who, address(), name, read_receiver(form["person"]))
+    flash("success", gettext("%(name)s has no role of that kind any more.", name=form["person"]))
+    return go_on(person_url(name, "access"))
+
+
+@views.post("/u/<name>/@access/default")
+def set_default(name: str) -> Response:
+    who, form = proved().actor, Form.read("visibility")
+    is_private = form.check("visibility", check_visibility)
+    if is_private is not None:
+        form.attempt(services().permissions.set_default, who, address(), name, is_private=is_private)
+    if not form.ok:
+        return _show_access(name, form.state(), form.status)
+    flash("success", gettext("Saved."))
+    return go_on(person_url(name, "access"))
+
+
+def receiver(form: Form) -> Receiver | None:
+    """Whom the field `person` of a form names."""
+    return form.check("person", read_receiver)
+
+
+def read_receiver(text: str) -> Receiver:
+    """A person's name; a team's has `@` before it, which no name holds. Raises Invalid."""
+    if not text.removeprefix("@"):
+        raise Invalid("Whose role is it to be?")
+    return Receiver(text.removeprefix("@"), is_team=text.startswith("@"))
+
+
+def check_role(text: str) -> Role:
+    """Raises Invalid."""
+    if text not in map(str, Role):
+        raise Invalid("Choose a role")
+    return Role.parse(text)
+
+
+def check_visibility(text: str) -> bool:
+    """Whether it is to be private. Raises Invalid."""
+    if text not in ("public", "private"):
+        raise Invalid("Choose who may see it")
+    return text == "private"
+
+
+def card(hit: Hit) -> RepositoryCard:
+    """What was found, as lists show it."""
+    name = RepositoryName.parse(hit.name)
+    return RepositoryCard(
+        name, hit.description, hit.is_private, hit.star_count, hit.pull_count, pushed_at=hit.pushed_at
+    )
+
+
+def _show_repositories(name: str, asked: Paging, found: tuple[list[Hit], int], *, starred: bool) -> Response:
+    hits, total = found
+    profile = services().profiles.shown(actor(), name)
+    shown = RepositoriesPage(profile, tuple(map(card, hits)), asked.of(total), starred)
+    return show(shown, "people/repositories.html")
+
+
+def _show_access(name: str, form: FormState = EMPTY, status: int = 200) -> Response:
+    who = known().actor
+    found, profile = services().permissions.namespace(who, name), services().profiles.shown(who, name)
+    shown = AccessPage(profile, found.default_private, Holder.all(found.given), tuple(found.teams), form)
+    return show(shown, "people/access.html", status)

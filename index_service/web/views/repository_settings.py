@@ -1,0 +1,132 @@
+"""The pages where a repository is described, hidden or shown, shared, renamed and deleted."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from common.errors import Invalid
+from common.names import RepositoryName
+from index_service.accounts import fields
+from index_service.pages.forms import EMPTY, FormState
+from index_service.pages.repository_settings import RepositorySettingsPage
+from index_service.repositories.managing import MAX_DESCRIPTION, MAX_README
+from index_service.repositories.policy import Action
+from index_service.web.addresses import person_url, repository_url
+from index_service.web.asking import address, known, proved, services
+from index_service.web.forms import Form
+from index_service.web.languages import gettext
+from index_service.web.showing import flash, go_on, page, show
+from index_service.web.views.organisations import is_same
+from index_service.web.views.people import check_role, check_visibility, read_receiver, receiver
+
+TEXTS, ACCESS, TRANSFER, DELETE = "texts", "access", "transfer", "delete"
+
+views = Blueprint("repository_settings", __name__)
+
+
+@page(views, "/r/<repository:repository>/@settings")
+def texts(repository: str) -> Response:
+    known()
+    return _show(RepositoryName.parse(repository), TEXTS)
+
+
+@views.post("/r/<repository:repository>/@settings")
+def describe(repository: str) -> Response:
+    who, name, form = known().actor, RepositoryName.parse(repository), Form.read("description", "readme")
+    form.check("description", lambda text: fields.check_text(text, MAX_DESCRIPTION))
+    form.check("readme", lambda text: fields.check_text(text, MAX_README, lines=True))
+    form.attempt(services().permissions.describe, who, name, form["description"], form["readme"])
+    if not form.ok:
+        return _show(name, TEXTS, form.state(), form.status)
+    flash("success", gettext("Saved."))
+    return go_on(repository_url(name))
+
+
+@page(views, "/r/<repository:repository>/@settings/access")
+def access(repository: str) -> Response:
+    known()
+    return _show(RepositoryName.parse(repository), ACCESS)
+
+
+@views.post("/r/<repository:repository>/@settings/access")
+def give(repository: str) -> Response:
+    who, name, form = proved().actor, RepositoryName.parse(repository), Form.read("person", "role")
+    to, role = receiver(form), form.check("role", check_role)
+    if to is not None and role is not None:
+        form.attempt(services().permissions.give, who, address(), name, to, role)
+    if not form.ok:
+        return _show(name, ACCESS, form.state(), form.status)
+    flash("success", gettext("%(name)s has the role now.", name=form["person"]))
+    return go_on(repository_url(name, "settings/access"))
+
+
+@views.post("/r/<repository:repository>/@settings/access/take")
+def take(repository: str) -> Response:
+    who, name, form = proved().actor, RepositoryName.parse(repository), Form.read("person")
+    services().permissions.take(who, address(), name, read_receiver(form["person"]))
+    flash("success", gettext("%(name)s has no role of that kind any more.", name=form["person"]))
+    return go_on(repository_url(name, "settings/access" if services().permissions.manages(who, name) else ""))
+
+
+@views.post("/r/<repository:repository>/@settings/visibility")
+def set_visibility(repository: str) -> Response:
+    who, name, form = proved().actor, RepositoryName.parse(repository), Form.read("visibility")
+    is_private = form.check("visibility", check_visibility)
+    if is_private is not None:
+        form.attempt(services().permissions.set_private, who, address(), name, is_private=is_private)
+    if not form.ok:
+        return _show(name, ACCESS, form.state(), form.status)
+    hidden, shown = gettext("Only those with a role see it now."), gettext("Everybody sees it now.")
+    flash("success", hidden if is_private else shown)
+    return go_on(repository_url(name, "settings/access"))
+
+
+@page(views, "/r/<repository:repository>/@settings/transfer")
+def transfer(repository: str) -> Response:
+    proved()
+    return _show(RepositoryName.parse(repository), TRANSFER)
+
+
+@views.post("/r/<repository:repository>/@settings/transfer")
+def submit_transfer(repository: str) -> Response:
+    who, name, form = proved().actor, RepositoryName.parse(repository), Form.read("target")
+    target = form.check("target", _check_target)
+    if target is not None:
+        form.attempt(services().permissions.transfer, who, address(), name, target)
+    if target is None or not form.ok:
+        return _show(name, TRANSFER, form.state(), form.status)
+    flash("success", gettext("%(old)s is %(new)s now. Its registry follows in a moment.", old=name, new=target))
+    return go_on(repository_url(target))
+
+
+@page(views, "/r/<repository:repository>/@settings/delete")
+def delete(repository: str) -> Response:
+    proved()
+    return _show(RepositoryName.parse(repository), DELETE)
+
+
+@views.post("/r/<repository:repository>/@settings/delete")
+def submit_delete(repository: str) -> Response:
+    who, name, form = proved().actor, RepositoryName.parse(repository), Form.read("confirm")
+    form.check("confirm", is_same(str(name)))
+    form.attempt(services().images.delete_repository, who, name, address())
+    if not form.ok:
+        return _show(name, DELETE, form.state(), form.status)
+    flash("success", gettext("%(name)s is deleted.", name=name))
+    return go_on(person_url(who.name))
+
+
+def _check_target(text: str) -> RepositoryName:
+    """A whole name, of a namespace and what follows it. Raises Invalid."""
+    if "/" not in text:
+        raise Invalid("Give the whole name, such as acme/app")
+    return RepositoryName.parse(text).require_creatable()
+
+
+def _show(name: RepositoryName, part: str, form: FormState = EMPTY, status: int = 200) -> Response:
+    """A part of the settings; all but the texts are for administrators of the repository."""
+    action = Action.WRITE if part == TEXTS else Action.MANAGE
+    who = known().actor
+    settings = services().permissions.settings(who, name, action)
+    shown = RepositorySettingsPage.of(services().heads.of(who, name), settings, form)
+    return show(shown, f"settings/{part}.html", status)
