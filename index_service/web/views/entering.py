@@ -11,8 +11,6 @@ from index_service.web.asking import browser, known, next_path, person, services
 from index_service.web.forms import Form
 from index_service.web.showing import go_on, page, show
 
-SESSION_SECONDS = 30 * 24 * 3600
-
 views = Blueprint("entering", __name__)
 
 
@@ -74,6 +72,7 @@ def language() -> Response:
 def begin_session(secret: str, path: str) -> Response:
     """Lead on with a new session, and nothing left of the browser's life before it."""
     response = go_on(path)
-    site().cookies.set(response, SESSION, secret, SESSION_SECONDS)
+    # How long it is good for is decided here, by when it was last used.
+    site().cookies.set(response, SESSION, secret, YEAR_SECONDS)
     site().cookies.drop(response, VISITOR)
     return response

@@ -58,6 +58,7 @@ def test_the_browsers_name_cannot_be_made_up(site):
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"},
     ],
 )
 def test_a_form_from_elsewhere_is_refused_even_with_its_token(alice, headers):
@@ -86,6 +87,11 @@ def test_a_form_from_here_is_taken(make_site, headers):
         for part in ("Secure", "HttpOnly", "Path=/", "SameSite=Lax"):
             assert part in cookie
         assert "Domain" not in cookie
+
+
+def test_a_browsers_own_word_holds_where_a_proxy_hides_what_the_site_is_called(alice):
+    headers = {"Sec-Fetch-Site": "same-origin", "Origin": "https://images.example.com"}
+    assert alice.post("/sign-out", headers, csrf=token(alice)).status_code == 303
 
 
 def test_a_form_that_is_too_large_is_a_page(alice):
