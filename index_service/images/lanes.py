@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from index_service.images.lineage import Node
+from index_service.images.lineage import Node, is_empty
 
 LOWEST = 1.0
 """The height of a layer without bytes; one with bytes is higher by the logarithm of how many."""
@@ -66,7 +66,7 @@ def chart(nodes: Sequence[Node], tags: Mapping[str, list[str]]) -> Chart:
 
 def height(size: int) -> float:
     """How high a layer of so many bytes is drawn."""
-    return LOWEST + (math.log2(1 + size / 4096) / 4 if size > 0 else 0.0)
+    return LOWEST + (0.0 if is_empty(size) else math.log2(1 + size / 4096) / 4)
 
 
 def _ranks(children: Mapping[str | None, list[Node]], places: Mapping[str, int]) -> dict[str, int]:

@@ -27,6 +27,15 @@ MAX_USES = 100
 """Up to so many repositories are counted that list an image."""
 
 
+PACKED_NOTHING, PLAIN_NOTHING = 64, 1024
+"""Bytes of an archive without entries: packed by gzip or xz up to so many, unpacked just so many."""
+
+
+def is_empty(size: int) -> bool:
+    """Whether so many bytes hold no file."""
+    return size <= PACKED_NOTHING or size == PLAIN_NOTHING
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One image among its relatives: `size` is its own layer's, `total_size` its whole ancestry's, both in bytes."""
@@ -39,6 +48,11 @@ class Node:
     created_at: datetime | None
     command: str
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether its layer is an archive of nothing, which has some bytes all the same."""
+        return is_empty(self.size)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -49,6 +63,11 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
+
+    @property
+    def short(self) -> str:
+        """As people say it, without `library/`."""
+        return f"{self.repository.name}:{self.tag}" if self.repository.is_library else str(self)
 
 
 @dataclass(frozen=True, slots=True)

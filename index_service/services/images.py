@@ -53,6 +53,13 @@ BY_VERSION, BY_PUSH, BY_SIZE = "version", "pushed", "size"
 logger = logging.getLogger(__name__)
 
 
+class RegistryAway(Unavailable):
+    """The registry that has to do it does not answer, or does not believe this index; the log says which."""
+
+    def __init__(self) -> None:
+        super().__init__("The registry does not answer now, so nothing more was deleted; try again later")
+
+
 @dataclass(frozen=True, slots=True)
 class TaggedImage:
     """An image and all tags of one repository that point at it; facts are None while nobody knows them.
@@ -98,7 +105,10 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """All there is to say of an image. `layers` begin with its own; facts are missing while `is_known` is false."""
+    """All there is to say of an image. `layers` begin with its own; facts are missing while `is_known` is false.
+
+    `places` are the tags at it and at those it is based on, by image.
+    """
 
     image_id: str
     is_known: bool
@@ -115,10 +125,18 @@ class Image:
     raw: str
     layers: list[Node]
     checksums: list[str]
-    places: list[Place]
+    places: dict[str, list[Place]]
     repositories: list[RepositoryName]
     uses: int
     children: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """Tags that exist and are to be deleted, and the images that no tag of the repository will point at then."""
+
+    tags: list[Tag]
+    untagged: list[ImageId]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +222,8 @@ class Images:
             self._require_shown(session, actor, image_id)
             record = session.get(ImageRecord, image_id)
             layers = lineage.ancestry(session, image_id, visible)
-            places = lineage.places(session, [image_id], visible, limit=MAX_PLACES).get(image_id, [])
+            related = {image_id, *(node.image_id for node in layers)}
+            places = lineage.places(session, related, visible)
             listing = _listing(session, image_id, visible)
             uses = lineage.uses(session, [image_id], visible).get(image_id, len(listing))
             children = lineage.count_children(session, image_id, visible)
@@ -243,6 +262,16 @@ class Images:
             ancestors = lineage.ancestry(session, image_id, visible)[1:]
             return Descent(image_id, ancestors, _forest(session, [image_id], visible, 1))
 
+    def doomed(self, actor: Actor, name: RepositoryName, tags: Sequence[Tag]) -> Doomed:
+        """What deleting these would do. Raises as the policy does for who may not delete them."""
+        with self._database.reading() as session:
+            repository = self._gate.require(session, actor, name, catalogue.find(session, name), Action.WRITE)
+            known = catalogue.tags(session, repository.id)
+        doomed = [tag for tag in versions.newest_first(set(tags)) if tag in known]
+        left = {image for tag, image in known.items() if tag not in doomed}
+        untagged = dict.fromkeys(known[Tag(tag)] for tag in doomed if known[Tag(tag)] not in left)
+        return Doomed([Tag(tag) for tag in doomed], list(untagged))
+
     def delete_tags(self, actor: Actor, name: RepositoryName, tags: Sequence[Tag]) -> None:
         """Delete tags at the registry, and so here. Raises as the policy does, and Unavailable: what was deleted until
         then stays deleted, all others stay."""
@@ -255,6 +284,8 @@ class Images:
                 self._registries.delete_tag(endpoint, token, name, tag)
             except NotFound:
                 logger.info("the registry had no tag %s:%s to delete", name, tag)
+            except Unavailable as failure:
+                raise RegistryAway from failure
             self._drop_tag(repository.id, name, tag, before.get(tag), actor)
 
     def delete_repository(self, actor: Actor, name: RepositoryName, address: str) -> None:
@@ -267,9 +298,9 @@ class Images:
             self._registries.delete_repository(endpoint, token, name)
         except NotFound:
             self._drop(actor, repository.id, name, address)
-        except Unavailable:
+        except Unavailable as failure:
             if self._exists(repository.id):
-                raise
+                raise RegistryAway from failure
             self._delete_again(endpoint, name)
         with self._database.writing() as session:
             passes.forget_consumed(session, actor.id, name, self._clock())
@@ -430,7 +461,7 @@ def _image(
     image_id: ImageId,
     record: ImageRecord | None,
     layers: list[Node],
-    places: list[Place],
+    places: dict[str, list[Place]],
     listing: list[RepositoryName],
     uses: int,
     children: int,

@@ -8,6 +8,7 @@ from pathlib import Path
 from flask import Flask, url_for
 from jinja2 import FileSystemLoader, StrictUndefined
 
+from index_service.pages import drawing
 from index_service.web import addresses, asking, assets, flags, formats, guard, languages, showing
 
 OPTIONS = {"undefined": StrictUndefined, "extensions": ["jinja2.ext.i18n"], "trim_blocks": True, "lstrip_blocks": True}
@@ -48,6 +49,8 @@ def install(app: Flask) -> None:
         compact=formats.compact,
         day=formats.day,
         exact_size=formats.exact_size,
+        fit=drawing.fit,
+        text_width=drawing.length,
         iso=_iso,
         number=formats.number,
         size=formats.size,

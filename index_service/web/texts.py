@@ -40,6 +40,7 @@ SPOKEN = (
     lazy("Invalid email address"),
     lazy("Username or email already exists"),
     lazy("The database does not answer, try again later"),
+    lazy("The registry does not answer now, so nothing more was deleted; try again later"),
     lazy("The form is too old or was not sent from this site; load its page again"),
     lazy("Only administrators may do this"),
     lazy("Invalid name: use 2 to 30 of a-z 0-9, joined by one of . _ - in between"),

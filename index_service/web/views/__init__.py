@@ -7,10 +7,13 @@ from index_service.web.views import (
     admin,
     entering,
     explore,
+    graph,
+    images,
     joining,
     organisations,
     people,
     repository_settings,
+    tags,
 )
 
 VIEWS = (
@@ -22,4 +25,7 @@ VIEWS = (
     organisations.views,
     repository_settings.views,
     admin.views,
+    tags.views,
+    images.views,
+    graph.views,
 )

@@ -15,7 +15,7 @@ from registry_service.storage.guard import Guard
 from registry_service.storage.memory import Memory
 from tests.clients.docker_v1 import Daemon
 from tests.clients.generations import V1_0
-from tests.clients.images import Chain, Image, make_tar, pack
+from tests.clients.images import TRAILER, Chain, Image, make_tar, pack
 from tests.clients.wire import Target
 from tests.units.index_service.site import Site
 
@@ -107,6 +107,6 @@ def image(parent: Image | None = None, command: object = "true", size: int = 500
         "os": "linux",
         **document,
     }
-    tar = make_tar({"srv/data": secrets.token_bytes(size)})
+    tar = make_tar({"srv/data": secrets.token_bytes(size)}) if size else TRAILER
     raw = json.dumps(described).encode()
     return Image(image_id, parent.id if parent else None, raw, tar, pack(tar, "gzip"))

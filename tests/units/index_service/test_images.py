@@ -547,7 +547,7 @@ def test_an_image_tells_where_it_is_used_to_who_may_know(harbour):
     assert ([str(name) for name in told.repositories], told.uses, told.children) == (["alice/app"], 1, 1)
     assert images.image(bob, ImageId(shared.id)).children == 2
     assert images.image(alice, ImageId(shared.id)).children == 1
-    assert [str(place) for place in images.image(bob, ImageId(two.id)).places] == ["bob/secret:two"]
+    assert [str(place) for place in images.image(bob, ImageId(two.id)).places[two.id]] == ["bob/secret:two"]
     for actor in (alice, None):
         for question in (images.image, images.descent):
             with pytest.raises(NotFound):

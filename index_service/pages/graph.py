@@ -1,0 +1,248 @@
+"""The pages that show what is made from what: a repository's lanes, an image's descent, the tree of all images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from index_service.images.lanes import Block, Chart
+from index_service.images.lineage import Node, Place
+from index_service.images.trees import Branch
+from index_service.pages import HTML_ONLY, drawing
+from index_service.pages.drawing import LaneDrawing, TreeDrawing
+from index_service.pages.paging import Paging
+from index_service.services.heads import Head
+from index_service.services.images import Descent, Forest, Lanes
+
+PLACES_TOLD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LaneTold:
+    """One tagged image with all its tags here."""
+
+    image_id: str
+    tags: list[str]
+    total_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTold:
+    """One layer: the lanes it belongs to, counted from 0, and tags of other repositories at it.
+
+    `kind` is `empty` (it has no bytes), `elsewhere` (it came with another repository's image), `shared` or `own`.
+    """
+
+    image_id: str
+    parent_id: str | None
+    command: str
+    size: int
+    total_size: int
+    lanes: list[int]
+    kind: str
+    elsewhere: list[Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Layers that the same lanes share, base first; then `tags` of an image that ends here, and where lanes part."""
+
+    layers: list[LayerTold]
+    tags: list[str]
+    branches: list[Segment]
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryGraphPage:
+    """`stored` are the bytes of all layers shown, `counted` those of all lanes if nothing were shared."""
+
+    head: Head
+    lanes: list[LaneTold]
+    layers: list[LayerTold]
+    stored: int
+    counted: int
+    is_cut: bool
+    paging: Paging
+    drawing: LaneDrawing = field(metadata=HTML_ONLY)
+    segments: list[Segment] = field(metadata=HTML_ONLY)
+
+    @classmethod
+    def of(cls, head: Head, lanes: Lanes, paging: Paging) -> RepositoryGraphPage:
+        kinds = _kinds(lanes.chart, lanes.elsewhere)
+        layers = {block.node.image_id: _layer(block, kinds, lanes.elsewhere) for block in lanes.chart.blocks}
+        return cls(
+            head,
+            [LaneTold(lane.image_id, lane.tags, lane.total_size) for lane in lanes.chart.lanes],
+            list(layers.values()),
+            lanes.stored,
+            lanes.counted,
+            lanes.is_cut,
+            paging.of(lanes.total),
+            drawing.lanes(lanes.chart),
+            _segments(lanes.chart, layers),
+        )
+
+    @property
+    def by_id(self) -> dict[str, LayerTold]:
+        return {layer.image_id: layer for layer in self.layers}
+
+    @property
+    def saved(self) -> int:
+        return max(self.counted - self.stored, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BranchTold:
+    """One image of a tree. `layers` and `added` are what it brings beyond the image above it, itself included.
+
+    `uses` is how many repositories list it, counted up to a hundred; `hidden` how many descendants are not told here.
+    """
+
+    image_id: str
+    command: str
+    layers: int
+    added: int
+    total_size: int
+    places: list[Place]
+    place_count: int
+    uses: int
+    hidden: int
+    branches: list[BranchTold]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphPage:
+    """The trees of all images that who asks may see, a page of bases at a time."""
+
+    trees: list[BranchTold]
+    images: int
+    stored: int
+    is_cut: bool
+    paging: Paging
+    drawing: TreeDrawing = field(metadata=HTML_ONLY)
+
+    @classmethod
+    def of(cls, forest: Forest, paging: Paging) -> GraphPage:
+        return cls(
+            told(forest, forest.trees),
+            forest.images,
+            forest.stored,
+            forest.is_cut,
+            paging.of(forest.total),
+            drawing.trees(forest.trees),
+        )
+
+    @property
+    def by_id(self) -> dict[str, BranchTold]:
+        return _flat(self.trees)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageGraphPage:
+    """What an image is made from, its base first, and what was made from it: what to build anew when it changes."""
+
+    image_id: str
+    ancestors: list[Node]
+    trees: list[BranchTold]
+    images: int
+    is_cut: bool
+    drawing: TreeDrawing = field(metadata=HTML_ONLY)
+
+    @classmethod
+    def of(cls, descent: Descent) -> ImageGraphPage:
+        forest = descent.forest
+        return cls(
+            descent.image_id,
+            descent.ancestors[::-1],
+            told(forest, forest.trees),
+            forest.images,
+            forest.is_cut,
+            drawing.trees(forest.trees),
+        )
+
+    @property
+    def by_id(self) -> dict[str, BranchTold]:
+        return _flat(self.trees)
+
+
+def told(forest: Forest, branches: Sequence[Branch]) -> list[BranchTold]:
+    """Trees as a page tells them."""
+    return [_branch(forest, branch) for branch in branches]
+
+
+def _branch(forest: Forest, branch: Branch) -> BranchTold:
+    node, places = branch.node, forest.places.get(branch.node.image_id, [])
+    return BranchTold(
+        node.image_id,
+        node.command,
+        branch.layers,
+        branch.added,
+        node.total_size,
+        places[:PLACES_TOLD],
+        len(places),
+        forest.uses.get(node.image_id, 0),
+        branch.hidden,
+        told(forest, branch.branches),
+    )
+
+
+def _flat(branches: Sequence[BranchTold]) -> dict[str, BranchTold]:
+    found: dict[str, BranchTold] = {}
+    for branch in branches:
+        found[branch.image_id] = branch
+        found.update(_flat(branch.branches))
+    return found
+
+
+def _kinds(chart: Chart, elsewhere: Mapping[str, list[Place]]) -> dict[str, str]:
+    """What each layer is; it came from elsewhere if something based on it is tagged there."""
+    known = {block.node.image_id: block for block in chart.blocks}
+    foreign: set[str] = set()
+    for image_id in elsewhere:
+        at = known.get(image_id)
+        while at is not None and at.node.image_id not in foreign:
+            foreign.add(at.node.image_id)
+            at = known.get(at.node.parent_id or "")
+    return {image_id: _kind(block, image_id in foreign) for image_id, block in known.items()}
+
+
+def _kind(block: Block, is_foreign: bool) -> str:
+    if block.node.is_empty:
+        return "empty"
+    if is_foreign:
+        return "elsewhere"
+    return "shared" if block.lanes > 1 else "own"
+
+
+def _layer(block: Block, kinds: Mapping[str, str], elsewhere: Mapping[str, list[Place]]) -> LayerTold:
+    node = block.node
+    return LayerTold(
+        node.image_id,
+        node.parent_id,
+        node.command,
+        node.size,
+        node.total_size,
+        list(range(block.first, block.last + 1)),
+        kinds[node.image_id],
+        elsewhere.get(node.image_id, [])[:PLACES_TOLD],
+    )
+
+
+def _segments(chart: Chart, layers: Mapping[str, LayerTold]) -> list[Segment]:
+    """The list that says the same as the drawing: it branches where lanes part."""
+    tags = {lane.image_id: lane.tags for lane in chart.lanes}
+    children: dict[str | None, list[LayerTold]] = {}
+    for layer in layers.values():
+        parent = layer.parent_id if layer.parent_id in layers else None
+        children.setdefault(parent, []).append(layer)
+    return [_segment(layer, children, tags) for layer in children.get(None, [])]
+
+
+def _segment(
+    layer: LayerTold, children: Mapping[str | None, list[LayerTold]], tags: Mapping[str, list[str]]
+) -> Segment:
+    chain = [layer]
+    while chain[-1].image_id not in tags and len(children.get(chain[-1].image_id, [])) == 1:
+        chain.append(children[chain[-1].image_id][0])
+    below = children.get(chain[-1].image_id, [])
+    return Segment(chain, tags.get(chain[-1].image_id, []), [_segment(child, children, tags) for child in below])

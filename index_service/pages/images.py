@@ -1,0 +1,231 @@
+"""The pages about a repository's tags and what was done with them, and about one image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from common.names import RepositoryName
+from index_service.images.facts import Config
+from index_service.images.lineage import Node, Place, is_empty
+from index_service.images.steps import word_of
+from index_service.pages import HTML_ONLY
+from index_service.pages.paging import Paging
+from index_service.repositories.history import Day, program
+from index_service.repositories.moves import Move
+from index_service.services.heads import Head
+from index_service.services.images import Activity, Doomed, Image, TaggedImage, TagList
+
+PLACES_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TagCell:
+    """One tag: since when it points where it does, who set it there and with which program, as far as that is kept."""
+
+    name: str
+    set_at: datetime | None
+    person: str
+    program: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagRow:
+    """An image and all tags that point at it; its facts are None while no registry told them."""
+
+    image_id: str
+    tags: list[TagCell]
+    set_at: datetime
+    size: int | None
+    total_size: int | None
+    layers: int | None
+    created_at: datetime | None
+    platform: str
+    docker_version: str
+
+    @classmethod
+    def of(cls, tagged: TaggedImage) -> TagRow:
+        cells = [_cell(tag, tagged.moves.get(tag)) for tag in tagged.tags]
+        return cls(
+            tagged.image_id,
+            cells,
+            tagged.set_at,
+            tagged.size,
+            tagged.total_size,
+            tagged.layers,
+            tagged.created_at,
+            platform(tagged.os, tagged.architecture),
+            tagged.docker_version,
+        )
+
+    @property
+    def last(self) -> TagCell:
+        """The tag that was set last."""
+        return max(self.tags, key=lambda tag: tag.set_at.timestamp() if tag.set_at else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TagsPage:
+    """A repository's tags, one row for each image; `largest` is the most bytes of any row."""
+
+    head: Head
+    images: list[TagRow]
+    tag_count: int
+    is_cut: bool
+    may_delete: bool
+    paging: Paging
+    largest: int = field(default=0, metadata=HTML_ONLY)
+
+    @classmethod
+    def of(cls, head: Head, tags: TagList, paging: Paging) -> TagsPage:
+        rows = [TagRow.of(tagged) for tagged in tags.images]
+        largest = max((row.total_size or 0 for row in rows), default=0)
+        return cls(head, rows, tags.tags, tags.is_cut, tags.may_delete, paging.of(tags.total), largest)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTagsPage:
+    """What is about to be deleted, and what no tag will point at then."""
+
+    head: Head
+    tags: list[str]
+    untagged: list[str]
+
+    @classmethod
+    def of(cls, head: Head, doomed: Doomed) -> DeleteTagsPage:
+        return cls(head, [str(tag) for tag in doomed.tags], [str(image) for image in doomed.untagged])
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRow:
+    """A tag set to an image or, where `image_id` is None, deleted."""
+
+    tag: str
+    image_id: str | None
+    previous_id: str | None
+    person: str
+    program: str
+    client: str
+    at: datetime
+
+    @classmethod
+    def of(cls, move: Move) -> MoveRow:
+        return cls(move.tag, move.image_id, move.previous_id, move.person, program(move.client), move.client, move.at)
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityPage:
+    """What was done to a repository, with all its tags or with `tag`; and how often it was pulled, day by day."""
+
+    head: Head
+    tag: str
+    moves: list[MoveRow]
+    days: list[Day]
+    recent_pulls: int
+    pulls: int
+    paging: Paging
+
+    @classmethod
+    def of(cls, head: Head, activity: Activity, tag: str, paging: Paging) -> ActivityPage:
+        rows = [MoveRow.of(move) for move in activity.moves]
+        recent = sum(day.count for day in activity.days)
+        return cls(head, tag, rows, activity.days, recent, activity.pulls, paging.of(activity.total))
+
+    @property
+    def busiest(self) -> int:
+        return max((day.count for day in self.days), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One layer as a step of a Dockerfile: `word` is its instruction, `rest` what follows it, `places` tags at it."""
+
+    image_id: str
+    text: str
+    size: int
+    total_size: int
+    created_at: datetime | None
+    places: list[Place]
+
+    @property
+    def is_empty(self) -> bool:
+        return is_empty(self.size)
+
+    @property
+    def word(self) -> str:
+        return word_of(self.text)
+
+    @property
+    def rest(self) -> str:
+        return self.text[len(self.word) :].lstrip(" ")
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePage:
+    """One image; `steps` begin with the base. Facts are missing while `is_known` is false."""
+
+    image_id: str
+    is_known: bool
+    parent_id: str | None
+    size: int
+    total_size: int
+    created_at: datetime | None
+    author: str
+    docker_version: str
+    platform: str
+    config: Config
+    steps: list[Step]
+    checksums: list[str]
+    places: list[Place]
+    repositories: list[RepositoryName]
+    uses: int
+    children: int
+    raw: str
+
+    @classmethod
+    def of(cls, image: Image) -> ImagePage:
+        return cls(
+            image.image_id,
+            image.is_known,
+            image.parent_id,
+            image.size,
+            image.total_size,
+            image.created_at,
+            image.author,
+            image.docker_version,
+            platform(image.os, image.architecture),
+            image.config,
+            steps(image.layers, image.places),
+            image.checksums,
+            image.places.get(image.image_id, []),
+            image.repositories,
+            image.uses,
+            image.children,
+            image.raw,
+        )
+
+    @property
+    def dockerfile(self) -> str:
+        """All steps one under the other."""
+        return "\n".join(step.text or "# …" for step in self.steps)
+
+
+def steps(layers: Sequence[Node], places: Mapping[str, list[Place]]) -> list[Step]:
+    """The layers as steps, the base first."""
+    return [
+        Step(node.image_id, node.command, node.size, node.total_size, node.created_at, places.get(node.image_id, []))
+        for node in reversed(layers)
+    ]
+
+
+def platform(system: str, architecture: str) -> str:
+    """Such as `linux/amd64`; empty where the image does not say."""
+    return "/".join(part for part in (system, architecture) if part)
+
+
+def _cell(tag: str, move: Move | None) -> TagCell:
+    if move is None:
+        return TagCell(tag, None, "", "", "")
+    return TagCell(tag, move.at, move.person, program(move.client), move.client)

@@ -1,0 +1,32 @@
+"""What is made from what: a repository's tags side by side, an image's descent, the tree of all images."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from common.names import ImageId, RepositoryName
+from index_service.pages import paging
+from index_service.pages.graph import GraphPage, ImageGraphPage, RepositoryGraphPage
+from index_service.services.images import LANES_AT_ONCE, ROOTS_AT_ONCE
+from index_service.web.asking import actor, services
+from index_service.web.showing import page, show
+
+views = Blueprint("graph", __name__)
+
+
+@page(views, "/r/<repository:repository>/@graph")
+def repository(repository: str) -> Response:
+    name, asked = RepositoryName.parse(repository), paging.asked(request.args, size=LANES_AT_ONCE)
+    lanes = services().images.lanes(actor(), name, asked.offset)
+    return show(RepositoryGraphPage.of(services().heads.of(actor(), name), lanes, asked), "graph/repository.html")
+
+
+@page(views, "/i/<image_id>/graph")
+def image(image_id: str) -> Response:
+    return show(ImageGraphPage.of(services().images.descent(actor(), ImageId(image_id))), "graph/image.html")
+
+
+@page(views, "/graph")
+def forest() -> Response:
+    asked = paging.asked(request.args, size=ROOTS_AT_ONCE)
+    return show(GraphPage.of(services().images.forest(actor(), asked.offset), asked), "graph/forest.html")

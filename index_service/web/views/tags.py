@@ -1,0 +1,55 @@
+"""A repository's tags, what was done with them, and deleting them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from common.names import RepositoryName, Tag
+from index_service.pages import paging
+from index_service.pages.images import ActivityPage, DeleteTagsPage, TagsPage
+from index_service.services.images import BY_PUSH, BY_SIZE, BY_VERSION, MOVES_AT_ONCE, TAGS_AT_ONCE
+from index_service.web.addresses import repository_url
+from index_service.web.asking import actor, proved, services
+from index_service.web.languages import gettext, ngettext
+from index_service.web.showing import flash, go_on, page, show
+
+views = Blueprint("tags", __name__)
+
+
+@page(views, "/r/<repository:repository>/@tags")
+def listing(repository: str) -> Response:
+    name = RepositoryName.parse(repository)
+    asked = paging.asked(request.args, (BY_VERSION, BY_PUSH, BY_SIZE), TAGS_AT_ONCE)
+    tags = services().images.tags(actor(), name, asked.sort, asked.offset)
+    return show(TagsPage.of(services().heads.of(actor(), name), tags, asked), "tags/listing.html")
+
+
+@page(views, "/r/<repository:repository>/@tags/delete")
+def confirm_deletion(repository: str) -> Response:
+    who, name = proved().actor, RepositoryName.parse(repository)
+    doomed = services().images.doomed(who, name, _chosen(request.args.getlist("tag")))
+    if not doomed.tags:
+        flash("note", gettext("Choose the tags to delete first."))
+        return go_on(repository_url(name, "tags"))
+    return show(DeleteTagsPage.of(services().heads.of(who, name), doomed), "tags/delete.html")
+
+
+@views.post("/r/<repository:repository>/@tags/delete")
+def delete(repository: str) -> Response:
+    who, name, tags = proved().actor, RepositoryName.parse(repository), _chosen(request.form.getlist("tag"))
+    services().images.delete_tags(who, name, tags)
+    flash("success", ngettext("%(num)s tag is deleted.", "%(num)s tags are deleted.", len(tags)))
+    return go_on(repository_url(name, "tags"))
+
+
+@page(views, "/r/<repository:repository>/@activity")
+def activity(repository: str) -> Response:
+    name, tag = RepositoryName.parse(repository), request.args.get("tag", "")
+    asked = paging.asked(request.args, size=MOVES_AT_ONCE)
+    found = services().images.activity(actor(), name, Tag(tag) if tag else None, asked.offset)
+    return show(ActivityPage.of(services().heads.of(actor(), name), found, tag, asked), "tags/activity.html")
+
+
+def _chosen(tags: list[str]) -> list[Tag]:
+    """No more than a page shows at once."""
+    return [Tag(tag) for tag in dict.fromkeys(tags[: 20 * TAGS_AT_ONCE])]
