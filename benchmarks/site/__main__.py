@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from benchmarks.processes import free_port, start
+from benchmarks.processes import Server, free_port, start
 from benchmarks.site.data import Library
 from index_service import schema
 from index_service.db import open_engine
@@ -37,13 +37,21 @@ def main() -> int:
         url = stack.enter_context(_DATABASES[options.database](Path(folder)))
         _fill(library, url)
         port = free_port()
-        server = start("index", ["wharfinger-index", "serve"], Path(folder), f"http://127.0.0.1:{port}/_ping", {
-            "WHARFINGER_INDEX_LISTEN": f"127.0.0.1:{port}",
-            "WHARFINGER_INDEX_DATABASE_URL": url,
-            "WHARFINGER_INDEX_SECRET_KEYS": secrets.token_hex(32),
-        }, ROOT)  # fmt: skip
+        server = _start(port, url, Path(folder))
         stack.callback(server.stop)
         return max([_measure(page, make, port, options) for page, make in _pages(library).items()])
+
+
+def _start(port: int, database_url: str, folder: Path) -> Server:
+    """The index as its operator starts it."""
+    settings = {
+        "WHARFINGER_INDEX_LISTEN": f"127.0.0.1:{port}",
+        "WHARFINGER_INDEX_DATABASE_URL": database_url,
+        "WHARFINGER_INDEX_SECRET_KEYS": secrets.token_hex(32),
+        "WHARFINGER_INDEX_LOG_LEVEL": "warning",
+    }
+    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "index_service.wsgi:app"]
+    return start("index", command, folder, f"http://127.0.0.1:{port}/_ping", settings, ROOT)
 
 
 def _pages(library: Library) -> dict[str, Callable[[random.Random], str]]:

@@ -73,7 +73,9 @@ class Library:
             if engine.dialect.name == "postgresql":
                 _follow_numbers(connection)
         with Session(engine) as session, session.begin():
-            documents.rebuild(session)
+            last: int | None = 0
+            while last is not None:
+                last = documents.refresh_after(session, last)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("ANALYZE"))
 
