@@ -78,7 +78,7 @@ def bare_words(template):
     shown = re.findall(r"\b(?:title|alt|aria-label|placeholder)=\"([^\"]*)\"", text)
     text = re.sub(r"<[^>]*>", " ", text)
     # A macro may write the attributes of a tag that another one opens.
-    text = re.sub(r"[\w-]+=\"[^\"]*\"|\bWharfinger\b", " ", text)
+    text = re.sub(r"[\w-]+=\"[^\"]*\"|\b(?:Wharfinger|[Dd]ocker)\b", " ", text)
     return re.findall(r"[^\W\d_]{2,}", " ".join([text, *shown]))
 
 
