@@ -1,4 +1,5 @@
 # make run             index and registry, with embedded SQLite and a folder for layers
+# make demo            fills the index that make run started with a few example images, people and comments
 # make run-standalone  a registry alone, with no index
 # make test            everything the tests need, then every one of them
 # make texts           brings the site's catalogues up to date with its texts
@@ -10,7 +11,7 @@ VENV   ?= .venv
 VAR    ?= var
 BIN    := $(VENV)/bin
 
-.PHONY: run run-standalone test texts lint types check-imports install test-tools clean
+.PHONY: run demo run-standalone test texts lint types check-imports install test-tools clean
 
 install: $(VENV)/installed
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -20,6 +21,9 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 
 run: install
 	@exec env BIN=$(BIN) VAR=$(VAR) deploy/run
+
+demo: install
+	@exec env BIN=$(BIN) VAR=$(VAR) deploy/run demo
 
 run-standalone: install
 	@exec env BIN=$(BIN) VAR=$(VAR) deploy/run standalone

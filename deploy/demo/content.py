@@ -12,6 +12,7 @@ PASSWORD = "harbour-demo"
 ADMIN = "harbourmaster"
 PEOPLE = ("ada", "bo", "chen")
 ORGANISATION = "north-quay"
+ORGANISATION_NAME = "North Quay Shipping"
 MEMBERS = ("ada", "chen")
 
 
