@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 DOCKER_VERSION = "1.5.0"
-NOP = "/bin/sh -c #(nop) "
+NOP = "#(nop) "
 
 
 @dataclass(frozen=True)
 class Step:
-    """One instruction of a Dockerfile: what it says, the files it leaves, what it changes of the configuration."""
+    """One instruction of a Dockerfile: the shell's word for it, the files it leaves, what it changes of the config."""
 
     instruction: str
     files: dict[str, int]
@@ -27,7 +27,7 @@ class Step:
 
 def run(command: str, **files: int) -> Step:
     """`RUN command`, which wrote files of these sizes; two underscores in a name stand for a slash."""
-    return Step(f"/bin/sh -c {command}", {name.replace("__", "/"): size for name, size in files.items()}, {})
+    return Step(command, {name.replace("__", "/"): size for name, size in files.items()}, {})
 
 
 def add(what: str, **files: int) -> Step:
@@ -84,7 +84,7 @@ def _make(parent: Image | None, author: str, created: str, step: Step) -> Image:
         "id": image_id,
         **({"parent": parent.id} if parent else {}),
         "created": created,
-        "container_config": {**config, "Cmd": [step.instruction]},
+        "container_config": {**config, "Cmd": ["/bin/sh", "-c", step.instruction]},
         "docker_version": DOCKER_VERSION,
         "author": author,
         "config": config,
