@@ -62,7 +62,7 @@ class Library:
 
     def term(self, number: int) -> str:
         """A word that some of them have, in their names or descriptions."""
-        return _word(number * 31)
+        return _word(number * 31) if number % 2 else _term(number, 0)
 
     def fill(self, engine: Engine) -> None:
         """Write it all into an index that is migrated and empty."""
@@ -102,14 +102,14 @@ class Library:
     def _repository(self, number: int) -> Row:
         namespace, _, name = self.repository(number).partition("/")
         pushed = _pushed(number)
-        words = " ".join(_word(number * step) for step in range(17, 25))
+        words = " ".join(_term(number, place) for place in range(8))
         return {
             "id": number,
             "namespace": namespace,
             "name": name,
             "creator_id": number % self.people + 1,
             "description": words,
-            "readme": f"# {name}\n\n{words}\n\n" + "\n".join(f"* {_word(number + step)}" for step in range(40)),
+            "readme": f"# {name}\n\n{words}\n\n" + "\n".join(f"* {_term(number, place)}" for place in range(8, 48)),
             "is_private": number % 20 == 0,
             "is_tagged": True,
             "star_count": self._star_count(number),
@@ -151,6 +151,13 @@ class Library:
 
 def _word(number: int) -> str:
     return _WORDS[number % len(_WORDS)]
+
+
+def _term(number: int, place: int) -> str:
+    """One of some five thousand words, a few of them everywhere and most of them rare, as words are."""
+    chance = (number * 7919 + place * 104_729) % 1009 / 1009
+    rank = int(chance**3 * len(_WORDS) ** 2)
+    return _word(rank // len(_WORDS)) + _word(rank)
 
 
 def _pushed(number: int) -> datetime:
