@@ -56,10 +56,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A tag of a repository that points at an image."""
+    """A tag of a repository, of which this is the number, that points at an image."""
 
     repository: RepositoryName
     tag: str
+    repository_id: int
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
@@ -141,15 +142,15 @@ def places(
 ) -> dict[str, list[Place]]:
     """The tags that point at each image, in the order of their repositories' names."""
     rows = session.execute(
-        select(TagRecord.image_id, Repository.namespace, Repository.name, TagRecord.name)
+        select(TagRecord.image_id, Repository.namespace, Repository.name, TagRecord.name, Repository.id)
         .join(Repository, Repository.id == TagRecord.repository_id)
         .where(TagRecord.image_id.in_(image_ids), visible)
         .order_by(Repository.namespace, Repository.name, TagRecord.name)
         .limit(limit)
     )
     found: dict[str, list[Place]] = {}
-    for image_id, namespace, name, tag in rows:
-        found.setdefault(image_id or "", []).append(Place(RepositoryName(namespace, name), tag))
+    for image_id, namespace, name, tag, number in rows:
+        found.setdefault(image_id or "", []).append(Place(RepositoryName(namespace, name), tag, number))
     return found
 
 

@@ -9,6 +9,7 @@ from index_service.images.lanes import Block, Chart
 from index_service.images.lineage import Node, Place
 from index_service.images.trees import Branch
 from index_service.pages import HTML_ONLY, drawing
+from index_service.pages.annotations import Annotation
 from index_service.pages.drawing import LaneDrawing, TreeDrawing
 from index_service.pages.paging import Paging
 from index_service.services.heads import Head
@@ -62,6 +63,7 @@ class RepositoryGraphPage:
     stored: int
     counted: int
     is_cut: bool
+    annotations: list[Annotation]
     paging: Paging
     drawing: LaneDrawing = field(metadata=HTML_ONLY)
     segments: list[Segment] = field(metadata=HTML_ONLY)
@@ -77,6 +79,7 @@ class RepositoryGraphPage:
             lanes.stored,
             lanes.counted,
             lanes.is_cut,
+            Annotation.all(lanes.annotations),
             paging.of(lanes.total),
             drawing.lanes(lanes.chart),
             _segments(lanes.chart, layers),
@@ -118,6 +121,7 @@ class GraphPage:
     images: int
     stored: int
     is_cut: bool
+    annotations: list[Annotation]
     paging: Paging
     drawing: TreeDrawing = field(metadata=HTML_ONLY)
 
@@ -128,6 +132,7 @@ class GraphPage:
             forest.images,
             forest.stored,
             forest.is_cut,
+            Annotation.all(forest.annotations),
             paging.of(forest.total),
             drawing.trees(forest.trees),
         )
@@ -146,6 +151,7 @@ class ImageGraphPage:
     trees: list[BranchTold]
     images: int
     is_cut: bool
+    annotations: list[Annotation]
     drawing: TreeDrawing = field(metadata=HTML_ONLY)
 
     @classmethod
@@ -157,6 +163,7 @@ class ImageGraphPage:
             told(forest, forest.trees),
             forest.images,
             forest.is_cut,
+            Annotation.all(forest.annotations),
             drawing.trees(forest.trees),
         )
 

@@ -11,6 +11,7 @@ from index_service.images.facts import Config
 from index_service.images.lineage import Node, Place, is_empty
 from index_service.images.steps import word_of
 from index_service.pages import HTML_ONLY
+from index_service.pages.annotations import Annotation
 from index_service.pages.paging import Paging
 from index_service.repositories.history import Day, program
 from index_service.repositories.moves import Move
@@ -75,6 +76,7 @@ class TagsPage:
     tag_count: int
     is_cut: bool
     may_delete: bool
+    annotations: list[Annotation]
     paging: Paging
     largest: int = field(default=0, metadata=HTML_ONLY)
 
@@ -82,7 +84,8 @@ class TagsPage:
     def of(cls, head: Head, tags: TagList, paging: Paging) -> TagsPage:
         rows = [TagRow.of(tagged) for tagged in tags.images]
         largest = max((row.total_size or 0 for row in rows), default=0)
-        return cls(head, rows, tags.tags, tags.is_cut, tags.may_delete, paging.of(tags.total), largest)
+        pinned = Annotation.all(tags.annotations)
+        return cls(head, rows, tags.tags, tags.is_cut, tags.may_delete, pinned, paging.of(tags.total), largest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,7 @@ class ImagePage:
     repositories: list[RepositoryName]
     uses: int
     children: int
+    annotations: list[Annotation]
     raw: str
 
     @classmethod
@@ -203,6 +207,7 @@ class ImagePage:
             image.repositories,
             image.uses,
             image.children,
+            Annotation.all(image.annotations),
             image.raw,
         )
 

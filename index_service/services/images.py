@@ -35,6 +35,8 @@ from index_service.repositories.models import ListedImage, Repository, TagRecord
 from index_service.repositories.moves import Move
 from index_service.repositories.policy import Action
 from index_service.repositories.roles import Gate
+from index_service.social import comments
+from index_service.social.comments import Remark
 from index_service.tokens import passes
 from index_service.tokens.passes import Tokens
 
@@ -47,6 +49,7 @@ ROOTS_AT_ONCE = 10
 MOVES_AT_ONCE = 25
 PULL_DAYS = 90
 MAX_PLACES = 50
+MAX_PINNED = 50
 
 BY_VERSION, BY_PUSH, BY_SIZE = "version", "pushed", "size"
 
@@ -90,6 +93,7 @@ class TagList:
     tags: int
     is_cut: bool
     may_delete: bool
+    annotations: list[Remark]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,7 @@ class Image:
     repositories: list[RepositoryName]
     uses: int
     children: int
+    annotations: list[Remark]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +159,7 @@ class Lanes:
     counted: int
     total: int
     is_cut: bool
+    annotations: list[Remark]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,7 @@ class Forest:
     stored: int
     total: int
     is_cut: bool
+    annotations: list[Remark]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +211,10 @@ class Images:
             groups, count, is_cut = _tagged(session, repository.id, sort)
             shown = _described(session, repository.id, groups[offset : offset + TAGS_AT_ONCE])
             may_delete = self._gate.permits(session, actor, repository, Action.WRITE)
-        return TagList(name, shown, len(groups), count, is_cut, may_delete)
+            tags = [(repository.id, tag) for image in shown for tag in image.tags]
+            ids = [image.image_id for image in shown]
+            pinned = comments.pinned_to(session, self._gate.visible(actor), tags=tags, image_ids=ids)
+        return TagList(name, shown, len(groups), count, is_cut, may_delete, pinned)
 
     def activity(self, actor: Actor | None, name: RepositoryName, tag: Tag | None, offset: int) -> Activity:
         """A page of what was done, with all tags or with one. Raises as the policy does."""
@@ -228,7 +238,8 @@ class Images:
             uses = lineage.uses(session, [image_id], visible).get(image_id, len(listing))
             children = lineage.count_children(session, image_id, visible)
             checksums = _checksums(session, image_id, visible)
-        return _image(image_id, record, layers, places, listing, uses, children, checksums)
+            pinned = _pinned(session, visible, related, {image_id: places.get(image_id, [])})
+        return _image(image_id, record, layers, places, listing, uses, children, checksums, pinned)
 
     def lanes(self, actor: Actor | None, name: RepositoryName, offset: int) -> Lanes:
         """A page of a repository's tagged images with all they are based on. Raises as the policy does."""
@@ -240,10 +251,12 @@ class Images:
             family = lineage.merged_ancestries(session, tags.keys(), visible)
             ids = [node.image_id for node in family.nodes]
             others = lineage.places(session, ids, visible & (Repository.id != repository.id))
+            named = [(repository.id, tag) for group in tags.values() for tag in group]
+            pinned = comments.pinned_to(session, visible, tags=named, image_ids=ids)
         chart = lanes.chart(family.nodes, tags)
         counted = sum(lane.total_size for lane in chart.lanes)
         stored = sum(node.size for node in family.nodes)
-        return Lanes(name, chart, others, stored, counted, len(groups), is_cut or family.is_cut)
+        return Lanes(name, chart, others, stored, counted, len(groups), is_cut or family.is_cut, pinned)
 
     def forest(self, actor: Actor | None, offset: int) -> Forest:
         """All images the actor may see, by what they are based on: those with most users first."""
@@ -454,7 +467,16 @@ def _forest(session: Session, roots: Sequence[str], visible: ColumnElement[bool]
     shown = [branch.node.image_id for tree in grown for _, branch in tree.walk()]
     uses = lineage.uses(session, shown, visible)
     stored = sum(node.size for node in family.nodes)
-    return Forest(grown, places, uses, len(family.nodes), stored, total, family.is_cut)
+    pinned = _pinned(session, visible, places.keys() | set(shown), places)
+    return Forest(grown, places, uses, len(family.nodes), stored, total, family.is_cut, pinned)
+
+
+def _pinned(
+    session: Session, visible: ColumnElement[bool], image_ids: Collection[str], places: dict[str, list[Place]]
+) -> list[Remark]:
+    """What is pinned to these images, and to these tags."""
+    tags = {(place.repository_id, place.tag) for found in places.values() for place in found}
+    return comments.pinned_to(session, visible, tags=tags, image_ids=image_ids, limit=MAX_PINNED)
 
 
 def _image(
@@ -466,6 +488,7 @@ def _image(
     uses: int,
     children: int,
     checksums: list[str],
+    annotations: list[Remark],
 ) -> Image:
     known = record or ImageRecord(
         parent_id=None,
@@ -499,4 +522,5 @@ def _image(
         repositories=listing,
         uses=uses,
         children=children,
+        annotations=annotations,
     )

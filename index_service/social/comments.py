@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, true, tuple_
 from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, Invalid, NotFound
@@ -174,9 +174,8 @@ def pinned_to(
     In one query, the newest first. An image's annotations come from every repository that pinned one to it.
     """
     ways: list[ColumnElement[bool]] = []
-    for number in {number for number, _ in tags}:
-        names = [name for other, name in tags if other == number]
-        ways.append(and_(Comment.repository_id == number, Comment.tag.in_(names)))
+    if tags:
+        ways.append(tuple_(Comment.repository_id, Comment.tag).in_(list(tags)))
     if image_ids:
         ways.append(Comment.image_id.in_(image_ids))
     return _pinned(session, visible, or_(*ways), limit) if ways else []

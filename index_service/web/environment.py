@@ -8,6 +8,7 @@ from pathlib import Path
 from flask import Flask, url_for
 from jinja2 import FileSystemLoader, StrictUndefined
 
+from index_service import markdown
 from index_service.pages import drawing
 from index_service.web import addresses, asking, assets, flags, formats, guard, languages, showing
 
@@ -46,6 +47,7 @@ def install(app: Flask) -> None:
         absolute=formats.absolute,
         ago=lambda moment: formats.ago(moment, asking.site().clock()),
         browser_name=formats.browser_name,
+        comment=markdown.comment,
         compact=formats.compact,
         day=formats.day,
         exact_size=formats.exact_size,

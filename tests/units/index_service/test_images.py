@@ -7,6 +7,7 @@ from datetime import timedelta
 from threading import Event
 
 import pytest
+from sqlalchemy import true
 
 from common.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
@@ -18,6 +19,7 @@ from index_service.repositories.pulls import Pulls
 from index_service.repositories.pulls import record as record_pulls
 from index_service.services.images import BY_PUSH, BY_SIZE, BY_VERSION
 from index_service.services.work import MAX_READS
+from index_service.social import comments
 from tests.clients.images import make_chain
 from tests.clients.wire import Target, call
 from tests.units.index_service.live import Harbour, image
@@ -635,3 +637,32 @@ def test_no_answer_takes_more_questions_where_there_is_more_to_tell(harbour):
     harbour.work_off()
     assert [count(question) for question in questions] == before
     assert max(before) <= 14
+
+
+def test_what_is_pinned_is_told_wherever_its_tag_or_image_appears(harbour):
+    base, shared, one, two = base_and_two()
+    harbour.push("alice/app", chain_of(base, shared, one), "one")
+    harbour.push("bob/app", chain_of(base, shared, two), "two")
+    harbour.work_off()
+    alice, bob, social = harbour.site.actor("alice"), harbour.site.actor("bob"), harbour.site.services.social
+    social.write(alice, APP, "this tag is old", Tag("one"))
+    social.write(bob, RepositoryName.parse("bob/app"), "CVE in the base", ImageId(base.id))
+    images = harbour.images
+
+    def told(answer):
+        return {remark.body for remark in answer.annotations}
+
+    both = {"this tag is old", "CVE in the base"}
+    assert told(images.tags(None, APP, BY_VERSION, 0)) == {"this tag is old"}
+    assert told(images.lanes(None, APP, 0)) == both
+    assert told(images.image(None, ImageId(one.id))) == both
+    assert told(images.image(None, ImageId(two.id))) == {"CVE in the base"}
+    assert told(images.forest(None, 0)) == both
+    harbour.site.set_private("bob/app")
+    assert told(images.image(None, ImageId(one.id))) == {"this tag is old"}
+
+
+def test_very_many_tags_can_be_asked_about_at_once(site, database):
+    with database.reading() as session:
+        tags = [(number, f"v{number}") for number in range(5000)]
+        assert comments.pinned_to(session, true(), tags=tags, image_ids=["a" * 64]) == []

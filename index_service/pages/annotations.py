@@ -1,0 +1,38 @@
+"""What is pinned to a tag or an image, as every page shows it where that tag or image appears."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from common.names import RepositoryName
+from index_service.social.comments import Remark
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Written in `repository`, about its `tag` or about an image anywhere; `body` is Markdown."""
+
+    id: int
+    repository: RepositoryName
+    author: str
+    body: str
+    tag: str | None
+    image_id: str | None
+    created_at: datetime
+
+    @classmethod
+    def all(cls, remarks: Iterable[Remark]) -> list[Annotation]:
+        return [
+            cls(
+                remark.id,
+                remark.repository,
+                remark.author,
+                remark.body,
+                remark.tag,
+                remark.image_id,
+                remark.created_at,
+            )
+            for remark in remarks
+        ]

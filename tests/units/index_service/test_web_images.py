@@ -1,0 +1,269 @@
+"""The pages about tags, images and what is made from what: nothing that hides is seen, nothing an image says is code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.units.index_service.live import Harbour, image
+from tests.units.index_service.reader import Reader, counted_queries
+
+HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202e\ud800"
+
+
+@pytest.fixture
+def harbour(site):
+    for name in ("alice", "bob"):
+        site.user(name)
+    made = Harbour(site)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def family(harbour):
+    """A base, what two tags share, and both tags; in a public repository, the second in a private one too."""
+    base = image(command="#(nop) ADD file:ab in /", size=9000)
+    shared = image(base, "apt-get update", size=4000)
+    one, two = image(shared, "make one", size=1000), image(shared, "#(nop) CMD [two]", size=0)
+    harbour.push("alice/app", (base, shared, one), "one")
+    harbour.push("alice/app", (base, shared, two), "two")
+    harbour.push("bob/secret", (base, shared, two), "stowaway")
+    harbour.site.set_private("bob/secret")
+    harbour.work_off()
+    return base, shared, one, two
+
+
+PAGES = ("/r/alice/app/@tags", "/r/alice/app/@activity", "/r/alice/app/@graph", "/graph")
+
+
+def paths(one):
+    return (*PAGES, f"/i/{one.id}", f"/i/{one.id}/graph")
+
+
+def test_every_page_is_html_and_its_twin_the_same_as_json(harbour, family):
+    reader = Reader(harbour.site)
+    for path in paths(family[2]):
+        page = reader.open(path)
+        assert reader.answer.status_code == 200, path
+        (link,) = page.all("link", rel="alternate", type="application/json")
+        assert isinstance(reader.json(link["href"]), dict), path
+        assert not [given for _, given in page.attributes if "style" in given or any(key[:2] == "on" for key in given)]
+        assert len(page.all("h1")) == 1
+
+
+def test_tags_of_one_image_stand_in_one_row(harbour, family):
+    harbour.push("alice/app", (*family[:2], family[3]), "latest")
+    told = Reader(harbour.site).json("/r/alice/app/@tags.json")
+    assert [[tag["name"] for tag in row["tags"]] for row in told["images"]] == [["latest", "two"], ["one"]]
+    assert told["images"][1]["size"] == len(family[2].layer)
+    assert told["images"][1]["tags"][0] | {"set_at": ""} == {
+        "name": "one",
+        "set_at": "",
+        "person": "alice",
+        "program": "docker 1.0.1",
+        "client": told["images"][1]["tags"][0]["client"],
+    }
+
+
+def test_lists_are_sorted_and_paged_by_their_address(harbour, family):
+    reader = Reader(harbour.site)
+    bigger = reader.json("/r/alice/app/@tags.json?sort=size")
+    assert bigger["images"][0]["tags"][0]["name"] == "one"
+    assert bigger["paging"]["sort"] == "size"
+    assert reader.get("/r/alice/app/@tags?sort=smell").status_code == 400
+    for path in ("/r/alice/app/@tags", "/r/alice/app/@activity", "/r/alice/app/@graph", "/graph"):
+        assert reader.get(f"{path}?page=2").status_code == 404
+
+
+def test_a_private_repository_has_no_pages_for_strangers(harbour, family):
+    for who in (None, "alice"):
+        reader = Reader(harbour.site, who)
+        for part in ("tags", "activity", "graph", "tags.json", "activity.json", "graph.json"):
+            assert reader.get(f"/r/bob/secret/@{part}").status_code == 404
+        for path in paths(family[0]):
+            assert b"secret" not in reader.get(path).data
+            assert b"stowaway" not in reader.get(path).data
+    assert b"secret" in Reader(harbour.site, "bob").get(f"/i/{family[3].id}").data
+
+
+def test_an_image_nobody_may_see_is_none(harbour, family):
+    reader = Reader(harbour.site)
+    mine = image(size=100)
+    harbour.push("bob/secret", (mine,), "mine")
+    harbour.work_off()
+    for path in (f"/i/{mine.id}", f"/i/{mine.id}/graph", f"/i/{'0' * 64}", "/i/nonsense", "/i/nonsense.json"):
+        assert reader.get(path).status_code == 404
+    assert Reader(harbour.site, "bob").get(f"/i/{mine.id}").status_code == 200
+
+
+def test_an_image_is_told_as_a_dockerfile(harbour, family):
+    reader = Reader(harbour.site)
+    page = reader.open(f"/i/{family[2].id}")
+    for text in ("ADD file:ab in /", "RUN apt-get update", "RUN make one", "alice/app :one", "linux/amd64"):
+        assert text.replace(" :", ":") in page.text.replace(" :", ":"), text
+    told = reader.json(f"/i/{family[2].id}.json")
+    assert [step["text"] for step in told["steps"]] == ["ADD file:ab in /", "RUN apt-get update", "RUN make one"]
+    assert told["total_size"] == sum(len(each.layer) for each in family[:3])
+    assert json.loads(told["raw"])["id"] == family[2].id
+
+
+def test_lanes_are_drawn_and_told_as_a_list(harbour, family):
+    reader = Reader(harbour.site)
+    told = reader.json("/r/alice/app/@graph.json")
+    lanes = {layer["image_id"]: layer["lanes"] for layer in told["layers"]}
+    assert sorted(map(len, lanes.values())) == [1, 1, 2, 2]
+    kinds = {layer["image_id"]: layer["kind"] for layer in told["layers"]}
+    assert [kinds[each.id] for each in family] == ["shared", "shared", "own", "empty"]
+    page = reader.open("/r/alice/app/@graph")
+    drawn = [given["href"] for given in page.all("a") if "layer" in given.get("class", "")]
+    assert sorted(drawn) == sorted(f"/i/{each.id}" for each in family)
+    assert all(given.get("aria-label") for given in page.all("a") if "layer" in given.get("class", ""))
+    listed = page.text.partition("The same as a list")[2]
+    for text in ("ADD file:ab in /", "RUN apt-get update", "RUN make one", "CMD [two]", "one", "two"):
+        assert text in listed
+    # Whoever also reads the other repository sees that the layers came with it.
+    assert Reader(harbour.site, "bob").json("/r/alice/app/@graph.json")["layers"][0]["kind"] == "elsewhere"
+
+
+def test_the_tree_of_all_images_links_to_each(harbour, family):
+    reader = Reader(harbour.site)
+    told = reader.json("/graph.json")
+    (tree,) = told["trees"]
+    assert (tree["image_id"], tree["layers"], tree["places"]) == (family[0].id, 1, [])
+    (branching,) = tree["branches"]
+    assert sorted(branch["places"][0] for branch in branching["branches"]) == ["alice/app:one", "alice/app:two"]
+    page = reader.open("/graph")
+    assert {f"/i/{family[0].id}", f"/i/{family[2].id}"} <= {given.get("href") for given in page.all("a")}
+
+
+def test_pages_without_anything_say_so(harbour):
+    harbour.site.push("alice/app", "alice", told=False)
+    reader = Reader(harbour.site)
+    assert "No tags yet" in reader.open("/r/alice/app/@tags").text
+    assert "No layers to show yet" in reader.open("/r/alice/app/@graph").text
+    assert "Nothing has happened yet" in reader.open("/r/alice/app/@activity").text
+    assert "No image has been looked at yet" in reader.open("/graph").text
+
+
+def test_an_image_nobody_described_yet_has_a_page(harbour):
+    harbour.site.push("alice/app", "alice")
+    id_ = Reader(harbour.site).json("/r/alice/app/@tags.json")["images"][0]["image_id"]
+    assert "Not looked at yet" in Reader(harbour.site).open(f"/i/{id_}").text
+    assert "Not looked at yet" in Reader(harbour.site).open(f"/i/{id_}/graph").text
+
+
+def test_nothing_an_image_or_a_client_says_becomes_code(harbour):
+    texts = {"Env": [f"{HOSTILE}={HOSTILE}"], "Cmd": [HOSTILE], "Entrypoint": [HOSTILE], "Labels": {HOSTILE: HOSTILE}}
+    config = {**texts, "ExposedPorts": {HOSTILE: {}}, "Volumes": {HOSTILE: {}}, "User": HOSTILE, "OnBuild": [HOSTILE]}
+    base = image(None, ["/bin/sh", "-c", HOSTILE], config={**config, "WorkingDir": HOSTILE, "StopSignal": HOSTILE})
+    said = {"author": HOSTILE, "comment": HOSTILE, "os": HOSTILE, "architecture": HOSTILE, "docker_version": HOSTILE}
+    top = image(base, [HOSTILE], created=HOSTILE, **said)
+    harbour.push("alice/app", (base, top), "one")
+    harbour.work_off()
+    client = "docker/1.6<script>alert(3)</script> <img src=x onerror=alert(4)>"
+    harbour.site.request(
+        "PUT",
+        "/v1/repositories/alice/app/",
+        user="alice",
+        body=[{"id": top.id, "Tag": "<b onclick=alert(5)>"}],
+        User_Agent=client,
+        ask=True,
+    )
+    harbour.site.request("PUT", "/v1/repositories/alice/app/images", user="alice", raw="[]", User_Agent=client)
+    reader = Reader(harbour.site, "alice")
+    for path in (*PAGES, f"/i/{base.id}", f"/i/{top.id}", f"/i/{top.id}/graph"):
+        page = reader.open(path)
+        assert reader.answer.status_code == 200, path
+        assert all("src" in given for given in page.all("script")), path
+        assert not page.all("img"), path
+        assert not page.all("b", onclick="alert(5)"), path
+        assert not [given for _, given in page.attributes if any(key[:2] == "on" for key in given)], path
+        assert "49" not in page.text.replace(top.id, "").replace(base.id, "") or "{{7*7}}" in page.text, path
+        assert reader.json(f"{path}.json"), path
+
+
+def test_who_may_write_deletes_tags_by_several(harbour, family):
+    reader = Reader(harbour.site, "alice")
+    assert reader.open("/r/alice/app/@tags").all("input", type="checkbox", name="tag")
+    page = reader.open("/r/alice/app/@tags/delete?tag=one&tag=two&tag=no-such")
+    assert "Delete 2 tags?" in page.text
+    assert family[2].id[:12] in page.text
+    answer = reader.client.post(
+        "/r/alice/app/@tags/delete",
+        data={**page.forms["/r/alice/app/@tags/delete"], "tag": ["one", "two"]},
+        environ_overrides=reader.environ,
+    )
+    assert answer.status_code == 303
+    assert "2 tags are deleted" in reader.open(answer.location).text
+    assert reader.json("/r/alice/app/@tags.json")["images"] == []
+
+
+def test_nothing_chosen_is_said(harbour, family):
+    reader = Reader(harbour.site, "alice")
+    assert "Choose the tags to delete first" in reader.open("/r/alice/app/@tags/delete?tag=no-such").text
+
+
+def test_strangers_are_offered_and_permitted_no_deletion(harbour, family):
+    assert not Reader(harbour.site).open("/r/alice/app/@tags").all("input", name="tag")
+    reader = Reader(harbour.site, "bob")
+    assert not reader.open("/r/alice/app/@tags").all("input", name="tag")
+    assert reader.get("/r/alice/app/@tags/delete?tag=one").status_code == 403
+    csrf = reader.open("/r/alice/app/@tags").forms["/language"]["csrf"]
+    assert reader.post("/r/alice/app/@tags/delete", tag="one", csrf=csrf).status_code == 403
+    assert Reader(harbour.site).get("/r/alice/app/@tags/delete?tag=one").location.startswith("/sign-in")
+
+
+def test_deleting_wants_a_password_given_lately(harbour, family):
+    reader = Reader(harbour.site, "alice")
+    harbour.site.clock.move(minutes=16)
+    assert reader.get("/r/alice/app/@tags/delete?tag=one").location.startswith("/prove")
+
+
+def test_a_registry_that_is_away_deletes_nothing_and_the_page_says_so(harbour, family):
+    reader = Reader(harbour.site, "alice")
+    harbour.registry.stop()
+    page = reader.send("/r/alice/app/@tags/delete", "/r/alice/app/@tags/delete?tag=one")
+    assert reader.answer.status_code == 503
+    assert "The registry does not answer now" in page.text
+    assert len(reader.json("/r/alice/app/@tags.json")["images"]) == 2
+
+
+def test_activity_tells_pushes_deletions_and_pulls(harbour, family):
+    harbour.daemon().pull("alice/app", "one")
+    harbour.work.write_pulls()
+    reader = Reader(harbour.site, "alice")
+    reader.send("/r/alice/app/@tags/delete", "/r/alice/app/@tags/delete?tag=one")
+    told = reader.json("/r/alice/app/@activity.json")
+    moves = [(move["tag"], move["image_id"] is None, move["program"]) for move in told["moves"]]
+    assert sorted(moves) == [("one", False, "docker 1.0.1"), ("one", True, ""), ("two", False, "docker 1.0.1")]
+    assert (told["pulls"], told["days"][-1]["count"]) == (1, 1)
+    text = reader.open("/r/alice/app/@activity?tag=one").text
+    assert "alice deleted one" in text
+    assert "alice pushed two" not in text
+
+
+def test_the_number_of_queries_does_not_grow_with_the_rows(harbour, family):
+    reader = Reader(harbour.site, "alice")
+
+    def count(path):
+        reader.get(path)
+        with counted_queries(harbour.site.engine) as queries:
+            assert reader.get(path).status_code == 200
+        return len(queries)
+
+    before = [count(path) for path in paths(family[0])]
+    for number in range(6):
+        harbour.push("alice/app", (*family[:2], image(family[1])), f"v{number}")
+        harbour.push("bob/app", family[:3], f"v{number}")
+    harbour.work_off()
+    assert [count(path) for path in paths(family[0])] == before
+    assert max(before) <= 20
+
+
+def test_all_of_it_is_there_in_chinese(harbour, family):
+    reader = Reader(harbour.site)
+    for path in paths(family[2]):
+        text = reader.open(path, **{"Accept-Language": "zh-CN"}).text
+        assert "镜像" in text or "标签" in text, path
