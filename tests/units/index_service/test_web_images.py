@@ -1,4 +1,4 @@
-"""The pages about tags, images and what is made from what: nothing that hides is seen, nothing an image says is code."""
+"""The pages about tags, images and the graph: nothing that hides is seen, and nothing that an image says is code."""
 
 from __future__ import annotations
 
