@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from common.names import LIBRARY, RepositoryName
+from index_service.search.finder import Hit
+from index_service.social.comments import Remark
+
+_EXCERPT = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,20 @@ class RepositoryCard:
     pushed_at: datetime | None = None
     annotation: str | None = None
 
+    @classmethod
+    def of(cls, hit: Hit, pinned: Iterable[Remark] = ()) -> RepositoryCard:
+        """`pinned` are annotations in it, of which the first is shown."""
+        return cls(
+            hit.full_name,
+            hit.description,
+            hit.is_private,
+            hit.star_count,
+            hit.pull_count,
+            hit.layer_bytes or None,
+            hit.pushed_at,
+            next((_excerpt(remark) for remark in pinned), None),
+        )
+
     @property
     def namespace(self) -> str:
         return self.full_name.namespace
@@ -32,3 +51,10 @@ class RepositoryCard:
     @property
     def is_official(self) -> bool:
         return self.full_name.namespace == LIBRARY
+
+
+def _excerpt(remark: Remark) -> str:
+    """What an annotation is pinned to, and its beginning in one line."""
+    pinned_to = remark.tag or (remark.image_id or "")[:12]
+    text = " ".join(remark.body.split())
+    return f"{pinned_to}: {text if len(text) <= _EXCERPT else text[:_EXCERPT] + '…'}"

@@ -55,6 +55,7 @@ def install(app: Flask) -> None:
         text_width=drawing.length,
         iso=_iso,
         number=formats.number,
+        readme=markdown.readme,
         size=formats.size,
     )
 

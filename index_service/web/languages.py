@@ -20,6 +20,7 @@ from typing import Any
 from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 
 FOLDER = Path(__file__).parent / "locale"
 
@@ -86,8 +87,9 @@ def gettext(message: str, /, **values: Any) -> str:
 
 
 def ngettext(singular: str, plural: str, number: int, /, **values: Any) -> str:
-    """The form of the message that this number needs; `%(num)s` is the number."""
-    return _catalogue(current()).ngettext(singular, plural, number) % {"num": number, **values}
+    """The form of the message that this number needs; `%(num)s` is the number, as the language writes it."""
+    shown = format_decimal(number, locale=locale())
+    return _catalogue(current()).ngettext(singular, plural, number) % {"num": shown, **values}
 
 
 def pgettext(context: str, message: str, /, **values: Any) -> str:

@@ -91,6 +91,18 @@ SPOKEN = (
     lazy("Invalid text: it is too long"),
     lazy("Invalid text: it has characters that cannot be shown"),
     lazy("Invalid website: give an address that begins with http:// or https://"),
+    lazy("There is no such comment"),
+    lazy("A comment cannot be empty"),
+    lazy("The repository has no such tag"),
+    lazy("The repository has no such image"),
+    lazy("Only who wrote a comment may edit it"),
+    lazy("Only who may write to the repository may pin a comment"),
+    lazy("One's own comment is edited, not flagged"),
+    lazy("You write too much at once, try again later"),
+    lazy("Confirm your e-mail address first"),
+    lazy("Invalid tag name"),
+    lazy("Invalid image ID"),
+    lazy("The query is too long"),
 )
 """Messages of the domain that people may see; the others are shown as they are."""
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import Blueprint, Response
 
 from index_service.pages.explore import ExplorePage
-from index_service.web.asking import site
+from index_service.web.asking import actor, services, site
 from index_service.web.showing import page, show
+
+_LOCAL = "127."
 
 views = Blueprint("explore", __name__)
 
 
 @page(views, "/", "/index.json")
 def home() -> Response:
-    return show(ExplorePage(site().host), "explore.html")
+    parts = urlsplit(site().url)
+    # Docker speaks plain HTTP to its own machine unasked.
+    is_secure = parts.scheme == "https" or site().host.startswith((_LOCAL, "localhost"))
+    return show(ExplorePage.of(site().host, services().search.explore(actor()), is_secure=is_secure), "explore.html")

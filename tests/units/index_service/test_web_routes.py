@@ -19,6 +19,9 @@ VALUES = {
     "anything": "x",
 }
 
+NO_PAGES = {"assets.static", "searching.opensearch"}
+"""What browsers ask for by themselves."""
+
 FIELDS = [
     "name",
     "email",
@@ -59,7 +62,7 @@ def routes(site, method):
     with site.app.test_request_context():
         adapter = site.app.create_url_adapter(None) or site.app.url_map.bind("localhost")
         for rule in site.app.url_map.iter_rules():
-            if method in rule.methods and is_site(rule.rule) and rule.endpoint != "assets.static":
+            if method in rule.methods and is_site(rule.rule) and rule.endpoint not in NO_PAGES:
                 values = {argument: VALUES.get(argument, "1") for argument in rule.arguments}
                 yield rule.endpoint, adapter.build(rule.endpoint, values, method=method)
 

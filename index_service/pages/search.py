@@ -1,0 +1,37 @@
+"""What was searched for, and what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from index_service.pages.paging import Paging
+from index_service.pages.repositories import RepositoryCard
+from index_service.search.finder import Query
+from index_service.services.search import Found
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """A page of repositories; `is_more` where more fit than are counted and paged through."""
+
+    query: str
+    namespace: str
+    official: bool
+    starred: bool
+    repositories: tuple[RepositoryCard, ...]
+    paging: Paging
+    is_more: bool
+
+    @classmethod
+    def of(cls, query: Query, found: Found, paging: Paging) -> SearchPage:
+        """Raises NotFound for a page behind the last."""
+        cards = (RepositoryCard.of(hit, found.annotations.get(hit.id, ())) for hit in found.page.hits)
+        return cls(
+            query.text,
+            query.namespace,
+            query.is_official,
+            query.starred_by is not None,
+            tuple(cards),
+            paging.of(found.page.total),
+            found.page.is_more,
+        )

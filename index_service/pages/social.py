@@ -1,0 +1,167 @@
+"""The first page of a repository, its comments, and what moderators look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from common.names import RepositoryName
+from index_service.pages import HTML_ONLY
+from index_service.pages.forms import EMPTY, FormState
+from index_service.pages.paging import Paging
+from index_service.repositories.history import Day
+from index_service.repositories.moves import Move
+from index_service.services.heads import Head
+from index_service.services.social import Detail, Overview, Thread
+from index_service.social.comments import Remark, Reported
+
+SPARK_HEIGHT = 40
+
+
+@dataclass(frozen=True, slots=True)
+class CommentShown:
+    """A comment as its readers see it; `author` is empty where the account is gone."""
+
+    id: int
+    repository: RepositoryName
+    author: str
+    body: str
+    tag: str | None
+    image_id: str | None
+    created_at: datetime
+    edited_at: datetime | None
+    is_hidden: bool
+    is_flagged: bool
+
+    @classmethod
+    def of(cls, remark: Remark) -> CommentShown:
+        return cls(
+            remark.id,
+            remark.repository,
+            remark.author,
+            remark.body,
+            remark.tag,
+            remark.image_id,
+            remark.created_at,
+            remark.edited_at,
+            remark.is_hidden,
+            remark.is_flagged,
+        )
+
+    @property
+    def is_pinned(self) -> bool:
+        return self.tag is not None or self.image_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewPage:
+    """A repository; `tag`, `image_id` and `size` are of the tag that is shown how to pull, as far as they are known."""
+
+    head: Head
+    host: str
+    readme: str
+    tags: tuple[str, ...]
+    tag: str | None
+    image_id: str | None
+    size: int | None
+    last_move: Move | None
+    pulls: tuple[Day, ...]
+    annotations: tuple[CommentShown, ...]
+
+    @classmethod
+    def of(cls, head: Head, host: str, overview: Overview) -> OverviewPage:
+        return cls(
+            head,
+            host,
+            overview.readme,
+            tuple(overview.tags),
+            overview.tag,
+            overview.image_id,
+            overview.size,
+            overview.last_move,
+            tuple(overview.days),
+            tuple(map(CommentShown.of, overview.annotations)),
+        )
+
+    @property
+    def command(self) -> str:
+        """What to pull, as docker is told: the tag is left out where docker would add it."""
+        name = self.head.name.name if self.head.name.is_library else str(self.head.name)
+        return f"{self.host}/{name}" + ("" if self.tag in (None, "latest") else f":{self.tag}")
+
+    @property
+    def recent_pulls(self) -> int:
+        return sum(day.count for day in self.pulls)
+
+    @property
+    def spark(self) -> str:
+        """The pulls of each day as the points of a line, one apart, in a field of `SPARK_HEIGHT`."""
+        most = max((day.count for day in self.pulls), default=0) or 1
+        heights = (SPARK_HEIGHT - 2 - (SPARK_HEIGHT - 4) * day.count / most for day in self.pulls)
+        return " ".join(f"{number},{height:.1f}" for number, height in enumerate(heights))
+
+
+@dataclass(frozen=True, slots=True)
+class CommentsPage:
+    """One page of a repository's comments; `tags` are what may be pinned to, by who may."""
+
+    head: Head
+    comments: tuple[CommentShown, ...]
+    paging: Paging
+    tags: tuple[str, ...] = field(default=(), metadata=HTML_ONLY)
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+    @classmethod
+    def of(cls, head: Head, thread: Thread, paging: Paging, form: FormState = EMPTY) -> CommentsPage:
+        """Raises NotFound for a page behind the last."""
+        shown = tuple(map(CommentShown.of, thread.remarks))
+        return cls(head, shown, paging.of(thread.total), tuple(thread.tags), form)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a comment said, and until when."""
+
+    body: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CommentPage:
+    """One comment with what it said before, the latest first."""
+
+    head: Head
+    comment: CommentShown
+    versions: tuple[Version, ...]
+    tags: tuple[str, ...] = field(default=(), metadata=HTML_ONLY)
+    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+
+    @classmethod
+    def of(cls, head: Head, detail: Detail, form: FormState = EMPTY) -> CommentPage:
+        versions = tuple(Version(body, until) for body, until in detail.versions)
+        return cls(head, CommentShown.of(detail.remark), versions, tuple(detail.tags), form)
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """A comment, how many readers flagged it, and why, as far as they said so."""
+
+    comment: CommentShown
+    flags: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModerationPage:
+    """What readers flagged, the most flagged first."""
+
+    comments: tuple[Flagged, ...]
+    paging: Paging
+
+    @classmethod
+    def of(cls, reported: Sequence[Reported], paging: Paging) -> ModerationPage:
+        return cls(
+            tuple(Flagged(CommentShown.of(one.remark), one.flags, one.reasons) for one in reported),
+            paging,
+        )

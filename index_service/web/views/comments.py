@@ -1,0 +1,125 @@
+"""Comments of a repository, one of them, and those that readers flagged."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from common.names import ImageId, RepositoryName, Tag
+from index_service.pages import paging
+from index_service.pages.forms import EMPTY, FormState
+from index_service.pages.social import CommentPage, CommentsPage, ModerationPage
+from index_service.social.comments import Anchor
+from index_service.web.addresses import repository_url
+from index_service.web.asking import actor, known, require_admin, services
+from index_service.web.forms import Form
+from index_service.web.languages import gettext
+from index_service.web.showing import flash, go_on, page, show
+
+views = Blueprint("comments", __name__)
+
+_ONE = "/r/<repository:repository>/@comments/<int:number>"
+
+
+@page(views, "/r/<repository:repository>/@comments")
+def thread(repository: str) -> Response:
+    return _show_thread(RepositoryName.parse(repository))
+
+
+@views.post("/r/<repository:repository>/@comments")
+def write(repository: str) -> Response:
+    name, who, form = RepositoryName.parse(repository), known().actor, Form.read("body", "tag", "image_id")
+    anchor = _anchor(form)
+    number = form.attempt(services().social.write, who, name, form["body"], anchor)
+    if number is None:
+        return _show_thread(name, form.state(), form.status)
+    flash("success", gettext("Your comment is there to be read."))
+    return go_on(f"{repository_url(name, 'comments')}#comment-{number}")
+
+
+@page(views, _ONE)
+def comment(repository: str, number: int) -> Response:
+    return _show_one(RepositoryName.parse(repository), number)
+
+
+@views.post(_ONE)
+def edit(repository: str, number: int) -> Response:
+    name, who, form = RepositoryName.parse(repository), known().actor, Form.read("body")
+    form.attempt(services().social.edit, who, name, number, form["body"])
+    if not form.ok:
+        return _show_one(name, number, form.state(), form.status)
+    return _done(name, number, gettext("Your comment is changed."))
+
+
+@views.post(f"{_ONE}/pin")
+def pin(repository: str, number: int) -> Response:
+    """To a tag, to an image, or, where neither is named, to nothing any more."""
+    name, who, form = RepositoryName.parse(repository), known().actor, Form.read("tag", "image_id")
+    anchor = _anchor(form)
+    form.attempt(services().social.pin, who, name, number, anchor)
+    if not form.ok:
+        return _show_one(name, number, form.state(), form.status)
+    return _done(name, number, gettext("Where the comment is pinned is changed."))
+
+
+@views.post(f"{_ONE}/hide")
+def hide(repository: str, number: int) -> Response:
+    """Or show it again, where `hidden` is empty."""
+    name, who, form = RepositoryName.parse(repository), known().actor, Form.read("hidden")
+    services().social.set_hidden(who, name, number, is_hidden=form.ticked("hidden"))
+    return _done(name, number, gettext("The comment is hidden.") if form.ticked("hidden") else gettext("It is shown."))
+
+
+@views.post(f"{_ONE}/flag")
+def flag(repository: str, number: int) -> Response:
+    """Or take one's flag back, where `flagged` is empty."""
+    name, who, form = RepositoryName.parse(repository), known().actor, Form.read("flagged", "reason")
+    if not form.ticked("flagged"):
+        services().social.unflag(who, name, number)
+        return _done(name, number, gettext("Your flag is taken back."))
+    form.attempt(services().social.flag, who, name, number, form["reason"])
+    if not form.ok:
+        return _show_one(name, number, form.state(), form.status)
+    return _done(name, number, gettext("The moderators will look at it."))
+
+
+@page(views, "/admin/comments")
+def moderation() -> Response:
+    asked = paging.asked(request.args)
+    reported, total = services().social.reported(require_admin(), asked.size, asked.offset)
+    return show(ModerationPage.of(reported, asked.of(total)), "admin/comments.html")
+
+
+@views.post("/admin/comments/<int:number>")
+def moderate(number: int) -> Response:
+    """Hide it, or dismiss its flags where `hidden` is empty."""
+    form = Form.read("hidden")
+    services().social.moderate(require_admin(), number, hide=form.ticked("hidden"))
+    flash(
+        "success", gettext("The comment is hidden.") if form.ticked("hidden") else gettext("The flags are dismissed.")
+    )
+    return go_on("/admin/comments")
+
+
+def _anchor(form: Form) -> Anchor:
+    """A tag, an image's id, or neither."""
+    if form["tag"]:
+        return form.check("tag", Tag)
+    return form.check("image_id", ImageId) if form["image_id"] else None
+
+
+def _show_thread(name: RepositoryName, state: FormState = EMPTY, status: int = 200) -> Response:
+    asked = paging.asked(request.args)
+    head = services().heads.of(actor(), name)
+    found = services().social.thread(actor(), name, asked.size, asked.offset)
+    return show(CommentsPage.of(head, found, asked, state), "repositories/comments.html", status)
+
+
+def _show_one(name: RepositoryName, number: int, state: FormState = EMPTY, status: int = 200) -> Response:
+    head = services().heads.of(actor(), name)
+    found = services().social.comment(actor(), name, number)
+    return show(CommentPage.of(head, found, state), "repositories/comment.html", status)
+
+
+def _done(name: RepositoryName, number: int, text: str) -> Response:
+    flash("success", text)
+    return go_on(repository_url(name, f"comments/{number}"))

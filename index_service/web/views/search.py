@@ -1,0 +1,53 @@
+"""Searching, and telling browsers that one can."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, render_template, request
+
+from common.errors import Invalid
+from common.names import RepositoryName
+from index_service.pages import paging
+from index_service.pages.search import SearchPage
+from index_service.search.finder import SORTS, Query
+from index_service.web.asking import actor, known, services
+from index_service.web.showing import page, show
+
+MAX_QUERY = 255
+
+views = Blueprint("searching", __name__)
+
+
+@page(views, "/search")
+def search() -> Response:
+    """All there is where nothing is searched for."""
+    asked = paging.asked(request.args, SORTS)
+    starred = bool(request.args.get("starred"))
+    query = Query(
+        _text(),
+        asked.number,
+        asked.size,
+        asked.sort,
+        _namespace(),
+        bool(request.args.get("official")),
+        known().actor.id if starred else None,
+    )
+    return show(SearchPage.of(query, services().search.find(actor(), query), asked), "search.html")
+
+
+@views.get("/opensearch.xml")
+def opensearch() -> Response:
+    """What a browser adds to its search field."""
+    return Response(render_template("opensearch.xml"), content_type="application/opensearchdescription+xml")
+
+
+def _text() -> str:
+    text = request.args.get("q", "")
+    if len(text) > MAX_QUERY:
+        raise Invalid("The query is too long")
+    return text
+
+
+def _namespace() -> str:
+    """What could be no namespace finds nothing. Raises Invalid."""
+    text = request.args.get("namespace", "").strip()
+    return RepositoryName.parse(f"{text}/any").namespace if text else ""

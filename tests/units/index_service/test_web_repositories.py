@@ -1,0 +1,263 @@
+"""Exploring, searching, the first page of a repository and its comments, as people see them."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+import pytest
+
+from common.names import RepositoryName, Tag
+from tests.units.index_service.reader import Reader, counted_queries
+from tests.units.index_service.site import IMAGES
+from tests.units.index_service.test_markdown import ATTACKS, Elements
+from tests.units.index_service.test_search import fill
+
+APP = RepositoryName("alice", "app")
+
+
+@pytest.fixture
+def site(make_site):
+    site = make_site(comment_rate="1000/minute")
+    for name in ("alice", "bob", "carol"):
+        site.user(name)
+    site.user("root", admin=True)
+    site.push("alice/app", "alice", tag="1.0")
+    site.push("alice/app", "alice", tag="2.0", images=IMAGES[2:4])
+    site.push("alice/secret", "alice")
+    site.push("busybox", "root")
+    site.set_private("alice/secret")
+    return site
+
+
+@pytest.fixture
+def social(site):
+    return site.services.social
+
+
+@pytest.fixture
+def reader(site):
+    return Reader(site)
+
+
+def test_exploring(site, reader, social):
+    social.set_starred(site.actor("bob"), APP, is_starred=True)
+    page = reader.open("/")
+    for words in ("Pushed lately", "Most starred", "Most pulled", "docker login -u alice", "docker search"):
+        assert words in page.text
+    assert "/r/alice/app" in page.links.values()
+    assert page.links["busybox"] == "/r/busybox"
+    assert "secret" not in page.text
+    twin = reader.json("/index.json")
+    assert [card["full_name"] for card in twin["starred"]] == ["alice/app", "library/busybox"]
+    assert twin["totals"]["repositories"] == 2
+    assert "secret" in Reader(site, "alice").open("/").text
+
+
+def test_an_empty_index_says_so(make_site, engine):
+    assert "The quay is empty" in Reader(make_site()).open("/").text
+
+
+def test_searching(site, reader):
+    site.services.permissions.describe(site.actor("alice"), APP, "镜像 of everything", "")
+    for query in ("app", "镜像", IMAGES[2], "alice/app"):
+        page = reader.open(f"/search?q={quote(query)}")
+        assert "/r/alice/app" in page.links.values()
+        assert reader.json(f"/search.json?q={quote(query)}")["repositories"][0]["full_name"] == "alice/app"
+    assert "Nothing was found" in reader.open("/search?q=secret").text
+    assert "/r/alice/secret" in Reader(site, "alice").open("/search?q=secret").links.values()
+    assert reader.json("/search.json")["paging"]["total"] == 2
+    assert reader.json("/search.json?official=yes")["repositories"][0]["full_name"] == "library/busybox"
+    assert reader.json("/search.json?namespace=alice")["paging"]["total"] == 1
+    assert reader.json("/search.json?sort=name")["repositories"][0]["full_name"] == "alice/app"
+
+
+@pytest.mark.parametrize("query", ["sort=evil", "page=0", "page=x", "namespace=.%2F.", "q=" + "x" * 256])
+def test_what_cannot_be_searched_for(reader, query):
+    assert reader.get(f"/search?{query}").status_code == 400
+
+
+def test_what_i_starred(site, social):
+    bob = Reader(site, "bob")
+    social.set_starred(site.actor("bob"), APP, is_starred=True)
+    found = bob.json("/search.json?starred=yes")
+    assert [card["full_name"] for card in found["repositories"]] == ["alice/app"]
+    assert Reader(site).get("/search?starred=yes").headers["Location"].startswith("/sign-in")
+
+
+def test_a_word_that_is_everywhere(site, reader):
+    fill(site, 800, description="common")
+    assert "More than 500 repositories" in reader.open("/search?q=common").text
+    assert reader.get("/search?q=common&page=20").status_code == 200
+    assert reader.get("/search?q=common&page=21").status_code == 404
+
+
+def test_the_search_of_a_browser(reader):
+    answer = reader.get("/opensearch.xml")
+    assert answer.content_type == "application/opensearchdescription+xml"
+    assert "/search?q={searchTerms}" in answer.text
+
+
+def test_the_first_page_of_a_repository(site, reader):
+    site.services.permissions.describe(site.actor("alice"), APP, "An app", "# About\n\nIt **works**.")
+    page = reader.open("/r/alice/app")
+    for words in ("An app", "About", "It works .", "docker pull 127.0.0.1:5000/alice/app:2.0"):
+        assert words in page.text, page.text
+    assert "docker pull 127.0.0.1:5000/alice/app:1.0" in reader.open("/r/alice/app?tag=1.0").text
+    twin = reader.json("/r/alice/app/@overview.json")
+    assert (twin["readme"], twin["tags"], twin["head"]["may_write"]) == (
+        "# About\n\nIt **works**.",
+        ["2.0", "1.0"],
+        False,
+    )
+    assert len(twin["pulls"]) == 90
+    assert "docker pull 127.0.0.1:5000/busybox" in reader.open("/r/busybox").text
+    assert reader.open("/r/library/busybox").text == reader.open("/r/busybox").text
+
+
+@pytest.mark.parametrize("part", ["", "/@comments", "/@comments/1", "/@overview.json"])
+def test_a_private_repository_is_not_there(site, reader, part):
+    for asking in (reader, Reader(site, "bob"), Reader(site, "root")):
+        assert asking.get(f"/r/alice/secret{part}").status_code == 404
+        absent = asking.get(f"/r/alice/absent{part}")
+        assert absent.status_code == 404
+    if part != "/@comments/1":
+        assert Reader(site, "alice").get(f"/r/alice/secret{part}").status_code == 200
+
+
+def test_giving_a_star(site, reader):
+    bob = Reader(site, "bob")
+    page = bob.send("/r/alice/app/@star", "/r/alice/app")
+    assert "Take the star back" in page.text
+    assert bob.json("/r/alice/app/@overview.json")["head"]["star_count"] == 1
+    bob.send("/r/alice/app/@star", "/r/alice/app/@comments")
+    assert bob.answer.request.path == "/r/alice/app/@comments"
+    assert bob.json("/r/alice/app/@overview.json")["head"]["star_count"] == 0
+    assert "/r/alice/app/@star" not in reader.open("/r/alice/app").forms
+    assert reader.open("/r/alice/app").all("a", href="/sign-in?next=/r/alice/app")
+
+
+def test_a_comment_from_its_writing_to_its_history(site, reader):
+    bob = Reader(site, "bob")
+    page = bob.send("/r/alice/app/@comments", body="It *works*")
+    assert "It works" in page.text
+    assert "tag" not in page.forms["/r/alice/app/@comments"]
+    twin = reader.json("/r/alice/app/@comments.json")
+    (comment,) = twin["comments"]
+    assert (comment["body"], comment["author"], twin["paging"]["total"]) == ("It *works*", "bob", 1)
+    here = f"/r/alice/app/@comments/{comment['id']}"
+    page = bob.send(here, body="It *worked*")
+    for words in ("It worked", "What it said before", "It works"):
+        assert words in page.text
+    assert [version["body"] for version in reader.json(f"{here}.json")["versions"]] == ["It *works*"]
+    page = reader.open(here)
+    assert here not in page.forms
+    assert f"{here}/flag" not in page.forms
+
+
+def test_what_is_wrong_with_a_comment_is_said_beside_it(site):
+    bob = Reader(site, "bob")
+    page = bob.send("/r/alice/app/@comments", body=" ")
+    assert bob.answer.status_code == 422
+    assert "A comment cannot be empty" in page.text
+    alice = Reader(site, "alice")
+    page = alice.send("/r/alice/app/@comments", body="words", image_id="nonsense")
+    assert alice.answer.status_code == 422
+    assert "words" in alice.answer.text
+    assert "Invalid image ID" in page.text
+    alice.send("/r/alice/app/@comments", body="words", image_id="f" * 64)
+    assert (alice.answer.status_code, "The repository has no such image" in alice.answer.text) == (422, True)
+
+
+def test_an_annotation_is_pinned_and_shown_where_it_belongs(site, reader):
+    alice, bob = Reader(site, "alice"), Reader(site, "bob")
+    bob.send("/r/alice/app/@comments", body="CVE-2014-0160")
+    here = "/r/alice/app/@comments/1"
+    page = alice.send(f"{here}/pin", here, tag="1.0", image_id="")
+    assert "Pinned to 1.0" in page.text
+    assert "CVE-2014-0160" in reader.open("/r/alice/app").text
+    assert "1.0: CVE-2014-0160" in reader.open("/search?q=app").text
+    alice.send(f"{here}/pin", here, tag="", image_id="")
+    assert "CVE-2014-0160" not in reader.open("/r/alice/app").text
+    assert bob.post(f"{here}/pin", **{**bob.open(here).forms["/r/alice/app/@star"], "tag": "1.0"}).status_code == 422
+    # Who may write cannot only pin what others said, but say and pin at once.
+    alice.send("/r/alice/app/@comments", body="use 2.0", tag="1.0", image_id="")
+    assert "use 2.0" in reader.open("/r/alice/app").text
+
+
+def test_hiding_flagging_moderating(site, reader):
+    alice, bob, carol, root = (Reader(site, name) for name in ("alice", "bob", "carol", "root"))
+    bob.send("/r/alice/app/@comments", body="rude words")
+    here = "/r/alice/app/@comments/1"
+    alice.send(f"{here}/hide", here)
+    assert "rude words" not in reader.open("/r/alice/app/@comments").text
+    assert reader.get(here).status_code == reader.get(f"{here}.json").status_code == 404
+    assert "rude words" in bob.open("/r/alice/app/@comments").text
+    alice.send(f"{here}/hide", here)
+    carol.send(f"{here}/flag", here, reason="manners")
+    assert "You have flagged it" in carol.open(here).text
+    assert carol.get("/admin/comments").status_code == 403
+    assert reader.get("/admin/comments").headers["Location"].startswith("/sign-in")
+    page = root.open("/admin/comments")
+    for words in ("rude words", "manners", "flagged by 1 reader"):
+        assert words in page.text
+    assert root.json("/admin/comments.json")["comments"][0]["reasons"] == ["manners"]
+    root.send("/admin/comments/1", "/admin/comments", hidden="yes")
+    assert "rude words" not in reader.open("/r/alice/app/@comments").text
+    assert "Nothing has been reported" in root.open("/admin/comments").text
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_nothing_that_people_write_can_do_anything(site, reader, social, part):
+    """Every text people bring, on every page that shows it: no element and no attribute comes of it."""
+    alice = site.actor("alice")
+    attacks = [attack.replace("\x01", "") for attack in ATTACKS[part::4]]
+    for attack in attacks:
+        site.services.permissions.describe(alice, APP, " ".join(attack.split()), "\n\n".join(attacks))
+        number = social.write(alice, APP, attack, Tag("2.0"))
+        for path in ("/", f"/search?q={quote(attack)}"):
+            check_harmless(reader.get(path).text)
+    social.edit(alice, APP, number, f"{attacks[0]} edited")
+    for path in ("/search?q=app", "/r/alice/app", "/r/alice/app/@comments", f"/r/alice/app/@comments/{number}"):
+        check_harmless(reader.get(path).text)
+
+
+def check_harmless(html):
+    for tag, attributes in Elements(html).tags:
+        assert tag not in {"iframe", "object", "embed", "math", "base", "img", "style", "noscript"}
+        assert tag != "script" or attributes.keys() == {"src", "defer"}
+        assert not any(name.startswith("on") or name in ("style", "srcdoc", "formaction") for name in attributes)
+        assert not re.match(r"\s*(javascript|data|vbscript):", attributes.get("href") or "", re.IGNORECASE)
+
+
+def test_no_page_asks_more_where_there_is_more(site, social):
+    alice = Reader(site, "alice")
+    paths = ("/", "/search?q=app", "/search", "/r/alice/app", "/r/alice/app/@comments", "/r/alice/app/@comments/1")
+    social.write(site.actor("bob"), APP, "first", None)
+    before = {path: asked(site, alice, path) for path in paths}
+    fill(site, 30, description="app")
+    for number in range(15):
+        name = f"alice/more{number}"
+        site.push(name, "alice")
+        social.write(site.actor("alice"), RepositoryName.parse(name), "app", Tag("latest"))
+        social.write(site.actor("bob"), APP, f"comment {number}")
+        site.push("alice/app", "alice", tag=f"3.{number}")
+        social.write(site.actor("alice"), APP, f"pinned {number}", Tag(f"3.{number}"))
+    for edit in range(5):
+        social.edit(site.actor("bob"), APP, 1, f"edit {edit}")
+    assert {path: asked(site, alice, path) for path in paths} == before
+    assert max(before.values()) <= 16
+
+
+def asked(site, reader, path):
+    """How many questions a page puts to the database, once what is counted for all has been."""
+    reader.get(path)
+    with counted_queries(site.engine) as queries:
+        reader.get(path)
+    return len(queries)
+
+
+def test_nobody_sees_anything_without_a_login_where_that_is_wanted(make_site, site):
+    closed = Reader(make_site(anonymous_pull=False))
+    for path in ("/", "/search", "/r/alice/app", "/r/alice/app/@comments"):
+        assert closed.get(path).headers["Location"].startswith("/sign-in"), path
