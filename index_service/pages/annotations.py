@@ -10,6 +10,22 @@ from common.names import RepositoryName
 from index_service.social.comments import Remark
 
 
+class Pinned:
+    """Mixed into pages that have `annotations`: which tags of the page's repository and which images bear one."""
+
+    __slots__ = ()
+
+    annotations: list[Annotation]
+
+    @property
+    def pinned_tags(self) -> set[str]:
+        return {one.tag for one in self.annotations if one.tag}
+
+    @property
+    def pinned_images(self) -> set[str]:
+        return {one.image_id for one in self.annotations if one.image_id}
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """Written in `repository`, about its `tag` or about an image anywhere; `body` is Markdown."""

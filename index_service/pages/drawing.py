@@ -151,7 +151,7 @@ def _tags(lane: Lane, number: int, width: float) -> list[DrawnTag]:
 
 def _chip(tag: str, lane: float) -> float:
     """As wide as its tag, or as the words for how many more there are."""
-    return min(lane - GAP, 28 + (length(tag, LARGE_LETTER) if tag else 100.0))
+    return min(lane - GAP, 44 + (length(tag, LARGE_LETTER) if tag else 100.0))
 
 
 def _mooring(lane: Lane, number: int, width: float) -> Rectangle:

@@ -9,7 +9,7 @@ from index_service.images.lanes import Block, Chart
 from index_service.images.lineage import Node, Place
 from index_service.images.trees import Branch
 from index_service.pages import HTML_ONLY, drawing
-from index_service.pages.annotations import Annotation
+from index_service.pages.annotations import Annotation, Pinned
 from index_service.pages.drawing import LaneDrawing, TreeDrawing
 from index_service.pages.paging import Paging
 from index_service.services.heads import Head
@@ -54,7 +54,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class RepositoryGraphPage:
+class RepositoryGraphPage(Pinned):
     """`stored` are the bytes of all layers shown, `counted` those of all lanes if nothing were shared."""
 
     head: Head

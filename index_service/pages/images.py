@@ -11,7 +11,7 @@ from index_service.images.facts import Config
 from index_service.images.lineage import Node, Place, is_empty
 from index_service.images.steps import word_of
 from index_service.pages import HTML_ONLY
-from index_service.pages.annotations import Annotation
+from index_service.pages.annotations import Annotation, Pinned
 from index_service.pages.paging import Paging
 from index_service.repositories.history import Day, program
 from index_service.repositories.moves import Move
@@ -68,7 +68,7 @@ class TagRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TagsPage:
+class TagsPage(Pinned):
     """A repository's tags, one row for each image; `largest` is the most bytes of any row."""
 
     head: Head
