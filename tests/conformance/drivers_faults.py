@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -81,6 +82,18 @@ class DriverFaults:
 
     most_requests = 12
     """What one operation may ask of a store that fails everything, of three attempts."""
+
+    pausing: tuple[ModuleType, ...] = ()
+    """Modules that wait `_PAUSE_SECONDS` before they repeat a request."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def short_pauses(cls) -> Iterator[None]:
+        """Thousands of requests are repeated here. Pauses still grow, but from a tenth of what they are in earnest."""
+        with pytest.MonkeyPatch.context() as patch:
+            for module in cls.pausing:
+                patch.setattr(module, "_PAUSE_SECONDS", 0.01)
+            yield
 
     @pytest.fixture(scope="class")
     @classmethod
