@@ -324,5 +324,8 @@ def test_the_log_says_who_did_it_and_from_where(town):
 
 
 def test_the_pages_speak_chinese(town):
-    page = Reader(town, "olga").open("/u/acme/@members", **{"Accept-Language": "zh"})
-    assert "2 名成员" in page.text
+    reader = Reader(town, "olga")
+    assert "2 名成员" in reader.open("/u/acme/@members", **{"Accept-Language": "zh"}).text
+    for language, words in (("en", "administer"), ("zh", "管理"), ("en", "administer")):
+        page = reader.open("/u/acme/@access", **{"Accept-Language": language})
+        assert {words} == {found for found in ("administer", "管理") if found in page.text}
