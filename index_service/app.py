@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from common import http
-from index_service import api, background, services, web
+from index_service import api, background, json_api, services, web
 from index_service.db import Clock, now, open_engine
 from index_service.mail.carriers import Post, carrier
 from index_service.settings import IndexSettings
@@ -33,6 +33,7 @@ def create_app(
     api.install(app)
     app.extensions[background.EXTENSION] = background.Background(app.extensions[api.EXTENSION].work)
     web.install(app, settings, built, post, clock)
+    json_api.install(app, settings, built, clock)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

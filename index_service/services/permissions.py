@@ -100,6 +100,26 @@ class Permissions:
             managing.describe(repository, description, readme, self._clock())
             documents.refresh(session, repository.id)
 
+    def change(
+        self,
+        actor: Actor,
+        address: str,
+        name: RepositoryName,
+        *,
+        description: object = None,
+        readme: object = None,
+        is_private: bool | None = None,
+    ) -> None:
+        """Change all that is not None, or nothing; who may see it is its administrators' to say. Raises Invalid."""
+        action = Action.WRITE if is_private is None else Action.MANAGE
+        with self._changing(actor, name, action) as (session, repository):
+            description = repository.description if description is None else description
+            readme = repository.readme if readme is None else readme
+            managing.describe(repository, description, readme, self._clock())
+            documents.refresh(session, repository.id)
+            if is_private is not None:
+                managing.set_private(session, self._deed(actor, address), repository, is_private=is_private)
+
     def set_private(self, actor: Actor, address: str, name: RepositoryName, *, is_private: bool) -> None:
         """Hide it from all who have no role, or show it to everybody."""
         with self._changing(actor, name) as (session, repository):

@@ -1,0 +1,52 @@
+"""The door for programs: what the site shows and does, as JSON under `/api/v1`, described by an OpenAPI document.
+
+Nothing here is a page, sets a cookie or leads elsewhere.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+
+from index_service.cookies import SESSION, Cookies
+from index_service.db import Clock
+from index_service.json_api import asking, openapi
+from index_service.json_api.routes import PREFIX, Named, Number, Someone
+from index_service.json_api.views import ROUTES
+from index_service.services import Services
+from index_service.settings import IndexSettings
+
+__all__ = ["install"]
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Vary": "Authorization, Cookie",
+}
+
+
+def install(app: Flask, settings: IndexSettings, services: Services, clock: Clock) -> None:
+    """Give an application the API."""
+    parts = urlsplit(settings.site)
+    cookies = Cookies(settings.secret_keys, secure=parts.scheme == "https")
+    described = [route for routes in ROUTES for route in routes.described]
+    document = openapi.document(described, site=settings.site, cookie=cookies.name(SESSION))
+    origin = f"{parts.scheme}://{parts.netloc}"
+    app.extensions[asking.EXTENSION] = asking.Door(services, cookies, clock, origin, parts.netloc, document)
+    app.url_map.converters.update(named=Named, number=Number, someone=Someone)
+    app.after_request(_finish)
+    for routes in ROUTES:
+        app.register_blueprint(routes.blueprint)
+
+
+def _finish(response: Response) -> Response:
+    if not request.path.startswith(f"{PREFIX}/"):
+        return response
+    if response.status_code == 401:
+        # A challenge for Basic would have browsers ask for a password in a window of their own.
+        response.headers["WWW-Authenticate"] = 'Bearer realm="wharfinger"'
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response

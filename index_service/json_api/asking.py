@@ -1,0 +1,157 @@
+"""What every view begins with: who asks, by which proof, and whom to ask.
+
+    proof                                     good for
+    Basic, with the account's password        everything the account may do
+    Basic or Bearer, with an access token     what the token was made for; never the account itself
+    the site's session cookie                 everything; to change something also the token of the session, and for
+                                              what is dangerous a password given lately
+
+A wrong credential is refused, never taken for none. Whoever changes something must not have been sent by another site:
+browsers send cookies, and passwords once given, along with whatever a page of another site asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from flask import current_app, g, request
+
+from common.errors import Forbidden, Unauthenticated
+from index_service import forgery
+from index_service.accounts.people import Actor
+from index_service.accounts.sessions import SignedIn
+from index_service.callers import read_basic
+from index_service.cookies import SESSION, Cookies
+from index_service.db import Clock
+from index_service.services import Services
+
+EXTENSION = "wharfinger-json-api"
+FORGERY_HEADER = "X-CSRF-Token"
+PROOF_LASTS = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Door:
+    """What the API stands on; `origin` and `host` are the site's, `document` describes the API."""
+
+    services: Services
+    cookies: Cookies
+    clock: Clock
+    origin: str
+    host: str
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: nobody, somebody by a credential, or somebody signed in with a browser."""
+
+    actor: Actor | None = None
+    signed_in: SignedIn | None = None
+
+
+class StrangeRequest(Forbidden):
+    """Another site may have sent it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"Not sent from this site: with a session, {FORGERY_HEADER} has to bring the csrf field of any of its forms"
+        )
+
+
+def door() -> Door:
+    found: Door = current_app.extensions[EXTENSION]
+    return found
+
+
+def services() -> Services:
+    return door().services
+
+
+def asker() -> Asker:
+    """Who asks, looked for once a request. Raises Unauthenticated, Forbidden or TooMany."""
+    if "asker" not in g:
+        g.asker = _find()
+    found: Asker = g.asker
+    return found
+
+
+def actor() -> Actor | None:
+    return asker().actor
+
+
+def anybody() -> None:
+    """Whoever it is, a credential has to be right."""
+    asker()
+
+
+def known() -> Actor:
+    """Raises Unauthenticated for a caller without a login."""
+    found = actor()
+    if found is None:
+        raise Unauthenticated("Requires authorization")
+    return found
+
+
+def by_password() -> Actor:
+    """Somebody who came with no access token. Raises Unauthenticated or Forbidden."""
+    found = known()
+    if found.limits is not None:
+        raise Forbidden("An access token is not good for this")
+    return found
+
+
+def proved() -> Actor:
+    """Somebody who gave the password now, or to the session lately. Raises Unauthenticated or Forbidden."""
+    found, session = by_password(), asker().signed_in
+    if session is not None and door().clock() - session.proved_at > PROOF_LASTS:
+        raise Forbidden("Give your password again to go on: at /prove, or with this request")
+    return found
+
+
+def administrator() -> Actor:
+    """Raises Unauthenticated or Forbidden."""
+    found = known()
+    if not found.is_admin or found.limits is not None:
+        raise Forbidden("Only administrators may do this")
+    return found
+
+
+def proved_administrator() -> Actor:
+    administrator()
+    return proved()
+
+
+def address() -> str:
+    """Where the client is, as far as the configured proxies are believed."""
+    return (request.remote_addr or "local")[:45]
+
+
+def _find() -> Asker:
+    changes = request.method not in ("GET", "HEAD")
+    if changes and not forgery.comes_from_here(door().origin):
+        raise StrangeRequest
+    value = request.headers.get("Authorization", "").strip()
+    if value:
+        return Asker(_by_header(value))
+    secret = door().cookies.read(SESSION)
+    found = services().people.signed_in(secret) if secret else None
+    if found is None:
+        return Asker()
+    if changes and not forgery.is_of_session(door().cookies, found.session, request.headers.get(FORGERY_HEADER, "")):
+        raise StrangeRequest
+    return Asker(found.actor, found)
+
+
+def _by_header(value: str) -> Actor | None:
+    scheme, _, given = value.partition(" ")
+    people = services().index.people
+    if scheme.lower() == "bearer":
+        return people.sign_in_bearer(given.strip(), address())
+    if scheme.lower() != "basic":
+        raise Unauthenticated("Unknown authorization scheme: use Basic or Bearer")
+    name, password = read_basic(given)
+    # Clients without a login may send an empty name and password.
+    return people.sign_in_client(name, password, address()) if name or password else None

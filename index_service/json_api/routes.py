@@ -1,0 +1,161 @@
+"""Routes that say what they take and give, so that the document of the API and the API are one.
+
+A view is a function of the names in its path, and of `body` where it takes one; it returns what is told as JSON, or
+None for nothing. What it takes and gives stands in its annotations, what it is for in its docstring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, get_type_hints
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, request
+from werkzeug.routing import IntegerConverter, PathConverter, UnicodeConverter
+
+from common.http import reply
+from index_service.json_api import asking, bodies
+from index_service.json_api.answers import Stretch
+from index_service.pages.paging import Paging
+from index_service.pages.plain import plain
+from index_service.search.finder import NAME, PULLS, PUSHED, STARS
+
+PREFIX = "/api/v1"
+
+LIST_SORTS = (PUSHED, STARS, PULLS, NAME)
+"""The orders of lists of repositories without words."""
+
+View = Callable[..., Any]
+
+
+class Named(PathConverter):
+    """A repository's name with all its slashes; what follows it begins with `@`, which no name holds."""
+
+    regex = r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*"
+
+
+class Someone(UnicodeConverter):
+    """The name of a person, an organisation or a team; what could be nobody's is no path."""
+
+    regex = r"[a-z0-9][a-z0-9._-]{1,29}"
+
+
+class Number(IntegerConverter):
+    """The number of a thing that is kept, no larger than any database counts."""
+
+    regex = r"[0-9]{1,18}"
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter in the query."""
+
+    name: str
+    about: str
+    schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What one method of one path does."""
+
+    kind: str
+    method: str
+    rule: str
+    view: View
+    who: Callable[[], Any]
+    query: tuple[Param, ...]
+    body: Any
+    answer: Any
+    status: int
+
+
+class Routes:
+    """The routes of one kind, which stand together in the document."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.blueprint = Blueprint(f"json_api_{kind}", __name__)
+        self.described: list[Route] = []
+
+    def get(self, rule: str, *, who: Callable[[], Any] = asking.anybody, query: Sequence[Param] = ()) -> Any:
+        return self._route("GET", rule, who, query)
+
+    def post(self, rule: str, *, who: Callable[[], Any] = asking.known) -> Any:
+        return self._route("POST", rule, who)
+
+    def put(self, rule: str, *, who: Callable[[], Any] = asking.known) -> Any:
+        return self._route("PUT", rule, who)
+
+    def patch(self, rule: str, *, who: Callable[[], Any] = asking.known) -> Any:
+        return self._route("PATCH", rule, who)
+
+    def delete(self, rule: str, *, who: Callable[[], Any] = asking.known) -> Any:
+        return self._route("DELETE", rule, who)
+
+    def _route(
+        self, method: str, rule: str, who: Callable[[], Any], query: Sequence[Param] = ()
+    ) -> Callable[[View], View]:
+        """`who` is asked before anything is read."""
+
+        def register(view: View) -> View:
+            hints = get_type_hints(view)
+            answer = hints["return"]
+            status = 204 if answer is type(None) else 201 if method == "POST" else 200
+            route = Route(self.kind, method, PREFIX + rule, view, who, tuple(query), hints.get("body"), answer, status)
+            self.described.append(route)
+            self.blueprint.add_url_rule(route.rule, view.__name__, _answering(route), methods=[method])
+            return view
+
+        return register
+
+
+def paged(sorts: Sequence[str] = ()) -> list[Param]:
+    """The parameters of a list in pages, as `pages.paging.asked` reads them; the first of `sorts` is the default."""
+    page = Param("page", "The page of the list, from 1.", {"type": "integer", "minimum": 1, "default": 1})
+    if not sorts:
+        return [page]
+    return [page, Param("sort", "The order of the list.", {"type": "string", "enum": [*sorts], "default": sorts[0]})]
+
+
+def argument(name: str, default: str = "", most: int = 255) -> str:
+    """A text of the query string. Raises Invalid."""
+    return bodies.check_length(name, bodies.check_text(name, request.args.get(name, default)), most)
+
+
+def _answering(route: Route) -> View:
+    @wraps(route.view)
+    def answering(**names: Any) -> Response:
+        route.who()
+        body = {} if route.body is None else {"body": bodies.read(route.body)}
+        return _dressed(route.view(**names, **body), route.status)
+
+    return answering
+
+
+def _dressed(answer: Any, status: int) -> Response:
+    if answer is None:
+        response = reply(None, 204)
+        response.set_data(b"")
+        return response
+    return reply(plain(answer), status, _links(answer))
+
+
+def _links(answer: Any) -> dict[str, str]:
+    """The header Link, which leads from one page of a list to those beside it."""
+    paging = getattr(answer, "paging", None)
+    if isinstance(paging, Paging):
+        number, is_more = paging.number, paging.number < paging.pages
+    elif isinstance(answer, Stretch):
+        number, is_more = answer.page, answer.is_more
+    else:
+        return {}
+    links = [_link(number - 1, "prev")] * (number > 1) + [_link(number + 1, "next")] * is_more
+    return {"Link": ", ".join(links)} if links else {}
+
+
+def _link(page: int, relation: str) -> str:
+    arguments = {**request.args.to_dict(flat=False), "page": [str(page)]}
+    return f'<{request.path}?{urlencode(arguments, doseq=True)}>; rel="{relation}"'

@@ -1,0 +1,16 @@
+"""The API described by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from index_service.json_api.asking import door
+from index_service.json_api.routes import Routes
+
+routes = Routes("meta")
+
+
+@routes.get("/openapi.json")
+def get_document() -> dict[str, Any]:
+    """This document."""
+    return door().document

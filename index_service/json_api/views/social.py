@@ -1,0 +1,175 @@
+"""Stars, comments and annotations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import request
+
+from common.errors import Invalid
+from common.names import ImageId, RepositoryName, Tag
+from index_service.json_api.answers import All, Listing
+from index_service.json_api.asking import actor, administrator, known, services
+from index_service.json_api.routes import Routes, paged
+from index_service.pages import paging
+from index_service.pages.social import CommentPage, CommentShown, Flagged
+from index_service.social.comments import Anchor
+
+routes = Routes("social")
+
+
+@dataclass(frozen=True, slots=True)
+class NewComment:
+    """A comment to be written, in Markdown. With a `tag` or an `image_id` it is an annotation, shown wherever that
+    tag or that image appears; that is for who may write to the repository."""
+
+    body: str
+    tag: str | None = None
+    image_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommentText:
+    """What a comment is to say."""
+
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What a comment is pinned to: a tag, an image, or neither."""
+
+    tag: str | None = None
+    image_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a comment should not stand."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Whether a flagged comment is hidden, or nothing found wrong with it."""
+
+    hide: bool
+
+
+@routes.put("/repositories/<named:repository>/@star")
+def give_star(repository: str) -> None:
+    """Star a repository."""
+    services().social.set_starred(known(), RepositoryName.parse(repository), is_starred=True)
+
+
+@routes.delete("/repositories/<named:repository>/@star")
+def take_star_back(repository: str) -> None:
+    """Take the star back."""
+    services().social.set_starred(known(), RepositoryName.parse(repository), is_starred=False)
+
+
+@routes.get("/repositories/<named:repository>/@comments", query=paged())
+def list_comments(repository: str) -> Listing[CommentShown]:
+    """The comments, the newest first. Hidden ones are shown to their authors and the repository's administrators."""
+    name, asked = RepositoryName.parse(repository), paging.asked(request.args)
+    found = services().social.thread(actor(), name, asked.size, asked.offset)
+    return Listing.of(asked.of(found.total), map(CommentShown.of, found.remarks))
+
+
+@routes.post("/repositories/<named:repository>/@comments")
+def write_comment(repository: str, body: NewComment) -> CommentShown:
+    """Write a comment, or an annotation."""
+    name, anchor = RepositoryName.parse(repository), _anchor(body.tag, body.image_id)
+    number = services().social.write(known(), name, body.body, anchor)
+    return _comment(name, number)
+
+
+@routes.get("/repositories/<named:repository>/@comments/<number:comment>")
+def get_comment(repository: str, comment: int) -> CommentPage:
+    """A comment, and what it said before it was edited."""
+    name = RepositoryName.parse(repository)
+    return CommentPage.of(services().heads.of(actor(), name), services().social.comment(actor(), name, comment))
+
+
+@routes.patch("/repositories/<named:repository>/@comments/<number:comment>")
+def edit_comment(repository: str, comment: int, body: CommentText) -> CommentShown:
+    """Say something else instead. Open to its author; what it said can still be read."""
+    name = RepositoryName.parse(repository)
+    services().social.edit(known(), name, comment, body.body)
+    return _comment(name, comment)
+
+
+@routes.put("/repositories/<named:repository>/@comments/<number:comment>/pin")
+def pin_comment(repository: str, comment: int, body: Pin) -> CommentShown:
+    """Make a comment an annotation, or with neither tag nor image one no more. Open to all who may write."""
+    name = RepositoryName.parse(repository)
+    services().social.pin(known(), name, comment, _anchor(body.tag, body.image_id))
+    return _comment(name, comment)
+
+
+@routes.delete("/repositories/<named:repository>/@comments/<number:comment>")
+def hide_comment(repository: str, comment: int) -> None:
+    """Hide a comment. Open to the repository's administrators."""
+    services().social.set_hidden(known(), RepositoryName.parse(repository), comment, is_hidden=True)
+
+
+@routes.post("/repositories/<named:repository>/@comments/<number:comment>/restore")
+def restore_comment(repository: str, comment: int) -> CommentShown:
+    """Show a hidden comment again. Open to the repository's administrators."""
+    name = RepositoryName.parse(repository)
+    services().social.set_hidden(known(), name, comment, is_hidden=False)
+    return _comment(name, comment)
+
+
+@routes.put("/repositories/<named:repository>/@comments/<number:comment>/flag")
+def flag_comment(repository: str, comment: int, body: Reason) -> None:
+    """Tell the moderators of a comment."""
+    services().social.flag(known(), RepositoryName.parse(repository), comment, body.reason)
+
+
+@routes.delete("/repositories/<named:repository>/@comments/<number:comment>/flag")
+def unflag_comment(repository: str, comment: int) -> None:
+    """Take one's flag back."""
+    services().social.unflag(known(), RepositoryName.parse(repository), comment)
+
+
+@routes.get("/repositories/<named:repository>/@annotations")
+def list_annotations(repository: str) -> All[CommentShown]:
+    """What is pinned to the repository's tags and to the images they point at, the newest first."""
+    return All.of(
+        map(CommentShown.of, services().social.overview(actor(), RepositoryName.parse(repository)).annotations)
+    )
+
+
+@routes.get("/images/<image_id>/annotations")
+def list_image_annotations(image_id: str) -> All[CommentShown]:
+    """What is pinned to an image, in any repository the caller may see."""
+    checked = ImageId(image_id)
+    services().images.image(actor(), checked)
+    return All.of(map(CommentShown.of, services().social.annotations(actor(), None, (), [checked])))
+
+
+@routes.get("/admin/comments", who=administrator, query=paged())
+def list_reported() -> Listing[Flagged]:
+    """What readers flagged and nobody judged yet, the most flagged first."""
+    asked = paging.asked(request.args)
+    found, total = services().social.reported(administrator(), asked.size, asked.offset)
+    rows = [Flagged(CommentShown.of(each.remark), each.flags, each.reasons) for each in found]
+    return Listing.of(asked.of(total), rows)
+
+
+@routes.patch("/admin/comments/<number:comment>", who=administrator)
+def judge_comment(comment: int, body: Judgement) -> None:
+    """Hide a flagged comment, or dismiss its flags."""
+    services().social.moderate(administrator(), comment, hide=body.hide)
+
+
+def _comment(name: RepositoryName, number: int) -> CommentShown:
+    return CommentShown.of(services().social.comment(known(), name, number).remark)
+
+
+def _anchor(tag: str | None, image_id: str | None) -> Anchor:
+    if tag is not None and image_id is not None:
+        raise Invalid("Pin it to a tag or to an image, not to both")
+    return ImageId(image_id) if image_id is not None else None if tag is None else Tag(tag)

@@ -1,0 +1,138 @@
+"""An index with people, roles, repositories, comments and facts of images in it, asked through its JSON API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from werkzeug.test import TestResponse
+
+from common.names import ImageId, RepositoryName, Tag
+from index_service.accounts.access_tokens import NewToken
+from index_service.accounts.organisations import Profile
+from index_service.db import Database
+from index_service.images import keeping
+from index_service.images.facts import Facts
+from index_service.repositories.policy import Role
+from index_service.services.permissions import Receiver
+from tests.units.index_service.live import Harbour
+from tests.units.index_service.reader import Reader
+from tests.units.index_service.site import IMAGES, Site
+
+API = "/api/v1"
+APP, SECRET = RepositoryName.parse("alice/app"), RepositoryName.parse("alice/secret")
+PEOPLE = ("alice", "rita", "wendy", "adam", "bob", "olga", "mia", "carl")
+
+CONFIG = (
+    '{"id": "x", "config": {"Env": ["A=b", "C"], "Cmd": ["sh"], "Labels": {"k": "v"}, "ExposedPorts": {"80/tcp": {}}}}'
+)
+
+
+class World:
+    """`alice` has the public `app` and the private `secret`, and gave roles in both: read to rita, write to wendy,
+    admin to adam. `acme` is olga's, mia is a member and carl is in its team `crew`. bob is nobody in particular.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.harbour = Harbour(site)
+        for name in PEOPLE:
+            site.user(name)
+        site.user("root", admin=True)
+        self.services = site.services
+        self._push()
+        self._give()
+        self._found()
+        self._talk()
+
+    def close(self) -> None:
+        self.harbour.close()
+
+    def token(self, name: str, pattern: str = "*", *, write: bool = True) -> str:
+        asked = NewToken("for a test", pattern, write, self.site.clock() + timedelta(days=1))
+        return self.services.people.make_access_token(self.site.actor(name), asked, "")
+
+    def ask(self, method: str, path: str, user: str | None = None, body: Any = None, **more: Any) -> TestResponse:
+        return self.site.request(method, API + path, user=user, body=body, **more)
+
+    def _push(self) -> None:
+        for name in ("alice/app", "alice/secret", "alice/deep/er", "alice/doomed", "alice/moving"):
+            self.site.push(name, "alice", images=IMAGES[:3])
+        self.site.push("alice/app", "alice", tag="1.0", images=IMAGES[:2])
+        self.site.push("alice/app", "alice", tag="old", images=IMAGES[:1])
+        self.site.push("alice/secret", "alice", tag="old", images=[IMAGES[8]])
+        self.site.push("root-app", "root", images=IMAGES[:1])
+        self.site.set_private("alice/secret")
+        facts = [fact(number) for number in range(3)]
+        with Database(self.site.engine).writing() as session:
+            keeping.record(session, facts, self.site.clock())
+
+    def _give(self) -> None:
+        alice, roles = self.site.actor("alice"), {"rita": Role.READ, "wendy": Role.WRITE, "adam": Role.ADMIN}
+        for repository in (APP, SECRET):
+            for person, role in roles.items():
+                self.services.permissions.give(alice, "", repository, Receiver(person), role)
+
+    def _found(self) -> None:
+        olga, ask = self.site.actor("olga"), self.services.organisations
+        ask.create(olga, "", "acme", Profile("Acme Ltd"))
+        for person in ("mia", "carl"):
+            ask.add_member(olga, "", "acme", person)
+        for team in ("crew", "gone"):
+            ask.create_team(olga, "", "acme", team, "who does it")
+        ask.join_team(olga, "", "acme", "crew", "carl")
+        self.site.push("acme/tool", "olga", images=IMAGES[:2])
+
+    def _talk(self) -> None:
+        social = self.services.social
+        social.set_starred(self.site.actor("alice"), APP, is_starred=True)
+        for repository in (APP, SECRET):
+            social.write(self.site.actor("alice"), repository, "do **not** use", Tag("old"))
+            social.write(self.site.actor("rita"), repository, "fine")
+        social.write(self.site.actor("alice"), APP, "see above", ImageId(IMAGES[0]))
+        social.edit(self.site.actor("rita"), APP, 2, "very fine")
+        social.flag(self.site.actor("wendy"), APP, 2, "too short")
+
+
+def fact(number: int) -> Facts:
+    parent = ImageId(IMAGES[number - 1]) if number else None
+    made = datetime(2015, 1, 1, tzinfo=UTC)
+    return Facts(ImageId(IMAGES[number]), parent, 1000, made, "RUN true", "me", "1.6.2", "linux", "amd64", CONFIG)
+
+
+class Session:
+    """A browser of somebody's, which speaks with the API as a page's script does."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.reader = Reader(world.site, name)
+        self.csrf = self.reader.open("/account").forms["/language"]["csrf"]
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
+        headers = {"X-CSRF-Token": self.csrf, **headers}
+        return self.reader.client.open(
+            API + path, method=method, json=body, headers=headers, environ_overrides=self.reader.environ
+        )
+
+
+def closed(document: Any) -> Any:
+    """The document, in which no object may have a field that is not described."""
+    for schema in document["components"]["schemas"].values():
+        schema.setdefault("additionalProperties", False)
+    return document
+
+
+def check(document: Any, operation: Any, answer: TestResponse) -> None:
+    """Whether an answer is what the document says."""
+    told = operation["responses"][str(answer.status_code)]
+    if "$ref" in told:
+        told = document["components"]["responses"][told["$ref"].rpartition("/")[2]]
+    if "content" not in told:
+        assert answer.get_data() == b""
+        return
+    schema = {**told["content"]["application/json"]["schema"], "components": document["components"]}
+    Draft202012Validator(schema).validate(answer.get_json())
+
+
+def bearer(token: str) -> str:
+    return f"Bearer {token}"
