@@ -29,6 +29,7 @@ from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import RepositoryNotFound
 from index_service.repositories.pulls import Pulls
+from index_service.search import documents
 from index_service.tokens.passes import Tokens
 
 MAX_READS = 8
@@ -256,6 +257,7 @@ class Work:
             for tag, image in tags.items():
                 catalogue.set_tag(session, repository, tag, image, Pusher(None), self._clock())
             repository.pushed_at = pushed_at
+            documents.refresh(session, repository.id)
             return repository
 
     def _allocate(self, session: Session, name: RepositoryName, owner: str) -> None:

@@ -307,6 +307,7 @@ def test_an_unknown_repository_is_taken_over_for_somebody(harbour):
         harbour.work.renew(APP, "nobody")
     renewed = harbour.work.renew(APP, "alice")
     assert (renewed.tags, renewed.images) == (1, 2)
+    assert harbour.site.request("GET", f"/v1/search?q={APP.name}").json["num_results"] == 1
     assert len(harbour.daemon().pull("alice/app")) == 2
     with pytest.raises(NotFound):
         harbour.work.renew(RepositoryName.parse("alice/never-pushed"), "alice")
