@@ -21,8 +21,9 @@ from index_service.images.models import ImageRecord
 from index_service.repositories.models import ListedImage, Repository, TagRecord
 
 MAX_DEPTH = 1000
-MAX_FAMILY = 2000
+MAX_FAMILY = 1000
 MAX_TAGS = 2000
+MAX_ROOTS, MAX_WEIGHED = 500, 30
 MAX_USES = 100
 """Up to so many repositories are counted that list an image."""
 
@@ -80,13 +81,17 @@ class Family:
 
 
 def is_shown(image_id: ColumnElement[str] | InstrumentedAttribute[str], visible: ColumnElement[bool]) -> Any:
-    """Whether a repository of those that are visible lists the image, as a condition."""
+    """Whether a repository of those that are visible lists the image, as a condition.
+
+    It is asked of one image after the other: a planner that made a join of it would read all that is listed.
+    """
     listing = (
         select(ListedImage.id)
         .join(Repository, Repository.id == ListedImage.repository_id)
         .where(ListedImage.image_id == image_id, visible)
+        .limit(1)
     )
-    return listing.exists()
+    return listing.scalar_subquery().is_not(None)
 
 
 def ancestry(session: Session, image_id: str, visible: ColumnElement[bool]) -> list[Node]:
@@ -117,24 +122,32 @@ def merged_ancestries(session: Session, image_ids: Collection[str], visible: Col
 
 def descendants(session: Session, image_ids: Collection[str], visible: ColumnElement[bool]) -> Family:
     """These images and what was made from them, the nearest first."""
-    start = select(ImageRecord.image_id).where(ImageRecord.image_id.in_(image_ids))
+    known = ImageRecord.image_id.in_(image_ids)
+    start = select(ImageRecord.image_id).where(known, is_shown(ImageRecord.image_id, visible))
     below = start.cte("below", recursive=True)
     child = aliased(ImageRecord)
     made = (
         select(child.image_id).join(below, child.parent_id == below.c.image_id).where(is_shown(child.image_id, visible))
     )
-    return _family(session, below.union(made), visible)
+    return _family(session, below.union(made))
 
 
-def count_roots(session: Session, visible: ColumnElement[bool]) -> int:
-    """How many images without a parent are shown."""
-    return session.scalar(select(func.count()).select_from(_roots(visible).subquery())) or 0
+def roots(session: Session, visible: ColumnElement[bool]) -> tuple[list[str], bool]:
+    """Images without a parent: those that most repositories are based on first; and whether there are more.
 
-
-def roots(session: Session, visible: ColumnElement[bool], limit: int, offset: int) -> list[str]:
-    """Images without a parent: those that most repositories are based on first."""
-    ordered = _roots(visible).order_by(func.count().desc(), ListedImage.image_id).limit(limit).offset(offset)
-    return [row.image_id for row in session.execute(ordered)]
+    Looked at are the `MAX_ROOTS` that were read last, and of each up to `MAX_WEIGHED` repositories.
+    """
+    near = (
+        select(ImageRecord.image_id)
+        .where(ImageRecord.parent_id.is_(None), is_shown(ImageRecord.image_id, visible))
+        .order_by(ImageRecord.read_at.desc(), ImageRecord.image_id)
+        .limit(MAX_ROOTS + 1)
+        .subquery()
+    )
+    weight = _count_uses(near.c.image_id, visible, MAX_WEIGHED).label("weight")
+    rows = session.execute(select(near.c.image_id, weight)).all()
+    ordered = sorted(rows[:MAX_ROOTS], key=lambda row: (-row.weight, row.image_id))
+    return [row.image_id for row in ordered], len(rows) > MAX_ROOTS
 
 
 def places(
@@ -156,15 +169,7 @@ def places(
 
 def uses(session: Session, image_ids: Collection[str], visible: ColumnElement[bool]) -> dict[str, int]:
     """How many visible repositories list each image, counted up to `MAX_USES`."""
-    listing = (
-        select(ListedImage.id)
-        .join(Repository, Repository.id == ListedImage.repository_id)
-        .where(ListedImage.image_id == ImageRecord.image_id, visible)
-        .correlate(ImageRecord)
-        .limit(MAX_USES)
-        .subquery()
-    )
-    counted = select(func.count()).select_from(listing).scalar_subquery()
+    counted = _count_uses(ImageRecord.image_id, visible, MAX_USES)
     rows = session.execute(select(ImageRecord.image_id, counted).where(ImageRecord.image_id.in_(image_ids)))
     return dict(rows.all())
 
@@ -175,14 +180,25 @@ def count_children(session: Session, image_id: str, visible: ColumnElement[bool]
     return session.scalar(child) or 0
 
 
-def _family(session: Session, related: CTE, visible: ColumnElement[bool]) -> Family:
+def _count_uses(image_id: Any, visible: ColumnElement[bool], most: int) -> Any:
+    """How many visible repositories list the image, counted up to `most`, as a column."""
+    listing = (
+        select(ListedImage.id)
+        .join(Repository, Repository.id == ListedImage.repository_id)
+        .where(ListedImage.image_id == image_id, visible)
+        .limit(most)
+        .subquery()
+    )
+    return select(func.count()).select_from(listing).scalar_subquery()
+
+
+def _family(session: Session, related: CTE, visible: ColumnElement[bool] | None = None) -> Family:
+    """The related images; those that are not shown left out, where that was not seen to before."""
     # The recursion goes no further than its rows are taken.
     near = select(related.c.image_id).limit(MAX_FAMILY + 1).subquery()
-    rows = session.execute(
-        _nodes(near)
-        .where(is_shown(ImageRecord.image_id, visible))
-        .order_by(ImageRecord.depth, ImageRecord.created_at, ImageRecord.image_id)
-    ).all()
+    found = _nodes(near) if visible is None else _nodes(near).where(is_shown(ImageRecord.image_id, visible))
+    ordered = found.order_by(ImageRecord.depth, ImageRecord.created_at, ImageRecord.image_id)
+    rows = session.execute(ordered).all()
     return Family([Node(*row) for row in rows[:MAX_FAMILY]], len(rows) > MAX_FAMILY)
 
 
@@ -197,16 +213,6 @@ def _nodes(related: Any) -> Select[Any]:
         ImageRecord.command,
     )
     return select(*columns).join(related, related.c.image_id == ImageRecord.image_id)
-
-
-def _roots(visible: ColumnElement[bool]) -> Select[Any]:
-    return (
-        select(ListedImage.image_id)
-        .join(ImageRecord, ImageRecord.image_id == ListedImage.image_id)
-        .join(Repository, Repository.id == ListedImage.repository_id)
-        .where(ImageRecord.parent_id.is_(None), visible)
-        .group_by(ListedImage.image_id)
-    )
 
 
 def _until_broken(nodes: Sequence[Node]) -> list[Node]:

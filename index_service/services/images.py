@@ -259,13 +259,12 @@ class Images:
         return Lanes(name, chart, others, stored, counted, len(groups), is_cut or family.is_cut, pinned)
 
     def forest(self, actor: Actor | None, offset: int) -> Forest:
-        """All images the actor may see, by what they are based on: those with most users first."""
+        """All images the actor may see, by what they are based on: of the latest bases those with most users first."""
         self._require_login(actor)
         visible = self._gate.visible(actor)
         with self._database.reading() as session:
-            total = lineage.count_roots(session, visible)
-            roots = lineage.roots(session, visible, ROOTS_AT_ONCE, offset)
-            return _forest(session, roots, visible, total)
+            roots, is_cut = lineage.roots(session, visible)
+            return _forest(session, roots[offset : offset + ROOTS_AT_ONCE], visible, len(roots), is_cut=is_cut)
 
     def descent(self, actor: Actor | None, image_id: ImageId) -> Descent:
         """What was made from an image, and what it is made from. Raises as `image` does."""
@@ -458,7 +457,9 @@ def _checksums(session: Session, image_id: str, visible: ColumnElement[bool]) ->
     return [checksum for checksum in rows if checksum]
 
 
-def _forest(session: Session, roots: Sequence[str], visible: ColumnElement[bool], total: int) -> Forest:
+def _forest(
+    session: Session, roots: Sequence[str], visible: ColumnElement[bool], total: int, *, is_cut: bool = False
+) -> Forest:
     family = lineage.descendants(session, roots, visible)
     places = lineage.places(session, [node.image_id for node in family.nodes], visible)
     grown = trees.grow(family.nodes, {*places, *roots})
@@ -468,7 +469,7 @@ def _forest(session: Session, roots: Sequence[str], visible: ColumnElement[bool]
     uses = lineage.uses(session, shown, visible)
     stored = sum(node.size for node in family.nodes)
     pinned = _pinned(session, visible, places.keys() | set(shown), places)
-    return Forest(grown, places, uses, len(family.nodes), stored, total, family.is_cut, pinned)
+    return Forest(grown, places, uses, len(family.nodes), stored, total, is_cut or family.is_cut, pinned)
 
 
 def _pinned(
