@@ -6,7 +6,7 @@ import hashlib
 from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, Response, g, request
-from werkzeug.http import parse_cookie
+from werkzeug.sansio.http import parse_cookie
 
 from common.names import RepositoryName
 from common.tokens import Access, read_authorization
@@ -21,6 +21,7 @@ _MIRRORS = f"HTTP_{MIRROR_HEADER.upper().replace('-', '_')}"
 
 
 def credentials(environ: WSGIEnvironment) -> Credentials:
+    # Bytes that are no text stay what WSGI makes of them: this parser takes any, the one of werkzeug.http raises.
     cookies = environ.get("HTTP_COOKIE")
     return Credentials(environ.get("HTTP_AUTHORIZATION"), parse_cookie(cookies).get(COOKIE) if cookies else None)
 

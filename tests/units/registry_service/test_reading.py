@@ -123,3 +123,9 @@ def test_other_methods_are_told_of_these(filled):
 def test_whatever_is_no_image_goes_on(filled, path):
     answer = filled.get(f"/v1/{path}")
     assert (answer.status_code, answer.json) == (404, {"error": "Not Found"})
+
+
+@pytest.mark.parametrize("path", [f"/v1/images/{IMAGE}/json", "/v1/repositories/acme/app/tags"])
+def test_a_cookie_that_is_no_text_is_no_grant(filled, path):
+    raw = filled.open(path, environ_overrides={"HTTP_COOKIE": "grant=\xff\xfe; push=\xff"})
+    assert raw.status_code == filled.get(path).status_code
