@@ -94,6 +94,36 @@ def activate(name: str) -> None:
     _set_active(name, is_active=True)
 
 
+@main.command("set-admin")
+@click.argument("name")
+@click.argument("answer", type=click.Choice(["yes", "no"]))
+def set_admin(name: str, answer: str) -> None:
+    """Make NAME an administrator, or no more."""
+    with _index() as index:
+        index.people.set_admin(index.people.require(name).id, is_admin=answer == "yes")
+        click.echo(f"Account {name} is {'an' if answer == 'yes' else 'no'} administrator.")
+
+
+@main.command("create-organisation")
+@click.argument("name")
+@click.option("--owner", required=True, help="The account that owns it.")
+def create_organisation(name: str, owner: str) -> None:
+    """Make the organisation NAME."""
+    with _services() as services:
+        services.organisations.create_for(owner, name)
+        click.echo(f"Organisation {name} is made, owned by {owner}.")
+
+
+@main.command("add-owner")
+@click.argument("organisation")
+@click.argument("name")
+def add_owner(organisation: str, name: str) -> None:
+    """Make NAME an owner of ORGANISATION, for one whose owners are gone."""
+    with _services() as services:
+        services.organisations.add_owner(organisation, name)
+        click.echo(f"{name} owns {organisation}.")
+
+
 @main.command("revoke-tokens")
 @click.argument("name")
 def revoke_tokens(name: str) -> None:
@@ -118,6 +148,17 @@ def set_access(repository: str, access: str) -> None:
     with _index() as index:
         index.set_private(RepositoryName.parse(repository), is_private=access == "private")
         click.echo(f"{RepositoryName.parse(repository)} is {access}.")
+
+
+@main.command("rename")
+@click.argument("repository")
+@click.argument("target")
+def rename(repository: str, target: str) -> None:
+    """Give REPOSITORY the name TARGET; while the index serves, the registry follows."""
+    with _services() as services:
+        old, new = RepositoryName.parse(repository), RepositoryName.parse(target)
+        services.permissions.rename(old, new)
+        click.echo(f"{old} is {new}.")
 
 
 @main.command("move-endpoint")

@@ -20,6 +20,13 @@ MEMBER_ROLES = ("read", "write", "")
 """What every member may do with all repositories; the last leaves it to teams."""
 
 
+MAX_OWNED = 50
+"""Organisations that one person may own and make yet another, so that nobody takes all names."""
+
+MAX_TEAMS = 200
+"""Of one organisation: all of them are offered where a role is given."""
+
+
 class NameTaken(Conflict):
     field = "name"
 
@@ -81,6 +88,9 @@ def create(session: Session, deed: Deed, name: object, profile: Profile, owner_i
     Where two take one name at once, the second's transaction ends in SQLAlchemy's IntegrityError.
     """
     name, profile = _check_name(name), profile.checked()
+    owned = select(func.count()).where(Member.user_id == owner_id, Member.is_owner)
+    if (session.scalar(owned) or 0) >= MAX_OWNED:
+        raise Conflict("You own as many organisations as one person may")
     if session.get(Namespace, name) is not None:
         raise NameTaken
     made = Organisation(name=name, created_at=deed.moment)
@@ -148,6 +158,9 @@ def create_team(session: Session, deed: Deed, organisation: Organisation, name: 
     taken = select(Team.id).where(Team.organisation_id == organisation.id, Team.name == name)
     if session.scalar(taken) is not None:
         raise NameTaken
+    held = select(func.count()).where(Team.organisation_id == organisation.id)
+    if (session.scalar(held) or 0) >= MAX_TEAMS:
+        raise Conflict("The organisation has as many teams as one may have")
     team = Team(organisation_id=organisation.id, name=name, about=about, created_at=deed.moment)
     session.add(team)
     session.flush()

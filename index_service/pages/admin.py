@@ -39,11 +39,12 @@ class PeoplePage:
 
 @dataclass(frozen=True, slots=True)
 class ResetLinkPage:
-    """How somebody gets a new password; `sent` is the address that a letter with it went to."""
+    """How somebody gets a new password; `is_sent` says whether a letter with the link went to the main address."""
 
     name: str
     link: str
-    sent: str | None
+    email: str | None
+    is_sent: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, NotFound
@@ -17,6 +17,9 @@ from index_service.audit.log import Change, Deed
 from index_service.db import upsert
 from index_service.repositories.models import Repository, RoleRecord
 from index_service.repositories.policy import Role
+
+MAX_GIVEN = 500
+"""Roles in one repository, or in one namespace: all of them are shown on one page."""
 
 
 class NotForThem(Conflict):
@@ -83,6 +86,7 @@ class Given:
 def give(session: Session, deed: Deed, to: User | Team, scope: Scope, role: Role) -> None:
     """Give a role, or another instead of the one given before. Raises Conflict for who needs or may have none."""
     _require_fitting(session, to, scope)
+    _require_room(session, to, scope)
     column = "user_id" if isinstance(to, User) else "team_id"
     key = (column, *scope.columns)
     row = {column: to.id, **scope.columns, "role": str(role), "created_at": deed.moment}
@@ -144,6 +148,13 @@ def _require_fitting(session: Session, to: User | Team, scope: Scope) -> None:
         raise NotForThem("This person owns the namespace")
     if isinstance(to, Team) and not _is_own_team(session, to, scope):
         raise NotForThem("Only teams of the organisation whose namespace it is can be given a role")
+
+
+def _require_room(session: Session, to: User | Team, scope: Scope) -> None:
+    if session.scalar(select(RoleRecord.id).where(scope.is_it, _is_of(to))) is not None:
+        return
+    if (session.scalar(select(func.count()).where(scope.is_it)) or 0) >= MAX_GIVEN:
+        raise Conflict("So many have a role here that there is no room for more: make a team")
 
 
 def _is_own_team(session: Session, team: Team, scope: Scope) -> bool:

@@ -71,7 +71,8 @@ def reset_person() -> Response:
         return _show_people(who, form.state(), form.status)
     to = found.email if form.ticked("send") else None
     letters.send_reset(None if to is None else ResetLetter(to, found.name, found.language, found.link))
-    response = show(ResetLinkPage(found.name, letters.reset_url(found.link), to), "admin/reset_link.html", 201)
+    shown = ResetLinkPage(found.name, letters.reset_url(found.link), found.email, to is not None)
+    response = show(shown, "admin/reset_link.html", 201)
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -82,6 +82,35 @@ def test_access_and_endpoints_are_set(run, site):
     assert run("move-endpoint", "127.0.0.1:5001", "r:1") == (0, "1 repositories are on r:1 now.", "")
 
 
+def test_organisations_are_made_and_never_left_alone(run, site):
+    site.user("alice")
+    site.user("bob")
+    assert run("create-organisation", "acme", "--owner", "alice") == (
+        0,
+        "Organisation acme is made, owned by alice.",
+        "",
+    )
+    assert run("add-owner", "acme", "bob") == (0, "bob owns acme.", "")
+    assert site.push("acme/app", "bob")
+    assert [row.actor_name for row in site.rows("SELECT actor_name FROM audit WHERE subject = 'acme'")] == [""] * 3
+
+
+def test_administrators_are_made_and_unmade(run, site):
+    site.user("alice")
+    site.user("root", admin=True)
+    assert run("set-admin", "alice", "yes") == (0, "Account alice is an administrator.", "")
+    assert site.push("app", "alice")
+    assert run("set-admin", "alice", "no") == (0, "Account alice is no administrator.", "")
+    assert site.request("PUT", "/v1/repositories/app/", user="alice", body=[]).status_code == 403
+
+
+def test_a_repository_is_renamed(run, site):
+    site.user("alice")
+    site.push("alice/app", "alice")
+    assert run("rename", "alice/app", "alice/web") == (0, "alice/app is alice/web.", "")
+    assert site.request("GET", "/v1/repositories/alice/web/images").status_code == 200
+
+
 def test_up_and_down(run):
     assert run("downgrade", "base") == (0, "The database is at revision base.", "")
     assert run("create-user", "alice", "--password-stdin", stdin="labpass1\n")[::2] == (
@@ -103,6 +132,11 @@ def test_up_and_down(run):
         (["deactivate", "nobody"], {}, "no account is named nobody"),
         (["revoke-tokens", "nobody"], {}, "no account is named nobody"),
         (["set-access", "alice/nothing", "private"], {}, "images not found"),
+        (["create-organisation", "alice", "--owner", "alice"], {}, "This name is taken"),
+        (["create-organisation", "acme", "--owner", "nobody"], {}, "There is nobody of this name"),
+        (["add-owner", "acme", "alice"], {}, "no such organisation"),
+        (["rename", "alice/nothing", "alice/app"], {}, "images not found"),
+        (["set-admin", "nobody", "yes"], {}, "no account is named nobody"),
         (["set-access", "a//b", "private"], {}, "Invalid repository name"),
         (["downgrade", "9999"], {}, "9999"),
         (["clean"], {"secret_keys": "short"}, "WHARFINGER_INDEX_SECRET_KEYS"),

@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import insert
 
 from common.errors import Conflict, Failure, Forbidden, Invalid, NotFound, Unauthenticated
-from index_service.accounts.organisations import Profile
+from index_service.accounts.models import Member, Organisation, Team
+from index_service.accounts.organisations import MAX_OWNED, MAX_TEAMS, Profile
 from index_service.accounts.people import Limits
+from index_service.db import Database
 from index_service.repositories.policy import Role
 from index_service.services.organisations import OrganisationSettings
 from index_service.services.permissions import Receiver
@@ -241,3 +244,24 @@ def test_a_closed_account_cannot_be_added(site, organisations):
     for name in ("eve", "nobody", "", "Ä"):
         with pytest.raises(Invalid):
             organisations.add_member(site.actor("olga"), "", "acme", name)
+
+
+def test_nobody_takes_all_names(site, organisations):
+    eve, moment = site.actor("eve").id, site.clock()
+    with Database(site.engine).writing() as session:
+        for number in range(MAX_OWNED):
+            row = {"id": 100 + number, "name": f"zeta{number}", "created_at": moment}
+            session.execute(insert(Organisation), [row])
+            owner = {"organisation_id": 100 + number, "user_id": eve, "is_owner": True, "created_at": moment}
+            session.execute(insert(Member), [owner])
+    with pytest.raises(Conflict):
+        organisations.create(site.actor("eve"), "", "another", Profile())
+    organisations.create(site.actor("mia"), "", "another", Profile())
+
+
+def test_teams_can_all_be_shown(site, organisations):
+    with Database(site.engine).writing() as session:
+        rows = [{"organisation_id": 1, "name": f"t{n}", "created_at": site.clock()} for n in range(MAX_TEAMS)]
+        session.execute(insert(Team), rows)
+    with pytest.raises(Conflict):
+        organisations.create_team(site.actor("olga"), "", "acme", "crew", "")

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import insert
 
 from common.errors import Conflict, Failure, Forbidden, Invalid, NotFound
 from common.names import RepositoryName
+from index_service.accounts.models import User
 from index_service.accounts.organisations import Profile
 from index_service.accounts.people import Limits
+from index_service.db import Database
+from index_service.repositories.giving import MAX_GIVEN
+from index_service.repositories.models import RoleRecord
 from index_service.repositories.policy import Role
 from index_service.services.permissions import Receiver
 
@@ -232,3 +237,17 @@ def test_operators_rename_anything_to_what_there_is(site, permissions):
     for name, target, failure in (("acme/app", "acme/b", NotFound), ("library/app", "nobody/app", NotFound)):
         with pytest.raises(failure):
             permissions.rename(RepositoryName.parse(name), RepositoryName.parse(target))
+
+
+def test_roles_can_all_be_shown(site, permissions):
+    moment, olga = site.clock(), site.actor("olga")
+    with Database(site.engine).writing() as session:
+        ids = range(1000, 1000 + MAX_GIVEN)
+        users = [{"id": n, "name": f"p{n}", "password_hash": "x", "created_at": moment} for n in ids]
+        session.execute(insert(User), users)
+        roles = [{"user_id": n, "namespace": "acme", "role": "read", "created_at": moment} for n in ids]
+        session.execute(insert(RoleRecord), roles)
+    with pytest.raises(Conflict):
+        permissions.give_everywhere(olga, "", "acme", Receiver("eve"), Role.READ)
+    permissions.give_everywhere(olga, "", "acme", Receiver("p1000"), Role.WRITE)
+    permissions.give(olga, "", APP, Receiver("eve"), Role.READ)

@@ -9,6 +9,7 @@ import pytest
 from index_service.audit.log import Change
 from tests.units.index_service.reader import Page, Reader, counted_queries
 from tests.units.index_service.site import IMAGES
+from tests.units.index_service.test_web_entering import read_letters
 
 PAGES = ("/admin", "/admin/people", "/admin/registries", "/admin/storage", "/admin/audit")
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -108,6 +109,18 @@ def test_a_reset_link_is_shown_once_and_works(office):
     Reader(office).send(link, password="another-password")
     assert office.request("GET", "/v1/users/", user="alice").status_code == 401
     assert Reader(office).get(link).status_code in (400, 404)
+
+
+def test_a_reset_link_can_be_sent_by_letter(office, tmp_path):
+    office.restart(mail_folder=str(tmp_path / "mail"))
+    reader = Reader(office, "root")
+    page = Page(reader.post("/admin/people/reset", csrf=csrf(reader), person="alice", send=""))
+    assert page.forms["/admin/people/reset"]["send"] == "yes"
+    assert not (tmp_path / "mail").exists()
+    page = Page(reader.post("/admin/people/reset", csrf=csrf(reader), person="alice", send="yes"))
+    assert "on its way to alice@example.com" in page.text
+    (letter,) = read_letters(office)
+    assert letter["To"] == "alice@example.com"
 
 
 def test_registries_that_do_not_answer_are_told_so(office):
