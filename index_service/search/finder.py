@@ -33,11 +33,11 @@ MAX_PAGE = 1_000_000
 MOST = 500
 """So many of what is found can be paged through, where not all of it was looked at."""
 
-_SAMPLE = 750
+_SAMPLE = 850
 """Of what holds the words, so much is looked at; where there is more, it is a sample and the likely best."""
 
-_LIKELY = 300
-_STARRED = 500
+_LIKELY = 150
+_STARRED = 300
 
 BEST, STARS, PULLS, PUSHED, NAME = "best", "stars", "pulls", "pushed", "name"
 SORTS = (BEST, STARS, PULLS, PUSHED, NAME)
@@ -163,7 +163,7 @@ class _Search:
     def page(self, query: Query) -> Page:
         if self._is_rare():
             return self._complete(query)
-        hits, total = self._ranked(query, self._likely())
+        hits, total = self._ranked(query, self._likely(), [])
         if total < MOST:
             # Most of what holds the words is hidden from this reader, who may not even learn that there is so much.
             return self._complete(query)
@@ -179,17 +179,19 @@ class _Search:
         return (self._session.scalar(select(func.count()).select_from(some)) or 0) <= _SAMPLE
 
     def _complete(self, query: Query) -> Page:
-        hits, total = self._ranked(query, _union(self._fitting(self._anywhere), *self._listing()))
+        candidates = _union(self._fitting(self._anywhere), *self._listing())
+        hits, total = self._ranked(query, candidates, self._words)
         return Page(total, hits)
 
-    def _ranked(self, query: Query, candidates: Subquery) -> tuple[list[Hit], int]:
-        """The hits of the query's page, and how many of the candidates are hits."""
+    def _ranked(self, query: Query, candidates: Subquery, doubtful: list[Asked]) -> tuple[list[Hit], int]:
+        """The hits of the query's page, and how many of the candidates are hits; of each it is made sure that it holds
+        the `doubtful` words. (Where a word is everywhere, few can be wrong, and those come last.)"""
         order = _best(self._words) if query.sort == BEST else _ORDERS[query.sort]()
         columns: tuple[Any, ...] = (*_COLUMNS, func.count().over())
         hits = (
             select(*columns)
             .join(candidates, candidates.c.id == Repository.id)
-            .where(or_(*self._parts), *map(self._holds, self._words))
+            .where(or_(*self._parts), *map(self._holds, doubtful))
         )
         rows = self._session.execute(hits.order_by(*order).limit(query.page_size).offset(query.offset)).all()
         if rows or query.page == 1:

@@ -86,7 +86,7 @@ def test_what_i_starred(site, social):
 
 
 def test_a_word_that_is_everywhere(site, reader):
-    fill(site, 800, description="common")
+    fill(site, 900, description="common")
     assert "More than 500 repositories" in reader.open("/search?q=common").text
     assert reader.get("/search?q=common&page=20").status_code == 200
     assert reader.get("/search?q=common&page=21").status_code == 404
