@@ -144,7 +144,7 @@ def roots(session: Session, visible: ColumnElement[bool]) -> tuple[list[str], bo
         .limit(MAX_ROOTS + 1)
         .subquery()
     )
-    weight = _count_uses(near.c.image_id, visible, MAX_WEIGHED).label("weight")
+    weight = _count_uses(near, near.c.image_id, visible, MAX_WEIGHED).label("weight")
     rows = session.execute(select(near.c.image_id, weight)).all()
     ordered = sorted(rows[:MAX_ROOTS], key=lambda row: (-row.weight, row.image_id))
     return [row.image_id for row in ordered], len(rows) > MAX_ROOTS
@@ -169,7 +169,7 @@ def places(
 
 def uses(session: Session, image_ids: Collection[str], visible: ColumnElement[bool]) -> dict[str, int]:
     """How many visible repositories list each image, counted up to `MAX_USES`."""
-    counted = _count_uses(ImageRecord.image_id, visible, MAX_USES)
+    counted = _count_uses(ImageRecord, ImageRecord.image_id, visible, MAX_USES)
     rows = session.execute(select(ImageRecord.image_id, counted).where(ImageRecord.image_id.in_(image_ids)))
     return dict(rows.all())
 
@@ -180,12 +180,13 @@ def count_children(session: Session, image_id: str, visible: ColumnElement[bool]
     return session.scalar(child) or 0
 
 
-def _count_uses(image_id: Any, visible: ColumnElement[bool], most: int) -> Any:
-    """How many visible repositories list the image, counted up to `most`, as a column."""
+def _count_uses(source: Any, image_id: Any, visible: ColumnElement[bool], most: int) -> Any:
+    """How many visible repositories list the image, counted up to `most`, as a column beside those of `source`."""
     listing = (
         select(ListedImage.id)
         .join(Repository, Repository.id == ListedImage.repository_id)
         .where(ListedImage.image_id == image_id, visible)
+        .correlate(source)
         .limit(most)
         .subquery()
     )
