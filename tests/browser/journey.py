@@ -8,10 +8,13 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
+from urllib.parse import quote
+
+import pytest
 
 from tests.browser.texts import Say
 from tests.browser.visitor import Visitor
-from tests.clients.docker_v1 import Daemon
+from tests.clients.docker_v1 import Daemon, Refusal, Refused
 from tests.clients.generations import V1_6
 from tests.clients.images import Chain, make_chain
 from tests.clients.wire import Target
@@ -71,6 +74,66 @@ class Journey:
         chain = chain or make_chain(4)
         Daemon(V1_6, self.target, self.name, self.token).push(f"{self.name}/{repository}", chain, tag)
         return chain
+
+    def describe(self, repository: str, line: str, readme: str) -> None:
+        self.open(f"{self._page(repository)}/@settings")
+        self.fill("In one line", line)
+        self.fill("README", readme)
+        self.press("Save")
+        self.expect_sound()
+
+    def find(self, words: str, repository: str) -> None:
+        """By the site's search; ends on the repository's own page."""
+        self.open(f"/search?q={quote(words)}")
+        self.visitor.follow(f"{self.name}/{repository}")
+        self.expect_sound()
+
+    def star(self) -> None:
+        """On a page of a repository."""
+        self.press("Give a star")
+        self.visitor.page.get_by_role("button", name=self.say("Take the star back")).wait_for()
+
+    def comment(self, repository: str, text: str, tag: str = "") -> None:
+        """With a tag it is an annotation."""
+        self.open(f"{self._page(repository)}/@comments")
+        self.fill("Comment", text)
+        if tag:
+            self.visitor.unfold(self.say("Pin it as an annotation"))
+            self.visitor.select(self.say("Pin to a tag"), tag)
+        self.press("Say it")
+        self.expect(text)
+        self.expect_sound()
+
+    def look(self, repository: str, part: str, *texts: str) -> None:
+        """A part of a repository, where these texts are to be read."""
+        self.open(f"{self._page(repository)}/@{part}")
+        for text in texts:
+            self.expect(text)
+
+    def look_at_image(self, image_id: str, repository: str) -> None:
+        """An image and what descends from it."""
+        self.open(f"/i/{image_id}")
+        self.expect(f"{self.name}/{repository}")
+        self.open(f"/i/{image_id}/graph")
+        self.open("/graph")
+        self.expect(f"{self.name}/{repository}")
+
+    def delete(self, repository: str) -> None:
+        """For ever; afterwards neither the site nor a daemon finds it."""
+        self.open(f"{self._page(repository)}/@settings/delete")
+        full_name = f"{self.name}/{repository}"
+        self.fill("Type %(name)s to confirm", full_name, name=full_name)
+        self.press("Delete the repository")
+        self.visitor.page.wait_for_load_state()
+        answer = self.visitor.page.goto(self._page(repository))
+        assert answer is not None
+        assert answer.status == 404
+        self.expect_sound()
+        with pytest.raises(Refused):
+            Daemon(V1_6, self.target, self.name, self.token).pull(full_name, "1.0", Refusal.UNKNOWN)
+
+    def _page(self, repository: str) -> str:
+        return f"/r/{self.name}/{repository}"
 
     @property
     def target(self) -> Target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -66,19 +67,33 @@ class Visitor:
 
     def fill(self, label: str, text: str) -> None:
         """Write into the field of this label, in place of what stands there."""
-        self.page.get_by_label(label, exact=True).fill(text)
+        self._field(label).fill(text)
 
     def choose(self, label: str) -> None:
         """Tick the box, or take the choice, of this label."""
-        self.page.get_by_label(label, exact=True).check()
+        self._field(label).check()
+
+    def select(self, label: str, value: str) -> None:
+        """Of the list of this label."""
+        self._field(label).select_option(value)
+
+    def unfold(self, summary: str) -> None:
+        """What is folded under this summary."""
+        self.page.locator("main summary", has_text=summary).first.click()
 
     def press(self, name: str) -> None:
-        """The button of this name."""
-        self._press(self.page.get_by_role("button", name=name, exact=True).first)
+        """The button whose name begins so."""
+        self._press(self.page.get_by_role("button", name=_beginning(name)).first)
 
     def follow(self, name: str) -> None:
         """The link of this name."""
         self._press(self.page.get_by_role("link", name=name, exact=True).first)
+
+    def _field(self, label: str) -> Locator:
+        """What is filled in, by how its label begins: some say behind it that they may stay empty."""
+        return (
+            self.page.locator("main").locator("input, textarea, select").and_(self.page.get_by_label(_beginning(label)))
+        )
 
     def _press(self, target: Locator) -> None:
         target.click()
@@ -122,12 +137,12 @@ class Typist(Visitor):
     most_steps = 300
 
     def fill(self, label: str, text: str) -> None:
-        self._reach(self.page.get_by_label(label, exact=True))
+        self._reach(self._field(label))
         self.page.keyboard.press("Control+A")
         self.page.keyboard.type(text)
 
     def choose(self, label: str) -> None:
-        target = self.page.get_by_label(label, exact=True)
+        target = self._field(label)
         if target.is_checked():
             return
         if target.get_attribute("type") == "radio":
@@ -139,6 +154,16 @@ class Typist(Visitor):
         else:
             self._reach(target)
             self.page.keyboard.press("Space")
+
+    def unfold(self, summary: str) -> None:
+        self._reach(self.page.locator("main summary", has_text=summary).first)
+        self.page.keyboard.press("Enter")
+
+    def select(self, label: str, value: str) -> None:
+        target = self._field(label)
+        self._reach(target)
+        self.page.keyboard.type(value)
+        assert target.input_value() == value
 
     def _press(self, target: Locator) -> None:
         self._reach(target)
@@ -152,6 +177,10 @@ class Typist(Visitor):
                 return
             self.page.keyboard.press("Tab")
         raise AssertionError(f"{self.page.url}: no Tab leads to {target}")
+
+
+def _beginning(name: str) -> re.Pattern[str]:
+    return re.compile(rf"^\s*{re.escape(name)}")
 
 
 @cache
