@@ -87,14 +87,6 @@ def find_person(session: Session, name: str) -> User:
     return found
 
 
-def hold_person(session: Session, name: str) -> User:
-    """The account, kept from other writers until the transaction ends. Raises NotFound."""
-    found = session.scalar(_named(name).with_for_update())
-    if found is None:
-        raise NotFound("There is nobody of this name")
-    return found
-
-
 def find_active(session: Session, name: str) -> User:
     """Somebody whose name was entered. Raises UnknownPerson, also for a closed account."""
     found = session.scalar(_named(name).where(User.is_active))

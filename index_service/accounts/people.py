@@ -200,12 +200,12 @@ class People:
     def set_active(self, user_id: int, *, is_active: bool) -> None:
         """What an operator asks. Raises LastAdministrator."""
         with self._database.writing() as session:
-            standing.set_active(session, self._operator(), session.get_one(User, user_id), is_active=is_active)
+            standing.set_active(session, self._operator(), standing.hold(session, user_id), is_active=is_active)
 
     def set_admin(self, user_id: int, *, is_admin: bool) -> None:
         """What an operator asks. Raises LastAdministrator."""
         with self._database.writing() as session:
-            standing.set_admin(session, self._operator(), session.get_one(User, user_id), is_admin=is_admin)
+            standing.set_admin(session, self._operator(), standing.hold(session, user_id), is_admin=is_admin)
 
     def _operator(self) -> Deed:
         return Deed(None, "", self._clock())

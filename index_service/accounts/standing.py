@@ -21,8 +21,17 @@ class LastAdministrator(Conflict):
         super().__init__("The last administrator cannot go: make somebody else one first")
 
 
+def hold(session: Session, user_id: int) -> User:
+    """An account, kept from other writers until the transaction ends.
+
+    All administrators are, before it and in one order: two of them who unmake each other at once wait for each other.
+    """
+    session.execute(select(User.id).where(User.is_admin).order_by(User.id).with_for_update())
+    return session.get_one(User, user_id, with_for_update=True)
+
+
 def set_active(session: Session, deed: Deed, user: User, *, is_active: bool) -> None:
-    """Open or close an account; a closed one is signed out everywhere. Raises LastAdministrator."""
+    """Open or close an account that is held; a closed one is signed out everywhere. Raises LastAdministrator."""
     if user.is_active == is_active:
         return
     if not is_active:
@@ -34,7 +43,7 @@ def set_active(session: Session, deed: Deed, user: User, *, is_active: bool) -> 
 
 
 def set_admin(session: Session, deed: Deed, user: User, *, is_admin: bool) -> None:
-    """Raises LastAdministrator."""
+    """Make an account that is held an administrator's, or no more. Raises LastAdministrator."""
     if user.is_admin == is_admin:
         return
     if not is_admin:

@@ -102,7 +102,7 @@ class Administration:
         """Open or close an account; a closed one is signed out and its tokens end. Raises NotFound or Conflict."""
         deed = self._deed(actor, address)
         with self._database.writing() as session:
-            user = directory.hold_person(session, name)
+            user = standing.hold(session, directory.find_person(session, name).id)
             _require_other(deed, user.name)
             standing.set_active(session, deed, user, is_active=is_active)
             if not is_active:
@@ -112,7 +112,7 @@ class Administration:
         """Raises NotFound or Conflict."""
         deed = self._deed(actor, address)
         with self._database.writing() as session:
-            user = directory.hold_person(session, name)
+            user = standing.hold(session, directory.find_person(session, name).id)
             _require_other(deed, user.name)
             standing.set_admin(session, deed, user, is_admin=is_admin)
 

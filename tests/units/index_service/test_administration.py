@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -141,6 +142,25 @@ def test_nobody_locks_the_door_from_outside(site, administration):
     administration.set_admin(site.actor("alice"), "", "root", is_admin=False)
     with pytest.raises(Forbidden):
         administration.storage(site.actor("root"))
+
+
+def test_two_who_unmake_each_other_at_once_leave_one(site, administration):
+    administration.set_admin(site.actor("root"), "", "alice", is_admin=True)
+
+    def unmake(pair):
+        who, whom = pair
+        try:
+            administration.set_admin(who, "", whom.name, is_admin=False)
+        except Conflict:
+            return "refused"
+        return "done"
+
+    for _ in range(5):
+        root, alice = site.actor("root"), site.actor("alice")
+        with ThreadPoolExecutor(2) as threads:
+            assert sorted(threads.map(unmake, ((root, alice), (alice, root)))) == ["done", "refused"]
+        site.index.people.set_admin(site.actor("root").id, is_admin=True)
+        site.index.people.set_admin(site.actor("alice").id, is_admin=True)
 
 
 def test_a_reset_link_sets_a_new_password(site, administration):
