@@ -12,7 +12,7 @@ from flask import Flask, Response, request
 from index_service.cookies import SESSION, Cookies
 from index_service.db import Clock
 from index_service.json_api import asking, openapi
-from index_service.json_api.routes import PREFIX, Named, Number, Someone
+from index_service.json_api.routes import PREFIX, Digest, Named, Number, Someone
 from index_service.json_api.views import ROUTES
 from index_service.services import Services
 from index_service.settings import IndexSettings
@@ -35,7 +35,7 @@ def install(app: Flask, settings: IndexSettings, services: Services, clock: Cloc
     document = openapi.document(described, site=settings.site, cookie=cookies.name(SESSION))
     origin = f"{parts.scheme}://{parts.netloc}"
     app.extensions[asking.EXTENSION] = asking.Door(services, cookies, clock, origin, parts.netloc, document)
-    app.url_map.converters.update(named=Named, number=Number, someone=Someone)
+    app.url_map.converters.update(digest=Digest, named=Named, number=Number, someone=Someone)
     app.after_request(_finish)
     for routes in ROUTES:
         app.register_blueprint(routes.blueprint)

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
-from werkzeug.routing import IntegerConverter, PathConverter, UnicodeConverter
+from werkzeug.routing import BaseConverter, IntegerConverter, PathConverter
 
 from common.http import reply
 from index_service.json_api import asking, bodies
@@ -36,10 +36,16 @@ class Named(PathConverter):
     regex = r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*"
 
 
-class Someone(UnicodeConverter):
+class Someone(BaseConverter):
     """The name of a person, an organisation or a team; what could be nobody's is no path."""
 
     regex = r"[a-z0-9][a-z0-9._-]{1,29}"
+
+
+class Digest(BaseConverter):
+    """What a session is known by."""
+
+    regex = r"[0-9a-f]{64}"
 
 
 class Number(IntegerConverter):

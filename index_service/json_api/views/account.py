@@ -124,7 +124,7 @@ def list_sessions() -> All[SessionShown]:
     return All.of(SessionsPage.of(held, session.session if session else "").sessions)
 
 
-@routes.delete("/account/sessions/<session>", who=by_password)
+@routes.delete("/account/sessions/<digest:session>", who=by_password)
 def end_session(session: str) -> None:
     """Sign a browser out."""
     services().people.end_session(by_password(), session, address())

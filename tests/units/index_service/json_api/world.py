@@ -29,70 +29,78 @@ CONFIG = (
 )
 
 
-class World:
-    """`alice` has the public `app` and the private `secret`, and gave roles in both: read to rita, write to wendy,
-    admin to adam. `acme` is olga's, mia is a member and carl is in its team `crew`. bob is nobody in particular.
+def populate(site: Site) -> None:
+    """`alice` has the public `app` and the private `secret`, and in both rita may read, wendy write, adam everything.
+
+    `acme` is olga's; mia is a member, and carl is in its team `crew`. bob is nobody in particular, root administrator.
     """
+    for name in PEOPLE:
+        site.user(name)
+    site.user("root", admin=True)
+    _push(site)
+    _give(site)
+    _found(site)
+    _talk(site)
+
+
+class World:
+    """An index with all that, and a registry behind it."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.harbour = Harbour(site)
-        for name in PEOPLE:
-            site.user(name)
-        site.user("root", admin=True)
-        self.services = site.services
-        self._push()
-        self._give()
-        self._found()
-        self._talk()
 
     def close(self) -> None:
         self.harbour.close()
 
     def token(self, name: str, pattern: str = "*", *, write: bool = True) -> str:
         asked = NewToken("for a test", pattern, write, self.site.clock() + timedelta(days=1))
-        return self.services.people.make_access_token(self.site.actor(name), asked, "")
+        return self.site.services.people.make_access_token(self.site.actor(name), asked, "")
 
     def ask(self, method: str, path: str, user: str | None = None, body: Any = None, **more: Any) -> TestResponse:
         return self.site.request(method, API + path, user=user, body=body, **more)
 
-    def _push(self) -> None:
-        for name in ("alice/app", "alice/secret", "alice/deep/er", "alice/doomed", "alice/moving"):
-            self.site.push(name, "alice", images=IMAGES[:3])
-        self.site.push("alice/app", "alice", tag="1.0", images=IMAGES[:2])
-        self.site.push("alice/app", "alice", tag="old", images=IMAGES[:1])
-        self.site.push("alice/secret", "alice", tag="old", images=[IMAGES[8]])
-        self.site.push("root-app", "root", images=IMAGES[:1])
-        self.site.set_private("alice/secret")
-        facts = [fact(number) for number in range(3)]
-        with Database(self.site.engine).writing() as session:
-            keeping.record(session, facts, self.site.clock())
 
-    def _give(self) -> None:
-        alice, roles = self.site.actor("alice"), {"rita": Role.READ, "wendy": Role.WRITE, "adam": Role.ADMIN}
-        for repository in (APP, SECRET):
-            for person, role in roles.items():
-                self.services.permissions.give(alice, "", repository, Receiver(person), role)
+def _push(site: Site) -> None:
+    for name in ("alice/app", "alice/secret", "alice/deep/er", "alice/doomed", "alice/moving"):
+        site.push(name, "alice", images=IMAGES[:3])
+    site.push("alice/app", "alice", tag="1.0", images=IMAGES[:2])
+    site.push("alice/app", "alice", tag="old", images=IMAGES[:1])
+    site.push("alice/secret", "alice", tag="old", images=[IMAGES[8]])
+    site.push("root-app", "root", images=IMAGES[:1])
+    site.set_private("alice/secret")
+    facts = [fact(number) for number in range(3)]
+    with Database(site.engine).writing() as session:
+        keeping.record(session, facts, site.clock())
 
-    def _found(self) -> None:
-        olga, ask = self.site.actor("olga"), self.services.organisations
-        ask.create(olga, "", "acme", Profile("Acme Ltd"))
-        for person in ("mia", "carl"):
-            ask.add_member(olga, "", "acme", person)
-        for team in ("crew", "gone"):
-            ask.create_team(olga, "", "acme", team, "who does it")
-        ask.join_team(olga, "", "acme", "crew", "carl")
-        self.site.push("acme/tool", "olga", images=IMAGES[:2])
 
-    def _talk(self) -> None:
-        social = self.services.social
-        social.set_starred(self.site.actor("alice"), APP, is_starred=True)
-        for repository in (APP, SECRET):
-            social.write(self.site.actor("alice"), repository, "do **not** use", Tag("old"))
-            social.write(self.site.actor("rita"), repository, "fine")
-        social.write(self.site.actor("alice"), APP, "see above", ImageId(IMAGES[0]))
-        social.edit(self.site.actor("rita"), APP, 2, "very fine")
-        social.flag(self.site.actor("wendy"), APP, 2, "too short")
+def _give(site: Site) -> None:
+    alice, roles = site.actor("alice"), {"rita": Role.READ, "wendy": Role.WRITE, "adam": Role.ADMIN}
+    for repository in (APP, SECRET):
+        for person, role in roles.items():
+            site.services.permissions.give(alice, "", repository, Receiver(person), role)
+
+
+def _found(site: Site) -> None:
+    olga, ask = site.actor("olga"), site.services.organisations
+    ask.create(olga, "", "acme", Profile("Acme Ltd"))
+    for person in ("mia", "carl"):
+        ask.add_member(olga, "", "acme", person)
+    for team in ("crew", "gone"):
+        ask.create_team(olga, "", "acme", team, "who does it")
+    ask.join_team(olga, "", "acme", "crew", "carl")
+    site.push("acme/tool", "olga", images=IMAGES[:2])
+
+
+def _talk(site: Site) -> None:
+    social = site.services.social
+    social.set_starred(site.actor("alice"), APP, is_starred=True)
+    for repository in (APP, SECRET):
+        social.write(site.actor("alice"), repository, "do **not** use", Tag("old"))
+        social.write(site.actor("rita"), repository, "fine")
+    social.write(site.actor("alice"), APP, "see above", ImageId(IMAGES[0]))
+    social.edit(site.actor("rita"), APP, 2, "very fine")
+    social.flag(site.actor("wendy"), APP, 2, "too short")
 
 
 def fact(number: int) -> Facts:

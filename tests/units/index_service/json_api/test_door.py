@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from index_service.json_api.bodies import MAX_BYTES
-from tests.units.index_service.api_world import API, APP, Session, World, bearer
+from tests.units.index_service.json_api.world import API, APP, Session, bearer
 from tests.units.index_service.site import basic
 
 R = "/repositories/alice/app"
-
-
-@pytest.fixture
-def world(make_site):
-    made = World(make_site(comment_rate="1000/minute"))
-    yield made
-    made.close()
 
 
 # Who asks
@@ -53,7 +44,6 @@ def test_no_credential_reads_what_is_public(world):
 
 def test_wrong_passwords_are_counted_here_too(make_site):
     site = make_site(login_rate="3/minute", address_rate="20/minute")
-    site.user("alice")
     for _ in range(3):
         assert site.request("GET", f"{API}/account", auth=basic("alice", "wrong")).status_code == 401
     answer = site.request("GET", f"{API}/account", auth=basic("alice"))
@@ -149,6 +139,19 @@ def test_an_ended_session_is_nobody(world):
 
 
 # Bodies
+
+
+def test_who_may_not_is_told_so_before_anything_is_read(world):
+    for method, path in (
+        ("PATCH", "/account"),
+        ("POST", f"{R}/@comments"),
+        ("DELETE", R),
+        ("PATCH", "/admin/people/bob"),
+    ):
+        assert world.ask(method, path, raw="{").status_code == 401, path
+        assert world.ask(method, path, "alice", raw="{").status_code == (403 if "admin" in path else 400), path
+    # Where nobody has to show anything, what is shown has to be right all the same.
+    assert world.ask("GET", "/openapi.json", auth=basic("alice", "wrong")).status_code == 401
 
 
 def test_a_body_has_to_be_an_object(world):

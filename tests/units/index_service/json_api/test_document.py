@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from index_service.web.showing import TWIN
-from tests.units.index_service.api_world import API, Session, World, check, closed
+from tests.units.index_service.json_api.world import API, Session, check, closed
 from tests.units.index_service.reader import Reader
 from tests.units.index_service.site import IMAGES
 
@@ -26,13 +26,6 @@ EXAMPLES = {
     "link": "none",
 }
 QUERIES = {"/r/{repository}/@tags/delete.json": "?tag=old"}
-
-
-@pytest.fixture
-def world(make_site):
-    made = World(make_site(comment_rate="1000/minute"))
-    yield made
-    made.close()
 
 
 @pytest.fixture

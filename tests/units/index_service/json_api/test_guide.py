@@ -6,20 +6,10 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-
-from tests.units.index_service.api_world import World
 from tests.units.index_service.site import IMAGES, basic
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "api.md"
+GUIDE = Path(__file__).resolve().parents[4] / "docs" / "api.md"
 HOST = "https://images.example.com"
-
-
-@pytest.fixture
-def world(make_site):
-    made = World(make_site())
-    yield made
-    made.close()
 
 
 def examples():

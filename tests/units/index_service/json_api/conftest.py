@@ -1,0 +1,56 @@
+"""Every test of the API begins with the same people and repositories, made once and copied."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from index_service.db import open_engine
+from tests.servers.postgres import Postgres
+from tests.units.index_service.json_api.world import World, populate
+from tests.units.index_service.site import Site
+
+
+@pytest.fixture(scope="session")
+def populated_file(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("populated") / "index.db"
+    shutil.copy(sqlite_template, path)
+    _populate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def populated_database(postgres: Postgres, postgres_template: str) -> str:
+    """Its name."""
+    url = postgres.create_database(postgres_template)
+    _populate(url)
+    return url.rpartition("/")[2]
+
+
+def _populate(url: str) -> None:
+    engine = open_engine(url)
+    populate(Site(engine, comment_rate="1000/minute"))
+    engine.dispose()
+
+
+@pytest.fixture
+def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A populated database of one's own."""
+    if backend == "sqlite":
+        shutil.copy(request.getfixturevalue("populated_file"), tmp_path / "index.db")
+        yield f"sqlite:///{tmp_path}/index.db"
+        return
+    server = request.getfixturevalue("postgres")
+    url = server.create_database(request.getfixturevalue("populated_database"))
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+def world(make_site: Callable[..., Site]) -> Iterator[World]:
+    made = World(make_site(comment_rate="1000/minute"))
+    yield made
+    made.close()
