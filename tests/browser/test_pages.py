@@ -1,0 +1,110 @@
+"""Every page of the site, filled by the demo: sound in the light, in the dark and on a phone, whoever looks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from deploy.demo import content
+from tests.browser.visitor import PHONE, Visitor, visit
+from tests.clients.wire import call
+from tests.servers.process import free_port
+from tests.servers.services import ROOT, Service, running, start_index, start_registry
+
+WEB = "/r/north-quay/web"
+EVERYBODYS = [
+    "/", "/search", "/search?q=web", "/search?q=nothing+like+this", "/graph", "/sign-in", "/sign-up", "/reset",
+    WEB, "/r/slip", "/r/chen/tea", f"{WEB}/@tags", f"{WEB}/@graph", f"{WEB}/@comments", f"{WEB}/@activity",
+    "/i/{image}", "/i/{image}/graph", "/u/north-quay", "/u/ada", "/nowhere", "/r/ada/secret-chart",
+]  # fmt: skip
+MEMBERS = [
+    "/", WEB, f"{WEB}/@tags", f"{WEB}/@comments", f"{WEB}/@settings", f"{WEB}/@settings/access",
+    f"{WEB}/@settings/transfer", f"{WEB}/@settings/delete", "/r/ada/secret-chart", "/organisations/new",
+    "/u/north-quay", "/u/north-quay/@settings", "/u/north-quay/@members", "/u/north-quay/@teams",
+    "/account", "/account/password", "/account/emails", "/account/sessions", "/account/tokens", "/prove",
+]  # fmt: skip
+ADMINISTRATORS = [
+    "/admin", "/admin/people", "/admin/registries", "/admin/storage", "/admin/audit", "/admin/comments",
+]  # fmt: skip
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {},
+    "dark": {"color_scheme": "dark"},
+    "contrast": {"contrast": "more"},
+    "phone": {"viewport": PHONE, "has_touch": True},
+}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """An index that `make demo` has filled, a second time for good measure."""
+    folder: Path = tmp_path_factory.mktemp("demo")
+    index_port, registry_port = free_port(), free_port()
+    registry = start_registry(folder / "registry", f"http://127.0.0.1:{index_port}", registry_port)
+    with running(registry):
+        index = start_index(folder, [f"127.0.0.1:{registry_port}"], index_port)
+        with running(index):
+            for _ in range(2):
+                fill(index)
+            yield index
+
+
+def fill(index: Service) -> None:
+    command = [sys.executable, "-m", "deploy.demo", index.url]
+    done = subprocess.run(command, cwd=ROOT, env=index.process.environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def newest_image(index: Service) -> str:
+    """Of `web`; the index learns of it a moment after the push."""
+    rows = json.loads(call(index.target, f"GET {WEB}/@tags.json").body)["images"]
+    found: str = rows[0]["image_id"]
+    return found
+
+
+def sign_in(visitor: Visitor, name: str) -> None:
+    visitor.open("/sign-in")
+    visitor.fill("Username", name)
+    visitor.fill("Password", content.PASSWORD)
+    visitor.press("Sign in")
+    visitor.page.get_by_text(name).first.wait_for()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(
+    ("viewer", "paths"), [("", EVERYBODYS), ("ada", MEMBERS), (content.ADMIN, ADMINISTRATORS)], ids=["", "ada", "admin"]
+)
+def test_every_page_is_sound(browser: Browser, demo: Service, look: str, viewer: str, paths: list[str]) -> None:
+    image = newest_image(demo)
+    with visit(browser, demo.url, **LOOKS[look]) as visitor:
+        if viewer:
+            sign_in(visitor, viewer)
+        for path in paths:
+            visitor.open(path.format(image=image))
+            visitor.expect_accessible()
+            visitor.expect_no_overflow()
+
+
+def test_a_private_repository_is_there_for_its_owner_alone(browser: Browser, demo: Service) -> None:
+    with visit(browser, demo.url) as visitor:
+        for viewer, status in (("", 404), ("bo", 404), ("ada", 200)):
+            visitor.context.clear_cookies()
+            if viewer:
+                sign_in(visitor, viewer)
+            answer = visitor.page.goto("/r/ada/secret-chart")
+            assert answer is not None
+            assert answer.status == status
+
+
+def test_a_second_filling_changes_nothing(demo: Service) -> None:
+    found = json.loads(call(demo.target, f"GET {WEB}/@comments.json").body)
+    texts = [comment["body"] for comment in found["comments"]]
+    assert sorted(texts) == sorted(
+        comment.text for one in content.repositories() if one.name == "north-quay/web" for comment in one.comments
+    )
