@@ -20,6 +20,7 @@ from index_service.settings import IndexSettings
 __all__ = ["install"]
 
 _HEADERS = {
+    "Cache-Control": "private, no-store",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -47,6 +48,5 @@ def _finish(response: Response) -> Response:
     if response.status_code == 401:
         # A challenge for Basic would have browsers ask for a password in a window of their own.
         response.headers["WWW-Authenticate"] = 'Bearer realm="wharfinger"'
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
+    response.headers.update(_HEADERS)
     return response

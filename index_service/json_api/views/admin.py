@@ -79,8 +79,10 @@ def list_people() -> Listing[PersonRow]:
 
 @routes.patch("/admin/people/<someone:person>", who=proved_administrator)
 def change_person(person: str, body: StandingChange) -> None:
-    """Open or close an account, make an administrator or unmake one; not of oneself."""
+    """Open or close an account, make an administrator or unmake one; not of oneself, and one at a time."""
     who, ask = proved_administrator(), services().administration
+    if (body.is_active is ABSENT) == (body.is_admin is ABSENT):
+        raise Invalid("Give is_active or is_admin, one at a time")
     if body.is_active is not ABSENT:
         ask.set_active(who, address(), person, is_active=body.is_active)
     if body.is_admin is not ABSENT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlsplit
 
 from index_service.json_api.bodies import MAX_BYTES
 from tests.units.index_service.json_api.world import API, APP, Session, bearer
@@ -240,6 +241,41 @@ def test_a_change_is_made_whole_or_not_at_all(world):
     assert [(entry["actor"], entry["subject"]) for entry in audit] == [("alice", "alice/app")]
 
 
+def test_an_account_is_opened_closed_promoted_one_at_a_time(world):
+    for body in ({}, {"is_active": False, "is_admin": True}):
+        assert world.ask("PATCH", "/admin/people/bob", "root", body=body).status_code == 400
+    assert world.ask("PATCH", "/admin/people/root", "root", body={"is_active": False}).status_code == 409
+    assert world.ask("PATCH", "/admin/people/bob", "root", body={"is_admin": True}).status_code == 204
+    assert world.ask("GET", "/admin", "bob").get_json()["people"] == 9
+    assert world.ask("PATCH", "/admin/people/bob", "root", body={"is_active": False}).status_code == 204
+    assert world.ask("GET", "/admin", "bob").status_code == 403
+    assert world.ask("POST", "/admin/people/bob/reset", "root").status_code == 409
+    link = world.ask("POST", "/admin/people/mia/reset", "root").get_json()
+    assert (link["name"], link["email"]) == ("mia", "mia@example.com")
+    page = world.site.app.test_client().get(urlsplit(link["url"]).path)
+    assert "mia" in page.get_data(as_text=True)
+
+
+def test_organisations_live_through_the_api(world):
+    made = world.ask("POST", "/organisations", "bob", body={"name": "harbour", "member_role": "none"}).get_json()
+    assert (made["kind"], made["name"], made["standing"]) == ("organisation", "harbour", "owner")
+    assert world.ask("GET", "/organisations/harbour", "bob").get_json()["member_role"] == "none"
+    changed = world.ask("PATCH", "/organisations/harbour", "bob", body={"about": "ships", "default_private": True})
+    assert (changed.get_json()["about"], changed.get_json()["member_role"]) == ("ships", "none")
+    for person in ("rita", "rita", "nobody"):
+        world.ask("POST", "/organisations/harbour/members", "bob", body={"person": person})
+    rows = world.ask("GET", "/organisations/harbour/members", "rita").get_json()["items"]
+    assert [(row["name"], row["is_owner"]) for row in rows] == [("bob", True), ("rita", False)]
+    assert world.ask("DELETE", "/organisations/harbour/members/bob", "bob").status_code == 409
+    assert world.ask("POST", "/organisations/harbour/teams", "bob", body={"name": "crew"}).get_json()["role"] == "none"
+    role = world.ask("PATCH", "/organisations/harbour/teams/crew", "bob", body={"role": "admin"}).get_json()["role"]
+    assert role == "admin"
+    assert world.ask("PUT", "/organisations/harbour/teams/crew/members/rita", "bob").status_code == 204
+    world.site.push("harbour/app", "rita")
+    assert world.ask("GET", "/repositories/harbour/app", "rita").get_json()["head"]["is_private"] is True
+    assert world.ask("GET", "/repositories/harbour/app").status_code == 404
+
+
 def test_a_token_is_told_once_and_works(world):
     body = {"name": "builds", "pattern": "alice/*", "access": "write", "expires_at": "2030-01-01T00:00:00+01:00"}
     made = world.ask("POST", "/account/tokens", "alice", body=body).get_json()
@@ -330,6 +366,6 @@ def test_no_answer_is_framed_sniffed_or_kept(world):
     answer = world.ask("GET", R)
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
-    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["Cache-Control"] == "private, no-store"
     assert answer.headers["Vary"] == "Authorization, Cookie"
     assert "X-Request-Id" in answer.headers
