@@ -172,7 +172,7 @@ def test_nothing_an_image_or_a_client_says_becomes_code(harbour):
         assert reader.answer.status_code == 200, path
         assert all("src" in given for given in page.all("script")), path
         assert not page.all("img"), path
-        assert "<b>\"" not in reader.answer.text, path
+        assert '<b>"' not in reader.answer.text, path
         assert not [given for _, given in page.attributes if any(key[:2] == "on" for key in given)], path
         assert "5444439" not in page.text, path
         assert reader.json(f"{path}.json"), path
