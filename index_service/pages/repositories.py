@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from common.names import LIBRARY, RepositoryName
+from index_service import markdown
 from index_service.search.finder import Hit
 from index_service.social.comments import Remark
 
@@ -54,7 +55,7 @@ class RepositoryCard:
 
 
 def _excerpt(remark: Remark) -> str:
-    """What an annotation is pinned to, and its beginning in one line."""
+    """What an annotation is pinned to, and the beginning of its words in one line."""
     pinned_to = remark.tag or (remark.image_id or "")[:12]
-    text = " ".join(remark.body.split())
+    text = markdown.comment(remark.body).striptags()
     return f"{pinned_to}: {text if len(text) <= _EXCERPT else text[:_EXCERPT] + '…'}"

@@ -171,12 +171,13 @@ def test_what_is_wrong_with_a_comment_is_said_beside_it(site):
 
 def test_an_annotation_is_pinned_and_shown_where_it_belongs(site, reader):
     alice, bob = Reader(site, "alice"), Reader(site, "bob")
-    bob.send("/r/alice/app/@comments", body="CVE-2014-0160")
+    bob.send("/r/alice/app/@comments", body="*CVE-2014-0160*\n\n`<b>`")
     here = "/r/alice/app/@comments/1"
     page = alice.send(f"{here}/pin", here, tag="1.0", image_id="")
     assert "Pinned to 1.0" in page.text
     assert "CVE-2014-0160" in reader.open("/r/alice/app").text
-    assert "1.0: CVE-2014-0160" in reader.open("/search?q=app").text
+    # A list shows its words, not its marks.
+    assert "1.0: CVE-2014-0160 <b>" in reader.open("/search?q=app").text
     alice.send(f"{here}/pin", here, tag="", image_id="")
     assert "CVE-2014-0160" not in reader.open("/r/alice/app").text
     assert bob.post(f"{here}/pin", **{**bob.open(here).forms["/r/alice/app/@star"], "tag": "1.0"}).status_code == 422
