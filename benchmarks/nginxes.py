@@ -75,6 +75,13 @@ class S3Front(OnStore, Front):
         walk(self.session(repository, Habits()).pull(image, every(0)))
 
 
+class S3RedirectFront(OnStore, Front):
+    """Nginx before registries that send clients to the store: it says again for seconds where a layer is."""
+
+    def settings(self) -> Mapping[str, str]:
+        return {**super().settings(), "WHARFINGER_REGISTRY_DELIVERY": "redirect"}
+
+
 class Nginx(SetUp):
     """Files laid out as the URLs of a pull: nginx and nothing else."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from benchmarks.distribution import Distribution, DistributionS3
 from benchmarks.mirrors import DistributionMirror, Mirror
-from benchmarks.nginxes import Front, Nginx, S3Front
+from benchmarks.nginxes import Front, Nginx, S3Front, S3RedirectFront
 from benchmarks.ours import S3, S3Direct, S3Redirect, Split, Standalone
 from benchmarks.set_up import SetUp
 
@@ -18,6 +18,7 @@ SET_UPS: Mapping[str, type[SetUp]] = {
     "distribution": Distribution,
     "s3": S3,
     "s3-redirect": S3Redirect,
+    "s3-redirect-front": S3RedirectFront,
     "s3-front": S3Front,
     "s3-direct": S3Direct,
     "distribution-s3": DistributionS3,

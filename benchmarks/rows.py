@@ -37,7 +37,11 @@ _MANY = (50, 500, 1000)
 ROWS: Mapping[str, Row] = {
     "files": Row("pull", ("standalone", "distribution"), (Target("standalone", "distribution", 1.8),)),
     "files-front": Row("pull", ("front", "nginx"), (Target("front", "nginx", 0.8),), _MANY),
-    "store-redirect": Row("pull", ("s3-redirect", "s3-direct"), (Target("s3-redirect", "s3-direct", 0.8),)),
+    "store-redirect": Row(
+        "pull",
+        ("s3-redirect", "s3-redirect-front", "s3-direct"),
+        (Target("s3-redirect", "s3-direct", 0.8), Target("s3-redirect-front", "s3-direct", 0.8)),
+    ),
     "store-front": Row("pull", ("s3-front", "nginx"), (Target("s3-front", "nginx", 0.8),), _MANY),
     "store-streamed": Row("pull", ("s3", "s3-direct"), (Target("s3", "s3-direct", 0.5, most_memory=300),)),
     "pushes": Row(

@@ -33,7 +33,8 @@ def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload =
     # Over TLS a daemon sends a registry that stands alone no token, and a mirror knows by it where to look (§6.6).
     http.install(app, standalone=registry.index is None and registry.mirror is None)
     asking.install(app)
-    api.install(app, registry, delivery=settings.delivery, endpoints=settings.endpoints)
+    is_fronted = settings.trusted_proxies > 0
+    api.install(app, registry, delivery=settings.delivery, endpoints=settings.endpoints, is_fronted=is_fronted)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

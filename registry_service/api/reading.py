@@ -27,12 +27,14 @@ _PATH = re.compile(r"/v1/images/([^/]+)/(json|ancestry|layer|files|diff)/?")
 class ReadingDoor:
     """Whatever is no GET or HEAD of an image goes on to the application behind. Reads ask the gate for each image."""
 
-    def __init__(self, registry: Registry, delivery: str, behind: WSGIApplication) -> None:
+    def __init__(self, registry: Registry, delivery: str, behind: WSGIApplication, *, is_fronted: bool) -> None:
+        """With `is_fronted` a proxy stands in front, which with `delivery` nginx goes without saying."""
         self._registry = registry
         self._gate = registry.gate
         self._behind = behind
+        is_fronted = delivery == "nginx" or (delivery == "redirect" and is_fronted)
         # Nginx may answer for us only where nobody has to prove anything.
-        self._keeping = transfer.KEPT_BY_NGINX if delivery == "nginx" and registry.gate.is_open else ()
+        self._keeping = transfer.KEPT_BY_NGINX if is_fronted and registry.gate.is_open else ()
         self._hand_over = transfer.handed_over(delivery, self._keeping)
 
     def announce(self, routes: Map) -> None:

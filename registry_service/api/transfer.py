@@ -136,7 +136,11 @@ def layer_answer(environ: WSGIEnvironment, images: ReadableImages, layer: Layer,
 
 def handed_over(delivery: str, keeping: Headers) -> HandOver:
     """By the setting `delivery`; `keeping` is what tells nginx to keep an answer of ours."""
-    known: dict[str, HandOver] = {"direct": to_nobody, "redirect": to_store, "nginx": partial(to_nginx, keeping)}
+    known: dict[str, HandOver] = {
+        "direct": to_nobody,
+        "redirect": partial(to_store, keeping),
+        "nginx": partial(to_nginx, keeping),
+    }
     return known[delivery]
 
 
@@ -144,7 +148,7 @@ def to_nobody(_environ: WSGIEnvironment, _images: ReadableImages, _layer: Layer)
     """Send every layer ourselves."""
 
 
-def to_store(environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
+def to_store(keeping: Headers, environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
     """Redirect to the store's signed URL (protocol §1.9).
 
     Never from TLS to a plain address: daemons since 1.7 would take their token along. And never HEAD, for
@@ -153,7 +157,8 @@ def to_store(environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> 
     url = None if _is_head(environ) else images.url_for(layer)
     if url is None or (environ["wsgi.url_scheme"] == "https" and not url.startswith("https://")):
         return None
-    return Answer("302 FOUND", [("Location", url), ("Cache-Control", "no-store"), ("Content-Length", "0")])
+    said = [("Location", url), ("Cache-Control", "no-store"), ("Content-Length", "0")]
+    return Answer("302 FOUND", [*said, *keeping])
 
 
 def to_nginx(keeping: Headers, environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:

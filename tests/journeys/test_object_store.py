@@ -91,6 +91,28 @@ def test_a_redirect_leads_to_the_layer_without_any_credential(
         assert len(way.asked) == 3 * len(chain)
 
 
+def test_nginx_says_again_where_a_layer_is(tmp_path: Path, radosgw: Radosgw, way: FaultProxy) -> None:
+    """To many the same for some seconds, and it is right."""
+    service = start_on_store(tmp_path / "registry", radosgw, "redirect", way.url, trusted_proxies="1")
+    port = free_port()
+    with (
+        running(service),
+        FaultProxy(service.target) as asked,
+        start_front(tmp_path / "nginx", port, indexes=None, registries=[Target.parse(asked.url).port]),
+    ):
+        front = Target("http", "127.0.0.1", port)
+        setup, chain = standing(service, front), chain_for(NEWEST)
+        daemon_of(NEWEST, setup).push(setup.fresh_name("told"), chain)
+        path = f"/v1/images/{chain[-1].id}/layer"
+        told = [call(front, f"GET {path}") for _ in range(5)]
+        assert [answer.status for answer in told] == [302] * 5
+        assert len({answer.header("Location") for answer in told}) == 1
+        assert all(answer.header("X-Accel-Expires") is None for answer in told)
+        assert sum(f"GET {path}" in request for request in asked.asked) <= 2
+        parts = urlsplit(told[-1].header("Location") or "")
+        assert call(way.target, f"GET {parts.path}?{parts.query}").body == chain[-1].layer
+
+
 @pytest.fixture(params=["answers asked for", "answers kept"])
 def cached(request: pytest.FixtureRequest, tmp_path: Path, radosgw: Radosgw, way: FaultProxy) -> Iterator[SetUp]:
     """A registry on the store, and nginx before it that fetches and keeps: layers, or what the registry says too."""

@@ -39,8 +39,8 @@ class Buffered(FlaskClient):
         return super().open(*arguments, buffered=True, **options)
 
 
-def client_of(driver, delivery):
-    settings = RegistrySettings(standalone=True, delivery=delivery)
+def client_of(driver, delivery, **settings):
+    settings = RegistrySettings(standalone=True, delivery=delivery, **settings)
     app = create_app(settings, Guard(driver))
     app.test_client_class = Buffered
     client = app.test_client()
@@ -144,6 +144,19 @@ def test_nginx_alone_is_told_to_keep_answers(driver, delivery):
         assert client.get(path).headers.get("X-Accel-Expires") == ("5" if delivery == "nginx" else None)
     for unkept in (client.get(PATH.replace("a", "b", 2)), client.get(PATH, headers={"Range": f"bytes={len(LAYER)}-"})):
         assert "X-Accel-Expires" not in unkept.headers
+
+
+def test_nginx_before_a_registry_that_redirects_is_told_so_too():
+    client = client_of(Remote(), "redirect", trusted_proxies=1)
+    for path in (PATH, f"/v1/images/{IMAGE}/json", f"/v1/images/{IMAGE}/ancestry"):
+        assert client.get(path).headers["X-Accel-Expires"] == "5"
+    # Over TLS nobody is led to a plain address: another answer, for another scheme.
+    plain = Remote()
+    plain.scheme = "http"
+    client = client_of(plain, "redirect", trusted_proxies=1)
+    assert client.get(PATH).status_code == 302
+    secure = client.get(PATH, headers={"X-Forwarded-Proto": "https"})
+    assert (secure.status_code, secure.headers.get("X-Accel-Expires")) == (200, None)
 
 
 def test_nothing_is_kept_where_tokens_are_looked_at():
