@@ -100,13 +100,7 @@ class Social:
                 size=None if image is None else image.total_size,
                 last_move=next(iter(last), None),
                 days=history.days(session, repository.id, self._clock().date(), PULL_DAYS),
-                annotations=comments.pinned_to(
-                    session,
-                    visible,
-                    tags=[(repository.id, each) for each in names],
-                    image_ids=set(tags.values()),
-                    limit=MAX_ANNOTATIONS,
-                ),
+                annotations=comments.pinned_to_tags_of(session, visible, repository.id, MAX_ANNOTATIONS),
             )
 
     def set_starred(self, actor: Actor, name: RepositoryName, *, is_starred: bool) -> None:

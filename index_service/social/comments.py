@@ -181,6 +181,18 @@ def pinned_to(
     return _pinned(session, visible, or_(*ways), limit) if ways else []
 
 
+def pinned_to_tags_of(
+    session: Session, visible: ColumnElement[bool], repository_id: int, limit: int = 200
+) -> list[Remark]:
+    """What is pinned to any tag that a repository has and, by whichever repository, to their images; newest first."""
+    tagged = (TagRecord.repository_id == repository_id, TagRecord.image_id.is_not(None))
+    names, images = select(TagRecord.name).where(*tagged), select(TagRecord.image_id).where(*tagged)
+    of_tags = select(Comment.id).where(Comment.repository_id == repository_id, Comment.tag.in_(names))
+    # Not one query with "or": that one would look through the comments of all repositories.
+    of_images = select(Comment.id).where(Comment.image_id.in_(images))
+    return _pinned(session, visible, Comment.id.in_(of_tags.union(of_images)), limit)
+
+
 def pinned_in(
     session: Session, visible: ColumnElement[bool], repository_ids: Collection[int], limit: int = 200
 ) -> list[Remark]:

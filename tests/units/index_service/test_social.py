@@ -9,9 +9,13 @@ import pytest
 from common.errors import Forbidden, Invalid, NotFound, TooMany, Unauthenticated
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.people import Limits
+from index_service.db import Database
+from index_service.repositories import catalogue
+from index_service.repositories.catalogue import Pusher
 from index_service.repositories.policy import Role
 from index_service.services.permissions import Receiver
 from index_service.social.comments import MAX_BODY, MAX_VERSIONS, CommentNotFound
+from tests.units.index_service.reader import counted_queries
 from tests.units.index_service.site import IMAGES
 
 APP = RepositoryName("alice", "app")
@@ -177,6 +181,26 @@ def test_an_image_bears_the_annotations_of_every_repository_one_may_see(social, 
     mine = social.annotations(people["alice"], None, [], [image])
     assert {remark.body for remark in mine} == {"seen by all", "seen by few"}
     assert [remark.body for remark in social.overview(None, OTHER).annotations] == ["seen by all"]
+
+
+def test_the_first_page_asks_the_same_of_few_tags_and_of_many(site, engine, social, people):
+    social.write(people["alice"], APP, "of the tag", Tag("1.0"))
+    social.write(people["bob"], OTHER, "of the image", ImageId(IMAGES[1]))
+    with counted_queries(engine) as few:
+        before = social.overview(None, APP)
+    with Database(engine).writing() as session:
+        repository = catalogue.hold(session, APP)
+        catalogue.announce_tags(
+            session, repository, {Tag(f"t{n}"): ImageId(f"{n:064x}") for n in range(300)}, site.clock()
+        )
+        catalogue.confirm_tags(session, repository, Pusher(people["alice"].id), site.clock())
+    with counted_queries(engine) as many:
+        after = social.overview(None, APP)
+    # Databases take only so many parameters in one statement; here a tag and an image are no parameters at all.
+    assert many == few
+    assert len(after.tags) == 301
+    assert after.annotations == before.annotations
+    assert {remark.body for remark in after.annotations} == {"of the tag", "of the image"}
 
 
 def test_annotations_are_found_and_shown_in_search(site, social, people):
