@@ -7,6 +7,7 @@ Content-Security-Policy forbids it), so its description stands there as a link. 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
@@ -84,12 +85,12 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def _as_link(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
+def _as_link(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, env: Any) -> str:
     token = tokens[index]
     source = escapeHtml(str(token.attrGet("src") or ""))
     described = escapeHtml("".join(child.content for child in token.children or ()).strip()) or source
     # A link cannot stand in a link.
-    return described if _depth(tokens, index) else f'<a href="{source}">{described}</a>'
+    return described if _links_around(tokens, index, env) else f'<a href="{source}">{described}</a>'
 
 
 def _link(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
@@ -100,8 +101,15 @@ def _link(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _opt
     return opening + (target if tokens[index + 1].type == "link_close" else "")
 
 
-def _depth(tokens: Sequence[Token], index: int) -> int:
-    return sum(token.nesting for token in tokens[:index] if token.type.startswith("link_"))
+def _links_around(tokens: Sequence[Token], index: int, env: Any) -> int:
+    """How many links a token stands in; counted once for all of a paragraph, which may hold thousands."""
+    counted, depths = env.get("links", (None, []))
+    if counted is not tokens:
+        changes = (token.nesting if token.type.startswith("link_") else 0 for token in tokens)
+        depths = list(itertools.accumulate(changes, initial=0))
+        env["links"] = tokens, depths
+    depth: int = depths[index]
+    return depth
 
 
 def _lowered(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:

@@ -60,9 +60,13 @@ def check_name(text: str) -> str:
     return text
 
 
+MOST_STARS = 4
+"""Of a pattern: a database that looks for one with many goes back and forth without end."""
+
+
 def check_pattern(text: str) -> str:
     """Which repositories it opens, by their full names. Raises Invalid."""
-    if _PATTERN.fullmatch(text) is None:
+    if _PATTERN.fullmatch(text) is None or text.count("*") > MOST_STARS:
         raise Invalid("Use a repository's full name, with * for any run of characters: acme/* or acme/web-*")
     return text
 

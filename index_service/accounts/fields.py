@@ -10,7 +10,8 @@ from common.names import LIBRARY
 
 PASSWORD_LENGTHS = range(5, 257)
 
-_EMAIL = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+# Without quotes, brackets and commas, which in a letter's head would make two recipients of one.
+_EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _NAME = re.compile(r"(?=.{2,30}\Z)[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -9,7 +9,6 @@ that answer is given only to who knows the password.
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -71,7 +70,15 @@ class Limits:
 
     def opens(self, repository: str) -> bool:
         """Whether the pattern matches this full name, `namespace/name`."""
-        return re.fullmatch(".*".join(map(re.escape, self.pattern.split("*"))), repository) is not None
+        first, *pieces = self.pattern.split("*")
+        if not pieces:
+            return repository == first
+        # Each piece where it comes first: a pattern cannot make this go back and try again.
+        at = len(first) if repository.startswith(first) else -1
+        for piece in pieces[:-1]:
+            found = repository.find(piece, at) if at >= 0 else -1
+            at = found + len(piece) if found >= 0 else -1
+        return 0 <= at <= len(repository) - len(pieces[-1]) and repository.endswith(pieces[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,9 +127,18 @@ def moment(value: Any) -> datetime | None:
 
 
 def pretty(text: str) -> str:
-    """The JSON in lines, for people; as it is where it is none."""
-    document = _decoded(text)
-    return clean(json.dumps(document, indent=2, ensure_ascii=False), MAX_CONFIG * 2) if document else text
+    """The JSON in lines, for people, as far as there is room; as it is where it is none, or nested beyond reason."""
+    document, pieces, room = _decoded(text), [], MAX_CONFIG * 2
+    try:
+        # Piece by piece: what is nested hundreds deep would take a hundred megabytes in lines.
+        for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(document):
+            pieces.append(piece)
+            room -= len(piece)
+            if room < 0:
+                break
+    except RecursionError:
+        return text
+    return clean("".join(pieces), MAX_CONFIG * 2) if document else text
 
 
 def _decoded(text: str) -> dict[str, Any]:

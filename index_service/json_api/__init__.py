@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
+from index_service.converters import Number
 from index_service.cookies import SESSION, Cookies
 from index_service.db import Clock
 from index_service.json_api import asking, openapi
-from index_service.json_api.routes import PREFIX, Digest, Named, Number, Someone
+from index_service.json_api.routes import PREFIX, Digest, Named, Someone
 from index_service.json_api.views import ROUTES
 from index_service.services import Services
 from index_service.settings import IndexSettings

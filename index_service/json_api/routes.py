@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
-from werkzeug.routing import BaseConverter, IntegerConverter, PathConverter
+from werkzeug.routing import BaseConverter, PathConverter
 
 from common.http import reply
 from index_service.json_api import asking, bodies
@@ -46,12 +46,6 @@ class Digest(BaseConverter):
     """What a session is known by."""
 
     regex = r"[0-9a-f]{64}"
-
-
-class Number(IntegerConverter):
-    """The number of a thing that is kept, no larger than any database counts."""
-
-    regex = r"[0-9]{1,18}"
 
 
 @dataclass(frozen=True, slots=True)

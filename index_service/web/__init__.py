@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
+from index_service.converters import Number
 from index_service.cookies import Cookies
 from index_service.db import Clock
 from index_service.mail.carriers import Post
@@ -34,6 +35,7 @@ def install(app: Flask, settings: IndexSettings, services: Services, post: Post,
     app.before_request(_begin)
     app.after_request(_finish)
     app.url_map.converters["repository"] = addresses.Repository
+    app.url_map.converters["number"] = Number
     app.register_error_handler(asking.ProofNeeded, refusals.ask_proof)
     for views in (assets.views, *VIEWS):
         app.register_blueprint(views)

@@ -17,7 +17,7 @@ from index_service.web.showing import flash, go_on, page, show
 
 views = Blueprint("comments", __name__)
 
-_ONE = "/r/<repository:repository>/@comments/<int:number>"
+_ONE = "/r/<repository:repository>/@comments/<number:number>"
 
 
 @page(views, "/r/<repository:repository>/@comments")
@@ -89,7 +89,7 @@ def moderation() -> Response:
     return show(ModerationPage.of(reported, asked.of(total)), "admin/comments.html")
 
 
-@views.post("/admin/comments/<int:number>")
+@views.post("/admin/comments/<number:number>")
 def moderate(number: int) -> Response:
     """Hide it, or dismiss its flags where `hidden` is empty."""
     form = Form.read("hidden")

@@ -210,6 +210,7 @@ def test_a_token_costs_no_hashing(harbour, make):
         ({"pattern": ""}, "pattern"),
         ({"pattern": "Alice/App"}, "pattern"),
         ({"pattern": "alice/%"}, "pattern"),
+        ({"pattern": "*a*a*a*a*a"}, "pattern"),
         ({"lifetime": "31"}, "lifetime"),
     ],
 )

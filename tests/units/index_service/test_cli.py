@@ -127,6 +127,7 @@ def test_up_and_down(run):
         (["create-user", "alice", "--password-stdin"], {}, "Username or email already exists"),
         (["create-user", "Alice", "--password-stdin"], {}, "Invalid username"),
         (["create-user", "bob", "--email", "no", "--password-stdin"], {}, "Invalid email"),
+        (["create-user", "bob", "--email", "root,b@example.com", "--password-stdin"], {}, "Invalid email"),
         (["create-user", "bob", "--password-stdin"], {"sign_up": "closed"}, "sign-up is closed"),
         (["set-password", "nobody", "--password-stdin"], {}, "no account is named nobody"),
         (["deactivate", "nobody"], {}, "no account is named nobody"),

@@ -224,3 +224,11 @@ def test_a_tree_too_deep_says_what_it_hides():
     (tree,) = trees.grow(chain, {one.image_id for one in chain})
     last = tree.walk()[-1][1]
     assert (len(tree.walk()), last.hidden) == (trees.MAX_LEVEL + 1, 99 - trees.MAX_LEVEL)
+
+
+def test_json_nested_beyond_reason_takes_no_more_room_than_any():
+    """In lines it would be a hundred megabytes."""
+    deep = '{"a":' * 800 + "[" + "1," * 10_000 + "1]" + "}" * 800
+    assert len(facts.pretty(deep)) <= 2 * facts.MAX_CONFIG
+    assert facts.pretty('{"a": [1]}') == '{\n  "a": [\n    1\n  ]\n}'
+    assert facts.pretty("no JSON") == "no JSON"

@@ -151,3 +151,10 @@ def test_the_same_text_is_rendered_once():
     assert render("one") == render("one") == "<p>one</p>"
     render("two")
     assert rendered == ["one", "two"]
+
+
+@pytest.mark.parametrize("text", ["![](a)" * 16_000, "[![](a)](b) ![](c)"])
+def test_pictures_in_links_and_beside_them(text):
+    """However many stand in one paragraph: each is counted once, or this would not end."""
+    html = str(markdown.readme(text))
+    assert html.count("<a ") == (16_000 if len(text) > 100 else 2)

@@ -91,3 +91,28 @@ def test_who_may_is_told_that_a_repository_does_not_exist():
     assert refusal(ANN, own, Action.CREATE) is None
     for action in (Action.READ, Action.WRITE, *RULES):
         assert issubclass(refusal(ANN, own, action)[0], NotFound)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "opens"),
+    [
+        ("acme/app", "acme/app", True),
+        ("acme/app", "acme/apps", False),
+        ("*", "acme/app", True),
+        ("acme/*", "acme/", True),
+        ("*/app", "acme/app", True),
+        ("a*e/*p", "acme/app", True),
+        ("acme/ab*ba", "acme/aba", False),
+        ("acme/ab*ba", "acme/abba", True),
+        ("acme/*a*b*", "acme/xbxa", False),
+        ("**acme**", "acme/app", True),
+        ("acme/a.p", "acme/app", False),
+    ],
+)
+def test_a_pattern_matches_all_of_a_name(pattern, name, opens):
+    assert Limits(1, pattern, can_write=False).opens(name) is opens
+
+
+def test_no_pattern_makes_matching_go_back_and_forth():
+    """With a regular expression this would not end."""
+    assert not Limits(1, "alice/" + "*a" * 60 + "*b", can_write=False).opens("alice/" + "a" * 240)

@@ -262,3 +262,8 @@ def test_nobody_sees_anything_without_a_login_where_that_is_wanted(make_site, si
     closed = Reader(make_site(anonymous_pull=False))
     for path in ("/", "/search", "/r/alice/app", "/r/alice/app/@comments"):
         assert closed.get(path).headers["Location"].startswith("/sign-in"), path
+
+
+@pytest.mark.parametrize("number", ["9" * 19, "9" * 40])
+def test_no_comment_has_a_number_that_no_database_counts(reader, number):
+    assert reader.get(f"/r/alice/app/@comments/{number}").status_code == 404

@@ -1,0 +1,11 @@
+"""What addresses of more than one door hold."""
+
+from __future__ import annotations
+
+from werkzeug.routing import IntegerConverter
+
+
+class Number(IntegerConverter):
+    """The number of a thing that is kept, no larger than any database counts."""
+
+    regex = r"[0-9]{1,18}"
