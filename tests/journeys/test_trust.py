@@ -55,7 +55,9 @@ class Harbour:
 @pytest.fixture(scope="module")
 def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
     folder, port = tmp_path_factory.mktemp("harbour"), free_port()
-    index = start_index(folder / "index", [f"127.0.0.1:{port}"])
+    # It reads no image of the registry's for its pages: that, too, would be asked about here.
+    elsewhere = f"127.0.0.1:{port}=http://127.0.0.1:{free_port()}"
+    index = start_index(folder / "index", [f"127.0.0.1:{port}"], registry_urls=elsewhere)
     proxy = IndexProxy(index.target)
     shared = {
         "secret_keys": secrets.token_hex(32),
@@ -95,7 +97,9 @@ def cookie_of(answer: Answer) -> dict[str, str]:
 def patient_harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
     """The same with grants that outlive any test, and registries of two workers each."""
     folder, port = tmp_path_factory.mktemp("patient"), free_port()
-    index = start_index(folder / "index", [f"127.0.0.1:{port}"])
+    # It reads no image of the registry's for its pages: that, too, would be asked about here.
+    elsewhere = f"127.0.0.1:{port}=http://127.0.0.1:{free_port()}"
+    index = start_index(folder / "index", [f"127.0.0.1:{port}"], registry_urls=elsewhere)
     proxy = IndexProxy(index.target)
     first = start_registry(folder / "first", proxy.target.url, port, workers="2", grant_seconds="600")
     sign_up(index.target, ALICE)
