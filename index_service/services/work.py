@@ -188,7 +188,11 @@ class Work:
         token = self._own(repository.full_name, Access.WRITE)
         for tag, image in tags.items():
             stint.go_on()
-            self._registries.set_tag(endpoint, token, repository.full_name, tag, image)
+            try:
+                self._registries.set_tag(endpoint, token, repository.full_name, tag, image)
+            except NotFound as refusal:
+                # It never had the image, or takes no such name any more: that will not mend, and the others can move.
+                logger.warning("%s:%s is not moved to %s: %s", repository.full_name, tag, endpoint, refusal.message)
         for old in stint.taken.details.get("from", []):
             self._leave(endpoint, RepositoryName.parse(old), repository)
 
@@ -205,7 +209,11 @@ class Work:
 
     def _forget_tags(self, endpoint: str, name: RepositoryName, kept: set[Tag]) -> None:
         token = self._own(name, Access.DELETE)
-        for tag in self._registries.tags(endpoint, token, name).keys() - kept:
+        try:
+            told = self._registries.tags(endpoint, token, name)
+        except NotFound:
+            return
+        for tag in told.keys() - kept:
             self._forget(partial(self._registries.delete_tag, endpoint, token, name, tag))
 
     def _forget(self, delete: Callable[[], None]) -> None:

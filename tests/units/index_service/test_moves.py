@@ -1,0 +1,83 @@
+"""A renamed repository's tags move at its registry, whatever happens meanwhile: with a real registry."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.names import RepositoryName
+from common.tokens import Access
+from index_service.db import Database
+from index_service.images import jobs
+from index_service.repositories import catalogue
+from tests.clients.images import make_chain
+from tests.clients.wire import Target, call
+from tests.units.index_service.live import Harbour
+
+OLD, NEW = RepositoryName.parse("alice/app"), RepositoryName.parse("bob/engine")
+
+
+@pytest.fixture
+def harbour(site):
+    for name in ("alice", "bob"):
+        site.user(name)
+    made = Harbour(site)
+    yield made
+    made.close()
+
+
+def rename(harbour, old=OLD, new=NEW):
+    """As the site does it: in SQL, and a job for the rest."""
+    with Database(harbour.site.engine).writing() as session:
+        repository = catalogue.hold(session, old)
+        repository.namespace, repository.name = new.namespace, new.name
+        jobs.ask(session, jobs.MOVE, repository.id, {"from": str(old)}, harbour.site.clock())
+
+
+def pushed(harbour, *tags):
+    """The repository under its old name, with these tags; nothing is left to be done."""
+    for tag in tags:
+        harbour.push(str(OLD), make_chain(1), tag)
+    harbour.work_off()
+
+
+def registry_tags(harbour, name):
+    """What the registry itself tells."""
+    with Database(harbour.site.engine).writing() as session:
+        token = harbour.work._tokens.issue_own(session, name, Access.READ, harbour.site.clock())
+    target = Target.parse(f"http://{harbour.endpoint}")
+    answer = call(target, f"GET /v1/repositories/{name}/tags", {"Authorization": f"Token {token}"})
+    return answer.json() if answer.status == 200 else answer.status
+
+
+def index_tags(harbour):
+    rows = harbour.site.rows("SELECT name, image_id FROM tags WHERE image_id IS NOT NULL")
+    return {row.name: row.image_id for row in rows}
+
+
+def pending(harbour):
+    return [row.kind for row in harbour.site.rows("SELECT kind FROM jobs")]
+
+
+def point_at_nothing(harbour, tag):
+    """The index lists a tag of an image that never came to the registry."""
+    with harbour.site.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE tags SET image_id = '{'0' * 64}' WHERE name = '{tag}'")
+
+
+def test_a_tag_the_registry_refuses_keeps_no_other_from_moving(harbour):
+    pushed(harbour, "a", "lost", "z")
+    point_at_nothing(harbour, "lost")
+    rename(harbour)
+    harbour.work_off()
+    assert registry_tags(harbour, NEW).keys() == {"a", "z"}
+    assert registry_tags(harbour, OLD) == 404
+    assert pending(harbour) == []
+
+
+def test_a_move_ends_where_the_old_name_is_taken_and_has_no_tags(harbour):
+    harbour.site.push(str(OLD), "alice")
+    harbour.work_off()
+    rename(harbour)
+    harbour.site.push(str(OLD), "alice")
+    harbour.work_off()
+    assert "move" not in pending(harbour)
