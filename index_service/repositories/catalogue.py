@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict
@@ -132,10 +133,18 @@ def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, I
 
 def confirm_tags(session: Session, repository: Repository, by: Pusher, moment: datetime) -> None:
     """The push is concluded: what it announced exists now, also where no registry told."""
-    announced = select(TagRecord).where(TagRecord.repository_id == repository.id)
-    for record in session.scalars(announced.where(TagRecord.announced_id.is_not(None))).all():
-        if record.announced_id is not None:
-            set_tag(session, repository, record.name, record.announced_id, by, moment)
+    announced = (TagRecord.repository_id == repository.id, TagRecord.announced_id.is_not(None))
+    # A push may bring thousands of tags, and all writers wait meanwhile: the statements are as many for any number.
+    rows = session.execute(select(TagRecord.name, TagRecord.announced_id, TagRecord.image_id).where(*announced)).all()
+    if rows:
+        now_there = {"image_id": TagRecord.announced_id, "announced_id": None, "updated_at": moment}
+        session.execute(update(TagRecord).where(*announced).values(now_there))
+        repository.is_tagged = True
+        repository.updated_at = moment
+    moves = [_move(repository, tag, image, before, by, moment) for tag, image, before in rows if image != before]
+    if moves:
+        # Without the option, rows with and without a NULL in them are statements of their own.
+        session.execute(insert(TagMove).execution_options(render_nulls=True), moves)
     repository.pushed_at = moment
 
 
@@ -152,7 +161,7 @@ def set_tag(session: Session, repository: Repository, tag: str, image_id: str, b
     changed = ("image_id", "announced_id", "updated_at")
     upsert(session, TagRecord, [row], key=("repository_id", "name"), changed=changed)
     if before != image_id:
-        session.add(_move(repository, tag, image_id, before, by, moment))
+        session.add(TagMove(**_move(repository, tag, image_id, before, by, moment)))
     repository.is_tagged = True
     repository.updated_at = repository.pushed_at = moment
 
@@ -162,7 +171,7 @@ def delete_tag(session: Session, repository: Repository, tag: str, by: Pusher, m
     before = _pointed_at(session, repository, tag)
     session.execute(delete(TagRecord).where(TagRecord.repository_id == repository.id, TagRecord.name == tag))
     if before is not None:
-        session.add(_move(repository, tag, None, before, by, moment))
+        session.add(TagMove(**_move(repository, tag, None, before, by, moment)))
     still = exists().where(TagRecord.repository_id == repository.id, TagRecord.image_id.is_not(None))
     repository.is_tagged = bool(session.scalar(select(still)))
     repository.updated_at = moment
@@ -201,16 +210,17 @@ def _pointed_at(session: Session, repository: Repository, tag: str) -> str | Non
 
 def _move(
     repository: Repository, tag: str, image_id: str | None, before: str | None, by: Pusher, moment: datetime
-) -> TagMove:
-    return TagMove(
-        repository_id=repository.id,
-        tag=tag,
-        image_id=image_id,
-        previous_id=before,
-        user_id=by.user_id,
-        client=by.client,
-        at=moment,
-    )
+) -> dict[str, Any]:
+    """A row of TagMove."""
+    return {
+        "repository_id": repository.id,
+        "tag": tag,
+        "image_id": image_id,
+        "previous_id": before,
+        "user_id": by.user_id,
+        "client": by.client,
+        "at": moment,
+    }
 
 
 def _forget_announced(session: Session, repository: Repository) -> None:

@@ -7,6 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from common.names import ImageId, RepositoryName, Tag
+from index_service.db import Database
+from index_service.repositories import catalogue
+from index_service.repositories.catalogue import Pusher
+from tests.units.index_service.reader import counted_queries
 from tests.units.index_service.site import IMAGES, authorization
 
 NOT_FOUND = {"error": "images not found"}
@@ -384,3 +389,34 @@ def test_pulls_and_pushes_of_many_at_once_all_succeed(site):
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(work, range(60))) == {200}
+
+
+def test_a_push_of_many_tags_concludes_in_as_many_statements_as_one_of_two(site, engine):
+    by = Pusher(site.actor("alice").id, "docker/1.0")
+    site.push("alice/app", "alice", tag="moved")
+    site.push("alice/app", "alice", tag="stays")
+    rows = {"moved": IMAGES[3], "stays": IMAGES[1], "new": IMAGES[3]}
+    few = confirmed(site, engine, {"stays": IMAGES[1], "moved": IMAGES[2]}, by)
+    many = confirmed(site, engine, {**rows, **{f"t{n}": IMAGES[4] for n in range(300)}}, by)
+    assert many == few
+    tags = dict(site.rows("SELECT name, image_id FROM tags WHERE announced_id IS NULL"))
+    assert len(tags) == 303
+    assert rows.items() <= tags.items()
+    told = "SELECT tag, previous_id, image_id FROM tag_moves WHERE client = 'docker/1.0' AND user_id = :by ORDER BY id"
+    moves = [tuple(row) for row in site.rows(told, by=by.user_id)]
+    assert len(moves) == 303
+    assert ("moved", IMAGES[2], IMAGES[3]) in moves
+    assert ("new", None, IMAGES[3]) in moves
+    assert "stays" not in {tag for tag, _, _ in moves}
+
+
+def confirmed(site, engine, announced, by):
+    """How many statements it took to conclude a push of these tags."""
+    with Database(engine).writing() as session:
+        repository = catalogue.hold(session, RepositoryName("alice", "app"))
+        tags = {Tag(name): ImageId(image) for name, image in announced.items()}
+        catalogue.announce_tags(session, repository, tags, site.clock())
+        with counted_queries(engine) as statements:
+            catalogue.confirm_tags(session, repository, by, site.clock())
+            session.flush()
+    return len(statements)
