@@ -46,14 +46,20 @@ def listed(session: Session, user_id: int) -> list[Email]:
 
 def add(session: Session, user_id: int, address: str, moment: datetime) -> None:
     """Not confirmed yet. Raises AddressTaken or TooManyAddresses."""
-    held = select(func.count()).select_from(Email).where(Email.user_id == user_id)
-    if (session.scalar(held) or 0) >= MAX_ADDRESSES:
-        raise TooManyAddresses
+    require_room(session, user_id)
     session.add(Email(user_id=user_id, address=address, created_at=moment))
     try:
         session.flush()
     except IntegrityError as error:
         raise AddressTaken from error
+
+
+def require_room(session: Session, user_id: int) -> None:
+    """Raises TooManyAddresses to who has as many as may be; whoever adds one meanwhile waits."""
+    session.execute(select(User.id).where(User.id == user_id).with_for_update())
+    held = select(func.count()).select_from(Email).where(Email.user_id == user_id)
+    if (session.scalar(held) or 0) >= MAX_ADDRESSES:
+        raise TooManyAddresses
 
 
 def remove(session: Session, user_id: int, address: str) -> bool:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Forbidden, NotFound, Unauthenticated
-from index_service.accounts import access_tokens, fields, standing
+from index_service.accounts import access_tokens, emails, fields, standing
 from index_service.accounts.attempts import Attempts
 from index_service.accounts.models import AccessToken, Email, Namespace, User
 from index_service.accounts.models import Session as SessionRecord
@@ -182,7 +182,7 @@ class People:
     ) -> None:
         """Set a new password, which ends all sessions, add an address, or both; None leaves it.
 
-        Raises Invalid or Conflict.
+        Raises Invalid, Conflict or TooManyAddresses.
         """
         deed = Deed(by, address, self._clock())
         password_hash = None if password is None else self.hashed(password)
@@ -309,6 +309,7 @@ def set_password(session: Session, user_id: int, password_hash: str) -> None:
 
 
 def _add_address(session: Session, deed: Deed, user_id: int, address: str) -> None:
+    emails.require_room(session, user_id)
     session.add(Email(user_id=user_id, address=address, created_at=deed.moment))
     deed.record(session, Change.EMAIL_ADDED, session.get_one(User, user_id).name, email=address)
 

@@ -11,6 +11,7 @@ import pytest
 
 from common.errors import Conflict, Forbidden, TooMany
 from index_service.accounts.attempts import Attempts
+from index_service.accounts.emails import MAX_ADDRESSES, TooManyAddresses
 from tests.units.index_service.site import CountingHasher, basic
 
 TAKEN = b'"Username or email already exists"'
@@ -378,6 +379,16 @@ def test_a_new_password_and_a_further_address(site, path):
     assert site.request("GET", "/v1/users/", auth=basic("alice", "another-one")).status_code == 200
     assert site.rows("SELECT address FROM emails ORDER BY id") == [("alice@example.com",), ("second@example.com",)]
     assert site.request("PUT", path, auth=basic("alice", "another-one"), body=body).status_code == 204
+
+
+def test_an_account_has_only_so_many_addresses(site):
+    site.user("alice")
+    bodies = [{"email": f"alice{n}@example.com"} for n in range(MAX_ADDRESSES)]
+    *added, refused = [site.request("PUT", "/v1/users/alice/", user="alice", body=body) for body in bodies]
+    assert {answer.status_code for answer in added} == {204}
+    assert (refused.status_code, refused.json) == (409, {"error": str(TooManyAddresses())})
+    assert site.request("PUT", "/v1/users/alice/", user="alice", body=bodies[0]).status_code == 204
+    assert len(site.rows("SELECT id FROM emails")) == MAX_ADDRESSES
 
 
 def test_a_password_changed_ends_the_tokens_issued_before(site):
