@@ -168,8 +168,8 @@ class Index:
         caller = self._callers.bearer(credential, name, Access.WRITE)
         with self._database.writing() as session:
             repository = self._held(session, caller, name, Action.WRITE)
-            if caller.is_index and catalogue.tags(session, repository.id).get(tag) == image_id:
-                # Only the repository's name is new, and what is told is what the registry was told.
+            if caller.is_index:
+                # Only the repository's name is new: what the registry was told is what was listed here, or listed then.
                 return
             catalogue.set_tag(session, repository, tag, image_id, caller.pusher, self._clock())
             self._ask_of_images(session, repository)

@@ -189,12 +189,26 @@ class Work:
         for tag, image in tags.items():
             stint.go_on()
             try:
-                self._registries.set_tag(endpoint, token, repository.full_name, tag, image)
+                self._move_tag(endpoint, token, repository, tag, image)
             except NotFound as refusal:
                 # It never had the image, or takes no such name any more: that will not mend, and the others can move.
                 logger.warning("%s:%s is not moved to %s: %s", repository.full_name, tag, endpoint, refusal.message)
         for old in stint.taken.details.get("from", []):
             self._leave(endpoint, RepositoryName.parse(old), repository)
+
+    def _move_tag(self, endpoint: str, token: Token, repository: Repository, tag: Tag, image: ImageId) -> None:
+        """Unless a push was faster: it has set the tag under the new name, or somebody has deleted it."""
+        if self._pointed_at(repository, tag) != image:
+            return
+        self._registries.set_tag(endpoint, token, repository.full_name, tag, image)
+        newer = self._pointed_at(repository, tag)
+        if newer not in (None, image):
+            # A push came in between, and may have been overwritten.
+            self._registries.set_tag(endpoint, token, repository.full_name, tag, newer)
+
+    def _pointed_at(self, repository: Repository, tag: Tag) -> ImageId | None:
+        with self._database.reading() as session:
+            return catalogue.tags(session, repository.id).get(tag)
 
     def _leave(self, endpoint: str, old: RepositoryName, repository: Repository) -> None:
         """Have the registry forget an old name, or what of it does not belong to who bears the name now."""

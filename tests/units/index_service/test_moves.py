@@ -81,3 +81,54 @@ def test_a_move_ends_where_the_old_name_is_taken_and_has_no_tags(harbour):
     harbour.site.push(str(OLD), "alice")
     harbour.work_off()
     assert "move" not in pending(harbour)
+
+
+def meanwhile(harbour, monkeypatch, method, act, *, after=False):
+    """Have `act` happen once, just before (or after) the index first asks this of the registry."""
+    registries, waiting = harbour.work._registries, [act]
+    ask = getattr(registries, method)
+
+    def asked(*arguments):
+        if waiting and not after:
+            waiting.pop()()
+        answer = ask(*arguments)
+        if waiting:
+            waiting.pop()()
+        return answer
+
+    monkeypatch.setattr(registries, method, asked)
+
+
+@pytest.mark.parametrize("tag", ["a", "b"])
+def test_a_push_during_a_move_is_not_overwritten(harbour, monkeypatch, tag):
+    pushed(harbour, "a", "b")
+    rename(harbour)
+    newer = make_chain(1)
+    meanwhile(harbour, monkeypatch, "set_tag", lambda: harbour.push(str(NEW), newer, tag))
+    harbour.work_off()
+    assert index_tags(harbour)[tag] == newer[-1].id
+    assert registry_tags(harbour, NEW) == index_tags(harbour)
+
+
+def test_a_tag_deleted_during_a_move_stays_deleted(harbour, monkeypatch):
+    pushed(harbour, "a", "b")
+    rename(harbour)
+
+    def delete():
+        with harbour.site.engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM tags WHERE name = 'b'")
+
+    meanwhile(harbour, monkeypatch, "set_tag", delete)
+    harbour.work_off()
+    assert index_tags(harbour).keys() == registry_tags(harbour, NEW).keys() == {"a"}
+
+
+def test_what_the_index_itself_told_a_registry_is_no_news(harbour):
+    pushed(harbour, "a")
+    before = index_tags(harbour)
+    other = make_chain(1)
+    harbour.push("bob/other", other)
+    token = harbour.work._own(OLD, Access.WRITE)
+    for tag in ("a", "never-listed"):
+        harbour.work._registries.set_tag(harbour.endpoint, token, OLD, tag, other[-1].id)
+    assert index_tags(harbour) == {**before, "latest": other[-1].id}
