@@ -214,21 +214,27 @@ class Work:
         """Have the registry forget an old name, or what of it does not belong to who bears the name now."""
         with self._database.reading() as session:
             holder = catalogue.find(session, old)
-            kept = {} if holder is None else catalogue.tags(session, holder.id, announced=True)
         if holder is None:
             token = self._own(old, Access.DELETE)
             self._forget(partial(self._registries.delete_repository, endpoint, token, old))
         elif holder.id != repository.id:
-            self._forget_tags(endpoint, old, set(kept))
+            self._forget_tags(endpoint, old)
 
-    def _forget_tags(self, endpoint: str, name: RepositoryName, kept: set[Tag]) -> None:
+    def _forget_tags(self, endpoint: str, name: RepositoryName) -> None:
+        """What is not its own. A push announces its tags before it sets them, so one under way loses none."""
         token = self._own(name, Access.DELETE)
         try:
             told = self._registries.tags(endpoint, token, name)
         except NotFound:
             return
-        for tag in told.keys() - kept:
-            self._forget(partial(self._registries.delete_tag, endpoint, token, name, tag))
+        for tag in sorted(told):
+            if tag not in self._kept(name):
+                self._forget(partial(self._registries.delete_tag, endpoint, token, name, tag))
+
+    def _kept(self, name: RepositoryName) -> set[Tag]:
+        with self._database.reading() as session:
+            holder = catalogue.find(session, name)
+            return set() if holder is None else set(catalogue.tags(session, holder.id, announced=True))
 
     def _forget(self, delete: Callable[[], None]) -> None:
         """What is gone already need not be deleted."""

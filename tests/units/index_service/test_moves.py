@@ -83,18 +83,15 @@ def test_a_move_ends_where_the_old_name_is_taken_and_has_no_tags(harbour):
     assert "move" not in pending(harbour)
 
 
-def meanwhile(harbour, monkeypatch, method, act, *, after=False):
-    """Have `act` happen once, just before (or after) the index first asks this of the registry."""
+def meanwhile(harbour, monkeypatch, method, act):
+    """Have `act` happen once, just before the index first asks this of the registry."""
     registries, waiting = harbour.work._registries, [act]
     ask = getattr(registries, method)
 
     def asked(*arguments):
-        if waiting and not after:
-            waiting.pop()()
-        answer = ask(*arguments)
         if waiting:
             waiting.pop()()
-        return answer
+        return ask(*arguments)
 
     monkeypatch.setattr(registries, method, asked)
 
@@ -132,3 +129,14 @@ def test_what_the_index_itself_told_a_registry_is_no_news(harbour):
     for tag in ("a", "never-listed"):
         harbour.work._registries.set_tag(harbour.endpoint, token, OLD, tag, other[-1].id)
     assert index_tags(harbour) == {**before, "latest": other[-1].id}
+
+
+@pytest.mark.parametrize("method", ["tags", "delete_tag"])
+def test_who_takes_the_old_name_keeps_what_is_pushed_meanwhile(harbour, monkeypatch, method):
+    pushed(harbour, "a", "b")
+    rename(harbour)
+    harbour.push(str(OLD), make_chain(1), "own")
+    meanwhile(harbour, monkeypatch, method, lambda: harbour.push(str(OLD), make_chain(1), "b"))
+    harbour.work_off()
+    assert registry_tags(harbour, OLD).keys() == {"b", "own"}
+    assert registry_tags(harbour, NEW).keys() == {"a", "b"}
