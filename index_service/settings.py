@@ -146,7 +146,12 @@ class IndexSettings:
     login_rate: str = setting(
         _rate, "Wrong passwords taken for one name from one address, in each process.", "10/minute"
     )
-    address_rate: str = setting(_rate, "Wrong passwords taken from one address, in each process.", "100/minute")
+    address_rate: str = setting(
+        _rate,
+        "Wrong passwords taken from one address, in each process; a fifth as many accounts may be made from it in an"
+        " hour.",
+        "100/minute",
+    )
     comment_rate: str = setting(_rate, "Comments, edits and flags taken from one person, in each process.", "10/minute")
     comment_confirmed: bool = setting(boolean, "Whether who comments needs a confirmed e-mail address.", False)
     request_seconds: float = setting(

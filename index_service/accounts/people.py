@@ -164,9 +164,11 @@ class People:
             if user is not None:
                 attempt.failed = not self._is_right(user, password)
                 return SignUp.TAKEN
-            made = self._insert(name, self._passwords.hash(password), email, address=address)
-            attempt.failed = not made
-            return SignUp.CREATED if made else SignUp.TAKEN
+            # Only here: old daemons ask for a name that is taken before every login.
+            with self._attempts.making(address) as making:
+                making.made = self._insert(name, self._passwords.hash(password), email, address=address)
+            attempt.failed = not making.made
+            return SignUp.CREATED if making.made else SignUp.TAKEN
 
     def create(self, name: str, password: str, email: str | None, *, is_admin: bool) -> None:
         """What an operator asks. Raises Invalid, Conflict, or Forbidden where nobody makes accounts."""

@@ -351,6 +351,37 @@ def test_probing_for_names_by_signing_up_is_limited(make_site):
     assert statuses == [400, 400, 429]
 
 
+def sign_up_many(site, names, address=None):
+    bodies = [form(username=name, email=f"{name}@example.com") for name in names]
+    return [site.request("POST", "/v1/users/", body=body, address=address) for body in bodies]
+
+
+def test_accounts_made_from_one_address_are_limited(make_site):
+    site = make_site(address_rate="15/minute")
+    answers = sign_up_many(site, ["ann", "ben", "cat", "dan"])
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 429]
+    assert 60 < int(answers[-1].headers["Retry-After"]) <= 3600
+    assert list(answers[-1].json) == ["error"]
+    # A daemon that begins its login with a sign-up still does.
+    assert [(answer.status_code, answer.data) for answer in sign_up_many(site, ["ann"])] == [(400, TAKEN)]
+    assert [answer.status_code for answer in sign_up_many(site, ["dan"], "127.0.0.2")] == [201]
+
+
+def test_an_address_makes_one_account_however_few_guesses_it_has(make_site):
+    site = make_site(address_rate="2/day")
+    assert [answer.status_code for answer in sign_up_many(site, ["ann", "ben"])] == [201, 429]
+
+
+def test_sign_ups_that_made_nothing_are_not_accounts_made(make_site):
+    site = make_site(address_rate="5/minute")
+    site.user("alice")
+    statuses = [
+        site.request("POST", "/v1/users/", body=form(username=name, email=email)).status_code
+        for name, email in [("ben", "alice@example.com"), ("ben", "ben@example.com"), ("cat", "cat@example.com")]
+    ]
+    assert statuses == [400, 201, 429]
+
+
 def test_a_client_behind_a_trusted_proxy_is_limited_by_its_own_address(make_site):
     site = make_site(login_rate="1/hour", trusted_proxies=1)
     guess = basic("alice", "guess")

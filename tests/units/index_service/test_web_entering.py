@@ -291,6 +291,17 @@ def test_an_address_nobody_confirmed_resets_nothing_once_another_is(harbour, let
     assert [letter["Subject"] for letter in letters()] == ["Confirm your address"]
 
 
+def test_accounts_are_not_made_without_end(make_site, tmp_path):
+    site = make_site(address_rate="10/minute", mail_folder=str(tmp_path / "mail"))
+    statuses = []
+    for name in ("ann", "ben", "cat"):
+        reader = Reader(site)
+        reader.send("/sign-up", name=name, email=f"{name}@example.com", password="a-long-password")
+        statuses.append(reader.answer.status_code)
+    assert statuses == [200, 200, 429]
+    assert [letter["To"] for letter in read_letters(site)] == ["ann@example.com", "ben@example.com"]
+
+
 def test_letters_cannot_be_asked_for_without_end(make_site, tmp_path):
     site = make_site(login_rate="2/minute", mail_folder=str(tmp_path / "mail"))
     site.user("alice")
