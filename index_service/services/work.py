@@ -140,6 +140,10 @@ class Work:
         except Failure as failure:
             logger.info("%s of repository %s: %s", taken.kind, taken.repository_id, failure.message)
             stint.fail(failure.message)
+        except Exception as error:
+            # Or the job would be due again at once, and keep all others waiting for ever.
+            logger.exception("%s of repository %s failed", taken.kind, taken.repository_id)
+            stint.fail(f"{type(error).__name__}: the log says more")
 
     def _read(self, repository: Repository, stint: Stint) -> None:
         """The facts of listed images that are not known yet."""

@@ -140,3 +140,23 @@ def test_who_takes_the_old_name_keeps_what_is_pushed_meanwhile(harbour, monkeypa
     harbour.work_off()
     assert registry_tags(harbour, OLD).keys() == {"b", "own"}
     assert registry_tags(harbour, NEW).keys() == {"a", "b"}
+
+
+def test_a_job_that_breaks_is_logged_and_pauses_while_others_go_on(harbour, monkeypatch, caplog):
+    pushed(harbour, "a")
+    rename(harbour)
+
+    def broken():
+        raise KeyError("a defect")
+
+    meanwhile(harbour, monkeypatch, "set_tag", broken)
+    harbour.push("alice/other", make_chain(1))
+    assert harbour.work_off() == 2
+    (job,) = harbour.site.rows("SELECT kind, attempts, failure FROM jobs")
+    assert tuple(job) == ("move", 1, "KeyError: the log says more")
+    assert "a defect" in caplog.text
+    assert harbour.work_off() == 0
+    harbour.site.clock.move(seconds=5)
+    assert harbour.work_off() == 1
+    assert pending(harbour) == []
+    assert registry_tags(harbour, NEW).keys() == {"a"}
