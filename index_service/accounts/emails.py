@@ -44,6 +44,11 @@ def listed(session: Session, user_id: int) -> list[Email]:
     return list(session.scalars(select(Email).where(Email.user_id == user_id).order_by(Email.id)))
 
 
+def is_of(session: Session, user_id: int, address: str) -> bool:
+    """Whether a person has this address, confirmed or not."""
+    return session.scalar(select(Email.id).where(Email.user_id == user_id, Email.address == address)) is not None
+
+
 def add(session: Session, user_id: int, address: str, moment: datetime) -> None:
     """Not confirmed yet. Raises AddressTaken or TooManyAddresses."""
     require_room(session, user_id)

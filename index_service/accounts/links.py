@@ -1,7 +1,8 @@
 """Links in letters: signed statements that end by themselves once they were used.
 
 A confirmation names the address it confirms and ends when that is confirmed or gone; a reset names a digest of the
-password it replaces and ends with that password. So nothing has to be stored, and nothing can be used twice.
+password it replaces and ends with that password, or when the address it was sent to is no more the account's. So
+nothing has to be stored, and nothing can be used twice.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from common.errors import NotFound
 CONFIRM_LASTS = timedelta(days=7)
 RESET_LASTS = timedelta(hours=2)
 
+_RESET = "reset-by-address"
+"""Not "reset": links of that kind named no address, and end."""
+
 
 class LinkEnded(NotFound):
     """Not a link of ours, used already, or too old; which of them is not told."""
@@ -28,10 +32,14 @@ class LinkEnded(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Who may set a new password, and the mark of the one it replaces."""
+    """Who may set a new password, and the mark of the one it replaces.
+
+    `address` is where the link was sent to, None for one that an administrator made.
+    """
 
     user_id: int
     mark: str
+    address: str | None
 
 
 class Links:
@@ -48,13 +56,13 @@ class Links:
         (address,) = self._read("confirm", link, moment)
         return str(address)
 
-    def reset(self, user_id: int, password_hash: str, moment: datetime) -> str:
-        return self._sign("reset", [user_id, mark(password_hash)], moment + RESET_LASTS)
+    def reset(self, user_id: int, password_hash: str, moment: datetime, address: str | None = None) -> str:
+        return self._sign(_RESET, [user_id, mark(password_hash), address], moment + RESET_LASTS)
 
     def to_reset(self, link: str, moment: datetime) -> Reset:
         """What a link resets. Raises LinkEnded."""
-        user_id, of_password = self._read("reset", link, moment)
-        return Reset(user_id, of_password)
+        user_id, of_password, address = self._read(_RESET, link, moment)
+        return Reset(user_id, of_password, address)
 
     def _sign(self, kind: str, data: list[Any], until: datetime) -> str:
         return str(self._serializer(kind).dumps([*data, int(until.timestamp())]))

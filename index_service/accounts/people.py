@@ -194,7 +194,7 @@ class People:
                 if password_hash is not None:
                     set_password(session, user_id, password_hash)
                     deed.record(session, Change.PASSWORD_CHANGED, session.get_one(User, user_id).name)
-                if checked is not None and not _has_address(session, user_id, checked):
+                if checked is not None and not emails.is_of(session, user_id, checked):
                     _add_address(session, deed, user_id, checked)
         except IntegrityError as error:
             raise Conflict("Username or email already exists") from error
@@ -314,7 +314,3 @@ def _add_address(session: Session, deed: Deed, user_id: int, address: str) -> No
     emails.require_room(session, user_id)
     session.add(Email(user_id=user_id, address=address, created_at=deed.moment))
     deed.record(session, Change.EMAIL_ADDED, session.get_one(User, user_id).name, email=address)
-
-
-def _has_address(session: Session, user_id: int, address: str) -> bool:
-    return session.scalar(select(Email.id).where(Email.user_id == user_id, Email.address == address)) is not None

@@ -161,7 +161,7 @@ class Accounts:
                 return None
             # Whoever asks has proved nothing: it is not the account's deed.
             Deed(None, address, moment).record(session, Change.PASSWORD_RESET_ASKED, user.name)
-            link = self._links.reset(user.id, user.password_hash, moment)
+            link = self._links.reset(user.id, user.password_hash, moment, email.lower())
             return ResetLetter(email.lower(), user.name, user.language, link)
 
     def to_reset(self, link: str) -> str:
@@ -185,6 +185,8 @@ class Accounts:
         wanted = select(User).where(User.id == reset.user_id, User.is_active)
         user = session.scalar(wanted.with_for_update() if hold else wanted)
         if user is None or mark(user.password_hash) != reset.mark:
+            raise LinkEnded
+        if reset.address is not None and not emails.is_of(session, user.id, reset.address):
             raise LinkEnded
         return user
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from index_service.accounts.links import LinkEnded
+from index_service.services.people import Browser
 from tests.units.index_service.reader import Page, Reader
 from tests.units.index_service.site import basic
 
@@ -270,6 +272,29 @@ def test_a_reset_ends_with_time_and_with_any_new_password(harbour, letters):
     third = link_of(letters()[-1])
     harbour.clock.move(hours=2)
     assert Reader(harbour).get(third).status_code == 404
+
+
+def test_a_reset_ends_with_the_address_it_was_sent_to(harbour, letters):
+    harbour.user("alice")
+    alice = harbour.actor("alice")
+    accounts = harbour.services.people
+    Reader(harbour).send("/reset", email="Alice@example.com")
+    (letter,) = letters()
+    link = link_of(letter)
+    accounts.add_address(alice, "new@example.org", "127.0.0.1")
+    assert Reader(harbour).get(link).status_code == 200
+    accounts.remove_address(alice, "alice@example.com", "127.0.0.1")
+    assert Reader(harbour).get(link).status_code == 404
+    with pytest.raises(LinkEnded):
+        accounts.reset(link.rpartition("/")[2], "another-password", Browser("127.0.0.1", ""))
+    # Another account's address it may be by now; the link is for alice's, and she has it no more.
+    harbour.user("bob")
+    accounts.add_address(harbour.actor("bob"), "alice@example.com", "127.0.0.1")
+    assert Reader(harbour).get(link).status_code == 404
+    made = harbour.services.administration.reset_link(harbour.actor(harbour.user("root", admin=True)), "", "alice")
+    accounts.add_address(alice, "third@example.org", "127.0.0.1")
+    accounts.remove_address(alice, "new@example.org", "127.0.0.1")
+    assert accounts.to_reset(made.link) == "alice"
 
 
 def test_a_reset_wants_a_password_that_can_be_one(harbour, letters):
