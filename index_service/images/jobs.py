@@ -59,6 +59,13 @@ def ask(session: Session, kind: str, repository_id: int, details: Mapping[str, s
     upsert(session, Job, [row], key=("kind", "repository_id"), changed=changed)
 
 
+def asked(session: Session, kind: str, repository_id: int) -> dict[str, list[str]]:
+    """The details of what is still to be done, or just being done; empty where nothing is."""
+    details = session.scalar(select(Job.details).where(Job.kind == kind, Job.repository_id == repository_id))
+    found: dict[str, list[str]] = json.loads(details or "{}")
+    return found
+
+
 def is_any_due(session: Session, moment: datetime) -> bool:
     """Whether it is worth a transaction that writes."""
     return session.scalar(select(Job.id).where(_is_free(moment)).limit(1)) is not None

@@ -35,6 +35,7 @@ from index_service.repositories.models import ListedImage, Repository, TagRecord
 from index_service.repositories.moves import Move
 from index_service.repositories.policy import Action
 from index_service.repositories.roles import Gate
+from index_service.services.work import OldNames
 from index_service.social import comments
 from index_service.social.comments import Remark
 from index_service.tokens import passes
@@ -203,6 +204,7 @@ class Images:
         self._endpoints = endpoints
         self._registries = registries
         self._clock = clock
+        self._old_names = OldNames(database, tokens, registries, clock)
 
     def tags(self, actor: Actor | None, name: RepositoryName, sort: str, offset: int) -> TagList:
         """A page of the tags. Raises as the policy does."""
@@ -304,6 +306,10 @@ class Images:
         """Delete a repository at its registry, and so here. Raises as the policy does, and Unavailable: nothing is
         deleted then."""
         repository, endpoint = self._deletable(actor, name, Action.DELETE)
+        try:
+            self._old_names.leave_pending(endpoint, repository)
+        except Unavailable as failure:
+            raise RegistryAway from failure
         with self._database.writing() as session:
             token = self._tokens.issue(session, actor, name, Access.DELETE, self._clock())
         try:

@@ -7,7 +7,7 @@ here, and a database that one question holds cannot answer the other.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
@@ -61,6 +61,63 @@ class Renewed:
     missing: int
 
 
+class OldNames:
+    """What a registry still has under the names that a repository bore before; `details` are those of its move."""
+
+    def __init__(self, database: Database, tokens: Tokens, registries: RegistryClient, clock: Clock) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._registries = registries
+        self._clock = clock
+
+    def leave_pending(self, endpoint: str, repository: Repository) -> None:
+        """Now, for a repository that is to be deleted and its move with it. Raises as the registry's client does."""
+        with self._database.reading() as session:
+            details = jobs.asked(session, jobs.MOVE, repository.id)
+        self.leave_all(endpoint, details, repository)
+
+    def leave_all(self, endpoint: str, details: Mapping[str, list[str]], repository: Repository) -> None:
+        for old in details.get("from", []):
+            self._leave(endpoint, RepositoryName.parse(old), repository)
+
+    def _leave(self, endpoint: str, old: RepositoryName, repository: Repository) -> None:
+        """Have the registry forget an old name, or what of it does not belong to who bears the name now."""
+        with self._database.reading() as session:
+            holder = catalogue.find(session, old)
+        if holder is None:
+            token = self._own(old)
+            self._forget(partial(self._registries.delete_repository, endpoint, token, old))
+        elif holder.id != repository.id:
+            self._forget_tags(endpoint, old)
+
+    def _forget_tags(self, endpoint: str, name: RepositoryName) -> None:
+        """What is not its own. A push announces its tags before it sets them, so one under way loses none."""
+        token = self._own(name)
+        try:
+            told = self._registries.tags(endpoint, token, name)
+        except NotFound:
+            return
+        for tag in sorted(told):
+            if tag not in self._kept(name):
+                self._forget(partial(self._registries.delete_tag, endpoint, token, name, tag))
+
+    def _kept(self, name: RepositoryName) -> set[Tag]:
+        with self._database.reading() as session:
+            holder = catalogue.find(session, name)
+            return set() if holder is None else set(catalogue.tags(session, holder.id, announced=True))
+
+    def _forget(self, delete: Callable[[], None]) -> None:
+        """What is gone already need not be deleted."""
+        try:
+            delete()
+        except NotFound:
+            logger.debug("the registry had forgotten it before")
+
+    def _own(self, name: RepositoryName) -> Token:
+        with self._database.writing() as session:
+            return self._tokens.issue_own(session, name, Access.DELETE, self._clock())
+
+
 class Work:
     """Does what was asked for. `bell` is rung when there is something to do at once."""
 
@@ -81,6 +138,7 @@ class Work:
         self._endpoints = endpoints
         self._registries = registries
         self._pulls = counted
+        self._old_names = OldNames(database, tokens, registries, clock)
         self._clock = clock
 
     def write_pulls(self) -> None:
@@ -197,8 +255,7 @@ class Work:
             except NotFound as refusal:
                 # It never had the image, or takes no such name any more: that will not mend, and the others can move.
                 logger.warning("%s:%s is not moved to %s: %s", repository.full_name, tag, endpoint, refusal.message)
-        for old in stint.taken.details.get("from", []):
-            self._leave(endpoint, RepositoryName.parse(old), repository)
+        self._old_names.leave_all(endpoint, stint.taken.details, repository)
 
     def _move_tag(self, endpoint: str, token: Token, repository: Repository, tag: Tag, image: ImageId) -> None:
         """Unless a push was faster: it has set the tag under the new name, or somebody has deleted it."""
@@ -213,39 +270,6 @@ class Work:
     def _pointed_at(self, repository: Repository, tag: Tag) -> ImageId | None:
         with self._database.reading() as session:
             return catalogue.tags(session, repository.id).get(tag)
-
-    def _leave(self, endpoint: str, old: RepositoryName, repository: Repository) -> None:
-        """Have the registry forget an old name, or what of it does not belong to who bears the name now."""
-        with self._database.reading() as session:
-            holder = catalogue.find(session, old)
-        if holder is None:
-            token = self._own(old, Access.DELETE)
-            self._forget(partial(self._registries.delete_repository, endpoint, token, old))
-        elif holder.id != repository.id:
-            self._forget_tags(endpoint, old)
-
-    def _forget_tags(self, endpoint: str, name: RepositoryName) -> None:
-        """What is not its own. A push announces its tags before it sets them, so one under way loses none."""
-        token = self._own(name, Access.DELETE)
-        try:
-            told = self._registries.tags(endpoint, token, name)
-        except NotFound:
-            return
-        for tag in sorted(told):
-            if tag not in self._kept(name):
-                self._forget(partial(self._registries.delete_tag, endpoint, token, name, tag))
-
-    def _kept(self, name: RepositoryName) -> set[Tag]:
-        with self._database.reading() as session:
-            holder = catalogue.find(session, name)
-            return set() if holder is None else set(catalogue.tags(session, holder.id, announced=True))
-
-    def _forget(self, delete: Callable[[], None]) -> None:
-        """What is gone already need not be deleted."""
-        try:
-            delete()
-        except NotFound:
-            logger.debug("the registry had forgotten it before")
 
     def _repository(self, repository_id: int) -> Repository:
         with self._database.reading() as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from common.errors import Unavailable
 from common.names import RepositoryName
 from common.tokens import Access
 from index_service.db import Database
@@ -159,4 +160,30 @@ def test_a_job_that_breaks_is_logged_and_pauses_while_others_go_on(harbour, monk
     harbour.site.clock.move(seconds=5)
     assert harbour.work_off() == 1
     assert pending(harbour) == []
+    assert registry_tags(harbour, NEW).keys() == {"a"}
+
+
+@pytest.mark.parametrize("is_taken_anew", [False, True])
+def test_who_deletes_a_repository_before_it_has_moved_leaves_nothing_under_the_old_name(harbour, is_taken_anew):
+    pushed(harbour, "a", "b")
+    rename(harbour)
+    if is_taken_anew:
+        harbour.push(str(OLD), make_chain(1), "own")
+    harbour.images.delete_repository(harbour.site.actor("bob"), NEW, "192.0.2.1")
+    assert registry_tags(harbour, NEW) == 404
+    left = registry_tags(harbour, OLD)
+    assert left.keys() == {"own"} if is_taken_anew else left == 404
+    assert index_tags(harbour).keys() == ({"own"} if is_taken_anew else set())
+    assert "move" not in pending(harbour)
+
+
+def test_where_the_old_name_cannot_be_left_nothing_is_deleted(harbour):
+    pushed(harbour, "a")
+    rename(harbour)
+    harbour.registry.stop()
+    with pytest.raises(Unavailable):
+        harbour.images.delete_repository(harbour.site.actor("bob"), NEW, "192.0.2.1")
+    assert pending(harbour) == ["move"]
+    harbour.registry.start()
+    harbour.work_off()
     assert registry_tags(harbour, NEW).keys() == {"a"}
