@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ from common.errors import Invalid, NotFound
 from common.names import RepositoryName
 from registry_service.graph.claims import POLL_SECONDS, Claims
 from registry_service.graph.errors import RepositoryBusy, RepositoryNotFound
+from registry_service.graph.looks import Looks
 from registry_service.graph.tags import Tags
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, PathNotFound
@@ -27,6 +28,7 @@ class Repositories:
         self._driver = driver
         self._tags = tags
         self._claims = Claims(driver, stale_seconds=3 * WAIT_SECONDS)
+        self._listed = Looks(self._read_listed)
 
     def require(self, repository: RepositoryName) -> None:
         """Raises RepositoryNotFound."""
@@ -54,8 +56,24 @@ class Repositories:
             with suppress(PathNotFound):
                 self._driver.delete(paths.private(repository))
 
-    def images(self, repository: RepositoryName) -> list[dict[str, str]]:
+    def images(self, repository: RepositoryName) -> Sequence[Mapping[str, str]]:
         """What the repository lists: `id`, perhaps `checksum` (protocol §2.4). Raises RepositoryNotFound."""
+        return self._listed(repository)
+
+    def add_images(self, repository: RepositoryName, entries: Iterable[Mapping[str, Any]]) -> None:
+        """List images; none is ever taken off, and the first checksum of one stays with it. Raises RepositoryBusy."""
+        with self._changing(repository):
+            listed: Sequence[Mapping[str, str]] = ()
+            with suppress(RepositoryNotFound):
+                listed = self.images(repository)
+            merged = _merge([*entries, *listed])
+            self._driver.put(paths.index_images(repository), json.dumps(merged).encode())
+
+    def search(self, term: str) -> list[RepositoryName]:
+        """Public repositories with a tag whose name contains the term, in any case, by name."""
+        return [name for name in sorted(self._all()) if term.lower() in str(name).lower() and self._is_shown(name)]
+
+    def _read_listed(self, repository: RepositoryName) -> Sequence[Mapping[str, str]]:
         try:
             return _merge(json.loads(self._driver.get(paths.index_images(repository))))
         except PathNotFound as error:
@@ -63,20 +81,6 @@ class Repositories:
         except ValueError:
             # Writers of docker-registry could interleave; what they left is no list.
             return []
-
-    def add_images(self, repository: RepositoryName, entries: Iterable[dict[str, Any]]) -> None:
-        """List images; none is ever taken off, and the first checksum of one stays with it. Raises RepositoryBusy."""
-        with self._changing(repository):
-            try:
-                listed = self.images(repository)
-            except RepositoryNotFound:
-                listed = []
-            merged = _merge([*entries, *listed])
-            self._driver.put(paths.index_images(repository), json.dumps(merged).encode())
-
-    def search(self, term: str) -> list[RepositoryName]:
-        """Public repositories with a tag whose name contains the term, in any case, by name."""
-        return [name for name in sorted(self._all()) if term.lower() in str(name).lower() and self._is_shown(name)]
 
     def _is_shown(self, repository: RepositoryName) -> bool:
         try:

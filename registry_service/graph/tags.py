@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from operator import itemgetter
 from typing import Any
@@ -15,6 +16,7 @@ from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.agents import Agent
 from registry_service.graph.errors import ImageNotFound, RepositoryNotFound, TagNotFound
 from registry_service.graph.images import REMEMBERED_SECONDS, Images
+from registry_service.graph.looks import Looks
 from registry_service.graph.remembered import Remembered
 from registry_service.storage import paths
 from registry_service.storage.driver import BadPath, Driver, PathNotFound
@@ -34,24 +36,15 @@ class Tags:
         self._images = images
         # By path and MD5 of the content: it is the store's list, read each time, that says what a tag is now.
         self._known: Remembered[tuple[str, str], ImageId] = Remembered(_KNOWN_TAGS, REMEMBERED_SECONDS)
+        self._all = Looks(self._read_all)
 
     def exists(self, repository: RepositoryName) -> bool:
         """Whether the store knows the repository at all, with tags or without."""
         return self._driver.exists(paths.repository(repository))
 
-    def all(self, repository: RepositoryName) -> dict[str, str]:
+    def all(self, repository: RepositoryName) -> Mapping[str, str]:
         """Image ids by tag. Raises RepositoryNotFound."""
-        try:
-            entries = sorted(self._driver.entries(paths.repository(repository)), key=itemgetter(0))
-        except PathNotFound as error:
-            raise RepositoryNotFound from error
-        tags: dict[str, str] = {}
-        for entry, digest in entries:
-            tag = paths.tag_in(entry)
-            image = self._read_listed(f"{paths.repository(repository)}/{entry}", digest) if tag else None
-            if tag and image:
-                tags[tag] = image
-        return tags
+        return self._all(repository)
 
     def get(self, repository: RepositoryName, tag: Tag) -> ImageId:
         """The image a tag names, which in an old store may be gone. Raises TagNotFound."""
@@ -94,6 +87,19 @@ class Tags:
         except (PathNotFound, BadPath, ValueError):
             stored = None
         return {**_UNKNOWN, **stored} if isinstance(stored, dict) else dict(_UNKNOWN)
+
+    def _read_all(self, repository: RepositoryName) -> Mapping[str, str]:
+        try:
+            entries = sorted(self._driver.entries(paths.repository(repository)), key=itemgetter(0))
+        except PathNotFound as error:
+            raise RepositoryNotFound from error
+        tags: dict[str, str] = {}
+        for entry, digest in entries:
+            tag = paths.tag_in(entry)
+            image = self._read_listed(f"{paths.repository(repository)}/{entry}", digest) if tag else None
+            if tag and image:
+                tags[tag] = image
+        return tags
 
     def _read_listed(self, path: str, digest: str | None) -> ImageId | None:
         known = self._known.get((path, digest)) if digest else None

@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -119,7 +119,7 @@ class Following:
     def _mark(self, repository: RepositoryName, compared: float) -> None:
         self._driver.put(paths.mirrored(repository), json.dumps({"compared": compared}).encode())
 
-    def _held_tags(self, repository: RepositoryName) -> dict[str, str]:
+    def _held_tags(self, repository: RepositoryName) -> Mapping[str, str]:
         try:
             return self._tags.all(repository)
         except RepositoryNotFound:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class MirroredTags(Tags):
         super().__init__(driver, images)
         self._mirror = mirror
 
-    def all(self, repository: RepositoryName) -> dict[str, str]:
+    def all(self, repository: RepositoryName) -> Mapping[str, str]:
         self._mirror.follow(repository)
         return super().all(repository)
 
@@ -106,6 +106,6 @@ class MirroredRepositories(Repositories):
         super().__init__(driver, tags)
         self._mirror = mirror
 
-    def images(self, repository: RepositoryName) -> list[dict[str, str]]:
+    def images(self, repository: RepositoryName) -> Sequence[Mapping[str, str]]:
         self._mirror.follow(repository)
         return super().images(repository)

@@ -1,0 +1,161 @@
+"""Looks that many share: each sees all that was written before it asked, and a crowd costs the store two looks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import pytest
+
+from common.errors import Unavailable
+from registry_service.graph.looks import Looks
+
+
+class Shelf:
+    """What is looked at; a look reads, and then lasts until the test lets it go."""
+
+    def __init__(self) -> None:
+        self.content = "first"
+        self.looks = 0
+        self.began = threading.Semaphore(0)
+        self.go_on = threading.Semaphore(0)
+        self.failure: BaseException | None = None
+
+    def look(self, _key: str) -> str:
+        self.looks += 1
+        seen, failure = self.content, self.failure
+        self.began.release()
+        assert self.go_on.acquire(timeout=10)
+        if failure is not None:
+            raise failure
+        return seen
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def looks(shelf: Shelf) -> Looks[str, str]:
+    return Looks(shelf.look)
+
+
+def ask(pool: ThreadPoolExecutor, looks: Looks[str, str], key: str = "tags") -> Future[str]:
+    """Returns when whoever asks has been noted."""
+    asked = threading.Event()
+
+    def run() -> str:
+        asked.set()
+        return looks(key)
+
+    future = pool.submit(run)
+    assert asked.wait(10)
+    # From the event to the note is a few instructions; nothing outside can see the note.
+    time.sleep(0.05)
+    return future
+
+
+def test_who_asks_during_a_look_does_not_get_what_it_saw(shelf: Shelf, looks: Looks[str, str]) -> None:
+    with ThreadPoolExecutor() as pool:
+        early = ask(pool, looks)
+        assert shelf.began.acquire(timeout=10)
+        shelf.content = "second"
+        late = ask(pool, looks)
+        shelf.go_on.release(2)
+        assert (early.result(10), late.result(10)) == ("first", "second")
+
+
+def test_all_who_ask_during_a_look_share_the_next(shelf: Shelf, looks: Looks[str, str]) -> None:
+    with ThreadPoolExecutor(30) as pool:
+        early = ask(pool, looks)
+        assert shelf.began.acquire(timeout=10)
+        shelf.content = "second"
+        late = [ask(pool, looks) for _ in range(20)]
+        shelf.go_on.release(2)
+        assert early.result(10) == "first"
+        assert {each.result(10) for each in late} == {"second"}
+    assert shelf.looks == 2
+
+
+def test_one_key_does_not_wait_for_another(shelf: Shelf, looks: Looks[str, str]) -> None:
+    with ThreadPoolExecutor() as pool:
+        both = [ask(pool, looks, "one"), ask(pool, looks, "other")]
+        assert shelf.began.acquire(timeout=10)
+        assert shelf.began.acquire(timeout=10)
+        shelf.go_on.release(2)
+        assert [each.result(10) for each in both] == ["first", "first"]
+
+
+def test_a_failure_is_of_those_who_shared_the_look_and_of_nobody_after(shelf: Shelf, looks: Looks[str, str]) -> None:
+    with ThreadPoolExecutor() as pool:
+        early = ask(pool, looks)
+        assert shelf.began.acquire(timeout=10)
+        shelf.failure = Unavailable("storage: gone")
+        late = [ask(pool, looks) for _ in range(3)]
+        shelf.go_on.release()
+        assert shelf.began.acquire(timeout=10)
+        shelf.failure = None
+        last = ask(pool, looks)
+        shelf.go_on.release(2)
+        wait([early, last, *late], 10)
+        assert early.result() == last.result() == "first"
+        assert [str(each.exception()) for each in late] == ["storage: gone"] * 3
+
+
+def test_who_is_told_to_stop_while_looking_leaves_nobody_waiting(shelf: Shelf, looks: Looks[str, str]) -> None:
+    with ThreadPoolExecutor() as pool:
+        early = ask(pool, looks)
+        assert shelf.began.acquire(timeout=10)
+        shelf.failure = SystemExit()
+        leader, follower = ask(pool, looks), ask(pool, looks)
+        shelf.go_on.release(2)
+        assert early.result(10) == "first"
+        assert isinstance(leader.exception(10), SystemExit)
+        assert isinstance(follower.exception(10), Unavailable)
+        shelf.failure = None
+        shelf.go_on.release()
+        assert looks("tags") == "first"
+
+
+def test_nothing_is_kept(shelf: Shelf, looks: Looks[str, str]) -> None:
+    shelf.go_on.release(3)
+    for key in ("one", "other", "third"):
+        looks(key)
+    assert not looks._under_way
+    assert not looks._next
+
+
+def test_everybody_sees_what_was_written_before_asking() -> None:
+    """Writers count up, readers compare: no answer is older than its question."""
+    written, failures = 0, []
+    end = time.monotonic() + 1.5
+
+    def look(_key: str) -> int:
+        seen = written
+        time.sleep(0.0005)
+        return seen
+
+    looks: Looks[str, int] = Looks(look)
+
+    def write() -> None:
+        nonlocal written
+        while time.monotonic() < end:
+            written += 1
+            time.sleep(0.0001)
+
+    def read() -> None:
+        while time.monotonic() < end:
+            before = written
+            seen = looks("tags")
+            if not before <= seen <= written:
+                failures.append((before, seen))
+
+    work: list[Callable[[], Any]] = [write, *[read] * 16]
+    with ThreadPoolExecutor(len(work)) as pool:
+        wait([pool.submit(each) for each in work])
+    assert written > 100
+    assert failures == []
