@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Blueprint, Response, current_app, request, url_for
+from flask import Blueprint, Response, current_app, request
 
 from common.errors import NotFound
 
@@ -42,7 +42,7 @@ def load() -> dict[str, Asset]:
 
 def url(name: str) -> str:
     """The address of an asset, which may be kept for ever."""
-    return url_for("assets.static", name=name, v=_all()[name].version)
+    return f"/static/{name}?v={_all()[name].version}"
 
 
 @views.get("/static/<name>")

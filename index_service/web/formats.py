@@ -1,12 +1,17 @@
-"""Moments, numbers and sizes as the current language writes them."""
+"""Moments, numbers and sizes as the current language writes them.
+
+Babel takes as long for a number as a template for a line, and a page of a list writes a hundred of them. So what is
+written often is remembered: each function that remembers is given the language, and no more digits than it shows.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from babel import dates, numbers
 
-from index_service.web.languages import gettext, locale
+from index_service.web.languages import current, decimal, gettext, locale
 
 # The first that is found counts: each of them calls itself by the names of those behind it, too.
 _BROWSERS = (("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrom", "Chrome"), ("Safari/", "Safari"))
@@ -18,20 +23,29 @@ _SYSTEMS = (
     ("Mac OS", "macOS"),
     ("Linux", "Linux"),
 )
+_COMPACT_FROM = 10_000
+_MINUTES_A_DAY = 24 * 60
+_DAYS_ONLY = 40 * _MINUTES_A_DAY
+_REMEMBERED = 8192
+
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def ago(moment: datetime, now: datetime) -> str:
     """As `3 days ago`; what lies less than a minute off is `just now`."""
-    delta = moment - now
-    if abs(delta.total_seconds()) < 60:
+    minutes = int((moment - now).total_seconds() / 60)
+    if not minutes:
         return gettext("just now")
-    return dates.format_timedelta(delta, add_direction=True, locale=locale())
+    if abs(minutes) >= _DAYS_ONLY:
+        minutes -= minutes % _MINUTES_A_DAY
+    return _ago(current(), minutes)
 
 
 def absolute(moment: datetime) -> str:
     """Date and time to the second, in UTC."""
-    return dates.format_datetime(moment.astimezone(UTC), "medium", locale=locale()) + " UTC"
+    there = moment.astimezone(UTC)
+    pattern, date_ = _date(current(), there.date())
+    return pattern.format(there.strftime("%H:%M:%S"), date_) + " UTC"
 
 
 def day(moment: datetime) -> str:
@@ -40,14 +54,12 @@ def day(moment: datetime) -> str:
 
 
 def number(value: float) -> str:
-    return numbers.format_decimal(value, locale=locale())
+    return decimal(value)
 
 
 def compact(value: int) -> str:
     """A large number in few characters, as `12.3K`."""
-    return (
-        number(value) if value < 10_000 else numbers.format_compact_decimal(value, fraction_digits=1, locale=locale())
-    )
+    return decimal(value) if value < _COMPACT_FROM else _compact(current(), value)
 
 
 def size(count: int) -> str:
@@ -55,8 +67,9 @@ def size(count: int) -> str:
     amount, unit = float(count), 0
     while amount >= 999.5 and unit < len(_UNITS) - 1:
         amount, unit = amount / 1000, unit + 1
-    digits = "0" if unit == 0 or amount >= 99.95 else "0.0"
-    return f"{numbers.format_decimal(amount, digits, locale=locale())}\u00a0{_UNITS[unit]}"
+    is_whole = unit == 0 or amount >= 99.95
+    shown = decimal(round(amount), "0") if is_whole else decimal(round(amount, 1), "0.0")
+    return f"{shown}\u00a0{_UNITS[unit]}"
 
 
 def exact_size(count: int) -> str:
@@ -71,3 +84,19 @@ def browser_name(text: str) -> str:
     if not names:
         return text[:60] or gettext("Unknown browser")
     return gettext("%(browser)s on %(system)s", browser=names[0], system=systems[0]) if systems else names[0]
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _ago(_language: str, minutes: int) -> str:
+    return dates.format_timedelta(timedelta(minutes=minutes), add_direction=True, locale=locale())
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _date(_language: str, day: date) -> tuple[str, str]:
+    """How a date, `{1}`, is joined to a time, `{0}`; and the date."""
+    return str(dates.get_datetime_format("medium", locale=locale())), dates.format_date(day, "medium", locale=locale())
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _compact(_language: str, value: int) -> str:
+    return numbers.format_compact_decimal(value, fraction_digits=1, locale=locale())

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ LANGUAGES = {"en": "English", "zh": "简体中文"}
 
 _TAGS = {"en": "en", "zh": "zh-Hans"}
 _LOCALES = {"en": Locale.parse("en_GB"), "zh": Locale.parse("zh_Hans_CN")}
+
+_REMEMBERED = 16_384
 
 _current: ContextVar[str] = ContextVar("language", default=DEFAULT)
 
@@ -82,13 +84,13 @@ def best(accepted: list[tuple[str, float]]) -> str:
 
 def gettext(message: str, /, **values: Any) -> str:
     """The message in the current language, `%(name)s` replaced by the value of that name."""
-    text = _catalogue(current()).gettext(message)
+    text = _message(current(), message)
     return text % values if values else text
 
 
 def ngettext(singular: str, plural: str, number: int, /, **values: Any) -> str:
     """The form of the message that this number needs; `%(num)s` is the number, as the language writes it."""
-    shown = format_decimal(number, locale=locale())
+    shown = decimal(number)
     return _catalogue(current()).ngettext(singular, plural, number) % {"num": shown, **values}
 
 
@@ -96,6 +98,11 @@ def pgettext(context: str, message: str, /, **values: Any) -> str:
     """The message where the word alone has several meanings, such as "Open"."""
     text = _catalogue(current()).pgettext(context, message)
     return text % values if values else text
+
+
+def decimal(value: float, digits: str | None = None) -> str:
+    """A number as the language writes it; `digits` is a pattern as `0.0`."""
+    return _decimal(current(), value, digits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,17 @@ class Text:
 
 def lazy(message: str) -> Text:
     return Text(message)
+
+
+# A page writes hundreds of numbers and texts, nearly all of them as the page before did.
+@lru_cache(maxsize=_REMEMBERED)
+def _decimal(language: str, value: float, digits: str | None) -> str:
+    return format_decimal(value, digits, locale=_LOCALES[language])
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _message(language: str, message: str) -> str:
+    return _catalogue(language).gettext(message)
 
 
 @cache

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from babel import dates, numbers
 from babel.messages.catalog import Catalog
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
@@ -129,6 +131,37 @@ def test_moments_are_told_from_now(site):
     assert formats.absolute(now) == "8 Jun 2015, 12:00:00 UTC"
     with languages.speaking("zh"):
         assert formats.ago(now, site.clock()) == "3天前"
+
+
+@pytest.mark.parametrize("language", languages.LANGUAGES)
+def test_what_is_remembered_is_what_babel_writes(language):
+    moment = datetime(2015, 6, 8, 3, 4, 59, tzinfo=timezone(timedelta(hours=-8)))
+    with languages.speaking(language):
+        locale = languages.locale()
+        assert (
+            formats.absolute(moment) == dates.format_datetime(moment.astimezone(UTC), "medium", locale=locale) + " UTC"
+        )
+        for minutes in (1, -1, 59, -90, -60 * 30, -60 * 24 * 8, -60 * 24 * 100, -60 * 24 * 900, 60 * 24 * 400):
+            told = dates.format_timedelta(timedelta(minutes=minutes), add_direction=True, locale=locale)
+            assert formats.ago(moment + timedelta(minutes=minutes), moment) == told
+        for count in (7, 12_345, 1_234_567):
+            assert formats.number(count) == numbers.format_decimal(count, locale=locale)
+        for amount in (1.04, 1.05, 1.349, 9.96, 99.94):
+            assert (
+                formats.size(int(amount * 1000))
+                == numbers.format_decimal(round(amount, 1), "0.0", locale=locale) + "\u00a0kB"
+            )
+
+
+def test_each_language_is_remembered_apart():
+    moment = datetime(2015, 6, 8, tzinfo=UTC)
+    shown = []
+    for language in ("en", "zh", "en"):
+        with languages.speaking(language):
+            shown.append(
+                (formats.compact(12_345), formats.absolute(moment), formats.ago(moment, moment + timedelta(days=3)))
+            )
+    assert shown[0] == shown[2] != shown[1]
 
 
 def test_a_template_that_is_given_too_little_fails():
