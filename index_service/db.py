@@ -30,6 +30,11 @@ BUSY_SECONDS = 30
 
 LIKE_ESCAPE = "\\"
 
+PLANNED_ONCE = {"wharfinger_planned_once": True}
+"""Options of a statement that is made once, for a page that many ask for, and looks by keys alone: PostgreSQL keeps a
+plan of it on each connection. All others are planned for what they are asked: a plan made for any word or anybody is a
+bad one for a word that is everywhere, and for whom few things concern."""
+
 _READS = "wharfinger_reads"
 _LOST = (OperationalError, InterfaceError, PoolTimeout)
 
@@ -133,14 +138,13 @@ def open_engine(url: str, *, pool_size: int = 5) -> Engine:
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     engine = create_engine(parsed, pool_pre_ping=True, pool_size=pool_size, max_overflow=5, pool_timeout=15)
-    event.listen(engine, "connect", _prepare_postgres)
+    event.listen(engine, "do_execute", _execute_in_postgres)
     return engine
 
 
-def _prepare_postgres(connection: Any, _record: Any) -> None:
-    # A plan made for any word or anybody is a bad one for a word that is everywhere, and for whom few things concern.
-    connection.execute("SET plan_cache_mode = force_custom_plan")
-    connection.commit()
+def _execute_in_postgres(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    cursor.execute(statement, parameters, prepare=context.execution_options.keys() >= PLANNED_ONCE.keys())
+    return True
 
 
 def _open_sqlite(url: str, pool_size: int) -> Engine:

@@ -81,11 +81,12 @@ class TagsPage(Pinned):
     largest: int = field(default=0, metadata=HTML_ONLY)
 
     @classmethod
-    def of(cls, head: Head, tags: TagList, paging: Paging) -> TagsPage:
+    def of(cls, tags: TagList, paging: Paging) -> TagsPage:
         rows = [TagRow.of(tagged) for tagged in tags.images]
         largest = max((row.total_size or 0 for row in rows), default=0)
         pinned = Annotation.all(tags.annotations)
-        return cls(head, rows, tags.tags, tags.is_cut, tags.may_delete, pinned, paging.of(tags.total), largest)
+        head = tags.head
+        return cls(head, rows, tags.tags, tags.is_cut, head.may_write, pinned, paging.of(tags.total), largest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +132,10 @@ class ActivityPage:
     paging: Paging
 
     @classmethod
-    def of(cls, head: Head, activity: Activity, tag: str, paging: Paging) -> ActivityPage:
+    def of(cls, activity: Activity, tag: str, paging: Paging) -> ActivityPage:
         rows = [MoveRow.of(move) for move in activity.moves]
         recent = sum(day.count for day in activity.days)
-        return cls(head, tag, rows, activity.days, recent, activity.pulls, paging.of(activity.total))
+        return cls(activity.head, tag, rows, activity.days, recent, activity.head.pull_count, paging.of(activity.total))
 
     @property
     def busiest(self) -> int:

@@ -70,9 +70,9 @@ class OverviewPage:
     annotations: tuple[CommentShown, ...]
 
     @classmethod
-    def of(cls, head: Head, host: str, overview: Overview) -> OverviewPage:
+    def of(cls, host: str, overview: Overview) -> OverviewPage:
         return cls(
-            head,
+            overview.head,
             host,
             overview.readme,
             tuple(overview.tags),

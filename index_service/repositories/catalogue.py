@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.models import Namespace
-from index_service.db import insert_missing, upsert
+from index_service.db import PLANNED_ONCE, insert_missing, upsert
 from index_service.repositories.models import ListedImage, Repository, TagMove, TagRecord
 
 
@@ -29,17 +29,33 @@ class Pusher:
     client: str = ""
 
 
+IS_NAMED = and_(Repository.namespace == bindparam("namespace"), Repository.name == bindparam("name"))
+"""The condition on a repository that `asked_by_name` gives the values of."""
+
+_FIND = select(Repository).where(IS_NAMED).execution_options(**PLANNED_ONCE)
+_HOLD = select(Repository).where(IS_NAMED).with_for_update()
+
+_OF_REPOSITORY = TagRecord.repository_id == bindparam("repository")
+_TAGS = select(TagRecord.name, TagRecord.image_id).where(_OF_REPOSITORY, TagRecord.image_id.is_not(None))
+_TAGS = _TAGS.execution_options(**PLANNED_ONCE)
+_MEANT = func.coalesce(TagRecord.image_id, TagRecord.announced_id)
+_ANNOUNCED = select(TagRecord.name, _MEANT).where(_OF_REPOSITORY, _MEANT.is_not(None))
+
 MAX_IMAGES = 100_000
 """A repository's list is sent whole, to anybody who asks and to each registry that checks a token."""
 
 
+def asked_by_name(name: RepositoryName) -> dict[str, str]:
+    return {"namespace": name.namespace, "name": name.name}
+
+
 def find(session: Session, name: RepositoryName) -> Repository | None:
-    return session.scalar(select(Repository).where(_is_named(name)))
+    return session.scalar(_FIND, asked_by_name(name))
 
 
 def hold(session: Session, name: RepositoryName) -> Repository | None:
     """The repository, kept from other writers until the transaction ends."""
-    return session.scalar(select(Repository).where(_is_named(name)).with_for_update())
+    return session.scalar(_HOLD, asked_by_name(name))
 
 
 def names(session: Session) -> list[RepositoryName]:
@@ -105,10 +121,7 @@ def _require_room(session: Session, repository: Repository) -> None:
 
 def tags(session: Session, repository_id: int, *, announced: bool = False) -> dict[Tag, ImageId]:
     """What each tag points at; with `announced` also what a push under way is going to tag."""
-    image = func.coalesce(TagRecord.image_id, TagRecord.announced_id) if announced else TagRecord.image_id
-    rows = session.execute(
-        select(TagRecord.name, image).where(TagRecord.repository_id == repository_id, image.is_not(None))
-    )
+    rows = session.execute(_ANNOUNCED if announced else _TAGS, {"repository": repository_id})
     return {Tag(name): ImageId(id_) for name, id_ in rows if id_ is not None}
 
 
@@ -227,7 +240,3 @@ def _forget_announced(session: Session, repository: Repository) -> None:
     own = TagRecord.repository_id == repository.id
     session.execute(delete(TagRecord).where(own, TagRecord.image_id.is_(None)))
     session.execute(update(TagRecord).where(own, TagRecord.announced_id.is_not(None)).values(announced_id=None))
-
-
-def _is_named(name: RepositoryName) -> ColumnElement[bool]:
-    return and_(Repository.namespace == name.namespace, Repository.name == name.name)

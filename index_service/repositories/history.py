@@ -10,12 +10,26 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from index_service.db import PLANNED_ONCE
 from index_service.repositories import moves
 from index_service.repositories.models import PullCount, TagMove
 from index_service.repositories.moves import Move
+
+_DAYS = (
+    select(PullCount.day, PullCount.count)
+    .where(PullCount.repository_id == bindparam("repository"))
+    .where(PullCount.day.between(bindparam("first"), bindparam("until")))
+    .execution_options(**PLANNED_ONCE)
+)
+
+_IS_OF = TagMove.repository_id == bindparam("repository")
+_LAST = moves.latest_of(_IS_OF).limit(1).execution_options(**PLANNED_ONCE)
+_OF_TAGS = _IS_OF & TagMove.tag.in_(bindparam("tags", expanding=True))
+_LAST_OF_EACH = moves.latest_of(TagMove.id.in_(select(func.max(TagMove.id)).where(_OF_TAGS).group_by(TagMove.tag)))
+_LAST_OF_EACH = _LAST_OF_EACH.execution_options(**PLANNED_ONCE)
 
 _PROGRAM = re.compile(r"([A-Za-z][\w-]{0,30})/(\d[\w.-]{0,30})")
 
@@ -47,20 +61,19 @@ def count(session: Session, whose: ColumnElement[bool]) -> int:
 
 def last_of_each(session: Session, repository_id: int, tags: Collection[str]) -> dict[str, Move]:
     """The last move of each of these tags of one repository."""
-    of_it = of_repository(repository_id) & TagMove.tag.in_(tags)
-    last = select(func.max(TagMove.id)).where(of_it).group_by(TagMove.tag)
-    found = moves.latest(session, TagMove.id.in_(last), true(), len(tags), 0)
+    found = moves.found(session, _LAST_OF_EACH, {"repository": repository_id, "tags": list(tags)})
     return {move.tag: move for move in found}
+
+
+def last(session: Session, repository_id: int) -> Move | None:
+    """The last move of all."""
+    return next(iter(moves.found(session, _LAST, {"repository": repository_id})), None)
 
 
 def days(session: Session, repository_id: int, until: date, length: int) -> list[Day]:
     """The pulls of so many days, the last one `until`; days without any too."""
     first = until - timedelta(days=length - 1)
-    rows = session.execute(
-        select(PullCount.day, PullCount.count).where(
-            PullCount.repository_id == repository_id, PullCount.day.between(first, until)
-        )
-    )
+    rows = session.execute(_DAYS, {"repository": repository_id, "first": first, "until": until})
     counted = dict(rows.all())
     every = [first + timedelta(days=number) for number in range(length)]
     return [Day(day, counted.get(day, 0)) for day in every]

@@ -5,15 +5,20 @@ Every function takes the session of the transaction it is part of.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
 from index_service.accounts.models import User
 from index_service.repositories.models import Repository, TagMove
+
+Moves: TypeAlias = Select[str, str, str, str | None, str | None, str, str, datetime]
+"""What `found` asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +46,45 @@ def latest(
     session: Session, whose: ColumnElement[bool], visible: ColumnElement[bool], limit: int, offset: int
 ) -> list[Move]:
     """Of what is `visible`, the newest first."""
-    rows = session.execute(
-        select(TagMove, Repository.namespace, Repository.name, User.name)
+    return found(session, latest_of(whose, visible).limit(limit).offset(offset))
+
+
+def latest_of(*conditions: ColumnElement[bool]) -> Moves:
+    """What `found` asks, the newest first."""
+    return (
+        select(*_COLUMNS)
         .join(Repository, Repository.id == TagMove.repository_id)
         .outerjoin(User, User.id == TagMove.user_id)
-        .where(whose, visible)
+        .where(*conditions)
         .order_by(TagMove.at.desc(), TagMove.id.desc())
-        .limit(limit)
-        .offset(offset)
     )
-    return [_move(*row) for row in rows]
 
 
-def _move(move: TagMove, namespace: str, name: str, person: str | None) -> Move:
-    return Move(
-        RepositoryName(namespace, name), move.tag, move.image_id, move.previous_id, person or "", move.client, move.at
-    )
+def found(session: Session, statement: Moves, asked: Mapping[str, Any] | None = None) -> list[Move]:
+    """What a statement made by `latest_of` finds."""
+    return [_move(*row) for row in session.execute(statement, asked)]
+
+
+_COLUMNS = (
+    Repository.namespace,
+    Repository.name,
+    TagMove.tag,
+    TagMove.image_id,
+    TagMove.previous_id,
+    User.name,
+    TagMove.client,
+    TagMove.at,
+)
+
+
+def _move(
+    namespace: str,
+    name: str,
+    tag: str,
+    image_id: str | None,
+    previous_id: str | None,
+    person: str | None,
+    client: str,
+    at: datetime,
+) -> Move:
+    return Move(RepositoryName(namespace, name), tag, image_id, previous_id, person or "", client, at)

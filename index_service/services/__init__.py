@@ -75,12 +75,13 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds), gate)
     endpoints = Endpoints(settings.registry_endpoints)
     registries, pulls = RegistryClient(registry_urls(settings), settings.registry_timeout), Pulls()
+    heads = Heads(database, gate)
     work = Work(database, people, tokens, endpoints, registries, pulls, clock)
     return Services(
         index=Index(database, people, tokens, gate, endpoints, work, pulls, clock),
         work=work,
-        images=Images(database, gate, tokens, endpoints, registries, clock),
-        heads=Heads(database, gate),
+        images=Images(database, gate, heads, tokens, endpoints, registries, clock),
+        heads=heads,
         people=Accounts(database, people, links, clock, sign_up=settings.sign_up),
         profiles=Profiles(database, gate, tells_names=settings.sign_up == "open"),
         organisations=Organisations(database, clock),
@@ -89,5 +90,5 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
             database, endpoints, RegistryHealth(registry_urls(settings), clock), links, clock
         ),
         search=Search(database, gate, clock),
-        social=Social(database, gate, Pace(settings.comment_rate), clock, confirmed=settings.comment_confirmed),
+        social=Social(database, gate, heads, Pace(settings.comment_rate), clock, confirmed=settings.comment_confirmed),
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, false, func, select
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
 from index_service.accounts.people import Actor
-from index_service.db import Database
+from index_service.db import PLANNED_ONCE, Database
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository, TagRecord
 from index_service.repositories.policy import Action, permits
@@ -46,11 +46,16 @@ class Heads:
     def of(self, actor: Actor | None, name: RepositoryName) -> Head:
         """Raises as the policy does for who may not read it."""
         with self._database.reading() as session:
-            found = catalogue.find(session, name)
-            repository = self._gate.require(session, actor, name, found, Action.READ)
-            tags, comments, is_starred = session.execute(_counts(actor, repository)).one()
-            facts = self._gate.facts(session, actor, name, repository)
-        return Head(
+            return self.read(session, actor, name)[1]
+
+    def read(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Repository, Head]:
+        """The same for who asks more of the repository within the same transaction, with the repository itself."""
+        asked = {**catalogue.asked_by_name(name), "reader": None if actor is None else actor.id}
+        found = session.execute(_HEAD, asked).first()
+        repository, tags, comments, is_starred = found or (None, 0, 0, False)
+        repository = self._gate.require(session, actor, name, repository, Action.READ)
+        facts = self._gate.facts(session, actor, name, repository)
+        return repository, Head(
             name=name,
             description=repository.description,
             is_private=repository.is_private,
@@ -66,12 +71,11 @@ class Heads:
         )
 
 
-def _counts(actor: Actor | None, repository: Repository) -> Select[Any]:
-    tags = select(func.count()).where(TagRecord.repository_id == repository.id, TagRecord.image_id.is_not(None))
-    comments = select(func.count()).where(Comment.repository_id == repository.id, Comment.hidden_at.is_(None))
-    star = (
-        false()
-        if actor is None
-        else select(Star.user_id).where(Star.repository_id == repository.id, Star.user_id == actor.id).exists()
-    )
-    return select(tags.scalar_subquery(), comments.scalar_subquery(), star)
+_TAGS = select(func.count()).where(TagRecord.repository_id == Repository.id, TagRecord.image_id.is_not(None))
+_COMMENTS = select(func.count()).where(Comment.repository_id == Repository.id, Comment.hidden_at.is_(None))
+_STAR = select(Star.user_id).where(Star.repository_id == Repository.id, Star.user_id == bindparam("reader"))
+_HEAD = (
+    select(Repository, _TAGS.scalar_subquery(), _COMMENTS.scalar_subquery(), _STAR.exists())
+    .where(catalogue.IS_NAMED)
+    .execution_options(**PLANNED_ONCE)
+)

@@ -10,8 +10,9 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, bindparam, func, select, true
 from sqlalchemy.orm import Session
 
 from common.errors import NotFound, Unauthenticated, Unavailable
@@ -19,7 +20,7 @@ from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access
 from index_service.accounts.people import Actor
 from index_service.audit.log import Change, Deed
-from index_service.db import Clock, Database
+from index_service.db import PLANNED_ONCE, Clock, Database
 from index_service.images import lanes, lineage, trees, versions
 from index_service.images.facts import Config, config_of, pretty
 from index_service.images.lanes import Chart
@@ -35,6 +36,7 @@ from index_service.repositories.models import ListedImage, Repository, TagRecord
 from index_service.repositories.moves import Move
 from index_service.repositories.policy import Action
 from index_service.repositories.roles import Gate
+from index_service.services.heads import Head, Heads
 from index_service.services.work import OldNames
 from index_service.social import comments
 from index_service.social.comments import Remark
@@ -88,12 +90,11 @@ class TaggedImage:
 class TagList:
     """One page of a repository's tagged images; `total` of these, `tags` in all, `is_cut` where some were left out."""
 
-    name: RepositoryName
+    head: Head
     images: list[TaggedImage]
     total: int
     tags: int
     is_cut: bool
-    may_delete: bool
     annotations: list[Remark]
 
 
@@ -101,11 +102,10 @@ class TagList:
 class Activity:
     """What was done to a repository, the last first, and how often it was pulled on each day."""
 
-    name: RepositoryName
+    head: Head
     moves: list[Move]
     total: int
     days: list[Day]
-    pulls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +193,7 @@ class Images:
         self,
         database: Database,
         gate: Gate,
+        heads: Heads,
         tokens: Tokens,
         endpoints: Endpoints,
         registries: RegistryClient,
@@ -200,6 +201,7 @@ class Images:
     ) -> None:
         self._database = database
         self._gate = gate
+        self._heads = heads
         self._tokens = tokens
         self._endpoints = endpoints
         self._registries = registries
@@ -209,23 +211,24 @@ class Images:
     def tags(self, actor: Actor | None, name: RepositoryName, sort: str, offset: int) -> TagList:
         """A page of the tags. Raises as the policy does."""
         with self._database.reading() as session:
-            repository = self._readable(session, actor, name)
+            repository, head = self._heads.read(session, actor, name)
             groups, count, is_cut = _tagged(session, repository.id, sort)
             shown = _described(session, repository.id, groups[offset : offset + TAGS_AT_ONCE])
-            may_delete = self._gate.permits(session, actor, repository, Action.WRITE)
-            tags = [(repository.id, tag) for image in shown for tag in image.tags]
-            ids = [image.image_id for image in shown]
-            pinned = comments.pinned_to(session, self._gate.visible(actor), tags=tags, image_ids=ids)
-        return TagList(name, shown, len(groups), count, is_cut, may_delete, pinned)
+            pinned: list[Remark] = []
+            if comments.any_pinned_to_tags_of(session, repository.id):
+                tags = [(repository.id, tag) for image in shown for tag in image.tags]
+                ids = [image.image_id for image in shown]
+                pinned = comments.pinned_to(session, self._gate.visible(actor), tags=tags, image_ids=ids)
+        return TagList(head, shown, len(groups), count, is_cut, pinned)
 
     def activity(self, actor: Actor | None, name: RepositoryName, tag: Tag | None, offset: int) -> Activity:
         """A page of what was done, with all tags or with one. Raises as the policy does."""
         with self._database.reading() as session:
-            repository = self._readable(session, actor, name)
+            repository, head = self._heads.read(session, actor, name)
             whose = history.of_repository(repository.id, tag)
             found = moves.latest(session, whose, true(), MOVES_AT_ONCE, offset)
             days = history.days(session, repository.id, self._clock().date(), PULL_DAYS)
-            return Activity(name, found, history.count(session, whose), days, repository.pull_count)
+            return Activity(head, found, history.count(session, whose), days)
 
     def image(self, actor: Actor | None, image_id: ImageId) -> Image:
         """Raises NotFound for an image in no repository that may be read, Unauthenticated where a login is needed."""
@@ -382,13 +385,7 @@ class Images:
 
 def _tagged(session: Session, repository_id: int, sort: str) -> tuple[list[TaggedImage], int, bool]:
     """All images that tags point at, in the order asked for; how many tags, and whether there were too many."""
-    rows = session.execute(
-        select(TagRecord.name, TagRecord.image_id, TagRecord.updated_at, ImageRecord.total_size)
-        .outerjoin(ImageRecord, ImageRecord.image_id == TagRecord.image_id)
-        .where(TagRecord.repository_id == repository_id, TagRecord.image_id.is_not(None))
-        .order_by(TagRecord.updated_at.desc(), TagRecord.name)
-        .limit(MAX_TAGS + 1)
-    ).all()
+    rows = session.execute(_LATEST_TAGS, {"repository": repository_id}).all()
     kept = {name: (image_id or "", at, total) for name, image_id, at, total in rows[:MAX_TAGS]}
     grouped: dict[str, list[str]] = {}
     for name in versions.newest_first(kept):
@@ -398,6 +395,16 @@ def _tagged(session: Session, repository_id: int, sort: str) -> tuple[list[Tagge
         for image_id, names in grouped.items()
     ]
     return _sorted(groups, sort), len(kept), len(rows) > MAX_TAGS
+
+
+_LATEST_TAGS = (
+    select(TagRecord.name, TagRecord.image_id, TagRecord.updated_at, ImageRecord.total_size)
+    .outerjoin(ImageRecord, ImageRecord.image_id == TagRecord.image_id)
+    .where(TagRecord.repository_id == bindparam("repository"), TagRecord.image_id.is_not(None))
+    .order_by(TagRecord.updated_at.desc(), TagRecord.name)
+    .limit(MAX_TAGS + 1)
+    .execution_options(**PLANNED_ONCE)
+)
 
 
 def _sorted(groups: list[TaggedImage], sort: str) -> list[TaggedImage]:
@@ -415,7 +422,7 @@ def _described(session: Session, repository_id: int, groups: Sequence[TaggedImag
     return [_with_facts(group, records.get(group.image_id), last) for group in groups]
 
 
-def _with_facts(group: TaggedImage, record: ImageRecord | None, last: dict[str, Move]) -> TaggedImage:
+def _with_facts(group: TaggedImage, record: Any, last: dict[str, Move]) -> TaggedImage:
     own = {tag: last[tag] for tag in group.tags if tag in last and last[tag].image_id == group.image_id}
     if record is None:
         return TaggedImage(group.image_id, group.tags, own, group.set_at)
@@ -434,9 +441,25 @@ def _with_facts(group: TaggedImage, record: ImageRecord | None, last: dict[str, 
     )
 
 
-def _records(session: Session, image_ids: Collection[str]) -> dict[str, ImageRecord]:
-    found = session.scalars(select(ImageRecord).where(ImageRecord.image_id.in_(image_ids)))
-    return {record.image_id: record for record in found}
+def _records(session: Session, image_ids: Collection[str]) -> dict[str, Any]:
+    """What lists show of images."""
+    return {record.image_id: record for record in session.execute(_RECORDS, {"images": list(image_ids)})}
+
+
+_RECORDS = (
+    select(
+        ImageRecord.image_id,
+        ImageRecord.size,
+        ImageRecord.total_size,
+        ImageRecord.depth,
+        ImageRecord.created_at,
+        ImageRecord.os,
+        ImageRecord.architecture,
+        ImageRecord.docker_version,
+    )
+    .where(ImageRecord.image_id.in_(bindparam("images", expanding=True)))
+    .execution_options(**PLANNED_ONCE)
+)
 
 
 def _listing(session: Session, image_id: str, visible: ColumnElement[bool]) -> list[RepositoryName]:

@@ -11,22 +11,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import true
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from common.errors import Forbidden
 from common.names import RepositoryName
 from index_service.accounts.people import Actor
-from index_service.db import Clock, Database
+from index_service.db import PLANNED_ONCE, Clock, Database
 from index_service.images import versions
 from index_service.images.models import ImageRecord
-from index_service.repositories import catalogue, history, moves
+from index_service.repositories import catalogue, history
 from index_service.repositories.history import Day
 from index_service.repositories.models import Repository
 from index_service.repositories.moves import Move
 from index_service.repositories.policy import Action
 from index_service.repositories.roles import Gate
 from index_service.search import documents
+from index_service.services.heads import Head, Heads
 from index_service.social import comments, stars
 from index_service.social.comments import Anchor, Reader, Remark, Reported
 from index_service.social.pace import Pace
@@ -34,12 +35,16 @@ from index_service.social.pace import Pace
 PULL_DAYS = 90
 MAX_ANNOTATIONS = 50
 
+_TOTAL_SIZE = select(ImageRecord.total_size).where(ImageRecord.image_id == bindparam("image"))
+_TOTAL_SIZE = _TOTAL_SIZE.execution_options(**PLANNED_ONCE)
+
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """The first page of a repository: its README, its tags in their natural order, what happened last, and what is
     pinned to its tags and their images. `size` and `image_id` are of the tag shown, None where nobody knows them."""
 
+    head: Head
     readme: str
     tags: list[str]
     tag: str | None
@@ -71,10 +76,13 @@ class Detail:
 class Social:
     """The questions of readers."""
 
-    def __init__(self, database: Database, gate: Gate, pace: Pace, clock: Clock, *, confirmed: bool) -> None:
+    def __init__(
+        self, database: Database, gate: Gate, heads: Heads, pace: Pace, clock: Clock, *, confirmed: bool
+    ) -> None:
         """`confirmed`: whether who comments needs a confirmed address."""
         self._database = database
         self._gate = gate
+        self._heads = heads
         self._pace = pace
         self._clock = clock
         self._confirmed = confirmed
@@ -84,23 +92,24 @@ class Social:
 
         Raises as the policy does.
         """
-        visible = self._gate.visible(actor)
         with self._database.reading() as session:
-            repository = self._readable(session, actor, name)
+            repository, head = self._heads.read(session, actor, name)
             tags = {str(each): str(image) for each, image in catalogue.tags(session, repository.id).items()}
             names = versions.newest_first(tags)
             chosen = tag if tag in tags else next(iter(names), None)
-            image = None if chosen is None else session.get(ImageRecord, tags[chosen])
-            last = moves.latest(session, history.of_repository(repository.id), true(), 1, 0)
+            image_id = None if chosen is None else tags[chosen]
             return Overview(
+                head=head,
                 readme=repository.readme,
                 tags=names,
                 tag=chosen,
-                image_id=None if chosen is None else tags[chosen],
-                size=None if image is None else image.total_size,
-                last_move=next(iter(last), None),
+                image_id=image_id,
+                size=None if image_id is None else session.scalar(_TOTAL_SIZE, {"image": image_id}),
+                last_move=history.last(session, repository.id),
                 days=history.days(session, repository.id, self._clock().date(), PULL_DAYS),
-                annotations=comments.pinned_to_tags_of(session, visible, repository.id, MAX_ANNOTATIONS),
+                annotations=comments.pinned_to_tags_of(
+                    session, self._gate.visible(actor), repository.id, MAX_ANNOTATIONS
+                ),
             )
 
     def set_starred(self, actor: Actor, name: RepositoryName, *, is_starred: bool) -> None:

@@ -11,14 +11,26 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, true, tuple_
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.fields import check_text
 from index_service.accounts.models import Email, User
-from index_service.db import insert_missing
+from index_service.db import PLANNED_ONCE, insert_missing
 from index_service.repositories.models import ListedImage, Repository, TagRecord
 from index_service.social.models import Comment, CommentVersion, Flag
 
@@ -185,19 +197,22 @@ def pinned_to_tags_of(
     session: Session, visible: ColumnElement[bool], repository_id: int, limit: int = 200
 ) -> list[Remark]:
     """What is pinned to any tag that a repository has and, by whichever repository, to their images; newest first."""
-    tagged = (TagRecord.repository_id == repository_id, TagRecord.image_id.is_not(None))
-    names, images = select(TagRecord.name).where(*tagged), select(TagRecord.image_id).where(*tagged)
-    of_tags = select(Comment.id).where(Comment.repository_id == repository_id, Comment.tag.in_(names))
-    # Not one query with "or": that one would look through the comments of all repositories.
-    of_images = select(Comment.id).where(Comment.image_id.in_(images))
-    return _pinned(session, visible, Comment.id.in_(of_tags.union(of_images)), limit)
+    if not any_pinned_to_tags_of(session, repository_id):
+        return []
+    found = _on_tags_of(repository_id)
+    return _pinned(session, visible, Comment.id.in_(found), limit)
+
+
+def any_pinned_to_tags_of(session: Session, repository_id: int) -> bool:
+    """Whether there is any of that, for whomever to see: it is asked for every repository, and few have some."""
+    return session.scalar(_ANY_ON_TAGS, {"repository": repository_id}) is not None
 
 
 def pinned_in(
     session: Session, visible: ColumnElement[bool], repository_ids: Collection[int], limit: int = 200
 ) -> list[Remark]:
-    """What is pinned anywhere in these repositories, the newest first, in one query."""
-    if not repository_ids:
+    """What is pinned anywhere in these repositories, the newest first."""
+    if not repository_ids or session.scalar(_ANY_IN, {"repositories": list(repository_ids)}) is None:
         return []
     return _pinned(session, visible, Comment.repository_id.in_(repository_ids), limit)
 
@@ -239,6 +254,24 @@ def require_confirmed(session: Session, user_id: int) -> None:
     confirmed = select(Email.id).where(Email.user_id == user_id, Email.confirmed_at.is_not(None))
     if session.scalar(confirmed.limit(1)) is None:
         raise Forbidden("Confirm your e-mail address first")
+
+
+def _on_tags_of(repository_id: int | BindParameter[int]) -> CompoundSelect[int]:
+    tagged = (TagRecord.repository_id == repository_id, TagRecord.image_id.is_not(None))
+    names, images = select(TagRecord.name).where(*tagged), select(TagRecord.image_id).where(*tagged)
+    of_tags = select(Comment.id).where(Comment.repository_id == repository_id, Comment.tag.in_(names))
+    # Not one query with "or": that one would look through the comments of all repositories.
+    return of_tags.union(select(Comment.id).where(Comment.image_id.in_(images)))
+
+
+_ANY_ON_TAGS = _on_tags_of(bindparam("repository")).limit(1).execution_options(**PLANNED_ONCE)
+_ANY_IN = (
+    select(Comment.id)
+    .where(Comment.repository_id.in_(bindparam("repositories", expanding=True)))
+    .where(or_(Comment.tag.is_not(None), Comment.image_id.is_not(None)), Comment.hidden_at.is_(None))
+    .limit(1)
+    .execution_options(**PLANNED_ONCE)
+)
 
 
 def _remarks(reader_id: int | None) -> Select[Comment, str, str, str | None, bool]:

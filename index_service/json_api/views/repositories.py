@@ -128,7 +128,7 @@ def list_pulls(repository: str) -> All[Day]:
 
 
 def _told(who: Actor | None, name: RepositoryName, tag: str | None = None) -> OverviewPage:
-    return OverviewPage.of(services().heads.of(who, name), door().host, services().social.overview(who, name, tag))
+    return OverviewPage.of(door().host, services().social.overview(who, name, tag))
 
 
 def _target(text: str) -> RepositoryName:

@@ -18,9 +18,8 @@ views = Blueprint("repository", __name__)
 def overview(repository: str) -> Response:
     """With `tag`, how to pull that one."""
     name = RepositoryName.parse(repository)
-    head = services().heads.of(actor(), name)
     found = services().social.overview(actor(), name, request.args.get("tag"))
-    return show(OverviewPage.of(head, site().host, found), "repositories/overview.html")
+    return show(OverviewPage.of(site().host, found), "repositories/overview.html")
 
 
 @views.post("/r/<repository:repository>/@star")

@@ -21,7 +21,7 @@ def listing(repository: str) -> Response:
     name = RepositoryName.parse(repository)
     asked = paging.asked(request.args, (BY_VERSION, BY_PUSH, BY_SIZE), TAGS_AT_ONCE)
     tags = services().images.tags(actor(), name, asked.sort, asked.offset)
-    return show(TagsPage.of(services().heads.of(actor(), name), tags, asked), "tags/listing.html")
+    return show(TagsPage.of(tags, asked), "tags/listing.html")
 
 
 @page(views, "/r/<repository:repository>/@tags/delete")
@@ -47,7 +47,7 @@ def activity(repository: str) -> Response:
     name, tag = RepositoryName.parse(repository), request.args.get("tag", "")
     asked = paging.asked(request.args, size=MOVES_AT_ONCE)
     found = services().images.activity(actor(), name, Tag(tag) if tag else None, asked.offset)
-    return show(ActivityPage.of(services().heads.of(actor(), name), found, tag, asked), "tags/activity.html")
+    return show(ActivityPage.of(found, tag, asked), "tags/activity.html")
 
 
 def _chosen(tags: list[str]) -> list[Tag]:

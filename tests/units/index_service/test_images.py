@@ -515,14 +515,14 @@ def test_tags_are_grouped_by_image_and_sorted(harbour):
     listed = harbour.images.tags(None, APP, BY_VERSION, 0)
     found = [(entry.image_id, entry.tags) for entry in listed.images]
     assert found == [(two.id, ["latest", "1.10"]), (one.id, ["1.9"])]
-    assert (listed.total, listed.tags, listed.is_cut, listed.may_delete) == (2, 3, False, False)
+    assert (listed.total, listed.tags, listed.is_cut, listed.head.may_write) == (2, 3, False, False)
     first = listed.images[0]
     assert (first.layers, first.size, first.docker_version) == (3, len(two.layer), "1.0.0")
     assert first.moves["1.10"].person == "alice"
     assert first.moves["1.10"].client.startswith("docker/")
     assert harbour.images.tags(None, APP, BY_SIZE, 0).images[0].tags == ["1.9"]
     assert harbour.images.tags(None, APP, BY_PUSH, 0).images[0].tags == ["latest", "1.10"]
-    assert harbour.images.tags(harbour.site.actor("alice"), APP, BY_VERSION, 0).may_delete
+    assert harbour.images.tags(harbour.site.actor("alice"), APP, BY_VERSION, 0).head.may_write
     assert harbour.images.tags(None, APP, BY_VERSION, 25).images == []
 
 
@@ -535,7 +535,7 @@ def test_activity_tells_who_did_what_with_what(harbour):
     harbour.work.write_pulls()
     told = harbour.images.activity(None, APP, None, 0)
     assert {(move.tag, move.image_id is None) for move in told.moves} == {("one", True), ("two", False), ("one", False)}
-    assert (told.total, told.pulls, told.days[-1].count, len(told.days)) == (3, 1, 1, 90)
+    assert (told.total, told.head.pull_count, told.days[-1].count, len(told.days)) == (3, 1, 1, 90)
     assert [move.tag for move in harbour.images.activity(None, APP, Tag("two"), 0).moves] == ["two"]
 
 

@@ -235,6 +235,8 @@ def test_no_page_asks_more_where_there_is_more(site, social):
     alice = Reader(site, "alice")
     paths = ("/", "/search?q=app", "/search", "/r/alice/app", "/r/alice/app/@comments", "/r/alice/app/@comments/1")
     social.write(site.actor("bob"), APP, "first", None)
+    # Whether anything is pinned at all is asked first.
+    social.write(site.actor("alice"), APP, "pinned", Tag("2.0"))
     before = {path: asked(site, alice, path) for path in paths}
     fill(site, 30, description="app")
     for number in range(15):
