@@ -9,6 +9,7 @@ Passwords are hashed and tokens signed outside of both.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,15 +19,19 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from common.errors import Conflict, Unavailable
 
 BUSY_SECONDS = 30
 """How long a SQLite writer waits for the one before it."""
+
+RESTED_SECONDS = 1.0
+"""After so long without work a connection is asked whether it still is one. To ask each time is a tenth of a page."""
 
 LIKE_ESCAPE = "\\"
 
@@ -36,6 +41,7 @@ plan of it on each connection. All others are planned for what they are asked: a
 bad one for a word that is everywhere, and for whom few things concern."""
 
 _READS = "wharfinger_reads"
+_USED = "wharfinger_used"
 _LOST = (OperationalError, InterfaceError, PoolTimeout)
 
 Clock = Callable[[], datetime]
@@ -137,9 +143,30 @@ def open_engine(url: str, *, pool_size: int = 5) -> Engine:
         return _open_sqlite(url, pool_size)
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    engine = create_engine(parsed, pool_pre_ping=True, pool_size=pool_size, max_overflow=5, pool_timeout=15)
+    engine = create_engine(parsed, pool_size=pool_size, max_overflow=5, pool_timeout=15)
     event.listen(engine, "do_execute", _execute_in_postgres)
+    _watch(engine)
     return engine
+
+
+def _watch(engine: Engine) -> None:
+    """A connection that has rested may have ended, as when the database was started again: then all are made anew."""
+    failure = engine.dialect.loaded_dbapi.Error
+
+    def require_alive(connection: Any, record: ConnectionPoolEntry, _fairy: Any) -> None:
+        if time.monotonic() - record.info.get(_USED, 0.0) < RESTED_SECONDS:
+            return
+        try:
+            connection.execute("SELECT 1")
+            connection.rollback()
+        except failure as error:
+            raise InvalidatePoolError from error
+
+    def note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_USED] = time.monotonic()
+
+    event.listen(engine, "checkout", require_alive)
+    event.listen(engine, "checkin", note_use)
 
 
 def _execute_in_postgres(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:

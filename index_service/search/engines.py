@@ -20,11 +20,11 @@ from sqlalchemy import (
     SQLColumnExpression,
     Table,
     Text,
+    any_,
     bindparam,
     cast,
     delete,
     func,
-    literal,
     literal_column,
     select,
 )
@@ -53,12 +53,20 @@ class Engine(ABC):
         """Keep these repositories' bags, in place of what was kept of them."""
 
     @abstractmethod
-    def fits(self, expression: Expression) -> ColumnElement[bool]:
-        """The condition on `table`, found by its index."""
+    def written(self, expression: Expression) -> str:
+        """The expression as the database is given it."""
 
     @abstractmethod
-    def has(self, number: SQLColumnExpression[int], expression: Expression) -> ColumnElement[bool]:
+    def fits(self, asked: str) -> ColumnElement[bool]:
+        """The condition on `table`, found by its index; `asked` names the parameter that is the expression."""
+
+    @abstractmethod
+    def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
         """The condition that the repository of this number fits, where few are looked at."""
+
+    @abstractmethod
+    def is_one_of(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
+        """The condition that a number is one of those in a parameter that is a list."""
 
 
 class PostgresEngine(Engine):
@@ -75,11 +83,17 @@ class PostgresEngine(Engine):
             update = {"words": made.excluded.words}
             session.execute(made.on_conflict_do_update(index_elements=["repository_id"], set_=update), rows)
 
-    def fits(self, expression: Expression) -> ColumnElement[bool]:
-        return self.table.c.words.bool_op("@@")(cast(literal(_tsquery(expression)), TSQUERY))
+    def written(self, expression: Expression) -> str:
+        return _tsquery(expression)
 
-    def has(self, number: SQLColumnExpression[int], expression: Expression) -> ColumnElement[bool]:
-        return select(self.key).where(self.key == number, self.fits(expression)).exists()
+    def fits(self, asked: str) -> ColumnElement[bool]:
+        return self.table.c.words.bool_op("@@")(cast(bindparam(asked, type_=Text), TSQUERY))
+
+    def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
+        return select(self.key).where(self.key == number, self.fits(asked)).exists()
+
+    def is_one_of(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
+        return number == any_(bindparam(asked, type_=ARRAY(Integer)))
 
 
 class SqliteEngine(Engine):
@@ -94,11 +108,17 @@ class SqliteEngine(Engine):
             session.execute(delete(self.table).where(self.key.in_(bags)))
             session.execute(self.table.insert(), rows)
 
-    def fits(self, expression: Expression) -> ColumnElement[bool]:
-        return literal_column(TABLE).bool_op("MATCH")(bindparam(None, _fts5(expression), type_=Text))
+    def written(self, expression: Expression) -> str:
+        return _fts5(expression)
 
-    def has(self, number: SQLColumnExpression[int], expression: Expression) -> ColumnElement[bool]:
-        return number.in_(select(self.key).where(self.fits(expression)))
+    def fits(self, asked: str) -> ColumnElement[bool]:
+        return literal_column(TABLE).bool_op("MATCH")(bindparam(asked, type_=Text))
+
+    def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
+        return number.in_(select(self.key).where(self.fits(asked)))
+
+    def is_one_of(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
+        return number.in_(bindparam(asked, expanding=True))
 
 
 def engine_of(session: Session) -> Engine:

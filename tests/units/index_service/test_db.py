@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
 from common.errors import Unavailable
 from index_service import db
@@ -71,6 +72,37 @@ def test_writers_wait_for_each_other_and_none_is_lost(engine):
         list(pool.map(count, range(80)))
     with database.reading() as session:
         assert session.scalar(select(User.password_hash)) == "80"
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_connections_that_ended_while_nobody_asked_are_made_anew(engine, monkeypatch):
+    database = Database(engine)
+
+    def ask():
+        with database.reading() as session:
+            return session.scalar(select(1))
+
+    def end_all():
+        with database.reading() as one, database.reading() as other:
+            assert (one.scalar(select(1)), other.scalar(select(1))) == (1, 1)
+        with engine.connect() as connection:
+            own = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+            with suppress(OperationalError):
+                connection.execute(text(own))
+
+    end_all()
+    monkeypatch.setattr(db, "RESTED_SECONDS", 0.0)
+    assert ask() == 1
+    monkeypatch.undo()
+    end_all()
+    # One that was used a moment ago is not asked first: the first who finds it gone is told so, and nobody after.
+    outcomes = []
+    for _ in range(4):
+        try:
+            outcomes.append(ask())
+        except Unavailable:
+            outcomes.append(0)
+    assert outcomes[1:] == [1, 1, 1]
 
 
 def test_reading_goes_on_while_somebody_writes(engine):

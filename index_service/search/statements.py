@@ -1,0 +1,264 @@
+"""The statements of a search, made once for each shape of query and kept.
+
+To put a statement together takes longer than to ask it, so what everybody asks of what is public is made once; what is
+asked for is in the parameters. What a certain person may see is put together for each question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    union,
+    union_all,
+)
+from sqlalchemy.sql.selectable import Subquery
+
+from common.names import LIBRARY
+from index_service.db import LIKE_ESCAPE, literally
+from index_service.repositories.models import ListedImage, Repository
+from index_service.search.engines import Engine, full_name
+from index_service.search.words import All, Asked, Expression
+
+SAMPLE = 300
+"""Of what holds the words, so much is looked at; where there is more, it is a sample and the likely best."""
+
+_LIKELY = 75
+_STARRED = 100
+_KEPT = 128
+
+BEST, STARS, PULLS, PUSHED, NAME = "best", "stars", "pulls", "pushed", "name"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The repositories among which is searched: those of any of the `parts`, and of all that they have to be `also`."""
+
+    parts: tuple[ColumnElement[bool], ...]
+    also: tuple[ColumnElement[bool], ...] = ()
+
+    def each(self) -> list[ColumnElement[bool]]:
+        return [and_(part, *self.also) for part in self.parts]
+
+
+IS_TAGGED: ColumnElement[bool] = Repository.is_tagged.is_(True)
+PUBLIC = Seen((and_(Repository.is_private.is_(False), IS_TAGGED),))
+"""What everybody sees; `is` this, where nothing else is asked of it."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the statements of a search depend on: how many words, and of what kind each is."""
+
+    engine: Engine
+    kinds: tuple[tuple[bool, bool, bool], ...]
+
+    @classmethod
+    def of(cls, engine: Engine, words: Sequence[Asked]) -> Shape:
+        return cls(engine, tuple((word.is_sure, word.in_text is not None, word.may_be_image) for word in words))
+
+    def values(self, words: Sequence[Asked]) -> dict[str, Any]:
+        """The parameters of all statements of this shape."""
+        first = words[0]
+        expressions: dict[str, Expression] = {
+            "anywhere": All(tuple(word.anywhere for word in words)),
+            "is_name": first.is_name,
+            "begins_name": first.begins_name,
+            "in_names": All(tuple(word.in_name for word in words)),
+        }
+        values: dict[str, Any] = {"whole": " ".join(word.text for word in words), "begins": f"{literally(first.text)}%"}
+        for place, word in enumerate(words):
+            values[f"holds{place}"] = f"%{literally(word.text)}%"
+            # "g" comes after every hexadecimal digit.
+            values[f"from{place}"], values[f"to{place}"] = word.text, f"{word.text}g"
+            if word.in_text is not None:
+                expressions[f"text{place}"] = word.in_text
+        return values | {name: self.engine.written(expression) for name, expression in expressions.items()}
+
+    @property
+    def places(self) -> range:
+        return range(len(self.kinds))
+
+    @property
+    def images(self) -> list[int]:
+        """The places of words that an image's id could begin with."""
+        return [place for place, (_, _, may_be_image) in enumerate(self.kinds) if may_be_image]
+
+
+def listing(seen: Seen, sort: str) -> Select[Any]:
+    """Asked `size`, `offset` and their sum `most`: a page of all that is seen."""
+    return _public_listing(sort) if seen is PUBLIC else _listing(seen, sort)
+
+
+@lru_cache(_KEPT)
+def some(shape: Shape) -> Select[Any]:
+    """Numbers of what fits, seen by the reader or not; one more than the sample, where there are as many."""
+    return _fitting(shape, "anywhere").limit(SAMPLE + 1)
+
+
+def fits(shape: Shape) -> ColumnElement[bool]:
+    """The condition that a repository fits, as far as the index of words knows."""
+    return Repository.id.in_(_fitting(shape, "anywhere"))
+
+
+def ranking(seen: Seen, shape: Shape, sort: str, *, is_complete: bool, is_known: bool) -> Select[Any]:
+    """Asked `size` and `offset`: a page of the best, with how many there are.
+
+    Complete, it is of all that fits, made sure of; else of a sample and the likely best. Where the sample `is_known`,
+    it is given as `some`.
+    """
+    if seen is PUBLIC:
+        return _public_ranking(shape, sort, is_complete, is_known)
+    return _ranking(seen, shape, sort, is_complete, is_known)
+
+
+@lru_cache(_KEPT)
+def _public_listing(sort: str) -> Select[Any]:
+    return _listing(PUBLIC, sort)
+
+
+@lru_cache(_KEPT)
+def _public_ranking(shape: Shape, sort: str, is_complete: bool, is_known: bool) -> Select[Any]:
+    return _ranking(PUBLIC, shape, sort, is_complete, is_known)
+
+
+def _listing(seen: Seen, sort: str) -> Select[Any]:
+    order = _ORDERS[sort]()
+    firsts = [select(Repository.id).where(part).order_by(*order).limit(bindparam("most")) for part in seen.each()]
+    ids = union_all(*(select(part.subquery()) for part in firsts)).subquery()
+    return _page(select(*_COLUMNS).join(ids, ids.c.id == Repository.id).order_by(*order))
+
+
+def _ranking(seen: Seen, shape: Shape, sort: str, is_complete: bool, is_known: bool) -> Select[Any]:
+    found = _known(shape) if is_known else _fitting(shape, "anywhere")
+    likely = [] if is_complete else _likely(seen, shape)
+    candidates = _union(found, *likely, *_of_images(shape))
+    hits = (
+        select(*_COLUMNS, func.count().over())
+        .join(candidates, candidates.c.id == Repository.id)
+        .where(or_(*seen.each()))
+    )
+    if is_complete:
+        hits = hits.where(*(_holds(shape, place) for place in shape.places))
+    return _page(hits.order_by(*(_best(shape) if sort == BEST else _ORDERS[sort]())))
+
+
+def _page(statement: Any) -> Select[Any]:
+    found: Select[Any] = statement.limit(bindparam("size")).offset(bindparam("offset"))
+    return found
+
+
+def _known(shape: Shape) -> Select[Any]:
+    return select(Repository.id).where(shape.engine.is_one_of(Repository.id, "some"))
+
+
+def _fitting(shape: Shape, asked: str) -> Select[Any]:
+    return select(shape.engine.key.label("id")).where(shape.engine.fits(asked))
+
+
+def _likely(seen: Seen, shape: Shape) -> list[Select[Any]]:
+    """The numbers of the best of what fits, where too much does."""
+    # No name holds the blank between two words.
+    named = ("is_name", "begins_name", "in_names") if len(shape.kinds) == 1 else ("in_names",)
+    return [*(_fitting(shape, asked).limit(_LIKELY) for asked in named), _starred(seen, shape)]
+
+
+def _starred(seen: Seen, shape: Shape) -> Select[Any]:
+    """Those of the most starred that bear the words in front."""
+    order = _ORDERS[STARS]()
+    starred = select(Repository.id).where(seen.each()[0]).order_by(*order).limit(_STARRED).subquery()
+    borne = [or_(_in_name(place), _in_description(place)) for place in shape.places]
+    return select(Repository.id).join(starred, starred.c.id == Repository.id).where(*borne)
+
+
+def _of_images(shape: Shape) -> list[Select[Any]]:
+    """The numbers of repositories that list an image whose id begins with one of the words."""
+    return [
+        select(ListedImage.repository_id.label("id")).where(_is_image(place)).limit(SAMPLE) for place in shape.images
+    ]
+
+
+def _holds(shape: Shape, place: int) -> ColumnElement[bool]:
+    """Whether a candidate really holds the word: what the index of words leaves open, or does not know."""
+    is_sure, has_text, may_be_image = shape.kinds[place]
+    if is_sure and not shape.images:
+        return true()
+    ways = [_in_name(place), shape.engine.has(Repository.id, f"text{place}") if has_text else false()]
+    if may_be_image:
+        of_it = select(ListedImage.id).where(ListedImage.repository_id == Repository.id, _is_image(place))
+        ways.append(of_it.exists())
+    return or_(*ways)
+
+
+def _is_image(place: int) -> ColumnElement[bool]:
+    return and_(ListedImage.image_id >= bindparam(f"from{place}"), ListedImage.image_id < bindparam(f"to{place}"))
+
+
+def _union(*selects: Select[Any]) -> Subquery:
+    """What any of them finds, once."""
+    return union(*(select(part.subquery()) for part in selects)).subquery()
+
+
+def _best(shape: Shape) -> list[Any]:
+    """Best first: the name itself, its beginning, in it, official, described so; then by stars."""
+    name, full = func.lower(Repository.name), full_name()
+    whole = bindparam("whole", type_=Repository.name.type)
+    begins = or_(_is_like(name, "begins"), _is_like(full, "begins"))
+    in_names = and_(*map(_in_name, shape.places))
+    described = and_(*map(_in_description, shape.places))
+    return [
+        *map(_first, (or_(name == whole, full == whole), and_(begins, in_names), in_names)),
+        *map(_first, (Repository.namespace == LIBRARY, described)),
+        Repository.star_count.desc(),
+        Repository.namespace,
+        Repository.name,
+    ]
+
+
+def _first(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return case((condition, 0), else_=1)
+
+
+def _in_name(place: int) -> ColumnElement[bool]:
+    return _is_like(full_name(), f"holds{place}")
+
+
+def _in_description(place: int) -> ColumnElement[bool]:
+    return _is_like(func.lower(Repository.description), f"holds{place}")
+
+
+def _is_like(text: ColumnElement[str], asked: str) -> ColumnElement[bool]:
+    return text.like(bindparam(asked, type_=Repository.name.type), escape=LIKE_ESCAPE)
+
+
+_ORDERS: dict[str, Callable[[], list[Any]]] = {
+    STARS: lambda: [Repository.star_count.desc(), Repository.id.desc()],
+    PULLS: lambda: [Repository.pull_count.desc(), Repository.id.desc()],
+    PUSHED: lambda: [Repository.pushed_at.desc(), Repository.id.desc()],
+    NAME: lambda: [Repository.namespace, Repository.name],
+}
+
+_COLUMNS = (
+    Repository.id,
+    Repository.namespace,
+    Repository.name,
+    Repository.description,
+    Repository.is_private,
+    Repository.star_count,
+    Repository.pull_count,
+    Repository.layer_bytes,
+    Repository.pushed_at,
+)
