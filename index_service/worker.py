@@ -1,7 +1,11 @@
-"""The threaded worker, for whom no client may hold a thread for ever.
+"""The threaded worker, for whom no client may hold a thread for ever, and which shares its work with the others.
 
 Gunicorn's own reads a request from a socket that waits without end: as many half requests as there are threads, and
 nobody is served any more. Here a request has to be there, and each answer taken, within `REQUEST_SECONDS`.
+
+All workers accept from one socket, and gunicorn's own takes what it can get and keeps it: of twenty readers that come
+at once one worker serves all, as long as they stay, and the other stands idle. Here whoever has more connections lets
+others go first, and gives a connection back after some requests.
 """
 
 from __future__ import annotations
@@ -15,14 +19,23 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from index_service.background import EXTENSION
 
+REQUESTS_KEPT = 16
+"""After so many requests a connection is closed where the worker has others."""
+
+_PAUSE = 0.0001
+_LONGEST_PAUSE = 0.002
+
 
 class PatientSocket(socket.socket):
-    """A connection that gives each of its requests so many seconds, however they trickle."""
+    """A connection that gives each of its requests so many seconds, however they trickle, and counts them."""
 
-    __slots__ = ("_seconds", "_until")
+    __slots__ = ("_seconds", "_until", "requests")
+
+    requests: int
 
     def expect_request(self, seconds: float) -> None:
         """The time of the next request begins."""
+        self.requests = getattr(self, "requests", 0) + 1
         self._seconds = seconds
         self._until = time.monotonic() + seconds
 
@@ -64,3 +77,13 @@ class Worker(ThreadWorker):
             conn.sock = PatientSocket(plain.family, plain.type, plain.proto, plain.detach())
         conn.sock.expect_request(self.wsgi.config["REQUEST_SECONDS"])
         return super().handle(conn)
+
+    def accept(self, listener: Any) -> None:
+        # A pause for each connection: a worker with fewer is there before.
+        time.sleep(min(_PAUSE * self.nr_conns, _LONGEST_PAUSE))
+        super().accept(listener)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        if conn.sock.requests >= REQUESTS_KEPT and self.nr_conns > 1:
+            req.force_close()
+        return super().handle_request(req, conn)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -57,3 +60,34 @@ def test_what_one_process_decides_holds_in_all(served):
     changed = ask(served, f"PUT /v1/users/{ADMIN.name}", {"password": "another-one"}, Authorization=login)
     assert changed.status == 204
     assert {ask(served, "GET /v1/users/", Authorization=login).status for _ in range(12)} == {401}
+
+
+def test_readers_who_stay_are_shared_by_all_processes(served):
+    """None serves all of those who came at once, while others stand idle."""
+
+    def read(_):
+        by = Counter()
+        with closing(http.client.HTTPConnection(served.host, served.port)) as connection:
+            for _ in range(60):
+                connection.request("GET", "/sign-in")
+                answer = connection.getresponse()
+                answer.read()
+                # A process begins the numbers of its requests with digits of its own.
+                by[answer.headers["X-Request-Id"][:6]] += 1
+        return by
+
+    with ThreadPoolExecutor(12) as pool:
+        served_by = sum(pool.map(read, range(12)), Counter())
+    assert len(served_by) == 3
+    assert min(served_by.values()) > 720 / 3 / 3, served_by
+
+
+def test_who_is_alone_keeps_the_connection(served):
+    connection = http.client.HTTPConnection(served.host, served.port)
+    places = set()
+    with closing(connection):
+        for _ in range(40):
+            connection.request("GET", "/sign-in")
+            assert connection.getresponse().read()
+            places.add(connection.sock.getsockname())
+    assert len(places) == 1
