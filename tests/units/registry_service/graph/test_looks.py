@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 
 from common.errors import Unavailable
 from registry_service.graph.looks import Looks
+from tests.units.registry_service.graph import looks_gevent
 
 
 class Shelf:
@@ -106,19 +110,55 @@ def test_a_failure_is_of_those_who_shared_the_look_and_of_nobody_after(shelf: Sh
         assert [str(each.exception()) for each in late] == ["storage: gone"] * 3
 
 
-def test_who_is_told_to_stop_while_looking_leaves_nobody_waiting(shelf: Shelf, looks: Looks[str, str]) -> None:
+def test_where_one_is_told_to_stop_while_looking_another_looks(shelf: Shelf, looks: Looks[str, str]) -> None:
     with ThreadPoolExecutor() as pool:
         early = ask(pool, looks)
         assert shelf.began.acquire(timeout=10)
         shelf.failure = SystemExit()
         leader, follower = ask(pool, looks), ask(pool, looks)
-        shelf.go_on.release(2)
-        assert early.result(10) == "first"
-        assert isinstance(leader.exception(10), SystemExit)
-        assert isinstance(follower.exception(10), Unavailable)
-        shelf.failure = None
         shelf.go_on.release()
-        assert looks("tags") == "first"
+        assert early.result(10) == "first"
+        assert shelf.began.acquire(timeout=10)
+        shelf.failure = None
+        shelf.content = "second"
+        shelf.go_on.release(2)
+        assert isinstance(leader.exception(10), SystemExit)
+        assert follower.result(10) == "second"
+
+
+def test_a_look_that_never_ends_is_overtaken_and_waited_for_by_nobody(shelf: Shelf) -> None:
+    looks = Looks(shelf.look, patience_seconds=0.2)
+    with ThreadPoolExecutor() as pool:
+        stuck = ask(pool, looks)
+        assert shelf.began.acquire(timeout=10)
+        overtaking, follower = ask(pool, looks), ask(pool, looks)
+        assert shelf.began.acquire(timeout=10)
+        with pytest.raises(Unavailable, match="The store takes too long"):
+            follower.result(10)
+        assert not stuck.done()
+        assert not overtaking.done()
+        shelf.go_on.release(2)
+        assert stuck.result(10) == overtaking.result(10) == "first"
+    assert not looks._under_way
+
+
+def test_a_failure_that_many_share_does_not_grow_with_them(shelf: Shelf, looks: Looks[str, str]) -> None:
+    """Each of hundreds who raise the one exception would add to its traceback, and each would log all of it."""
+    with ThreadPoolExecutor(60) as pool:
+        early = ask(pool, looks)
+        assert shelf.began.acquire(timeout=10)
+        shelf.failure = Unavailable("storage: gone")
+        late = [ask(pool, looks) for _ in range(50)]
+        shelf.go_on.release(2)
+        wait([early, *late], 10)
+        assert len(traceback.extract_tb(shelf.failure.__traceback__)) < 50
+
+
+def test_greenlets_that_are_killed_or_stuck_leave_nobody_waiting() -> None:
+    command = [sys.executable, "-m", "gevent.monkey", "--module", looks_gevent.__name__]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "nobody waits"
 
 
 def test_nothing_is_kept(shelf: Shelf, looks: Looks[str, str]) -> None:
