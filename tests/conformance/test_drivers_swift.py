@@ -102,7 +102,7 @@ class TestSwiftInTrouble(DriverFaults):
     @pytest.fixture(scope="class")
     @classmethod
     def direct(cls, place: SwiftContainer) -> Driver:
-        return driver_for(place)
+        return driver_for(place, segment_bytes=3 * BLOCK)
 
     @pytest.fixture(autouse=True)
     def container(self, place: SwiftContainer) -> None:
