@@ -158,7 +158,7 @@ class Check:
         _demand(self._driver.get(claim) == b"first", "what was there was overwritten")
 
     def _move(self) -> None:
-        moved = f"{self._place}/moved/layer"
+        moved = f"{self._layer}.moved"
         self._driver.move(self._layer, moved)
         _demand(not self._driver.exists(self._layer), "what was moved is still where it was")
         self._layer = moved
@@ -166,7 +166,8 @@ class Check:
 
     def _list(self) -> None:
         names = set(self._driver.list(self._place))
-        _demand({"small"} <= names, f"what was written is not listed; there are: {', '.join(sorted(names))}")
+        written = {path.rpartition("/")[2] for path in (self._small, self._layer)}
+        _demand(written <= names, f"what was written is not listed; there are: {', '.join(sorted(names))}")
 
     def _local_file(self) -> Finding:
         """Whether this machine's programs can open what the driver says is a file."""

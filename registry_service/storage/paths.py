@@ -24,8 +24,8 @@
         claims            JSON object of the checksums claimed so far
         layer.<n>         a received layer
         received.<hex>    names the `layer.<n>` whose payload checksum is <hex>
-    _probes/<n>           written, read and deleted to see whether the store works
     _probes/<n>           what a health check writes, reads and deletes
+    _probes/<n>/…         what an operator's check does; layer and layer.moved are layers
 
 Every variable component is quoted as Python 2's quote_plus did; `.` and `..` become `%252E` and `%252E%252E`.
 A multi-slash name is quoted twice: `a/b/c` lies at `repositories/a/b%252Fc`.
@@ -46,7 +46,6 @@ IMAGES = "images"
 REPOSITORIES = "repositories"
 UPLOADS = "_uploads"
 MIRROR = "_mirror"
-PROBES = "_probes"
 PROBES = "_probes"
 
 _IMMUTABLE_NAMES = ("json", "ancestry", "_checksum")
@@ -176,17 +175,19 @@ def upload_layer(stage: str, name: str) -> str:
 
 
 def is_layer(path: str) -> bool:
-    """Whether that is where a layer is kept, published or received."""
+    """Whether that is where a layer is kept: published, received, or made to try the store out."""
     first, *below = path.split("/")
     if first == IMAGES:
         return len(below) == 2 and below[1] == "layer"
+    if first == PROBES:
+        return len(below) == 2 and below[1] in ("layer", "layer.moved")
     return first == UPLOADS and len(below) == 3 and below[2].startswith("layer.")
 
 
 def lies_above_layers(path: str) -> bool:
     """Whether layers are kept somewhere below."""
     first, *below = path.split("/")
-    return len(below) < {IMAGES: 2, UPLOADS: 3}.get(first, 0)
+    return len(below) < {IMAGES: 2, UPLOADS: 3, PROBES: 2}.get(first, 0)
 
 
 def upload_received(stage: str, hex_digest: str) -> str:

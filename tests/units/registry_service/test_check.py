@@ -18,6 +18,8 @@ from registry_service.storage.memory import Memory
 from tests.clients.wire import Target
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.gcs import Gcs
+from tests.servers.openstack import OpenStack
+from tests.servers.radosgw import BUCKET, Radosgw
 
 
 def check(storage: str, path: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -142,6 +144,41 @@ def test_a_bucket_that_is_not_there(gcs: Gcs) -> None:
     assert (
         done.stderr == "Error: gcs bucket nobody-made-this does not exist: create it, or mend WHARFINGER_GCS_BUCKET\n"
     )
+
+
+def test_a_bucket_of_ceph(radosgw: Radosgw) -> None:
+    store = radosgw.store()
+    done = check(store.name, store.path, WHARFINGER_REGISTRY_DELIVERY="redirect", **store.environ)
+    assert done.returncode == 0, done.stdout
+    assert list(lines(done)) == STEPS
+    assert lines(done)["signed URL"] == f"ok: fetched from {radosgw.url} without credentials"
+    assert list(radosgw.client.list_objects_v2(Bucket=BUCKET, Prefix=f"{store.path}/_probes").get("Contents", ())) == []
+
+
+def test_a_container_of_swift(openstack: OpenStack) -> None:
+    container = openstack.swift.new_container()
+    settings = container.environ(temporary_urls="container", temporary_url_key="k", segment_bytes=8 * 1024**2)
+    done = check("swift", "registry", WHARFINGER_REGISTRY_DELIVERY="redirect", **settings)
+    assert done.returncode == 0, done.stdout
+    assert lines(done)["signed URL"].startswith("ok: fetched from http://127.0.0.1:")
+    assert container.names() == []
+
+
+def test_an_image_service_is_tried_as_well_as_what_keeps_the_rest(openstack: OpenStack, tmp_path: Path) -> None:
+    project = openstack.project()
+    with FaultProxy(Target.parse(openstack.glance.url)) as proxy:
+        environ = project.environ(alternate_path=tmp_path, endpoint_url=proxy.url, attempts=1)
+        done = check("glance", "checked", **environ)
+        assert done.returncode == 0, done.stdout
+        assert {"POST", "PUT", "PATCH", "GET", "DELETE"} <= {line.partition(" ")[0] for line in proxy.asked}
+        assert lines(done)["signed URL"] == "ok: this store, or these credentials, sign none"
+        for method, step in (("PUT", "write"), ("PATCH", "write"), ("DELETE", "delete")):
+            assert not (tmp_path / "_probes").exists()
+            proxy.plan(
+                lambda exchange, method=method: (exchange.refuse if exchange.method == method else exchange.pass_on)()
+            )
+            failed = lines(check("glance", "checked", **environ))
+            assert failed[step].startswith("FAILED: glance: storage failed at: _probes/check-"), failed
 
 
 class Overwrites(Memory):

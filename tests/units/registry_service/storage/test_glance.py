@@ -21,7 +21,13 @@ def settings(**changed: str | None) -> GlanceSettings:
     return load(GlanceSettings, "glance", {f"WHARFINGER_GLANCE_{name}": value for name, value in given.items()})
 
 
-@pytest.mark.parametrize("path", [paths.image_layer(IMAGE), paths.upload_layer(STAGE, "1")])
+PROBE = paths.probe("check-1")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [paths.image_layer(IMAGE), paths.upload_layer(STAGE, "1"), f"{PROBE}/layer", f"{PROBE}/layer.moved"],
+)
 def test_layers(path: str) -> None:
     assert paths.is_layer(path)
     assert not paths.lies_above_layers(path)
@@ -36,7 +42,8 @@ def test_layers(path: str) -> None:
     [
         paths.image_json(IMAGE), paths.image_mark(IMAGE), paths.image_ancestry(IMAGE), paths.upload_json(STAGE),
         paths.upload_claims(STAGE), paths.upload_received(STAGE, "0" * 64), paths.tag(NAME, Tag("layer")),
-        paths.repository(NAME), paths.probe("layer"), "layer", "images/layer/x", f"{paths.image_layer(IMAGE)}/below",
+        paths.repository(NAME), f"{PROBE}/small", f"{PROBE}/layer/x", "layer", "images/layer/x",
+        f"{paths.image_layer(IMAGE)}/below",
     ],
 )  # fmt: skip
 def test_no_layers(path: str) -> None:
