@@ -49,6 +49,7 @@ sqlite_synchronous = false
 default_backend = fs
 [fs]
 filesystem_store_datadir = {folder}/images
+filesystem_thin_provisioning = true
 [os_glance_staging_store]
 filesystem_store_datadir = {folder}/staging
 [os_glance_tasks_store]
