@@ -82,6 +82,7 @@ memstore_device_bytes = 17179869184
 [client]
 rgw_frontends = {frontends}
 rgw_data = {folder}
+rgw_dns_name = localhost
 rgw_enable_usage_log = false
 rgw_crypt_require_ssl = false
 rgw_enable_lc_threads = false

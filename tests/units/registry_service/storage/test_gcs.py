@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from tests.conformance.drivers_shared import Store
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.gcs import Gcs
 from tests.servers.process import eventually, free_port
+from tests.servers.services import ROOT
 
 MIB = 1024**2
 
@@ -273,6 +275,21 @@ def test_names_in_an_old_store(gcs: Gcs, bucket: str) -> None:
     driver = factory.create("gcs", "", gcs.store(bucket).environ)
     assert list(driver.list("registry")) == ["images"]
     assert quote("registry/images/a/json") in str(driver.url_for("registry/images/a/json"))
+
+
+def test_grpc_is_not_needed(gcs: Gcs, bucket: str) -> None:
+    """Where it cannot be imported all works, and nothing that is installed brings it."""
+    program = (
+        "import os, sys; sys.modules['grpc'] = None\n"
+        "from registry_service.storage import factory\n"
+        "driver = factory.create('gcs', sys.argv[1], os.environ)\n"
+        "driver.put('a', b'1'); print(driver.get('a'), [name for name in sys.modules if name.startswith('grpc.')])"
+    )
+    store = gcs.store(bucket)
+    command = [sys.executable, "-c", program, store.path]
+    done = subprocess.run(command, env={**os.environ, **store.environ}, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["b'1'", "[]"], done.stderr
+    assert "grpc" not in (ROOT / "constraints.txt").read_text(encoding="utf-8")
 
 
 def test_waits_hold_nobody_up_under_gevent(tmp_path: Path) -> None:

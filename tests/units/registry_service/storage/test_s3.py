@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
@@ -23,6 +24,7 @@ from tests.conformance.drivers_shared import Store
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.process import free_port
 from tests.servers.radosgw import BUCKET, Radosgw
+from tests.servers.services import ROOT
 
 MIB = 1024**2
 
@@ -167,6 +169,82 @@ class TestStart:
         driver = opened(radosgw.store(access_key="", secret_key=""))
         driver.put("a", b"1")
         assert driver.get("a") == b"1"
+
+
+class TestDocumentedSettings:
+    """Those of docs/storage.md, with another place and other keys, as the driver is told them."""
+
+    def as_documented(self, heading: str, store: Store) -> Store:
+        section = (ROOT / "docs" / "storage.md").read_text(encoding="utf-8").partition(f"\n### {heading}\n")[2]
+        block = section.partition("```sh\n")[2].partition("```")[0]
+        said = dict(line.split("=", 1) for line in block.splitlines())
+        placed = ("BUCKET", "ENDPOINT_URL", "ACCESS_KEY", "SECRET_KEY")
+        assert {f"WHARFINGER_S3_{name}" for name in placed} <= set(said)
+        return replace(store, environ={**said, **{name: store.environ[name] for name in said if name in store.environ}})
+
+    def use(self, store: Store) -> None:
+        driver = opened(store)
+        write(driver, "a/staged", content(11 * MIB))
+        driver.move("a/staged", "a/layer")
+        assert read(driver.open_reader("a/layer", 5, 100)) == content(105)[5:]
+        assert urllib3.request("GET", driver.url_for("a/layer") or "").data == content(11 * MIB)
+        assert together(8, lambda number: driver.create("a/mark", str(number).encode())).count(True) == 1
+        assert sorted(driver.list("a")) == ["layer", "mark"]
+        driver.delete("a")
+        assert not driver.exists("a")
+
+    def test_ceph(self, radosgw: Radosgw) -> None:
+        self.use(self.as_documented("Ceph", radosgw.store()))
+
+    def test_hmac_keys_of_google_cloud_storage(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
+        """What that endpoint lacks, this one is made to lack: conditions, copies of parts, deletion of many."""
+        lacked: set[str] = set()
+
+        def lack(exchange: Exchange) -> None:
+            if exchange.target.endswith("?delete"):
+                lacked.add("delete")
+                exchange.refuse(400)
+            if "partNumber" in exchange.target and exchange.request.header("x-amz-copy-source"):
+                lacked.add("copy")
+                exchange.refuse(501)
+            if exchange.request.header("If-None-Match"):
+                # It is signed, and cannot be taken away. The probe's are the only ones, and yes is said to all of them.
+                lacked.add("condition")
+                exchange.refuse(200)
+            exchange.pass_on()
+
+        proxy.plan(lack)
+        heading = "Google Cloud Storage by its S3-interoperable endpoint"
+        self.use(self.as_documented(heading, radosgw.store(endpoint_url=proxy.url)))
+        assert lacked == {"condition", "delete"}
+
+    def test_the_bucket_in_the_host_name(
+        self, radosgw: Radosgw, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A name that nobody here resolves: the way leads through a proxy, which knows the gateway."""
+        hosts: set[str] = set()
+
+        def lead(exchange: Exchange) -> None:
+            hosts.add(exchange.request.header("Host"))
+            method, url, version = exchange.request.line.split(" ")
+            parts = urlsplit(url)
+            path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+            exchange.request = replace(exchange.request, line=f"{method} {path} {version}")
+            exchange.pass_on()
+
+        proxy.plan(lead)
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        driver = opened(radosgw.store(endpoint_url=f"http://localhost:{radosgw.port}", addressing="virtual"))
+        write(driver, "a/b", content(11 * MIB))
+        driver.move("a/b", "a/c")
+        assert read(driver.open_reader("a/c")) == content(11 * MIB)
+        assert list(driver.list("a")) == ["c"]
+        driver.delete("a")
+        assert not driver.exists("a")
+        assert hosts == {f"{BUCKET}.localhost:{radosgw.port}"}
 
 
 class TestRequests:
@@ -450,3 +528,7 @@ class TestSignedUrls:
         client = s3_requests.connect(settings, endpoint)
         wanted = {"Bucket": "layers", "Key": "images/a"}
         assert client.generate_presigned_url("get_object", Params=wanted).startswith(expected)
+
+    def test_for_the_region(self, radosgw: Radosgw) -> None:
+        url = opened(radosgw.store(region="eu-west-1")).url_for("a") or ""
+        assert "%2Feu-west-1%2Fs3%2Faws4_request&" in url
