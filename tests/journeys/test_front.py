@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,10 +18,10 @@ import pytest
 
 from tests.clients.docker_v1 import DaemonError
 from tests.clients.generations import GENERATIONS, NEWEST, Generation
-from tests.clients.wire import Target, call
+from tests.clients.wire import Connection, Target, call
 from tests.journeys.test_generations import chain_for, daemon_of, same_bytes
 from tests.servers.front import start_front
-from tests.servers.process import Process, free_port, stop_together
+from tests.servers.process import Process, eventually, free_port, stop_together
 from tests.servers.services import Service, sign_up, start_another, start_index, start_registry
 from tests.servers.setups import ALICE, SetUp
 from tests.servers.tls import make_certificate
@@ -117,6 +119,53 @@ def test_nothing_but_a_layer_may_be_endless(harbour: Harbour) -> None:
     assert endless.error()
     layer = call(harbour.setup.registry, f"PUT /v1/images/{'a' * 64}/layer", body=bytes(8 * MIB + 1))
     assert layer.status == 401
+
+
+def described(harbour: Harbour) -> tuple[str, dict[str, str], bytes]:
+    """An image whose layer may be sent: its path, a token for it, its JSON."""
+    name, image = harbour.setup.fresh_name("slow"), chain_for(NEWEST, 1)[0]
+    basic = {"Authorization": daemon_of(NEWEST, harbour.setup).basic, "X-Docker-Token": "true"}
+    begun = call(harbour.setup.index, f"PUT /v1/repositories/{name}/", basic, json.dumps([{"id": image.id}]).encode())
+    token = {"Authorization": f"Token {begun.header('X-Docker-Token')}"}
+    path = f"/v1/images/{image.id}"
+    assert call(harbour.setup.registry, f"PUT {path}/json", token, image.json).status == 200
+    return path, token, image.json
+
+
+def seal(harbour: Harbour, path: str, token: dict[str, str], description: bytes, layer: bytes) -> None:
+    payload = hashlib.sha256(description + b"\n" + layer).hexdigest()
+    checksum = {**token, "X-Docker-Checksum-Payload": f"sha256:{payload}"}
+    assert call(harbour.setup.registry, f"PUT {path}/checksum", checksum).status == 200
+
+
+def test_a_layer_goes_through_while_it_is_sent_and_whoever_pauses_is_waited_for(harbour: Harbour) -> None:
+    """The registry has the first half before the second is sent; nginx's own limits, a minute, end nothing."""
+    layer, host = bytes(32 * MIB), ("Host", harbour.setup.registry.netloc)
+    there, reading, description = described(harbour)
+    assert call(harbour.setup.registry, f"PUT {there}/layer", reading, layer).status == 200
+    seal(harbour, there, reading, description, layer)
+    path, token, description = described(harbour)
+    before = kept_bytes(harbour)
+    with Connection(harbour.setup.registry) as up, Connection(harbour.setup.registry) as down:
+        down.send_head(f"GET {there}/layer HTTP/1.1", [host, *reading.items()])
+        assert down.read_head().status == 200
+        up.send_head(f"PUT {path}/layer HTTP/1.1", [host, *token.items(), ("Transfer-Encoding", "chunked")])
+        for _ in range(16):
+            up.send_chunk(bytes(MIB))
+        eventually(lambda: kept_bytes(harbour) >= before + 15 * MIB, lambda: "the registry got nothing of it yet")
+        time.sleep(62)
+        for _ in range(16):
+            up.send_chunk(bytes(MIB))
+        up.send(b"0\r\n\r\n")
+        assert up.read_answer().status == 200
+        assert down.read(len(layer)) == layer
+    seal(harbour, path, token, description, layer)
+
+
+def kept_bytes(harbour: Harbour) -> int:
+    """What the registries have written, staged or not."""
+    store = harbour.setup.registry_service.store
+    return sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
 
 
 def test_a_repository_is_deleted_through_one_name(harbour: Harbour) -> None:
