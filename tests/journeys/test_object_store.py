@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,9 +12,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from registry_service.storage.driver import BLOCK
 from tests.clients.generations import GENERATIONS, NEWEST, Generation
-from tests.clients.wire import Target, call
+from tests.clients.wire import Connection, Target, call
+from tests.conformance.drivers_contract import generated
 from tests.journeys.test_generations import chain_for, daemon_of, same_bytes
+from tests.journeys.test_large import MIB, peak_bytes
 from tests.servers.faults import FaultProxy
 from tests.servers.front import start_front
 from tests.servers.process import free_port
@@ -70,6 +76,26 @@ def test_the_registry_streams_ranges_from_the_store(direct: Service) -> None:
         assert (answer.status, answer.body) == (206, wanted)
     assert call(direct.target, f"GET {path}", {"Range": f"bytes={len(layer)}-"}).status == 416
     assert call(direct.target, f"HEAD {path}").header("Content-Length") == str(len(layer))
+
+
+def test_a_client_that_pauses_holds_the_store_back(direct: Service) -> None:
+    """A layer far longer than what the sockets hold passes through a worker that keeps none of it."""
+    layer = b"".join(generated(96 * MIB // BLOCK))
+    path, description = f"/v1/images/{'5' * 64}", json.dumps({"id": "5" * 64}).encode()
+    assert call(direct.target, f"PUT {path}/json", body=description).status == 200
+    assert call(direct.target, f"PUT {path}/layer", body=layer).status == 200
+    checksum = hashlib.sha256(description + b"\n" + layer).hexdigest()
+    sealed = call(direct.target, f"PUT {path}/checksum", {"X-Docker-Checksum-Payload": f"sha256:{checksum}"})
+    assert sealed.status == 200
+    before = peak_bytes(direct)
+    with Connection(direct.target) as connection:
+        connection.send_head(f"GET {path}/layer HTTP/1.1", [("Host", "registry")])
+        assert connection.read_head().status == 200
+        time.sleep(3)
+        grown = peak_bytes(direct) - before
+        assert call(direct.target, "GET /v1/_ping").status == 200
+        assert connection.read(len(layer)) == layer
+    assert grown < 16 * MIB
 
 
 def test_a_redirect_leads_to_the_layer_without_any_credential(
