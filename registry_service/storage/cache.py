@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from redis import Redis, RedisError
@@ -96,13 +97,12 @@ class Cached(Driver):
         return content
 
     def put(self, path: str, content: bytes) -> None:
-        self.driver.put(path, content)
-        self._forget(path)
+        with self._forgetting(path):
+            self.driver.put(path, content)
 
     def create(self, path: str, content: bytes) -> bool:
-        created = self.driver.create(path, content)
-        self._forget(path)
-        return created
+        with self._forgetting(path):
+            return self.driver.create(path, content)
 
     def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
         return self.driver.open_reader(path, offset, length)
@@ -123,16 +123,12 @@ class Cached(Driver):
         return self.driver.entries(path)
 
     def delete(self, path: str) -> None:
-        try:
+        with self._forgetting(path):
             self.driver.delete(path)
-        finally:
-            # Deleted or not, or only some of it: from here on the store alone knows.
-            self._forget(path)
 
     def move(self, source: str, target: str) -> None:
-        self.driver.move(source, target)
-        self._forget(source)
-        self._forget(target)
+        with self._forgetting(source, target):
+            self.driver.move(source, target)
 
     def url_for(self, path: str) -> str | None:
         return self.driver.url_for(path)
@@ -140,6 +136,12 @@ class Cached(Driver):
     def local_path(self, path: str) -> Path | None:
         return self.driver.local_path(path)
 
-    def _forget(self, path: str) -> None:
-        for remembered in paths.immutable_below(path):
-            self._memory.unlearn(remembered)
+    @contextmanager
+    def _forgetting(self, *changed: str) -> Iterator[None]:
+        """Done, failed, or done though its answer was lost: from here on the store alone knows."""
+        try:
+            yield
+        finally:
+            for path in changed:
+                for remembered in paths.immutable_below(path):
+                    self._memory.unlearn(remembered)

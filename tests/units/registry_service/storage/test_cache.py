@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +12,8 @@ import pytest
 
 from common.settings import SettingsError
 from registry_service.storage import factory
-from registry_service.storage.cache import MAX_BYTES, Cached, Memory
-from registry_service.storage.driver import Driver, PathNotFound
+from registry_service.storage.cache import MAX_BYTES, TIMEOUT_SECONDS, Cached, Memory
+from registry_service.storage.driver import Driver, PathNotFound, StorageFailure
 from registry_service.storage.memory import Memory as MemoryDriver
 from tests.conformance.drivers_contract import DriverContract
 from tests.servers.process import Process
@@ -121,6 +124,52 @@ def test_what_is_deleted_is_gone(driver: Driver, url: str, store: str, deleted: 
     assert driver.get(JSON) == b"two"
 
 
+class LosesAnswers(MemoryDriver):
+    """Does as it is told, and fails."""
+
+    def put(self, path: str, content: bytes) -> None:
+        super().put(path, content)
+        raise StorageFailure(path, "the answer was lost")
+
+    def move(self, source: str, target: str) -> None:
+        super().move(source, target)
+        raise StorageFailure(source, "the answer was lost")
+
+
+def test_a_write_that_failed_may_have_been_done_all_the_same(url: str, store: str) -> None:
+    driver = Cached(LosesAnswers(), Memory(url, store))
+    for path, content in ((JSON, b"one"), ("_uploads/x", b"three")):
+        assert driver.create(path, content)
+    forget_markers(url, store)
+    assert driver.get(JSON) == b"one"
+    with pytest.raises(StorageFailure):
+        driver.put(JSON, b"two")
+    assert driver.get(JSON) == b"two"
+    forget_markers(url, store)
+    assert driver.get(JSON) == b"two"
+    with pytest.raises(StorageFailure):
+        driver.move("_uploads/x", JSON)
+    assert driver.get(JSON) == b"three"
+
+
+def test_the_store_is_written_first_and_even_what_redis_knows_already(url: str, store: str) -> None:
+    """Whoever is asked in the middle of a write by another finds in Redis what was there, not what will be."""
+    seen: list[object] = []
+    memory = Memory(url, store)
+
+    class Watching(MemoryDriver):
+        def put(self, path: str, content: bytes) -> None:
+            seen.append((memory.recall(path), content))
+            super().put(path, content)
+
+    driver = Cached(Watching(), Memory(url, store))
+    for content in (b"one", b"two", b"two"):
+        driver.put(JSON, content)
+        forget_markers(url, store)
+        assert driver.get(JSON) == content
+    assert seen == [(None, b"one"), (b"one", b"two"), (b"two", b"two")]
+
+
 def test_a_reader_that_was_slower_than_a_writer_does_not_bring_the_old_back(
     driver: Driver, url: str, store: str
 ) -> None:
@@ -155,6 +204,22 @@ def test_without_redis_everything_is_just_as_right(tmp_path: Path) -> None:
     driver.delete(IMAGE)
     with pytest.raises(PathNotFound):
         driver.get(JSON)
+
+
+def test_a_redis_that_says_nothing_is_hardly_waited_for(tmp_path: Path) -> None:
+    process, port = start_redis(tmp_path)
+    driver = Cached(Counting(), Memory(f"redis://127.0.0.1:{port}/0", "store"))
+    driver.put(JSON, b"one")
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        for _ in range(20):
+            assert driver.get(JSON) == b"one"
+            driver.put(JSON, b"one")
+        assert time.monotonic() - began < 8 * TIMEOUT_SECONDS
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+        process.stop()
 
 
 def test_the_factory_puts_it_before_any_driver(url: str, tmp_path: Path) -> None:
