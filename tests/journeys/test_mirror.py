@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -256,6 +257,29 @@ def test_a_layer_is_read_once_however_many_ask(origin: Origin, mirror: Service) 
     assert [asked.count(image.id) for image in chain] == [1, 1, 1]
 
 
+def test_hosts_that_share_a_store_read_a_layer_once_between_them(
+    origin: Origin, mirror: Service, tmp_path: Path
+) -> None:
+    """Each has a folder for temporary files to itself: neither can read along with the other."""
+    name, together = origin.name(), threading.Barrier(20)
+    chain = origin.push(name, tuple(_grown(3, 300_000)))
+    (tmp_path / "temporary").mkdir()
+    settings = origin.settings(mirror_tag_seconds="0", storage_path=str(mirror.store))
+    elsewhere = {"TMPDIR": str(tmp_path / "temporary")}
+    host = start_registry(tmp_path / "host", None, driver_environ=elsewhere, **settings)
+
+    def client(number: int) -> None:
+        together.wait()
+        same_bytes(pull((mirror, host)[number % 2], name), chain)
+
+    with running(host), ThreadPoolExecutor(20) as pool:
+        for done in [pool.submit(client, number) for number in range(20)]:
+            done.result()
+    asked = origin.wire.layers()
+    assert [asked.count(image.id) for image in chain] == [1, 1, 1]
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_the_first_client_is_served_while_the_layer_comes_and_others_read_along(
     origin: Origin, mirror: Service
 ) -> None:
@@ -478,21 +502,30 @@ def test_a_mirror_behind_the_index_lets_in_whom_the_index_lets_in(origin: Origin
         assert call(site.target, f"GET /v1/repositories/{name}/tags", token_for(name)).status == 401
 
 
-def test_two_sources_by_namespace_and_repositories_of_its_own(origin: Origin) -> None:
+def test_two_sources_by_namespace_with_credentials_of_their_own_and_repositories_of_its_own(origin: Origin) -> None:
     theirs, ours = make_chain(2), make_chain(2)
-    with started(origin.folder / "other") as other:
+    with started(origin.folder / "other") as other, contextlib.closing(Wire(other.target)) as wire:
         Daemon(V1_6, other.target).push("acme/app", theirs)
         name = origin.name()
         chain = origin.push(name, make_chain(2))
         alice = origin.settings()["mirror_sources"].removeprefix("*=")
-        sources = {"mirror_sources": f"alice={alice} acme={other.url}"}
-        with started(origin.folder / "both", **origin.settings(**sources)) as mirror:
+        acme = wire.target.url.replace("://", "://bob:of-acme@")
+        with started(origin.folder / "both", **origin.settings(mirror_sources=f"alice={alice} acme={acme}")) as mirror:
             same_bytes(pull(mirror, "acme/app"), theirs)
             same_bytes(pull(mirror, name), chain)
             Daemon(V1_6, mirror.target).push("bob/own", ours)
             same_bytes(pull(mirror, "bob/own"), ours)
             assert call(mirror.target, "GET /v1/repositories/bob/none/tags").status == 404
-            assert "alice" not in other.process.log.read_text()
+        bobs, alices = basic("bob", "of-acme"), basic(ALICE.name, ALICE.password)
+        assert bobs in wire.said
+        assert alices in origin.index_wire.said
+        assert alices not in wire.said
+        assert b"alice" not in wire.said
+        assert bobs not in origin.index_wire.said + origin.wire.said
+
+
+def basic(name: str, password: str) -> bytes:
+    return b"Basic " + base64.b64encode(f"{name}:{password}".encode())
 
 
 def test_writes_to_what_is_mirrored_are_refused(origin: Origin, mirror: Service) -> None:
