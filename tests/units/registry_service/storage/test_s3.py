@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -169,6 +170,23 @@ class TestStart:
         driver = opened(radosgw.store(access_key="", secret_key=""))
         driver.put("a", b"1")
         assert driver.get("a") == b"1"
+
+    def test_default_chain_of_files(self, radosgw: Radosgw, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """What `aws configure` writes: a profile's key, and its region."""
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION"):
+            monkeypatch.delenv(name, raising=False)
+        environ = radosgw.store().environ
+        key, secret = environ["WHARFINGER_S3_ACCESS_KEY"], environ["WHARFINGER_S3_SECRET_KEY"]
+        credentials, settings = tmp_path / "credentials", tmp_path / "config"
+        credentials.write_text(f"[harbour]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+        settings.write_text("[profile harbour]\nregion = eu-west-1\n")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))
+        monkeypatch.setenv("AWS_PROFILE", "harbour")
+        driver = opened(radosgw.store(access_key="", secret_key=""))
+        driver.put("a", b"1")
+        assert driver.get("a") == b"1"
+        assert "%2Feu-west-1%2Fs3%2F" in (driver.url_for("a") or "")
 
 
 class TestDocumentedSettings:
