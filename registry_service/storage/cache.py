@@ -3,7 +3,8 @@
 Only an image's JSON, ancestry and checksum are remembered: they change in a push at the most, before the image is
 there. The store is always written first and never skipped; what a writer leaves in Redis is what it wrote, or
 after a deletion a marker that nothing is known, so that a reader that was slower cannot put the old content
-back. Without Redis everything is slower and just as right: a Redis that fails is left alone for a while.
+back. Without Redis everything is slower and just as right: a Redis that fails is left alone for a while, and told
+what it missed before it is asked anything again.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ REST_SECONDS = 5.0
 
 TIMEOUT_SECONDS = 0.25
 
+MOST_OWED = 10_000
+"""Changes that a Redis may miss; after more it is not asked until all it knew has expired."""
+
 _UNKNOWN = b""
 """The marker: no content that is remembered is empty."""
 
@@ -48,6 +52,7 @@ class Memory:
         self._command: Callable[..., object] = redis.execute_command
         self._prefix = f"wharfinger:{store}:"
         self._asked_again_at = 0.0
+        self._owed: set[str] = set()
 
     def recall(self, path: str) -> bytes | None:
         """The content at the path; None where it is not known."""
@@ -61,12 +66,22 @@ class Memory:
 
     def unlearn(self, path: str) -> None:
         """The content was written, moved or deleted."""
-        self._ask("SET", self._prefix + path, _UNKNOWN, "EX", UNKNOWN_SECONDS)
+        if self._ask(*self._marking(path)) is None:
+            self._owed.add(path)
+        if len(self._owed) > MOST_OWED:
+            self._asked_again_at = time.monotonic() + KEPT_SECONDS
+            self._owed.clear()
+
+    def _marking(self, path: str) -> tuple[str | bytes | int, ...]:
+        return ("SET", self._prefix + path, _UNKNOWN, "EX", UNKNOWN_SECONDS)
 
     def _ask(self, *command: str | bytes | int) -> object:
         if time.monotonic() < self._asked_again_at:
             return None
         try:
+            for path in tuple(self._owed):
+                self._command(*self._marking(path))
+                self._owed.discard(path)
             answer: object = self._command(*command)
         except (RedisError, OSError) as error:
             logger.warning("Redis is left alone for %g seconds: %s", REST_SECONDS, error)

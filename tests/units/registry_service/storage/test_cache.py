@@ -6,12 +6,13 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from common.settings import SettingsError
-from registry_service.storage import factory
+from registry_service.storage import cache, factory
 from registry_service.storage.cache import MAX_BYTES, TIMEOUT_SECONDS, Cached, Memory
 from registry_service.storage.driver import Driver, PathNotFound, StorageFailure
 from registry_service.storage.memory import Memory as MemoryDriver
@@ -220,6 +221,53 @@ def test_a_redis_that_says_nothing_is_hardly_waited_for(tmp_path: Path) -> None:
     finally:
         os.kill(process.pid, signal.SIGCONT)
         process.stop()
+
+
+@pytest.fixture
+def own_url(tmp_path: Path) -> Iterator[str]:
+    """A Redis that nobody else minds being changed."""
+    process, port = start_redis(tmp_path)
+    yield f"redis://127.0.0.1:{port}/0"
+    process.stop()
+
+
+@contextmanager
+def refusing_writes(url: str) -> Iterator[None]:
+    """Redis knows all it knew, and takes nothing: it misses a replica."""
+    operator = Memory(url, "operator")
+    operator._command("CONFIG", "SET", "min-replicas-to-write", 1)
+    yield
+    operator._command("CONFIG", "SET", "min-replicas-to-write", 0)
+
+
+def test_a_redis_that_comes_back_is_told_what_it_missed(own_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "REST_SECONDS", 0.1)
+    driver = Cached(Counting(), Memory(own_url, "store"))
+    driver.put(JSON, b"one")
+    forget_markers(own_url, "store")
+    assert driver.get(JSON) == b"one"
+    with refusing_writes(own_url):
+        driver.put(JSON, b"two")
+        assert driver.get(JSON) == b"two"
+    time.sleep(0.2)
+    assert driver.get(JSON) == b"two"
+    assert Cached(driver.driver, Memory(own_url, "store")).get(JSON) == b"two"
+
+
+def test_a_redis_that_missed_too_much_is_not_asked_until_it_has_forgotten(
+    own_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "MOST_OWED", 2)
+    monkeypatch.setattr(cache, "REST_SECONDS", 0)
+    memory, other = Memory(own_url, "store"), Memory(own_url, "store")
+    names = [f"{IMAGE}/{name}" for name in ("json", "ancestry", "_checksum")]
+    for path in names:
+        other.learn(path, b"old")
+    with refusing_writes(own_url):
+        for path in names:
+            memory.unlearn(path)
+    assert other.recall(JSON) == b"old"
+    assert memory.recall(JSON) is None
 
 
 def test_the_factory_puts_it_before_any_driver(url: str, tmp_path: Path) -> None:
