@@ -1,7 +1,8 @@
 """What people ask of organisations: making them, their members and their teams.
 
 Each method is one question, answered within a short transaction or refused. An organisation is changed by its owners
-alone, and by nobody who came with an access token; who is in it and in which team only its members are told.
+alone; who is in it and in which team only its members are told. An access token, which opens repositories, is good for
+neither.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Organisations:
             managing.set_default(session, deed, name, is_private=wanted.default_private)
 
     def members(self, actor: Actor | None, name: str, limit: int, offset: int) -> Listed[MemberRow]:
-        """Raises NotFound to whoever is no member."""
+        """Raises NotFound to whoever is no member, Forbidden to an access token."""
         with self._database.reading() as session:
             found, is_owner = _seen(session, actor, name)
             rows = directory.members(session, found.id, limit, offset)
@@ -134,14 +135,14 @@ class Organisations:
             organisations.set_owner(session, self._deed(actor, address), organisation, user, is_owner=is_owner)
 
     def teams(self, actor: Actor | None, name: str, limit: int, offset: int) -> Listed[TeamRow]:
-        """Raises NotFound to whoever is no member."""
+        """Raises NotFound to whoever is no member, Forbidden to an access token."""
         with self._database.reading() as session:
             found, is_owner = _seen(session, actor, name)
             rows = directory.teams(session, found.id, limit, offset)
             return Listed(rows, directory.count_teams(session, found.id), is_owner)
 
     def team(self, actor: Actor | None, name: str, team: str, limit: int, offset: int) -> TeamShown:
-        """Raises NotFound, to whoever is no member too."""
+        """Raises NotFound, to whoever is no member too; Forbidden to an access token."""
         with self._database.reading() as session:
             organisation, is_owner = _seen(session, actor, name)
             found = organisations.find_team(session, organisation, team)
@@ -208,19 +209,16 @@ def _owned(session: Session, actor: Actor, organisation: Organisation | None) ->
 
 
 def _seen(session: Session, actor: Actor | None, name: str, *, hold: bool = False) -> tuple[Organisation, bool]:
-    """An organisation that the actor is in, and whether as an owner. Raises Unauthenticated or NotFound."""
+    """An organisation that the actor is in, and whether as an owner. Raises Unauthenticated, Forbidden or NotFound."""
     if actor is None:
         raise Unauthenticated("Requires authorization")
+    _require_password(actor)
     found = organisations.hold(session, name) if hold else organisations.find(session, name)
     member = None if found is None else organisations.membership(session, found.id, actor.id)
-    if found is None or (member is None and not _administers(actor)):
+    if found is None or (member is None and not actor.is_admin):
+        # Administrators see who is where, and change nothing of it.
         raise NotFound("no such organisation")
-    return found, member is not None and member.is_owner and actor.limits is None
-
-
-def _administers(actor: Actor) -> bool:
-    """Administrators see who is where, and change nothing of it."""
-    return actor.is_admin and actor.limits is None
+    return found, member is not None and member.is_owner
 
 
 def _role(session: Session, team: Team, name: str) -> Role | None:

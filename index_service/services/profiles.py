@@ -131,8 +131,8 @@ def _person(session: Session, actor: Actor | None, user: User) -> Shown:
 
 
 def _memberships(session: Session, actor: Actor | None, user: User) -> list[Membership]:
-    """Who is in an organisation is its members' to know, and the administrators'."""
-    if actor is None:
+    """Who is in an organisation is its members' to know, and the administrators'; not their access tokens'."""
+    if actor is None or actor.limits is not None:
         return []
     if actor.id == user.id or actor.is_admin:
         return directory.memberships(session, user.id)
@@ -140,7 +140,9 @@ def _memberships(session: Session, actor: Actor | None, user: User) -> list[Memb
 
 
 def _organisation(session: Session, actor: Actor | None, found: Organisation, *, may_manage: bool) -> Shown:
-    member = None if actor is None else organisations.membership(session, found.id, actor.id)
+    member = None
+    if actor is not None and actor.limits is None:
+        member = organisations.membership(session, found.id, actor.id)
     return Shown(
         "organisation",
         found.name,

@@ -10,7 +10,7 @@ from flask import request
 from index_service.accounts.directory import MemberRow, TeamMemberRow, TeamRow
 from index_service.accounts.organisations import Profile
 from index_service.json_api.answers import Listing
-from index_service.json_api.asking import actor, address, by_password, known, proved, services
+from index_service.json_api.asking import address, by_password, proved, services
 from index_service.json_api.routes import Routes, paged
 from index_service.json_api.shapes import ABSENT, Absent
 from index_service.pages import paging
@@ -118,11 +118,11 @@ def change_organisation(name: str, body: OrganisationChange) -> OrganisationTold
     return _told(name, services().organisations.settings(proved(), name))
 
 
-@routes.get("/organisations/<someone:name>/members", who=known, query=paged())
+@routes.get("/organisations/<someone:name>/members", who=by_password, query=paged())
 def list_members(name: str) -> Listing[MemberRow]:
     """The members, owners first. Open to members."""
     asked = paging.asked(request.args)
-    found = services().organisations.members(actor(), name, asked.size, asked.offset)
+    found = services().organisations.members(by_password(), name, asked.size, asked.offset)
     return Listing.of(asked.of(found.total), found.rows)
 
 
@@ -144,11 +144,11 @@ def remove_member(name: str, person: str) -> None:
     services().organisations.remove_member(proved(), address(), name, person)
 
 
-@routes.get("/organisations/<someone:name>/teams", who=known, query=paged())
+@routes.get("/organisations/<someone:name>/teams", who=by_password, query=paged())
 def list_teams(name: str) -> Listing[TeamRow]:
     """The teams, by name. Open to members."""
     asked = paging.asked(request.args)
-    found = services().organisations.teams(actor(), name, asked.size, asked.offset)
+    found = services().organisations.teams(by_password(), name, asked.size, asked.offset)
     return Listing.of(asked.of(found.total), found.rows)
 
 
@@ -159,7 +159,7 @@ def create_team(name: str, body: NewTeam) -> TeamTold:
     return _team(name, body.name)
 
 
-@routes.get("/organisations/<someone:name>/teams/<someone:team>", who=known)
+@routes.get("/organisations/<someone:name>/teams/<someone:team>", who=by_password)
 def get_team(name: str, team: str) -> TeamTold:
     """A team, and what it may do. Open to members of the organisation."""
     return _team(name, team)
@@ -179,11 +179,11 @@ def delete_team(name: str, team: str) -> None:
     services().organisations.delete_team(proved(), address(), name, team)
 
 
-@routes.get("/organisations/<someone:name>/teams/<someone:team>/members", who=known, query=paged())
+@routes.get("/organisations/<someone:name>/teams/<someone:team>/members", who=by_password, query=paged())
 def list_team_members(name: str, team: str) -> Listing[TeamMemberRow]:
     """Who is in a team, by name. Open to members of the organisation."""
     asked = paging.asked(request.args)
-    found = services().organisations.team(actor(), name, team, asked.size, asked.offset)
+    found = services().organisations.team(by_password(), name, team, asked.size, asked.offset)
     return Listing.of(asked.of(found.team.members), found.rows)
 
 
@@ -200,7 +200,7 @@ def leave_team(name: str, team: str, person: str) -> None:
 
 
 def _team(name: str, team: str) -> TeamTold:
-    found = services().organisations.team(known(), name, team, 1, 0)
+    found = services().organisations.team(by_password(), name, team, 1, 0)
     role = "none" if found.role is None else str(found.role)
     return TeamTold(found.team.name, found.team.about, found.team.members, role)  # type: ignore[arg-type]
 

@@ -114,8 +114,10 @@ CASES = [
     Case("GET", "/namespaces/alice", MINE),
     Case("GET", "/namespaces/acme", OWNER),
     Case("GET", ACME, OWNER),
-    *(Case("GET", f"{ACME}/{part}", IN_ACME, refused=404) for part in ("members", "teams", "teams/crew")),
-    Case("GET", f"{CREW}/members", IN_ACME, refused=404),
+    *(
+        Case("GET", f"{ACME}/{part}", IN_ACME, refused=404, odd=tuple((c, 403) for c in TOKENS))
+        for part in ("members", "teams", "teams/crew", "teams/crew/members")
+    ),
     *(Case("GET", f"/admin{part}", ("site admin",)) for part in ("", "/people", "/registries", "/audit", "/comments")),
     *(Case("GET", f"/admin/storage{part}", ("site admin",)) for part in ("", "/namespaces")),
     # What everybody may do who is known; a token for reading says and stars nothing.
@@ -265,6 +267,19 @@ def test_private_names_look_absent(world, kind):
             absent = Case("DELETE", absent.path, (), body={"name": "alice/nothing"})
         there, not_there = caller.ask(case), caller.ask(absent)
         assert (there.status_code, there.data) == (not_there.status_code, not_there.data), str(case)
+
+
+@pytest.mark.parametrize("person", ["olga", "mia", "root"])
+def test_no_access_token_is_told_who_is_in_an_organisation(world, person):
+    """Whatever its pattern, and whosever it is: a pattern opens repositories."""
+    for auth in (bearer(world.token(person)), basic(person, world.token(person, "acme/*", write=False))):
+        for path in (f"{ACME}/members", f"{ACME}/teams", CREW, f"{CREW}/members"):
+            assert world.ask("GET", path, auth=auth).status_code == 403, path
+        assert world.ask("GET", "/people/acme", auth=auth).get_json()["standing"] == ""
+        for member in ("olga", "carl"):
+            assert world.ask("GET", f"/people/{member}", auth=auth).get_json()["organisations"] == []
+        assert world.ask("GET", "/repositories/acme/tool", auth=auth).status_code == 200
+    assert world.ask("GET", "/people/carl", person).get_json()["organisations"] != []
 
 
 def test_private_names_stand_in_no_list(world):
