@@ -39,7 +39,7 @@ class AlreadyIn(Conflict):
 
 
 class LastOwner(Conflict):
-    """Nobody would be left who may change the organisation."""
+    """Nobody with an open account would be left who may change the organisation."""
 
     def __init__(self) -> None:
         super().__init__("The last owner cannot go: make somebody else an owner first")
@@ -124,7 +124,7 @@ def remove_member(session: Session, deed: Deed, organisation: Organisation, user
     """Also out of its teams. Raises NotFound or LastOwner."""
     member = _member(session, organisation, user)
     if member.is_owner:
-        _require_other_owner(session, organisation)
+        _require_other_owner(session, member)
     teams = select(Team.id).where(Team.organisation_id == organisation.id)
     session.execute(delete(TeamMember).where(TeamMember.user_id == user.id, TeamMember.team_id.in_(teams)))
     session.delete(member)
@@ -137,7 +137,7 @@ def set_owner(session: Session, deed: Deed, organisation: Organisation, user: Us
     if member.is_owner == is_owner:
         return
     if member.is_owner:
-        _require_other_owner(session, organisation)
+        _require_other_owner(session, member)
     member.is_owner = is_owner
     change = Change.MEMBER_MADE_OWNER if is_owner else Change.MEMBER_UNMADE_OWNER
     deed.record(session, change, organisation.name, person=user.name)
@@ -219,7 +219,13 @@ def _member(session: Session, organisation: Organisation, user: User) -> Member:
     return found
 
 
-def _require_other_owner(session: Session, organisation: Organisation) -> None:
-    owners = select(func.count()).where(Member.organisation_id == organisation.id, Member.is_owner)
-    if (session.scalar(owners) or 0) < 2:
+def _require_other_owner(session: Session, member: Member) -> None:
+    """Somebody whose account is open: who cannot sign in changes nothing, and makes nobody an owner."""
+    others = (
+        select(Member.user_id)
+        .join(User, User.id == Member.user_id)
+        .where(Member.organisation_id == member.organisation_id, Member.user_id != member.user_id)
+        .where(Member.is_owner, User.is_active)
+    )
+    if session.scalar(others.limit(1)) is None:
         raise LastOwner

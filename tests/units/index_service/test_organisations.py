@@ -10,7 +10,7 @@ from sqlalchemy import insert
 
 from common.errors import Conflict, Failure, Forbidden, Invalid, NotFound, Unauthenticated
 from index_service.accounts.models import Member, Organisation, Team
-from index_service.accounts.organisations import MAX_OWNED, MAX_TEAMS, Profile
+from index_service.accounts.organisations import MAX_OWNED, MAX_TEAMS, LastOwner, Profile
 from index_service.accounts.people import Limits
 from index_service.db import Database
 from index_service.repositories.policy import Role
@@ -159,6 +159,20 @@ def test_the_last_owner_stays(site, organisations):
     organisations.set_owner(olga, "", "acme", "mia", is_owner=True)
     organisations.remove_member(olga, "", "acme", "olga")
     assert names(organisations.members(site.actor("mia"), "acme", 10, 0)) == ["mia"]
+
+
+def test_an_owner_whose_account_is_closed_is_not_enough(site, organisations):
+    olga = site.actor("olga")
+    organisations.set_owner(olga, "", "acme", "mia", is_owner=True)
+    site.set_active("mia", False)
+    for leave in (
+        lambda: organisations.remove_member(olga, "", "acme", "olga"),
+        lambda: organisations.set_owner(olga, "", "acme", "olga", is_owner=False),
+    ):
+        with pytest.raises(LastOwner):
+            leave()
+    organisations.remove_member(olga, "", "acme", "mia")
+    assert names(organisations.members(olga, "acme", 10, 0)) == ["olga"]
 
 
 def test_two_owners_who_leave_at_once_leave_one_behind(site, organisations):
