@@ -92,13 +92,7 @@ class Accounts:
 
         Raises WrongCredential, AccountInactive or TooMany.
         """
-        actor = self._people.sign_in(name, password, browser.address)
-        with self._database.writing() as session:
-            moment = self._clock()
-            sessions.sweep(session, moment)
-            if old:
-                sessions.replace(session, old)
-            return sessions.begin(session, actor.id, moment, browser.address, browser.name)
+        return self._begin(self._people.sign_in(name, password, browser.address), browser, old)
 
     def sign_out(self, who: SignedIn) -> None:
         with self._database.writing() as session:
@@ -112,8 +106,8 @@ class Accounts:
 
     # Signing up, confirming, forgetting
 
-    def sign_up(self, name: str, email: str, password: str, browser: Browser) -> str:
-        """A new account, signed in; returns the session's secret.
+    def sign_up(self, name: str, email: str, password: str, browser: Browser, old: str = "") -> str:
+        """A new account, signed in with a session in place of the browser's `old` one; returns its secret.
 
         Raises Invalid, NameTaken, SignUpClosed or TooMany.
         """
@@ -121,9 +115,7 @@ class Accounts:
             raise SignUpClosed
         if self._people.sign_up(name, password, email, browser.address) is not SignUp.CREATED:
             raise NameTaken
-        actor = self._people.require(name)
-        with self._database.writing() as session:
-            return sessions.begin(session, actor.id, self._clock(), browser.address, browser.name)
+        return self._begin(self._people.require(name), browser, old)
 
     def confirmation(self, address: str) -> str:
         """The link that confirms an address, to be sent there."""
@@ -189,6 +181,14 @@ class Accounts:
         if reset.address is not None and not emails.is_of(session, user.id, reset.address):
             raise LinkEnded
         return user
+
+    def _begin(self, actor: Actor, browser: Browser, old: str) -> str:
+        with self._database.writing() as session:
+            moment = self._clock()
+            sessions.sweep(session, moment)
+            if old:
+                sessions.replace(session, old)
+            return sessions.begin(session, actor.id, moment, browser.address, browser.name)
 
     # The account's pages
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, url_for
 
 from index_service.accounts import fields
+from index_service.cookies import SESSION
 from index_service.pages.entering import AskResetPage, ConfirmPage, ResetPage, SignUpPage
 from index_service.web import letters
 from index_service.web.asking import browser, person, services, site
@@ -29,7 +30,8 @@ def submit_sign_up() -> Response:
     form.check("name", fields.check_name)
     email = form.check("email", fields.check_email)
     form.check("password", fields.check_password)
-    secret = form.attempt(services().people.sign_up, form["name"], form["email"], form["password"], browser())
+    old = site().cookies.read(SESSION)
+    secret = form.attempt(services().people.sign_up, form["name"], form["email"], form["password"], browser(), old)
     if secret is None or email is None:
         return show(SignUpPage(_is_open(), form.state()), "entering/sign_up.html", form.status)
     letters.send_confirmation(form["name"], email)

@@ -55,6 +55,24 @@ def test_signing_up_makes_an_account_that_is_signed_in_at_once(harbour, letters)
     assert audit(harbour) == ["account.made"]
 
 
+def test_signing_up_ends_the_session_that_the_browser_had(harbour):
+    harbour.user("alice")
+    reader, elsewhere = Reader(harbour, "alice"), Reader(harbour, "alice")
+    before = reader.cookie("session")
+    assert "Welcome aboard" in _sign_up_anew(reader).text
+    assert reader.cookie("session") != before
+    owners = "SELECT users.name FROM sessions JOIN users ON users.id = user_id ORDER BY 1"
+    assert harbour.rows(owners) == [("alice",), ("dora",)]
+    assert elsewhere.get("/account").status_code == 200
+
+
+def _sign_up_anew(reader):
+    """By a form that was opened before somebody signed in with the same browser."""
+    csrf = reader.open("/account").forms["/language"]["csrf"]
+    reader.post("/sign-up", csrf=csrf, **NEW)
+    return reader.open("/")
+
+
 def test_the_letters_link_asks_and_its_form_confirms_once(harbour, letters):
     reader = Reader(harbour)
     reader.send("/sign-up", **NEW)
