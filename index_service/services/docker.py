@@ -183,11 +183,18 @@ class Index:
             catalogue.delete_tag(session, repository, tag, caller.pusher, self._clock())
 
     def delete_repository(self, credential: Credential, name: RepositoryName) -> Issued | None:
-        """What to take to the registry to have the repository deleted; None when that has been done (§2.8)."""
+        """What to take to the registry to have the repository deleted; None when that has been done (§2.8).
+
+        Its old names are left there before: when the registry asks about the token, what was still to be moved is
+        forgotten with the repository. Raises Unavailable where the registry does not answer.
+        """
         caller = Caller() if isinstance(credential, Anonymous) else Caller(self._callers.person(credential))
         with self._database.writing() as session:
             if self._was_deleted(session, caller.known(), name):
                 return None
+            repository = self._held(session, caller, name, Action.DELETE)
+        self._work.old_names.leave_pending(self._endpoints.announced(repository.endpoint), repository)
+        with self._database.writing() as session:
             repository = self._held(session, caller, name, Action.DELETE)
             return self._issue(session, caller, repository, Access.DELETE)
 

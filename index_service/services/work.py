@@ -119,7 +119,7 @@ class OldNames:
 
 
 class Work:
-    """Does what was asked for. `bell` is rung when there is something to do at once."""
+    """Does what was asked for. `bell` is rung when there is something to do at once; `old_names` is for who deletes."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Work:
         self._endpoints = endpoints
         self._registries = registries
         self._pulls = counted
-        self._old_names = OldNames(database, tokens, registries, clock)
+        self.old_names = OldNames(database, tokens, registries, clock)
         self._clock = clock
 
     def write_pulls(self) -> None:
@@ -255,7 +255,7 @@ class Work:
             except NotFound as refusal:
                 # It never had the image, or takes no such name any more: that will not mend, and the others can move.
                 logger.warning("%s:%s is not moved to %s: %s", repository.full_name, tag, endpoint, refusal.message)
-        self._old_names.leave_all(endpoint, stint.taken.details, repository)
+        self.old_names.leave_all(endpoint, stint.taken.details, repository)
 
     def _move_tag(self, endpoint: str, token: Token, repository: Repository, tag: Tag, image: ImageId) -> None:
         """Unless a push was faster: it has set the tag under the new name, or somebody has deleted it."""

@@ -13,6 +13,7 @@ from index_service.repositories import catalogue
 from tests.clients.images import make_chain
 from tests.clients.wire import Target, call
 from tests.units.index_service.live import Harbour
+from tests.units.index_service.site import authorization
 
 OLD, NEW = RepositoryName.parse("alice/app"), RepositoryName.parse("bob/engine")
 
@@ -163,13 +164,35 @@ def test_a_job_that_breaks_is_logged_and_pauses_while_others_go_on(harbour, monk
     assert registry_tags(harbour, NEW).keys() == {"a"}
 
 
+def delete_on_the_site(harbour):
+    harbour.images.delete_repository(harbour.site.actor("bob"), NEW, "192.0.2.1")
+
+
+def delete_as_a_client(harbour):
+    """Ask the index, take its token to the registry, and tell the index (protocol §2.8)."""
+    path = f"/v1/repositories/{NEW}/"
+    asked = harbour.site.request("DELETE", path, user="bob", ask=True)
+    if asked.status_code != 202:
+        raise Unavailable(asked.get_json()["error"])
+    registry = Target.parse(f"http://{asked.headers['X-Docker-Endpoints']}")
+    assert call(registry, f"DELETE {path}", {"Authorization": authorization(asked)}).status == 200
+    assert harbour.site.request("DELETE", path, user="bob", ask=True).status_code == 200
+
+
+WAYS = pytest.mark.parametrize("delete", [delete_on_the_site, delete_as_a_client])
+
+
+@WAYS
 @pytest.mark.parametrize("is_taken_anew", [False, True])
-def test_who_deletes_a_repository_before_it_has_moved_leaves_nothing_under_the_old_name(harbour, is_taken_anew):
+def test_who_deletes_a_repository_before_it_has_moved_leaves_nothing_under_the_old_name(harbour, delete, is_taken_anew):
     pushed(harbour, "a", "b")
     rename(harbour)
+    if delete is delete_as_a_client:
+        # The registry refuses to delete for it what it does not know by its new name; now it knows a part.
+        harbour.push(str(NEW), make_chain(1), "c")
     if is_taken_anew:
         harbour.push(str(OLD), make_chain(1), "own")
-    harbour.images.delete_repository(harbour.site.actor("bob"), NEW, "192.0.2.1")
+    delete(harbour)
     assert registry_tags(harbour, NEW) == 404
     left = registry_tags(harbour, OLD)
     assert left.keys() == {"own"} if is_taken_anew else left == 404
@@ -177,12 +200,13 @@ def test_who_deletes_a_repository_before_it_has_moved_leaves_nothing_under_the_o
     assert "move" not in pending(harbour)
 
 
-def test_where_the_old_name_cannot_be_left_nothing_is_deleted(harbour):
+@WAYS
+def test_where_the_old_name_cannot_be_left_nothing_is_deleted(harbour, delete):
     pushed(harbour, "a")
     rename(harbour)
     harbour.registry.stop()
     with pytest.raises(Unavailable):
-        harbour.images.delete_repository(harbour.site.actor("bob"), NEW, "192.0.2.1")
+        delete(harbour)
     assert pending(harbour) == ["move"]
     harbour.registry.start()
     harbour.work_off()
