@@ -21,7 +21,10 @@ SPARK_HEIGHT = 40
 
 @dataclass(frozen=True, slots=True)
 class CommentShown:
-    """A comment as its readers see it; `author` is empty where the account is gone."""
+    """A comment as its readers see it; `author` is empty where the account is gone.
+
+    `is_moderated`: an administrator of the index has hidden it.
+    """
 
     id: int
     repository: RepositoryName
@@ -32,6 +35,7 @@ class CommentShown:
     created_at: datetime
     edited_at: datetime | None
     is_hidden: bool
+    is_moderated: bool
     is_flagged: bool
 
     @classmethod
@@ -46,6 +50,7 @@ class CommentShown:
             remark.created_at,
             remark.edited_at,
             remark.is_hidden,
+            remark.is_moderated,
             remark.is_flagged,
         )
 

@@ -178,15 +178,19 @@ class Social:
     def pin(self, actor: Actor, name: RepositoryName, number: int, anchor: Anchor) -> None:
         """Make a comment an annotation, or with None one no more, which is for who may write to the repository.
 
-        Raises as the policy does, CommentNotFound or Invalid.
+        Raises as the policy does, CommentNotFound, Forbidden or Invalid.
         """
-        with self._changing(actor, name, number, Action.WRITE) as (session, remark):
+        with self._changing(actor, name, number) as (session, remark, reader):
+            _require_pin(reader)
             comments.pin(session, remark, anchor)
 
     def set_hidden(self, actor: Actor, name: RepositoryName, number: int, *, is_hidden: bool) -> None:
-        """What the repository's administrators may do. Raises as the policy does, and CommentNotFound."""
-        with self._changing(actor, name, number, Action.MANAGE) as (session, remark):
-            comments.set_hidden(session, remark, actor.id, self._clock(), is_hidden=is_hidden)
+        """What the repository's administrators may do, but show again what one of the index's hid: that is for them.
+
+        Raises as the policy does, CommentNotFound or Forbidden.
+        """
+        with self._changing(actor, name, number) as (session, remark, reader):
+            comments.set_hidden(session, remark, reader, self._clock(), is_hidden=is_hidden)
 
     def flag(self, actor: Actor, name: RepositoryName, number: int, reason: object) -> None:
         """Tell the moderators of a comment. Raises as `edit` does."""
@@ -210,26 +214,27 @@ class Social:
             return comments.reported(session, limit, offset), comments.count_reported(session)
 
     def moderate(self, actor: Actor, number: int, *, hide: bool) -> None:
-        """Hide a flagged comment, or find nothing wrong with it. Raises Forbidden or CommentNotFound."""
+        """Hide a flagged comment, or find nothing wrong with it; where an administrator hid it, it is shown again then.
+
+        Raises Forbidden or CommentNotFound.
+        """
         _require_moderator(actor)
+        moderator = Reader(actor.id, may_manage=True, may_moderate=True)
         with self._database.writing() as session:
             remark = comments.find_reported(session, number)
             if not hide:
                 comments.unflag(session, remark)
-                return
-            comments.set_hidden(session, remark, actor.id, self._clock(), is_hidden=True)
+            if hide or remark.is_moderated:
+                comments.set_hidden(session, remark, moderator, self._clock(), is_hidden=hide)
             if remark.is_pinned:
                 documents.refresh(session, remark.repository_id)
 
     @contextmanager
-    def _changing(
-        self, actor: Actor, name: RepositoryName, number: int, action: Action
-    ) -> Iterator[tuple[Session, Remark]]:
+    def _changing(self, actor: Actor, name: RepositoryName, number: int) -> Iterator[tuple[Session, Remark, Reader]]:
         """A transaction around a change of whether a comment is an annotation that is shown."""
         with self._database.writing() as session:
             repository, reader = self._read(session, actor, name)
-            self._gate.require(session, actor, name, repository, action)
-            yield session, comments.find(session, repository.id, number, reader)
+            yield session, comments.find(session, repository.id, number, reader), reader
             documents.refresh(session, repository.id)
 
     def _heard(
@@ -248,7 +253,8 @@ class Social:
         may_pin, may_manage = (
             self._gate.permits(session, actor, repository, action) for action in (Action.WRITE, Action.MANAGE)
         )
-        return repository, Reader(None if actor is None else actor.id, may_pin, may_manage)
+        number, may_moderate = (None, False) if actor is None else (actor.id, _moderates(actor))
+        return repository, Reader(number, may_pin, may_manage, may_moderate)
 
     def _readable(self, session: Session, actor: Actor | None, name: RepositoryName) -> Repository:
         return self._gate.require(session, actor, name, catalogue.find(session, name), Action.READ)
@@ -269,6 +275,10 @@ def _require_pin(reader: Reader) -> None:
         raise Forbidden("Only who may write to the repository may pin a comment")
 
 
+def _moderates(actor: Actor) -> bool:
+    return actor.is_admin and actor.limits is None
+
+
 def _require_moderator(actor: Actor) -> None:
-    if not actor.is_admin or actor.limits is not None:
+    if not _moderates(actor):
         raise Forbidden("Only administrators may do this")

@@ -1,7 +1,8 @@
 """Comments: written, edited, hidden, flagged, and pinned to a tag or an image as an annotation.
 
-A hidden comment looks absent to everybody but its author and who may manage the repository. What it said before an
-edit can be read by whoever may read it. A pinned one is shown wherever its tag or its image appears; so its author,
+A hidden comment looks absent to everybody but its author and who may manage the repository, who may show it again. What
+an administrator of the index hid is seen by such as well, and only they show it again. What it said before an edit can
+be read by whoever may read it. A pinned one is shown wherever its tag or its image appears; so its author,
 when editing it without the right to pin, unpins it.
 """
 
@@ -24,7 +25,7 @@ from sqlalchemy import (
     true,
     tuple_,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from common.errors import Forbidden, Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
@@ -51,16 +52,20 @@ class CommentNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads a repository's comments; `id` is None without a login."""
+    """Who reads a repository's comments; `id` is None without a login, `may_moderate` the index's administrators'."""
 
     id: int | None
     may_pin: bool = False
     may_manage: bool = False
+    may_moderate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A comment as it is read; `author` is empty where the account is gone. `repository` is its full name."""
+    """A comment as it is read; `author` is empty where the account is gone. `repository` is its full name.
+
+    `is_moderated`: it is hidden, by somebody who is an administrator of the index.
+    """
 
     id: int
     repository: RepositoryName
@@ -73,6 +78,7 @@ class Remark:
     created_at: datetime
     edited_at: datetime | None
     is_hidden: bool
+    is_moderated: bool = False
     is_flagged: bool = False
 
     @property
@@ -149,9 +155,15 @@ def pin(session: Session, remark: Remark, anchor: Anchor) -> None:
     comment.tag, comment.image_id = _anchored(session, comment.repository_id, anchor)
 
 
-def set_hidden(session: Session, remark: Remark, by: int, moment: datetime, *, is_hidden: bool) -> None:
+def set_hidden(session: Session, remark: Remark, by: Reader, moment: datetime, *, is_hidden: bool) -> None:
+    """Hide it, or show it again; what an administrator of the index hid is theirs alone. Raises Forbidden."""
     comment = _held(session, remark)
-    comment.hidden_at, comment.hidden_by = (moment, by) if is_hidden else (None, None)
+    if _is_moderated(session, comment):
+        if not by.may_moderate:
+            raise Forbidden("An administrator of the index has hidden this comment")
+    elif not by.may_manage:
+        raise Forbidden("Only who manages the repository may hide a comment")
+    comment.hidden_at, comment.hidden_by = (moment, by.id) if is_hidden else (None, None)
 
 
 def flag(session: Session, remark: Remark, user_id: int, reason: object, moment: datetime) -> None:
@@ -274,16 +286,20 @@ _ANY_IN = (
 )
 
 
-def _remarks(reader_id: int | None) -> Select[Comment, str, str, str | None, bool]:
+def _remarks(reader_id: int | None) -> Select[Comment, str, str, str | None, bool | None, bool]:
     own_flag = select(Flag.user_id).where(Flag.comment_id == Comment.id, Flag.user_id == reader_id).exists()
+    hider = aliased(User)
     return (
-        select(Comment, Repository.namespace, Repository.name, User.name, own_flag)
+        select(Comment, Repository.namespace, Repository.name, User.name, hider.is_admin, own_flag)
         .join(Repository, Repository.id == Comment.repository_id)
         .outerjoin(User, User.id == Comment.author_id)
+        .outerjoin(hider, hider.id == Comment.hidden_by)
     )
 
 
-def _remark(comment: Comment, namespace: str, name: str, author: str | None, is_flagged: bool) -> Remark:
+def _remark(
+    comment: Comment, namespace: str, name: str, author: str | None, is_moderated: bool | None, is_flagged: bool
+) -> Remark:
     return Remark(
         id=comment.id,
         repository=RepositoryName(namespace, name),
@@ -296,6 +312,7 @@ def _remark(comment: Comment, namespace: str, name: str, author: str | None, is_
         created_at=comment.created_at,
         edited_at=comment.edited_at,
         is_hidden=comment.hidden_at is not None,
+        is_moderated=bool(is_moderated),
         is_flagged=is_flagged,
     )
 
@@ -303,8 +320,17 @@ def _remark(comment: Comment, namespace: str, name: str, author: str | None, is_
 def _seen_by(reader: Reader) -> ColumnElement[bool]:
     if reader.may_manage:
         return true()
-    shown = Comment.hidden_at.is_(None)
-    return shown if reader.id is None else or_(shown, Comment.author_id == reader.id)
+    seen: list[ColumnElement[bool]] = [Comment.hidden_at.is_(None)]
+    if reader.id is not None:
+        seen.append(Comment.author_id == reader.id)
+    if reader.may_moderate:
+        seen.append(Comment.hidden_by.in_(select(User.id).where(User.is_admin)))
+    return or_(*seen)
+
+
+def _is_moderated(session: Session, comment: Comment) -> bool:
+    hider = None if comment.hidden_by is None else session.get(User, comment.hidden_by)
+    return hider is not None and hider.is_admin
 
 
 def _pinned(session: Session, visible: ColumnElement[bool], where: ColumnElement[bool], limit: int) -> list[Remark]:

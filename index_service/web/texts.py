@@ -101,6 +101,8 @@ SPOKEN = (
     lazy("Only who wrote a comment may edit it"),
     lazy("Only who may write to the repository may pin a comment"),
     lazy("One's own comment is edited, not flagged"),
+    lazy("An administrator of the index has hidden this comment"),
+    lazy("Only who manages the repository may hide a comment"),
     lazy("You write too much at once, try again later"),
     lazy("Confirm your e-mail address first"),
     lazy("Invalid tag name"),

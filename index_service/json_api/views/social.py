@@ -116,7 +116,7 @@ def hide_comment(repository: str, comment: int) -> None:
 
 @routes.post("/repositories/<named:repository>/@comments/<number:comment>/restore")
 def restore_comment(repository: str, comment: int) -> CommentShown:
-    """Show a hidden comment again. Open to the repository's administrators."""
+    """Show a hidden comment again. Open to the repository's administrators, or the index's where one of them hid it."""
     name = RepositoryName.parse(repository)
     services().social.set_hidden(known(), name, comment, is_hidden=False)
     return _comment(name, comment)
@@ -161,7 +161,7 @@ def list_reported() -> Listing[Flagged]:
 
 @routes.patch("/admin/comments/<number:comment>", who=administrator)
 def judge_comment(comment: int, body: Judgement) -> None:
-    """Hide a flagged comment, or dismiss its flags."""
+    """Hide a flagged comment, or dismiss its flags and show it again where an administrator hid it."""
     services().social.moderate(administrator(), comment, hide=body.hide)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Barrier, Thread
 
 import pytest
@@ -129,6 +130,41 @@ def test_a_hidden_comment_looks_absent_to_others(site, social, people):
         social.flag(people["carol"], APP, number, "")
     social.set_hidden(people["alice"], APP, number, is_hidden=False)
     assert bodies(social, None) == ["kind", "rude"]
+
+
+def test_what_an_administrator_of_the_index_hid_only_such_a_one_shows_again(social, people):
+    number = social.write(people["bob"], APP, "rude")
+    social.flag(people["carol"], APP, number, "manners")
+    social.moderate(people["root"], number, hide=True)
+    for is_hidden in (False, True):
+        # Hiding it once more would make it the repository's administrator's to show.
+        with pytest.raises(Forbidden, match="administrator of the index"):
+            social.set_hidden(people["alice"], APP, number, is_hidden=is_hidden)
+    assert social.comment(people["alice"], APP, number).remark.is_moderated
+    assert bodies(social, people["root"]) == ["rude"]
+    by_token = replace(people["root"], limits=Limits(1, "*", True))
+    for refused in (by_token, people["carol"]):
+        with pytest.raises(CommentNotFound):
+            social.set_hidden(refused, APP, number, is_hidden=False)
+    social.set_hidden(people["root"], APP, number, is_hidden=False)
+    assert bodies(social, None) == ["rude"]
+    social.set_hidden(people["alice"], APP, number, is_hidden=True)
+    with pytest.raises(CommentNotFound):
+        social.set_hidden(people["root"], APP, number, is_hidden=False)
+
+
+def test_a_moderator_who_finds_nothing_wrong_shows_what_a_moderator_hid(social, people):
+    number = social.write(people["bob"], APP, "rude")
+    social.pin(people["alice"], APP, number, Tag("1.0"))
+    social.flag(people["carol"], APP, number, "")
+    social.moderate(people["root"], number, hide=True)
+    social.moderate(people["root"], number, hide=False)
+    assert bodies(social, None) == ["rude"]
+    assert social.reported(people["root"], 10, 0) == ([], 0)
+    social.flag(people["carol"], APP, number, "")
+    social.set_hidden(people["alice"], APP, number, is_hidden=True)
+    social.moderate(people["root"], number, hide=False)
+    assert bodies(social, None) == []
 
 
 def test_comments_of_a_private_repository_are_for_its_readers(social, people):

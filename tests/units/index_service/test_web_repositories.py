@@ -206,6 +206,12 @@ def test_hiding_flagging_moderating(site, reader):
     root.send("/admin/comments/1", "/admin/comments", hidden="yes")
     assert "rude words" not in reader.open("/r/alice/app/@comments").text
     assert "Nothing has been reported" in root.open("/admin/comments").text
+    assert f"{here}/hide" not in alice.open(here).forms
+    assert "only such a one can show it again" in alice.open(here).text
+    assert alice.json(f"{here}.json")["comment"]["is_moderated"] is True
+    assert "It is shown." in root.send(f"{here}/hide", here).text
+    assert f"{here}/hide" not in root.open(here).forms
+    assert "rude words" in reader.open("/r/alice/app/@comments").text
 
 
 @pytest.mark.parametrize("part", range(4))

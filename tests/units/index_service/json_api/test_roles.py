@@ -269,6 +269,16 @@ def test_private_names_look_absent(world, kind):
         assert (there.status_code, there.data) == (not_there.status_code, not_there.data), str(case)
 
 
+def test_what_an_administrator_of_the_index_hid_the_repositorys_cannot_show(world):
+    restore = f"{R}/@comments/2/restore"
+    assert world.ask("PATCH", "/admin/comments/2", "root", {"hide": True}).status_code == 204
+    for person in ("alice", "adam"):
+        assert world.ask("POST", restore, person).status_code == 403
+        assert world.ask("GET", f"{R}/@comments/2", person).get_json()["comment"]["is_moderated"] is True
+    assert world.ask("POST", restore, auth=bearer(world.token("root"))).status_code == 404
+    assert world.ask("POST", restore, "root").get_json()["is_hidden"] is False
+
+
 @pytest.mark.parametrize("person", ["olga", "mia", "root"])
 def test_no_access_token_is_told_who_is_in_an_organisation(world, person):
     """Whatever its pattern, and whosever it is: a pattern opens repositories."""
