@@ -75,6 +75,7 @@ TWINS = (
     ),
     _twin("/r/<repository>/@comments", social.CommentsPage, query=_PAGED),
     _twin("/r/<repository>/@comments/<int:number>", social.CommentPage),
+    _twin("/r/<repository>/@comments/<int:number>/delete", social.DeleteCommentPage, is_open=False),
     _twin("/r/<repository>/@tags", images.TagsPage, query=tuple(paged((BY_VERSION, BY_PUSH, BY_SIZE)))),
     _twin(
         "/r/<repository>/@tags/delete",

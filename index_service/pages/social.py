@@ -149,6 +149,18 @@ class CommentPage:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteCommentPage:
+    """A comment of one's own that is to be deleted."""
+
+    head: Head
+    comment: CommentShown
+
+    @classmethod
+    def of(cls, head: Head, remark: Remark) -> DeleteCommentPage:
+        return cls(head, CommentShown.of(remark))
+
+
+@dataclass(frozen=True, slots=True)
 class Flagged:
     """A comment, how many readers flagged it, and why, as far as they said so."""
 

@@ -175,6 +175,20 @@ class Social:
             if remark.is_pinned:
                 documents.refresh(session, repository.id)
 
+    def deletable(self, actor: Actor, name: RepositoryName, number: int) -> Remark:
+        """A comment of one's own, before it is deleted. Raises as the policy does, CommentNotFound or Forbidden."""
+        with self._database.reading() as session:
+            repository, reader = self._read(session, actor, name)
+            remark = comments.find(session, repository.id, number, reader)
+            comments.require_deletable(remark, reader)
+            return remark
+
+    def delete(self, actor: Actor, name: RepositoryName, number: int) -> None:
+        """What its author may do, with all it said before and its flags. Raises as `deletable` does."""
+        with self._changing(actor, name, number) as (session, remark, reader):
+            _require_hand(actor, name)
+            comments.remove(session, remark, reader)
+
     def pin(self, actor: Actor, name: RepositoryName, number: int, anchor: Anchor) -> None:
         """Make a comment an annotation, or with None one no more, which is for who may write to the repository.
 
@@ -231,7 +245,7 @@ class Social:
 
     @contextmanager
     def _changing(self, actor: Actor, name: RepositoryName, number: int) -> Iterator[tuple[Session, Remark, Reader]]:
-        """A transaction around a change of whether a comment is an annotation that is shown."""
+        """A transaction around a change of whether there is a comment, and an annotation that is shown."""
         with self._database.writing() as session:
             repository, reader = self._read(session, actor, name)
             yield session, comments.find(session, repository.id, number, reader), reader

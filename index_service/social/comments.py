@@ -1,4 +1,4 @@
-"""Comments: written, edited, hidden, flagged, and pinned to a tag or an image as an annotation.
+"""Comments: written, edited, deleted, hidden, flagged, and pinned to a tag or an image as an annotation.
 
 A hidden comment looks absent to everybody but its author and who may manage the repository, who may show it again. What
 an administrator of the index hid is seen by such as well, and only they show it again. What it said before an edit can
@@ -137,7 +137,7 @@ def write(session: Session, repository_id: int, author_id: int, body: object, an
 
 def edit(session: Session, remark: Remark, editor: Reader, body: object, moment: datetime) -> None:
     """Its author says something else; what was said is kept. Raises Forbidden or Invalid."""
-    if editor.id is None or editor.id != remark.author_id:
+    if not _is_author(remark, editor):
         raise Forbidden("Only who wrote a comment may edit it")
     text = _checked(body)
     comment = _held(session, remark)
@@ -147,6 +147,18 @@ def edit(session: Session, remark: Remark, editor: Reader, body: object, moment:
     comment.body, comment.edited_at = text, moment
     if not editor.may_pin:
         comment.tag = comment.image_id = None
+
+
+def require_deletable(remark: Remark, by: Reader) -> None:
+    """Raises Forbidden for who did not write it."""
+    if not _is_author(remark, by):
+        raise Forbidden("Only who wrote a comment may delete it")
+
+
+def remove(session: Session, remark: Remark, by: Reader) -> None:
+    """Its author takes it away, with what it said before and all flags. Raises Forbidden."""
+    require_deletable(remark, by)
+    session.execute(delete(Comment).where(Comment.id == remark.id))
 
 
 def pin(session: Session, remark: Remark, anchor: Anchor) -> None:
@@ -315,6 +327,10 @@ def _remark(
         is_moderated=bool(is_moderated),
         is_flagged=is_flagged,
     )
+
+
+def _is_author(remark: Remark, reader: Reader) -> bool:
+    return reader.id is not None and reader.id == remark.author_id
 
 
 def _seen_by(reader: Reader) -> ColumnElement[bool]:

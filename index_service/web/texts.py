@@ -99,6 +99,7 @@ SPOKEN = (
     lazy("The repository has no such tag"),
     lazy("The repository has no such image"),
     lazy("Only who wrote a comment may edit it"),
+    lazy("Only who wrote a comment may delete it"),
     lazy("Only who may write to the repository may pin a comment"),
     lazy("One's own comment is edited, not flagged"),
     lazy("An administrator of the index has hidden this comment"),

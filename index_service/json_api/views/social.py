@@ -109,9 +109,17 @@ def pin_comment(repository: str, comment: int, body: Pin) -> CommentShown:
 
 
 @routes.delete("/repositories/<named:repository>/@comments/<number:comment>")
-def hide_comment(repository: str, comment: int) -> None:
+def delete_comment(repository: str, comment: int) -> None:
+    """Delete a comment, with what it said before and its flags. Open to its author; others may hide it."""
+    services().social.delete(known(), RepositoryName.parse(repository), comment)
+
+
+@routes.post("/repositories/<named:repository>/@comments/<number:comment>/hide")
+def hide_comment(repository: str, comment: int) -> CommentShown:
     """Hide a comment. Open to the repository's administrators."""
-    services().social.set_hidden(known(), RepositoryName.parse(repository), comment, is_hidden=True)
+    name = RepositoryName.parse(repository)
+    services().social.set_hidden(known(), name, comment, is_hidden=True)
+    return _comment(name, comment)
 
 
 @routes.post("/repositories/<named:repository>/@comments/<number:comment>/restore")

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from common.names import ImageId, RepositoryName, Tag
 from index_service.pages import paging
 from index_service.pages.forms import EMPTY, FormState
-from index_service.pages.social import CommentPage, CommentsPage, ModerationPage
+from index_service.pages.social import CommentPage, CommentsPage, DeleteCommentPage, ModerationPage
 from index_service.social.comments import Anchor
 from index_service.web.addresses import repository_url
 from index_service.web.asking import actor, known, require_admin, services
@@ -48,6 +48,21 @@ def edit(repository: str, number: int) -> Response:
     if not form.ok:
         return _show_one(name, number, form.state(), form.status)
     return _done(name, number, gettext("Your comment is changed."))
+
+
+@page(views, f"{_ONE}/delete")
+def confirm_deletion(repository: str, number: int) -> Response:
+    who, name = known().actor, RepositoryName.parse(repository)
+    doomed = services().social.deletable(who, name, number)
+    return show(DeleteCommentPage.of(services().heads.of(who, name), doomed), "repositories/delete_comment.html")
+
+
+@views.post(f"{_ONE}/delete")
+def delete(repository: str, number: int) -> Response:
+    who, name = known().actor, RepositoryName.parse(repository)
+    services().social.delete(who, name, number)
+    flash("success", gettext("Your comment is deleted."))
+    return go_on(repository_url(name, "comments"))
 
 
 @views.post(f"{_ONE}/pin")

@@ -106,6 +106,35 @@ def test_a_comment_is_read_edited_and_its_history_kept(site, social, people):
     assert len(social.comment(None, APP, number).versions) == MAX_VERSIONS
 
 
+def test_an_author_deletes_a_comment_with_its_history_and_its_flags(site, social, people):
+    number = social.write(people["bob"], APP, "cargo")
+    social.edit(people["bob"], APP, number, "ballast")
+    social.pin(people["alice"], APP, number, Tag("1.0"))
+    social.flag(people["carol"], APP, number, "heavy")
+    kept = social.write(people["carol"], APP, "kept")
+    for name in ("alice", "carol", "root"):
+        for ask in (social.deletable, social.delete):
+            with pytest.raises(Forbidden, match="Only who wrote"):
+                ask(people[name], APP, number)
+    with pytest.raises(CommentNotFound):
+        social.delete(people["bob"], OTHER, number)
+    assert social.deletable(people["bob"], APP, number).body == "ballast"
+    social.delete(people["bob"], APP, number)
+    assert site.rows("SELECT id FROM comments") == [(kept,)]
+    assert site.rows("SELECT 1 FROM comment_versions") == site.rows("SELECT 1 FROM flags") == []
+    assert site.request("GET", "/v1/search?q=ballast").json["num_results"] == 0
+    for ask in (social.deletable, social.delete):
+        with pytest.raises(CommentNotFound):
+            ask(people["bob"], APP, number)
+
+
+def test_an_author_deletes_what_was_hidden_too(site, social, people):
+    number = social.write(people["bob"], APP, "rude")
+    social.set_hidden(people["alice"], APP, number, is_hidden=True)
+    social.delete(people["bob"], APP, number)
+    assert site.rows("SELECT 1 FROM comments") == []
+
+
 @pytest.mark.parametrize("body", ["", "  \n ", "x" * (MAX_BODY + 1), "a\0b", "\u202eevil", "\ud800", None, 7])
 def test_what_is_no_text_is_refused(social, people, body):
     with pytest.raises(Invalid):
@@ -309,8 +338,10 @@ def test_an_address_has_to_be_confirmed_where_that_is_wanted(make_site, site):
 @pytest.mark.parametrize("limits", [Limits(1, "*", False), Limits(1, "carol/*", True)])
 def test_an_access_token_says_no_more_than_it_was_made_for(social, people, limits):
     bob = type(people["bob"])(people["bob"].id, "bob", False, limits)
+    number = social.write(people["bob"], APP, "mine")
     for refused in (
         lambda: social.write(bob, APP, "hello"),
+        lambda: social.delete(bob, APP, number),
         lambda: social.set_starred(bob, APP, is_starred=True),
     ):
         with pytest.raises(Forbidden):
@@ -318,6 +349,7 @@ def test_an_access_token_says_no_more_than_it_was_made_for(social, people, limit
     good = type(bob)(bob.id, "bob", False, Limits(1, "alice/*", True))
     social.set_starred(good, APP, is_starred=True)
     assert social.write(good, APP, "hello")
+    social.delete(good, APP, number)
 
 
 def test_nobody_reads_without_a_login_where_that_is_wanted(make_site, site):

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from common.names import RepositoryName, Tag
-from tests.units.index_service.reader import Reader, counted_queries
+from tests.units.index_service.reader import Page, Reader, counted_queries
 from tests.units.index_service.site import IMAGES
 from tests.units.index_service.test_markdown import ATTACKS, Elements
 from tests.units.index_service.test_search import fill
@@ -153,6 +153,26 @@ def test_a_comment_from_its_writing_to_its_history(site, reader):
     page = reader.open(here)
     assert here not in page.forms
     assert f"{here}/flag" not in page.forms
+
+
+def test_a_comment_of_ones_own_is_deleted_after_one_question(site, reader):
+    alice, bob = Reader(site, "alice"), Reader(site, "bob")
+    bob.send("/r/alice/app/@comments", body="never mind")
+    here = "/r/alice/app/@comments/1"
+    page = bob.open(bob.open(here).links["Delete it"])
+    assert bob.answer.request.path == f"{here}/delete"
+    for words in ("Delete this comment?", "never mind", "nothing brings it back"):
+        assert words in page.text
+    assert page.links["Keep it"] == here
+    assert bob.json(f"{here}/delete.json")["comment"]["body"] == "never mind"
+    assert "Delete it" not in alice.open(here).links
+    assert alice.get(f"{here}/delete").status_code == 403
+    assert reader.get(f"{here}/delete").headers["Location"].startswith("/sign-in")
+    csrf = alice.open(here).forms["/language"]["csrf"]
+    assert "Only who wrote a comment may delete it" in Page(alice.post(f"{here}/delete", csrf=csrf)).text
+    assert "Your comment is deleted." in bob.send(f"{here}/delete").text
+    assert bob.answer.request.path == "/r/alice/app/@comments"
+    assert bob.get(f"{here}/delete").status_code == bob.get(here).status_code == 404
 
 
 def test_what_is_wrong_with_a_comment_is_said_beside_it(site):

@@ -84,7 +84,7 @@ def paths_to_get(document):
 def test_every_answer_is_what_the_document_says(world):
     document = closed(world.ask("GET", "/openapi.json").get_json())
     session = Session(world, "alice")
-    root, olga = Reader(world.site, "root"), Reader(world.site, "olga")
+    root, olga, rita = (Reader(world.site, name) for name in ("root", "olga", "rita"))
     world.token("alice")
     empty = []
     for path, operation in paths_to_get(document):
@@ -92,6 +92,7 @@ def test_every_answer_is_what_the_document_says(world):
         name = "acme" if path == "/u/{name}/@settings.json" else name
         filled = re.sub(r"{(\w+)}", lambda found, name=name: {**EXAMPLES, "name": name}[found[1]], path)
         reader = root if "/admin" in path else olga if name == "acme" else session.reader
+        reader = rita if "@comments/{number}/delete" in path else reader
         answer = reader.get(filled + QUERIES.get(path, ""))
         expected = {404} if "{link}" in path else {303} if path in ("/sign-in.json", "/sign-up.json") else {200}
         assert answer.status_code in expected, (path, answer.data)
