@@ -31,7 +31,7 @@ def create_app(
     post = Post(carrier(settings.smtp_url, settings.mail_folder, clock), settings.mail_from, clock)
     http.install(app, standalone=False)
     api.install(app)
-    app.extensions[background.EXTENSION] = background.Background(app.extensions[api.EXTENSION].work)
+    app.extensions[background.EXTENSION] = background.Background(built.work, built.forgetting)
     web.install(app, settings, built, post, clock)
     json_api.install(app, settings, built, clock)
     if settings.trusted_proxies:

@@ -1,4 +1,4 @@
-"""The thread behind each serving process: it does the jobs that are due and writes down the pulls counted.
+"""The thread behind each serving process: jobs that are due, pulls that were counted, what is to be forgotten.
 
 It begins in the worker after the fork, wakes when the bell is rung and every few seconds besides, since another process
 may have asked for something, and ends with the worker after writing what it still holds.
@@ -10,6 +10,7 @@ import logging
 from threading import Event, Thread
 
 from common.errors import Failure
+from index_service.services.forgetting import Forgetting
 from index_service.services.work import Work
 
 EXTENSION = "wharfinger-background"
@@ -24,8 +25,9 @@ logger = logging.getLogger(__name__)
 class Background:
     """Start it once a process; `stop` waits until it has ended."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, forgetting: Forgetting) -> None:
         self._work = work
+        self._forgetting = forgetting
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="background", daemon=True)
 
@@ -48,6 +50,7 @@ class Background:
         """Everything that is due. What fails here must not end the thread: the next turn tries again."""
         try:
             self._work.write_pulls()
+            self._forgetting.prune_audit()
             while not self._stopping.is_set() and self._work.do_next(self._stopping):
                 self._work.write_pulls()
         except Failure as failure:

@@ -15,6 +15,8 @@ from common.settings import boolean, listed, load, one_of, seconds, secrets, set
 
 SERVICE = "index"
 
+MAX_DAYS = 36_500
+
 _HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _RATE = re.compile(r"([1-9]\d{0,5})/(second|minute|hour|day)")
 
@@ -64,6 +66,13 @@ def _rate(text: str) -> str:
     if _RATE.fullmatch(text) is None:
         raise ValueError(f"{text!r} is not a rate such as 10/minute")
     return text
+
+
+def _days(text: str) -> int:
+    days = whole_number()(text)
+    if days > MAX_DAYS:
+        raise ValueError(f"{text!r} is more than {MAX_DAYS} days: 0 is for ever")
+    return days
 
 
 def _site_url(text: str) -> str:
@@ -154,6 +163,7 @@ class IndexSettings:
     )
     comment_rate: str = setting(_rate, "Comments, edits and flags taken from one person, in each process.", "10/minute")
     comment_confirmed: bool = setting(boolean, "Whether who comments needs a confirmed e-mail address.", False)
+    audit_days: int = setting(_days, "How many days the audit log is kept; 0 keeps it for ever.", 0)
     request_seconds: float = setting(
         seconds, "How long a client may take to send a request, and to take an answer.", 20.0
     )

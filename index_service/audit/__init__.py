@@ -1,1 +1,1 @@
-"""What was changed about permissions and credentials, by whom: a log that is only ever added to."""
+"""What was changed about permissions and credentials, by whom: a log that is only added to, until it is too old."""

@@ -1,4 +1,7 @@
-"""The audit log: every change of a permission or a credential, written in the transaction that makes it."""
+"""The audit log: every change of a permission or a credential, written in the transaction that makes it.
+
+What is written is never changed. It goes when it is older than it is to be kept.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from index_service.audit.models import AuditRecord
@@ -73,6 +77,15 @@ class Deed:
 
     def record(self, session: Session, action: Change, subject: str, **details: object) -> None:
         record(session, self.actor, action, subject, details, self.address, self.moment)
+
+
+def prune(session: Session, before: datetime, limit: int) -> int:
+    """Delete up to `limit` records older than `before`, those another process is at left out; returns how many."""
+    oldest = select(AuditRecord.id).where(AuditRecord.at < before).order_by(AuditRecord.at).limit(limit)
+    ids = list(session.scalars(oldest.with_for_update(skip_locked=True)))
+    if ids:
+        session.execute(delete(AuditRecord).where(AuditRecord.id.in_(ids)))
+    return len(ids)
 
 
 def record(

@@ -21,6 +21,7 @@ from index_service.repositories.pulls import Pulls
 from index_service.repositories.roles import Gate
 from index_service.services.administration import Administration
 from index_service.services.docker import Index
+from index_service.services.forgetting import Forgetting
 from index_service.services.heads import Heads
 from index_service.services.images import Images
 from index_service.services.organisations import Organisations
@@ -42,6 +43,7 @@ class Services:
 
     index: Index
     work: Work
+    forgetting: Forgetting
     images: Images
     heads: Heads
     people: Accounts
@@ -80,6 +82,7 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     return Services(
         index=Index(database, people, tokens, gate, endpoints, work, pulls, clock),
         work=work,
+        forgetting=Forgetting(database, clock, audit_days=settings.audit_days),
         images=Images(database, gate, heads, tokens, endpoints, registries, clock),
         heads=heads,
         people=Accounts(database, people, links, clock, sign_up=settings.sign_up),

@@ -1,0 +1,30 @@
+"""The old end of the audit log: what an operator wants kept no longer is deleted, behind the scenes and bit by bit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from index_service.audit import log
+from index_service.db import Clock, Database
+
+PRUNE_AT_ONCE = 500
+PRUNE_EVERY = timedelta(minutes=1)
+
+
+class Forgetting:
+    """What serving processes do whenever they look after what is due; `audit_days` of 0 keep the log for ever."""
+
+    def __init__(self, database: Database, clock: Clock, *, audit_days: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._kept = timedelta(days=audit_days)
+        self._due = clock()
+
+    def prune_audit(self) -> None:
+        """Delete what is too old, up to so much; where that was not all, the rest the next time. Raises Unavailable."""
+        moment = self._clock()
+        if not self._kept or moment < self._due:
+            return
+        with self._database.writing() as session:
+            pruned = log.prune(session, moment - self._kept, PRUNE_AT_ONCE)
+        self._due = moment if pruned == PRUNE_AT_ONCE else moment + PRUNE_EVERY
