@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from threading import Barrier, Thread
 
 import pytest
@@ -372,6 +372,30 @@ def test_what_is_explored(site, social, people):
     assert explored.starred[0].name == "alice/app"
     assert explored.totals.repositories == 3
     assert "alice/secret" in [hit.name for hit in site.services.search.explore(people["alice"]).recent]
+
+
+def totals(site):
+    site.restart()
+    return astuple(site.services.search.explore(None).totals)
+
+
+def pull_once(site, repository, user):
+    site.pull_token(repository, user)
+    site.services.work.write_pulls()
+
+
+def test_what_is_explored_adds_up_what_is_public_alone(site):
+    with site.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE repositories SET layer_bytes = 1000 + length(name)")
+    site.push("alice/secret", "alice", tag="2.0")
+    for name in (APP, SECRET):
+        pull_once(site, name, "alice")
+    in_app, in_other, in_secret = 1003, 1005, 1006
+    assert totals(site) == (2, 2, in_app + in_other, 1)
+    site.set_private("alice/secret", False)
+    assert totals(site) == (3, 4, in_app + in_other + in_secret, 2)
+    site.clock.move(days=7)
+    assert totals(site)[3] == 0
 
 
 def test_the_overview(site, social, people):
