@@ -113,7 +113,7 @@ def _listed(session: Session, query: Query, seen: Seen) -> list[Hit]:
 
 
 def _count(session: Session, seen: Seen) -> int:
-    counts = [select(func.count().label("n")).select_from(Repository).where(part) for part in seen.parts]
+    counts = [select(func.count().label("n")).select_from(Repository).where(part) for part in seen.each()]
     total = select(func.sum(union_all(*counts).subquery().c.n))
     return int(session.scalar(total) or 0)
 

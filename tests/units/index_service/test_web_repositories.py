@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from common.names import RepositoryName, Tag
+from index_service.search import finder
 from tests.units.index_service.reader import Page, Reader, counted_queries
 from tests.units.index_service.site import IMAGES
 from tests.units.index_service.test_markdown import ATTACKS, Elements
@@ -87,9 +88,9 @@ def test_what_i_starred(site, social):
 
 def test_a_word_that_is_everywhere(site, reader):
     fill(site, 900, description="common")
-    assert "More than 500 repositories" in reader.open("/search?q=common").text
-    assert reader.get("/search?q=common&page=20").status_code == 200
-    assert reader.get("/search?q=common&page=21").status_code == 404
+    assert f"More than {finder.MOST} repositories" in reader.open("/search?q=common").text
+    assert reader.get("/search?q=common&page=10").status_code == 200
+    assert reader.get("/search?q=common&page=11").status_code == 404
 
 
 def test_the_search_of_a_browser(reader):
