@@ -94,6 +94,26 @@ def is_shown(image_id: ColumnElement[str] | InstrumentedAttribute[str], visible:
     return listing.scalar_subquery().is_not(None)
 
 
+def beginning_with(session: Session, digits: str, visible: ColumnElement[bool]) -> list[str]:
+    """The first two shown images whose ids begin with these digits, however many there are."""
+    found: list[str] = []
+    while len(found) < 2 and (after := _first_listed(session, digits, found, visible)) is not None:
+        found.append(after)
+    return found
+
+
+def _first_listed(session: Session, digits: str, after: Sequence[str], visible: ColumnElement[bool]) -> str | None:
+    # "g" comes after every hexadecimal digit.
+    rest = ListedImage.image_id > after[-1] if after else ListedImage.image_id >= digits
+    return session.scalar(
+        select(ListedImage.image_id)
+        .join(Repository, Repository.id == ListedImage.repository_id)
+        .where(rest, ListedImage.image_id < digits + "g", visible)
+        .order_by(ListedImage.image_id)
+        .limit(1)
+    )
+
+
 def ancestry(session: Session, image_id: str, visible: ColumnElement[bool]) -> list[Node]:
     """The image first, its base last, as far as they are known and shown."""
     start = select(ImageRecord.image_id, literal(0).label("step")).where(ImageRecord.image_id == image_id)

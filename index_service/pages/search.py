@@ -12,7 +12,10 @@ from index_service.services.search import Found
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """A page of repositories; `is_more` where more fit than are counted and paged through."""
+    """A page of repositories; `is_more` where more fit than are counted and paged through.
+
+    `image_id` is the one image whose id begins as the query says, where there is one.
+    """
 
     query: str
     namespace: str
@@ -21,9 +24,10 @@ class SearchPage:
     repositories: tuple[RepositoryCard, ...]
     paging: Paging
     is_more: bool
+    image_id: str | None
 
     @classmethod
-    def of(cls, query: Query, found: Found, paging: Paging) -> SearchPage:
+    def of(cls, query: Query, found: Found, paging: Paging, image_id: str | None) -> SearchPage:
         """Raises NotFound for a page behind the last."""
         cards = (RepositoryCard.of(hit, found.annotations.get(hit.id, ())) for hit in found.page.hits)
         return cls(
@@ -34,4 +38,5 @@ class SearchPage:
             tuple(cards),
             paging.of(found.page.total),
             found.page.is_more,
+            image_id,
         )

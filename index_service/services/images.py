@@ -7,6 +7,7 @@ there is more to tell. To delete is the registry's matter, which is asked betwee
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,6 +54,12 @@ MOVES_AT_ONCE = 25
 PULL_DAYS = 90
 MAX_PLACES = 50
 MAX_PINNED = 50
+
+SHORTEST_ID, LONGEST_ID = 12, 64
+"""Digits of an image's id: as many as Docker shows, and all."""
+
+_DIGITS = re.compile(r"[0-9a-f]{4,64}")
+"""What search takes for the beginning of an id."""
 
 BY_VERSION, BY_PUSH, BY_SIZE = "version", "pushed", "size"
 
@@ -229,6 +236,28 @@ class Images:
             found = moves.latest(session, whose, true(), MOVES_AT_ONCE, offset)
             days = history.days(session, repository.id, self._clock().date(), PULL_DAYS)
             return Activity(head, found, history.count(session, whose), days)
+
+    def whole(self, actor: Actor | None, beginning: str) -> ImageId:
+        """The id that this is, or of which it is the beginning, `SHORTEST_ID` digits at least.
+
+        Raises NotFound where the actor may see no such image, or several; Unauthenticated where a login is needed.
+        """
+        if len(beginning) == LONGEST_ID:
+            return ImageId(beginning)
+        self._require_login(actor)
+        found = self.only(actor, beginning) if len(beginning) >= SHORTEST_ID else None
+        if found is None:
+            raise NotFound("Image not found")
+        return found
+
+    def only(self, actor: Actor | None, beginning: str) -> ImageId | None:
+        """The image whose id is this or begins so; None unless the actor may see just one."""
+        digits = beginning.strip().lower()
+        if _DIGITS.fullmatch(digits) is None:
+            return None
+        with self._database.reading() as session:
+            found = lineage.beginning_with(session, digits, self._gate.visible(actor))
+        return ImageId(found[0]) if found and (found[0] == digits or len(found) == 1) else None
 
     def image(self, actor: Actor | None, image_id: ImageId) -> Image:
         """Raises NotFound for an image in no repository that may be read, Unauthenticated where a login is needed."""

@@ -68,8 +68,13 @@ def url_with(**changes: Any) -> str:
     return _address(str(request.endpoint), changes)
 
 
+def same_page(**names: Any) -> str:
+    """This page, or its twin, of something else; without a query."""
+    return url_for(str(request.endpoint), **names)
+
+
 def go_on(path: str) -> Response:
-    """Lead on to a page after a form was taken."""
+    """Lead on to another page, as after a form was taken."""
     response = Response(status=303)
     response.location = path
     return response

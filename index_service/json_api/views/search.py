@@ -37,7 +37,8 @@ def search() -> SearchPage:
         bool(argument("official")),
         known().id if argument("starred") else None,
     )
-    return SearchPage.of(query, services().search.find(actor(), query), asked)
+    found = services().search.find(actor(), query)
+    return SearchPage.of(query, found, asked, services().images.only(actor(), query.text))
 
 
 @routes.get("/repositories", query=QUERY)

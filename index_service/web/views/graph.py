@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from common.names import ImageId, RepositoryName
+from common.names import RepositoryName
 from index_service.pages import paging
 from index_service.pages.graph import GraphPage, ImageGraphPage, RepositoryGraphPage
 from index_service.services.images import LANES_AT_ONCE, ROOTS_AT_ONCE
 from index_service.web.asking import actor, services
-from index_service.web.showing import page, show
+from index_service.web.showing import go_on, page, same_page, show
 
 views = Blueprint("graph", __name__)
 
@@ -23,7 +23,10 @@ def repository(repository: str) -> Response:
 
 @page(views, "/i/<image_id>/graph")
 def image(image_id: str) -> Response:
-    return show(ImageGraphPage.of(services().images.descent(actor(), ImageId(image_id))), "graph/image.html")
+    whole = services().images.whole(actor(), image_id)
+    if whole != image_id:
+        return go_on(same_page(image_id=whole))
+    return show(ImageGraphPage.of(services().images.descent(actor(), whole)), "graph/image.html")
 
 
 @page(views, "/graph")

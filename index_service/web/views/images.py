@@ -1,18 +1,19 @@
-"""One image: what it is made of, how it starts, where it is used."""
+"""One image: what it is made of, how it starts, where it is used. The beginning of its id leads to it."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from common.names import ImageId
 from index_service.pages.images import ImagePage
 from index_service.web.asking import actor, services
-from index_service.web.showing import page, show
+from index_service.web.showing import go_on, page, same_page, show
 
 views = Blueprint("images", __name__)
 
 
 @page(views, "/i/<image_id>")
 def image(image_id: str) -> Response:
-    found = services().images.image(actor(), ImageId(image_id))
-    return show(ImagePage.of(found), "images/image.html")
+    whole = services().images.whole(actor(), image_id)
+    if whole != image_id:
+        return go_on(same_page(image_id=whole))
+    return show(ImagePage.of(services().images.image(actor(), whole)), "images/image.html")

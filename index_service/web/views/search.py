@@ -31,7 +31,8 @@ def search() -> Response:
         bool(request.args.get("official")),
         known().actor.id if starred else None,
     )
-    return show(SearchPage.of(query, services().search.find(actor(), query), asked), "search.html")
+    found = services().search.find(actor(), query)
+    return show(SearchPage.of(query, found, asked, services().images.only(actor(), query.text)), "search.html")
 
 
 @views.get("/opensearch.xml")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import sqlalchemy
 
 from tests.units.index_service.live import Harbour, image
 from tests.units.index_service.reader import Reader, counted_queries
+from tests.units.index_service.site import IMAGES
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*777777}}\u202e\ud800"
 
@@ -96,6 +98,66 @@ def test_an_image_nobody_may_see_is_none(harbour, family):
     for path in (f"/i/{mine.id}", f"/i/{mine.id}/graph", f"/i/{'0' * 64}", "/i/nonsense", "/i/nonsense.json"):
         assert reader.get(path).status_code == 404
     assert Reader(harbour.site, "bob").get(f"/i/{mine.id}").status_code == 200
+
+
+def test_twelve_digits_lead_to_the_image(harbour, family):
+    reader = Reader(harbour.site)
+    whole, beginning = family[2].id, family[2].id[:12]
+    for part in ("", ".json", "/graph", "/graph.json"):
+        answer = reader.get(f"/i/{beginning}{part}")
+        assert (answer.status_code, answer.location) == (303, f"/i/{whole}{part}")
+    assert reader.get(f"/i/{beginning.upper()}").location == f"/i/{whole}"
+    assert reader.get(f"/i/{whole[:63]}").location == f"/i/{whole}"
+    for wrong in (whole[:11], whole + "0", beginning[:11] + "x", "0" * 12):
+        assert reader.get(f"/i/{wrong}").status_code == 404, wrong
+
+
+def test_digits_that_several_images_begin_with_lead_to_the_one_that_may_be_seen(site):
+    for name in ("alice", "bob"):
+        site.user(name)
+    one, two, short = "ab" * 31 + "00", "ab" * 31 + "01", "ab" * 8
+    site.push("alice/app", "alice", images=[one])
+    site.push("bob/secret", "bob", images=[two])
+    site.set_private("bob/secret")
+    for who in (None, "alice"):
+        assert Reader(site, who).get(f"/i/{one[:12]}").location == f"/i/{one}"
+        assert Reader(site, who).get(f"/i/{two[:63]}").location == f"/i/{one}"
+        assert Reader(site, who).get(f"/i/{two}").status_code == 404
+    assert Reader(site, "bob").get(f"/i/{one[:12]}").status_code == 404
+    site.push("alice/old", "alice", images=IMAGES[:1])
+    with site.engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.text("UPDATE listed_images SET image_id = :short WHERE image_id = :id"),
+            {"short": short, "id": IMAGES[0]},
+        )
+    # An id of 16 digits is whole.
+    assert Reader(site).get(f"/i/{short}").status_code == 200
+    assert Reader(site).get(f"/i/{short[:12]}").status_code == 404
+
+
+def test_where_a_login_is_needed_digits_lead_nobody_else_anywhere(make_site):
+    site = make_site(anonymous_pull=False)
+    site.user("alice")
+    site.push("alice/app", "alice", images=IMAGES[:1])
+    for beginning in (IMAGES[0][:12], "f" * 12):
+        assert Reader(site).get(f"/i/{beginning}").location.startswith("/sign-in")
+    assert Reader(site, "alice").get(f"/i/{IMAGES[0][:12]}").location == f"/i/{IMAGES[0]}"
+
+
+def test_search_leads_to_the_image_whose_id_begins_so(harbour, family):
+    reader = Reader(harbour.site)
+    whole = family[2].id
+    for words in (whole[:12], f" {whole[:8].upper()} ", whole):
+        page = reader.open(f"/search?q={words}")
+        assert page.all("a", href=f"/i/{whole}"), words
+        assert "The image whose id begins so" in page.text
+    mine = image(size=100)
+    harbour.push("bob/secret", (mine,), "mine")
+    for words in (mine.id[:12], whole[:3], "alice", f"alice {whole[:12]}", ""):
+        assert reader.json(f"/search.json?q={words}")["image_id"] is None, words
+    assert Reader(harbour.site, "bob").json(f"/search.json?q={mine.id[:12]}")["image_id"] == mine.id
+    told = harbour.site.request("GET", f"/api/v1/search?q={whole[:12]}").get_json()
+    assert told["image_id"] == whole
 
 
 def test_an_image_is_told_as_a_dockerfile(harbour, family):
