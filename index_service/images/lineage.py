@@ -80,11 +80,18 @@ class Family:
     is_cut: bool = False
 
 
-def is_shown(image_id: ColumnElement[str] | InstrumentedAttribute[str], visible: ColumnElement[bool]) -> Any:
+def is_shown(
+    image_id: ColumnElement[str] | InstrumentedAttribute[str],
+    visible: ColumnElement[bool],
+    among: Collection[int] | None = None,
+) -> Any:
     """Whether a repository of those that are visible lists the image, as a condition.
 
-    It is asked of one image after the other: a planner that made a join of it would read all that is listed.
+    It is asked of one image after the other: a planner that made a join of it would read all that is listed. Where only
+    a few repositories count, whose numbers are `among`, what these list is read at once instead.
     """
+    if among is not None:
+        return image_id.in_(select(ListedImage.image_id).where(ListedImage.repository_id.in_(among)))
     listing = (
         select(ListedImage.id)
         .join(Repository, Repository.id == ListedImage.repository_id)
@@ -140,26 +147,35 @@ def merged_ancestries(session: Session, image_ids: Collection[str], visible: Col
     return _family(session, above.union(parent), visible)
 
 
-def descendants(session: Session, image_ids: Collection[str], visible: ColumnElement[bool]) -> Family:
-    """These images and what was made from them, the nearest first."""
+def descendants(
+    session: Session,
+    image_ids: Collection[str],
+    visible: ColumnElement[bool],
+    among: Collection[int] | None = None,
+) -> Family:
+    """These images and what was made from them, the nearest first; `among` as `is_shown` takes it."""
     known = ImageRecord.image_id.in_(image_ids)
-    start = select(ImageRecord.image_id).where(known, is_shown(ImageRecord.image_id, visible))
+    start = select(ImageRecord.image_id).where(known, is_shown(ImageRecord.image_id, visible, among))
     below = start.cte("below", recursive=True)
     child = aliased(ImageRecord)
     made = (
-        select(child.image_id).join(below, child.parent_id == below.c.image_id).where(is_shown(child.image_id, visible))
+        select(child.image_id)
+        .join(below, child.parent_id == below.c.image_id)
+        .where(is_shown(child.image_id, visible, among))
     )
     return _family(session, below.union(made))
 
 
-def roots(session: Session, visible: ColumnElement[bool]) -> tuple[list[str], bool]:
+def roots(
+    session: Session, visible: ColumnElement[bool], among: Collection[int] | None = None
+) -> tuple[list[str], bool]:
     """Images without a parent: those that most repositories are based on first; and whether there are more.
 
     Looked at are the `MAX_ROOTS` that were read last, and of each up to `MAX_WEIGHED` repositories.
     """
     near = (
         select(ImageRecord.image_id)
-        .where(ImageRecord.parent_id.is_(None), is_shown(ImageRecord.image_id, visible))
+        .where(ImageRecord.parent_id.is_(None), is_shown(ImageRecord.image_id, visible, among))
         .order_by(ImageRecord.read_at.desc(), ImageRecord.image_id)
         .limit(MAX_ROOTS + 1)
         .subquery()

@@ -95,7 +95,11 @@ TWINS = (
     _twin("/r/<repository>/@settings/delete", repository_settings.RepositorySettingsPage, is_open=False),
     _twin("/i/<image_id>", images.ImagePage),
     _twin("/i/<image_id>/graph", graph.ImageGraphPage),
-    _twin("/graph", graph.GraphPage, query=_PAGED),
+    _twin(
+        "/graph",
+        graph.GraphPage,
+        query=(*_PAGED, Param("q", "Only images of the repositories that a search for this finds.")),
+    ),
     _twin("/u/<name>", people.RepositoriesPage, rule="/u/<name>/@profile.json", query=_LISTED),
     _twin("/u/<name>/@starred", people.RepositoriesPage, query=_LISTED),
     _twin("/u/<name>/@activity", people.ActivityPage, query=_PAGED),

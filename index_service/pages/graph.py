@@ -115,8 +115,10 @@ class BranchTold:
 
 @dataclass(frozen=True, slots=True)
 class GraphPage:
-    """The trees of all images that who asks may see, a page of bases at a time."""
+    """The trees of all images that who asks may see, or of those of the repositories that a search for `query` finds, a
+    page of bases at a time."""
 
+    query: str
     trees: list[BranchTold]
     images: int
     stored: int
@@ -126,8 +128,9 @@ class GraphPage:
     drawing: TreeDrawing = field(metadata=HTML_ONLY)
 
     @classmethod
-    def of(cls, forest: Forest, paging: Paging) -> GraphPage:
+    def of(cls, query: str, forest: Forest, paging: Paging) -> GraphPage:
         return cls(
+            query,
             told(forest, forest.trees),
             forest.images,
             forest.stored,

@@ -37,6 +37,8 @@ from index_service.repositories.models import ListedImage, Repository, TagRecord
 from index_service.repositories.moves import Move
 from index_service.repositories.policy import Action
 from index_service.repositories.roles import Gate
+from index_service.search import finder
+from index_service.search.finder import MAX_PAGE_SIZE, Query
 from index_service.services.heads import Head, Heads
 from index_service.services.work import OldNames
 from index_service.social import comments
@@ -292,13 +294,23 @@ class Images:
         stored = sum(node.size for node in family.nodes)
         return Lanes(name, chart, others, stored, counted, len(groups), is_cut or family.is_cut, pinned)
 
-    def forest(self, actor: Actor | None, offset: int) -> Forest:
-        """All images the actor may see, by what they are based on: of the latest bases those with most users first."""
+    def forest(self, actor: Actor | None, offset: int, words: str = "") -> Forest:
+        """All images the actor may see, by what they are based on: of the latest bases those with most users first.
+
+        With `words`, those of the repositories that a search for them finds, the best `MAX_PAGE_SIZE` of these.
+        """
         self._require_login(actor)
         visible = self._gate.visible(actor)
         with self._database.reading() as session:
-            roots, is_cut = lineage.roots(session, visible)
-            return _forest(session, roots[offset : offset + ROOTS_AT_ONCE], visible, len(roots), is_cut=is_cut)
+            among, is_more = self._found(session, actor, words) if words.strip() else (None, False)
+            roots, is_cut = lineage.roots(session, visible, among)
+            page = roots[offset : offset + ROOTS_AT_ONCE]
+            return _forest(session, page, visible, len(roots), among, is_cut=is_cut or is_more)
+
+    def _found(self, session: Session, actor: Actor | None, words: str) -> tuple[list[int], bool]:
+        """The numbers of repositories that hold the words, and whether more do."""
+        found = finder.search(session, Query(words, 1, MAX_PAGE_SIZE), self._gate, actor)
+        return [hit.id for hit in found.hits], found.total > len(found.hits)
 
     def descent(self, actor: Actor | None, image_id: ImageId) -> Descent:
         """What was made from an image, and what it is made from. Raises as `image` does."""
@@ -516,10 +528,19 @@ def _checksums(session: Session, image_id: str, visible: ColumnElement[bool]) ->
 
 
 def _forest(
-    session: Session, roots: Sequence[str], visible: ColumnElement[bool], total: int, *, is_cut: bool = False
+    session: Session,
+    roots: Sequence[str],
+    visible: ColumnElement[bool],
+    total: int,
+    among: Collection[int] | None = None,
+    *,
+    is_cut: bool = False,
 ) -> Forest:
-    family = lineage.descendants(session, roots, visible)
+    family = lineage.descendants(session, roots, visible, among)
     places = lineage.places(session, [node.image_id for node in family.nodes], visible)
+    if among is not None:
+        for found in places.values():
+            found.sort(key=lambda place: place.repository_id not in among)
     grown = trees.grow(family.nodes, {*places, *roots})
     order = {image_id: number for number, image_id in enumerate(roots)}
     grown.sort(key=lambda tree: order.get(tree.node.image_id, len(order)))

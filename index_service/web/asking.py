@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import current_app, g, request
 
-from common.errors import Forbidden, Unauthenticated
+from common.errors import Forbidden, Invalid, Unauthenticated
 from index_service.accounts.people import Actor
 from index_service.accounts.sessions import SignedIn
 from index_service.cookies import LANGUAGE, SESSION, Cookies
@@ -22,6 +22,7 @@ from index_service.web import languages
 EXTENSION = "wharfinger-site"
 PROOF_LASTS = timedelta(minutes=15)
 MAX_BROWSER = 255
+MAX_QUERY = 255
 
 _PROTOCOLS = frozenset({"v1", "v2", "_ping", "_status", "api"})
 _OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
@@ -128,6 +129,14 @@ def own_path(text: str | None, default: str = "/") -> str:
 def next_path(default: str = "/") -> str:
     """Where a form or an address asks to go on to."""
     return own_path(request.values.get("next"), default)
+
+
+def words() -> str:
+    """What the address searches for. Raises Invalid."""
+    text = request.args.get("q", "")
+    if len(text) > MAX_QUERY:
+        raise Invalid("The query is too long")
+    return text
 
 
 def choose_language() -> None:

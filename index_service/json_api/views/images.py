@@ -8,7 +8,7 @@ from common.names import ImageId
 from index_service.images.lineage import Node
 from index_service.json_api.answers import All
 from index_service.json_api.asking import actor, services
-from index_service.json_api.routes import Routes, paged
+from index_service.json_api.routes import Param, Routes, argument, paged
 from index_service.pages import paging
 from index_service.pages.graph import GraphPage, ImageGraphPage
 from index_service.pages.images import ImagePage
@@ -35,8 +35,8 @@ def get_descendants(image_id: str) -> ImageGraphPage:
     return ImageGraphPage.of(services().images.descent(actor(), ImageId(image_id)))
 
 
-@routes.get("/graph", query=paged())
+@routes.get("/graph", query=(Param("q", "Only images of the repositories that a search for this finds."), *paged()))
 def get_graph() -> GraphPage:
     """All images the caller may see, as trees, a page of bases at a time."""
-    asked = paging.asked(request.args, size=ROOTS_AT_ONCE)
-    return GraphPage.of(services().images.forest(actor(), asked.offset), asked)
+    asked, words = paging.asked(request.args, size=ROOTS_AT_ONCE), argument("q")
+    return GraphPage.of(words, services().images.forest(actor(), asked.offset, words), asked)

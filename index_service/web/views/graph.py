@@ -8,7 +8,7 @@ from common.names import RepositoryName
 from index_service.pages import paging
 from index_service.pages.graph import GraphPage, ImageGraphPage, RepositoryGraphPage
 from index_service.services.images import LANES_AT_ONCE, ROOTS_AT_ONCE
-from index_service.web.asking import actor, services
+from index_service.web.asking import actor, services, words
 from index_service.web.showing import go_on, page, same_page, show
 
 views = Blueprint("graph", __name__)
@@ -31,5 +31,6 @@ def image(image_id: str) -> Response:
 
 @page(views, "/graph")
 def forest() -> Response:
-    asked = paging.asked(request.args, size=ROOTS_AT_ONCE)
-    return show(GraphPage.of(services().images.forest(actor(), asked.offset), asked), "graph/forest.html")
+    asked, query = paging.asked(request.args, size=ROOTS_AT_ONCE), words()
+    found = services().images.forest(actor(), asked.offset, query)
+    return show(GraphPage.of(query, found, asked), "graph/forest.html")

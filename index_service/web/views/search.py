@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, render_template, request
 
-from common.errors import Invalid
 from common.names import RepositoryName
 from index_service.pages import paging
 from index_service.pages.search import SearchPage
 from index_service.search.finder import SORTS, Query
-from index_service.web.asking import actor, known, services
+from index_service.web.asking import actor, known, services, words
 from index_service.web.showing import page, show
-
-MAX_QUERY = 255
 
 views = Blueprint("searching", __name__)
 
@@ -23,7 +20,7 @@ def search() -> Response:
     asked = paging.asked(request.args, SORTS)
     starred = bool(request.args.get("starred"))
     query = Query(
-        _text(),
+        words(),
         asked.number,
         asked.size,
         asked.sort,
@@ -39,13 +36,6 @@ def search() -> Response:
 def opensearch() -> Response:
     """What a browser adds to its search field."""
     return Response(render_template("opensearch.xml"), content_type="application/opensearchdescription+xml")
-
-
-def _text() -> str:
-    text = request.args.get("q", "")
-    if len(text) > MAX_QUERY:
-        raise Invalid("The query is too long")
-    return text
 
 
 def _namespace() -> str:

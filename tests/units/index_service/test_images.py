@@ -612,6 +612,40 @@ def test_the_forest_folds_chains_and_begins_with_what_most_are_based_on(harbour)
     assert {branch.node.image_id for _, branch in below.forest.trees[0].walk()} == {shared.id, one.id, two.id}
 
 
+def test_the_forest_of_what_a_search_finds(harbour):
+    base, shared, one, two = base_and_two()
+    harbour.push("alice/app", chain_of(base, shared, one), "one")
+    harbour.push("bob/tool", chain_of(base, shared, two), "two")
+    lonely = make_chain(2)
+    harbour.push("bob/lonely", lonely)
+    harbour.push("bob/hidden", chain_of(base, shared, hidden := image(shared)), "hidden")
+    harbour.site.set_private("bob/hidden")
+    harbour.work_off()
+
+    def told(words, who=None):
+        forest = harbour.images.forest(who, 0, words)
+        return [{branch.node.image_id for _, branch in tree.walk()} for tree in forest.trees]
+
+    # The base is not folded away: it is where the trees begin.
+    assert told("alice") == [{base.id, one.id}]
+    assert told("tool") == [{base.id, two.id}]
+    assert told("bob") == [{base.id, two.id}, {lonely[0].id, lonely[1].id}]
+    assert told("bob", harbour.site.actor("bob"))[0] == {base.id, shared.id, two.id, hidden.id}
+    assert told("bob tool") == told(" TOOL ") == told("tool")
+    assert told(one.id[:12]) == [{base.id, one.id}]
+    assert told("hidden") == told("nothing") == []
+    assert len(told("  ")) == 2
+
+
+def test_what_a_search_found_is_named_first(harbour):
+    base, shared, one, _ = base_and_two()
+    for name in ("alice/app", "bob/tool"):
+        harbour.push(name, chain_of(base, shared, one), "one")
+    harbour.work_off()
+    places = harbour.images.forest(None, 0, "tool").places[one.id]
+    assert [str(place) for place in places] == ["bob/tool:one", "alice/app:one"]
+
+
 def test_no_answer_takes_more_questions_where_there_is_more_to_tell(harbour):
     base, shared, one, two = base_and_two()
     harbour.push("alice/app", chain_of(base, shared, one), "one")
@@ -623,6 +657,7 @@ def test_no_answer_takes_more_questions_where_there_is_more_to_tell(harbour):
         lambda: images.image(alice, ImageId(base.id)),
         lambda: images.lanes(alice, APP, 0),
         lambda: images.forest(alice, 0),
+        lambda: images.forest(alice, 0, "app"),
         lambda: images.descent(alice, ImageId(base.id)),
     )
 

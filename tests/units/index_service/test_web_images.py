@@ -199,6 +199,23 @@ def test_the_tree_of_all_images_links_to_each(harbour, family):
     assert {f"/i/{family[0].id}", f"/i/{family[2].id}"} <= {given.get("href") for given in page.all("a")}
 
 
+def test_the_tree_is_narrowed_by_words(harbour, family):
+    reader = Reader(harbour.site)
+    page = reader.open("/graph?q=alice/app")
+    assert {f"/i/{family[0].id}", f"/i/{family[2].id}"} <= {given.get("href") for given in page.all("a")}
+    assert page.forms["/graph"] == {"q": "alice/app"}
+    (twin,) = page.all("link", rel="alternate", type="application/json")
+    assert reader.json(twin["href"])["query"] == "alice/app"
+    for words in ("secret", "stowaway", "no-such"):
+        page = reader.open(f"/graph?q={words}")
+        assert "No repository with these words has an image" in page.text
+        assert family[0].id not in reader.answer.text
+    assert reader.get(f"/graph?q={'x' * 256}").status_code == 400
+    assert Reader(harbour.site, "bob").json("/graph.json?q=secret")["images"] == 3
+    told = harbour.site.request("GET", "/api/v1/graph?q=app").get_json()
+    assert (told["query"], told["images"]) == ("app", 4)
+
+
 def test_pages_without_anything_say_so(harbour):
     harbour.site.push("alice/app", "alice", told=False)
     reader = Reader(harbour.site)
