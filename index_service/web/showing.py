@@ -31,13 +31,18 @@ def page(views: Blueprint, rule: str, twin: str | None = None) -> Callable[[View
 
 def show(shown: Any, template: str, status: int = 200) -> Response:
     """A page; `template` finds it as `page`, and its parts by their names in it."""
-    response = _as_json(shown, status) if is_twin() else _as_html(shown, template, status)
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Vary"] = "Cookie, Accept-Language"
+    response = private(_as_json(shown, status) if is_twin() else _as_html(shown, template, status))
     if status != 200:
         return response
     response.add_etag(weak=True)
     response.make_conditional(request)
+    return response
+
+
+def private(response: Response) -> Response:
+    """An answer that is for one reader, and may be another a moment later."""
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Vary"] = "Cookie, Accept-Language"
     return response
 
 

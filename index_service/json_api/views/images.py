@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from flask import request
 
-from common.names import ImageId
+from common.names import ImageId, RepositoryName
 from index_service.images.lineage import Node
 from index_service.json_api.answers import All
 from index_service.json_api.asking import actor, services
 from index_service.json_api.routes import Param, Routes, argument, paged
 from index_service.pages import paging
-from index_service.pages.graph import GraphPage, ImageGraphPage
+from index_service.pages.graph import GraphPage, ImageGraphPage, RepositoryGraphPage
 from index_service.pages.images import ImagePage
-from index_service.services.images import ROOTS_AT_ONCE
+from index_service.services.images import LANES_AT_ONCE, ROOTS_AT_ONCE
 
 routes = Routes("images")
+
+
+@routes.get("/repositories/<named:repository>/@graph", query=paged())
+def get_repository_graph(repository: str) -> RepositoryGraphPage:
+    """The layers of a repository's tags, a page of tagged images at a time. Each of these is a lane, and a layer that
+    several share is told once, with all its lanes."""
+    name, asked = RepositoryName.parse(repository), paging.asked(request.args, size=LANES_AT_ONCE)
+    lanes = services().images.lanes(actor(), name, asked.offset)
+    return RepositoryGraphPage.of(services().heads.of(actor(), name), lanes, asked)
 
 
 @routes.get("/images/<image_id>")

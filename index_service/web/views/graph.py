@@ -5,20 +5,26 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from common.names import RepositoryName
-from index_service.pages import paging
+from index_service.pages import dot, paging
 from index_service.pages.graph import GraphPage, ImageGraphPage, RepositoryGraphPage
 from index_service.services.images import LANES_AT_ONCE, ROOTS_AT_ONCE
 from index_service.web.asking import actor, services, words
-from index_service.web.showing import go_on, page, same_page, show
+from index_service.web.showing import go_on, page, private, same_page, show
 
 views = Blueprint("graph", __name__)
 
 
 @page(views, "/r/<repository:repository>/@graph")
 def repository(repository: str) -> Response:
-    name, asked = RepositoryName.parse(repository), paging.asked(request.args, size=LANES_AT_ONCE)
-    lanes = services().images.lanes(actor(), name, asked.offset)
-    return show(RepositoryGraphPage.of(services().heads.of(actor(), name), lanes, asked), "graph/repository.html")
+    return show(_lanes(repository), "graph/repository.html")
+
+
+@views.get("/r/<repository:repository>/@graph.dot")
+def repository_dot(repository: str) -> Response:
+    """What the page draws, for Graphviz."""
+    response = Response(dot.lanes(_lanes(repository)), content_type="text/vnd.graphviz; charset=utf-8")
+    response.headers["Content-Disposition"] = "attachment; filename=layers.dot"
+    return private(response)
 
 
 @page(views, "/i/<image_id>/graph")
@@ -34,3 +40,9 @@ def forest() -> Response:
     asked, query = paging.asked(request.args, size=ROOTS_AT_ONCE), words()
     found = services().images.forest(actor(), asked.offset, query)
     return show(GraphPage.of(query, found, asked), "graph/forest.html")
+
+
+def _lanes(repository: str) -> RepositoryGraphPage:
+    name, asked = RepositoryName.parse(repository), paging.asked(request.args, size=LANES_AT_ONCE)
+    lanes = services().images.lanes(actor(), name, asked.offset)
+    return RepositoryGraphPage.of(services().heads.of(actor(), name), lanes, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import sqlalchemy
@@ -188,6 +189,40 @@ def test_lanes_are_drawn_and_told_as_a_list(harbour, family):
     assert Reader(harbour.site, "bob").json("/r/alice/app/@graph.json")["layers"][0]["kind"] == "elsewhere"
 
 
+def test_lanes_are_there_for_graphviz(harbour, family):
+    reader = Reader(harbour.site)
+    page = reader.open("/r/alice/app/@graph")
+    address = page.links["Download as DOT, for Graphviz"]
+    answer = reader.get(address)
+    assert (answer.status_code, answer.mimetype) == (200, "text/vnd.graphviz")
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    names, arrows = read_dot(answer.get_data(as_text=True))
+    assert names == {each.id for each in family} | {"tag one", "tag two"}
+    base, shared, one, two = (each.id for each in family)
+    assert arrows == {(base, shared), (shared, one), (shared, two), (one, "tag one"), (two, "tag two")}
+    assert reader.get(f"{address}?page=2").status_code == 404
+    assert reader.get("/r/bob/secret/@graph.dot").status_code == 404
+    assert "stowaway" in Reader(harbour.site, "bob").get("/r/bob/secret/@graph.dot").get_data(as_text=True)
+
+
+def test_long_names_stay_apart_for_graphviz(harbour, family):
+    for last in "ab":
+        harbour.push("alice/app", (family[0],), "t" * 127 + last)
+    names, _ = read_dot(Reader(harbour.site).get("/r/alice/app/@graph.dot").get_data(as_text=True))
+    assert {f"tag {'t' * 127}{last}" for last in "ab"} <= names
+
+
+def read_dot(text):
+    """The names and arrows of a drawing; every line has to be one of its kinds."""
+    lines, name = text.splitlines(), r'"((?:[^"\\]|\\.)*)"'
+    assert (re.fullmatch(rf"digraph {name} {{", lines[0]) is not None, lines[-1]) == (True, "}")
+    kinds = rf"  {name} \[label={name}, (?:bytes=\d+|shape=plaintext)\];|  {name} -> {name}(?: \[[a-z=, ]+\])?;"
+    read = [re.fullmatch(kinds, line) for line in lines[2:-1]]
+    assert all(read)
+    return {found[1] for found in read if found[1]}, {(found[3], found[4]) for found in read if found[3]}
+
+
 def test_the_tree_of_all_images_links_to_each(harbour, family):
     reader = Reader(harbour.site)
     told = reader.json("/graph.json")
@@ -255,6 +290,7 @@ def test_nothing_an_image_or_a_client_says_becomes_code(harbour):
         assert not [given for _, given in page.attributes if any(key[:2] == "on" for key in given)], path
         assert "5444439" not in page.text, path
         assert reader.json(f"{path}.json"), path
+    assert read_dot(reader.get("/r/alice/app/@graph.dot").get_data(as_text=True))[1]
 
 
 def test_who_may_write_deletes_tags_by_several(harbour, family):

@@ -19,8 +19,8 @@ VALUES = {
     "anything": "x",
 }
 
-NO_PAGES = {"assets.static", "searching.opensearch"}
-"""What browsers ask for by themselves."""
+NO_PAGES = {"assets.static", "searching.opensearch", "graph.repository_dot"}
+"""What browsers ask for by themselves, and what people keep as a file."""
 
 FIELDS = [
     "name",
