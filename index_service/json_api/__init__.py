@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
-from index_service.converters import Number
+from index_service.converters import Number, SmallNumber
 from index_service.cookies import SESSION, Cookies
 from index_service.db import Clock
 from index_service.json_api import asking, openapi
@@ -37,7 +37,7 @@ def install(app: Flask, settings: IndexSettings, services: Services, clock: Cloc
     document = openapi.document(described, site=settings.site, cookie=cookies.name(SESSION))
     origin = f"{parts.scheme}://{parts.netloc}"
     app.extensions[asking.EXTENSION] = asking.Door(services, cookies, clock, origin, parts.netloc, document)
-    app.url_map.converters.update(digest=Digest, named=Named, number=Number, someone=Someone)
+    app.url_map.converters.update(digest=Digest, named=Named, number=Number, small_number=SmallNumber, someone=Someone)
     app.after_request(_finish)
     for routes in ROUTES:
         app.register_blueprint(routes.blueprint)

@@ -160,7 +160,7 @@ def _in_path(rule: str) -> list[Schema]:
             "in": "path",
             "required": True,
             "description": _NAMES[name],
-            "schema": {"type": "integer" if converter in ("int", "number") else "string"},
+            "schema": {"type": "integer" if converter in ("int", "number", "small_number") else "string"},
         }
         for converter, name in names
     ]

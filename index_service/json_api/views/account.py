@@ -110,7 +110,7 @@ def create_access_token(body: TokenBody) -> TokenMade:
     return TokenMade(secret, TokenShown.of(held[told(secret)], door().clock()))
 
 
-@routes.delete("/account/tokens/<number:token>", who=by_password)
+@routes.delete("/account/tokens/<small_number:token>", who=by_password)
 def revoke_access_token(token: int) -> None:
     """Revoke an access token, and what was issued with it."""
     services().people.revoke_access_token(by_password(), token, address())

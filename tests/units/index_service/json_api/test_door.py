@@ -318,7 +318,7 @@ def test_a_page_that_is_none_is_refused(world):
 
 
 def test_what_cannot_be_is_not_there_and_breaks_nothing(world):
-    strange = ["%00", "%ED%A0%80", "x" * 300, "..", "%2e%2e", "é", "A", "9" * 30, "'", "*"]
+    strange = ["%00", "%ED%A0%80", "x" * 300, "..", "%2e%2e", "é", "A", "9" * 30, "9" * 18, "9" * 10, "'", "*"]
     for text in strange:
         for path in (
             f"/people/{text}",
