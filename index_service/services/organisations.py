@@ -7,7 +7,7 @@ neither.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -37,6 +37,9 @@ class OrganisationSettings:
 
     profile: Profile
     default_private: bool
+
+
+Revision = Callable[[OrganisationSettings], OrganisationSettings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +93,19 @@ class Organisations:
     def settings(self, actor: Actor, name: str) -> OrganisationSettings:
         """Raises NotFound or Forbidden."""
         with self._database.reading() as session:
-            found = _owned(session, actor, organisations.find(session, name))
-            profile = Profile(found.full_name, found.about, found.website, found.member_role)
-            return OrganisationSettings(profile, session.get_one(Namespace, name).default_private)
+            return _settings(session, _owned(session, actor, organisations.find(session, name)))
 
     def change(self, actor: Actor, address: str, name: str, wanted: OrganisationSettings) -> None:
         """Raises Invalid, NotFound or Forbidden."""
+        self.revise(actor, address, name, lambda _: wanted)
+
+    def revise(self, actor: Actor, address: str, name: str, revised: Revision) -> None:
+        """Make the settings what `revised` makes of those there are, which nobody else changes meanwhile.
+
+        Raises Invalid, NotFound or Forbidden.
+        """
         with self._changing(actor, name) as (session, organisation):
-            deed = self._deed(actor, address)
+            deed, wanted = self._deed(actor, address), revised(_settings(session, organisation))
             organisations.describe(session, deed, organisation, wanted.profile)
             managing.set_default(session, deed, name, is_private=wanted.default_private)
 
@@ -206,6 +214,11 @@ def _owned(session: Session, actor: Actor, organisation: Organisation | None) ->
     if member is None or not member.is_owner or actor.limits is not None:
         raise Forbidden("Only an owner of the organisation may do this")
     return organisation
+
+
+def _settings(session: Session, found: Organisation) -> OrganisationSettings:
+    profile = Profile(found.full_name, found.about, found.website, found.member_role)
+    return OrganisationSettings(profile, session.get_one(Namespace, found.name).default_private)
 
 
 def _seen(session: Session, actor: Actor | None, name: str, *, hold: bool = False) -> tuple[Organisation, bool]:

@@ -5,6 +5,7 @@ Each method is one question, answered within short transactions or refused. Pass
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
@@ -55,14 +56,25 @@ class ResetLetter:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a person tells about herself."""
+    """What a person tells about herself; None is what stays as it is."""
 
-    full_name: str
-    about: str
-    location: str
-    company: str
-    website: str
-    language: str
+    full_name: str | None = None
+    about: str | None = None
+    location: str | None = None
+    company: str | None = None
+    website: str | None = None
+    language: str | None = None
+
+
+_TOLD: dict[str, Callable[[str], str]] = {
+    "full_name": lambda text: fields.check_text(text, 100),
+    "about": lambda text: fields.check_text(text, 500, lines=True),
+    "location": lambda text: fields.check_text(text, 100),
+    "company": lambda text: fields.check_text(text, 100),
+    "website": fields.check_website,
+    "language": str,
+}
+"""Of each part of a profile what makes sure of it, or raises Invalid."""
 
 
 class Accounts:
@@ -199,16 +211,10 @@ class Accounts:
 
     def change_profile(self, actor: Actor, profile: Profile) -> None:
         """Raises Invalid."""
-        values = {
-            "full_name": fields.check_text(profile.full_name, 100),
-            "about": fields.check_text(profile.about, 500, lines=True),
-            "location": fields.check_text(profile.location, 100),
-            "company": fields.check_text(profile.company, 100),
-            "website": fields.check_website(profile.website),
-            "language": profile.language,
-        }
-        with self._database.writing() as session:
-            session.execute(update(User).where(User.id == actor.id).values(values))
+        values = {name: check(text) for name, check in _TOLD.items() if (text := getattr(profile, name)) is not None}
+        if values:
+            with self._database.writing() as session:
+                session.execute(update(User).where(User.id == actor.id).values(values))
 
     def change_language(self, actor: Actor, language: str) -> None:
         with self._database.writing() as session:

@@ -63,14 +63,13 @@ def get_account() -> ProfilePage:
 @routes.patch("/account", who=by_password)
 def change_account(body: ProfileChange) -> ProfilePage:
     """Change one's profile."""
-    now = services().people.account(by_password())
     profile = Profile(
-        now.full_name if body.full_name is ABSENT else body.full_name,
-        now.about if body.about is ABSENT else body.about,
-        now.location if body.location is ABSENT else body.location,
-        now.company if body.company is ABSENT else body.company,
-        now.website if body.website is ABSENT else body.website,
-        now.language if body.language is ABSENT else body.language,
+        None if body.full_name is ABSENT else body.full_name,
+        None if body.about is ABSENT else body.about,
+        None if body.location is ABSENT else body.location,
+        None if body.company is ABSENT else body.company,
+        None if body.website is ABSENT else body.website,
+        None if body.language is ABSENT else body.language,
     )
     services().people.change_profile(by_password(), profile)
     return ProfilePage.of(services().people.account(by_password()))

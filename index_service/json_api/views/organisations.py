@@ -113,8 +113,7 @@ def get_organisation(name: str) -> OrganisationTold:
 @routes.patch("/organisations/<someone:name>", who=proved)
 def change_organisation(name: str, body: OrganisationChange) -> OrganisationTold:
     """Change an organisation. Open to its owners."""
-    wanted = _changed(services().organisations.settings(proved(), name), body)
-    services().organisations.change(proved(), address(), name, wanted)
+    services().organisations.revise(proved(), address(), name, lambda now: _changed(now, body))
     return _told(name, services().organisations.settings(proved(), name))
 
 

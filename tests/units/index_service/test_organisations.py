@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -242,6 +244,26 @@ def test_what_members_may_do_is_the_organisations_choice(site, organisations):
     assert site.request("GET", "/v1/repositories/acme/new/images").status_code == 404
     changes = [action for _, action, _, _ in audit(site) if "changed" in action]
     assert changes == ["namespace.changed", "organisation.changed", "organisation.changed"]
+
+
+def test_two_who_change_one_thing_each_take_nothing_back(site, organisations):
+    olga, kept = site.actor("olga"), threading.Event()
+
+    def rename(now):
+        kept.set()
+        time.sleep(0.3)
+        return replace(now, profile=replace(now.profile, full_name="Acme Ltd"))
+
+    def tell(now):
+        return replace(now, profile=replace(now.profile, about="ships"), default_private=True)
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(organisations.revise, olga, "", "acme", rename)
+        assert kept.wait(10)
+        organisations.revise(olga, "", "acme", tell)
+        first.result()
+    found = organisations.settings(olga, "acme")
+    assert (found.profile.full_name, found.profile.about, found.default_private) == ("Acme Ltd", "ships", True)
 
 
 def test_operators_make_them_and_help_those_without_owners(site, organisations):

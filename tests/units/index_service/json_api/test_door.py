@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from urllib.parse import urlsplit
 
 from index_service.json_api.bodies import MAX_BYTES
 from tests.units.index_service.json_api.world import API, APP, Session, bearer
+from tests.units.index_service.reader import counted_queries
 from tests.units.index_service.site import basic
 
 R = "/repositories/alice/app"
@@ -239,6 +241,18 @@ def test_a_change_is_made_whole_or_not_at_all(world):
     assert world.ask("PATCH", R, "alice", body={"description": ""}).get_json()["readme"] == "# New"
     audit = world.ask("GET", "/admin/audit?action=repository.hidden&subject=alice/app", "root").get_json()["items"]
     assert [(entry["actor"], entry["subject"]) for entry in audit] == [("alice", "alice/app")]
+
+
+def test_what_is_left_out_of_a_change_is_not_written(world):
+    """So that two who change one thing each at once take nothing back."""
+    assert world.ask("PATCH", "/account", "alice", body={"about": "me", "location": "here"}).status_code == 200
+    with counted_queries(world.site.engine) as queries:
+        told = world.ask("PATCH", "/account", "alice", body={"about": "you"}).get_json()
+    assert (told["about"], told["location"]) == ("you", "here")
+    (written,) = (query for query in queries if query.startswith("UPDATE users"))
+    assert re.findall(r"(\w+)=", written) == ["about"]
+    assert world.ask("PATCH", "/account", "alice", body={}).get_json()["about"] == "you"
+    assert world.ask("PATCH", "/organisations/acme", "olga", body={"about": "us"}).get_json()["full_name"] == "Acme Ltd"
 
 
 def test_an_account_is_opened_closed_promoted_one_at_a_time(world):
