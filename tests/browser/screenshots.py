@@ -1,14 +1,20 @@
-"""`python -m tests.browser.screenshots`: the pictures of the README, taken of the demo; run it when pages change."""
+"""`python -m tests.browser.screenshots`: the pictures of the README, taken of the demo; run it when pages change.
+
+With a folder, `python -m tests.browser.screenshots FOLDER`: every page, in the light and in the dark, to be looked at.
+"""
 
 from __future__ import annotations
 
+import re
+import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.test_pages import WEB, fill, newest_image, sign_in
+from tests.browser.test_pages import VIEWERS, WEB, fill, newest_image, sign_in
 from tests.browser.visitor import PHONE, launch, visit
 from tests.servers.process import free_port
 from tests.servers.services import ROOT, Service, running, start_index, start_registry
@@ -40,18 +46,32 @@ def main() -> None:
             with running(index):
                 fill(index)
                 browser = launch(playwright)
-                for name in PICTURES:
+                if sys.argv[1:]:
+                    _take_all(browser, index, Path(sys.argv[1]))
+                for name in PICTURES if not sys.argv[1:] else ():
                     _take(browser, index, name)
                 browser.close()
 
 
-def _take(browser: Any, index: Service, name: str) -> None:
+def _take(browser: Browser, index: Service, name: str) -> None:
     path, look, viewer = PICTURES[name]
     with visit(browser, index.url, **look) as visitor:
         if viewer:
             sign_in(visitor, viewer)
         visitor.open(path.format(image=newest_image(index)))
         visitor.page.screenshot(path=FOLDER / f"{name}.png")
+
+
+def _take_all(browser: Browser, index: Service, folder: Path) -> None:
+    image = newest_image(index)
+    for look, (viewer, paths) in product(("light", "dark"), VIEWERS.items()):
+        with visit(browser, index.url, color_scheme=look) as visitor:
+            if viewer:
+                sign_in(visitor, viewer)
+            for path in paths:
+                visitor.open(path.format(image=image))
+                name = re.sub(r"\W+", "-", path).strip("-") or "explore"
+                visitor.page.screenshot(path=folder / look / f"{viewer or 'anybody'}-{name}.png", full_page=True)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Browser
+from werkzeug.exceptions import NotFound
 
 from deploy.demo import content
+from index_service.app import create_app
+from index_service.settings import IndexSettings
+from index_service.web.asking import is_site
+from index_service.web.showing import TWIN
+from tests.browser import test_office
 from tests.browser.visitor import PHONE, Visitor, visit
 from tests.clients.wire import call
 from tests.servers.process import free_port
@@ -20,19 +27,25 @@ from tests.servers.services import ROOT, Service, running, start_index, start_re
 
 WEB = "/r/north-quay/web"
 EVERYBODYS = [
-    "/", "/search", "/search?q=web", "/search?q=nothing+like+this", "/graph", "/sign-in", "/sign-up", "/reset",
+    "/", "/search", "/search?q=web", "/search?q={image}", "/search?q=nothing+like+this", "/graph", "/graph?q=web",
+    "/graph?q=nothing", "/sign-in", "/sign-up", "/reset", "/confirm/none", "/reset/none", "/r/slip/@comments/1",
     WEB, "/r/slip", "/r/chen/tea", f"{WEB}/@tags", f"{WEB}/@graph", f"{WEB}/@comments", f"{WEB}/@activity",
-    "/i/{image}", "/i/{image}/graph", "/u/north-quay", "/u/ada", "/nowhere", "/r/ada/secret-chart",
+    "/i/{image}", "/i/{image}/graph", "/u/north-quay", "/u/ada", "/u/ada/@starred", "/u/ada/@activity",
+    "/nowhere", "/search?page=0", "/r/ada/secret-chart",
 ]  # fmt: skip
 MEMBERS = [
     "/", WEB, f"{WEB}/@tags", f"{WEB}/@comments", f"{WEB}/@settings", f"{WEB}/@settings/access",
-    f"{WEB}/@settings/transfer", f"{WEB}/@settings/delete", "/r/ada/secret-chart", "/organisations/new",
-    "/u/north-quay", "/u/north-quay/@settings", "/u/north-quay/@members", "/u/north-quay/@teams",
+    f"{WEB}/@settings/transfer", f"{WEB}/@settings/delete", f"{WEB}/@tags/delete?tag=1.0", "/r/ada/secret-chart",
+    "/organisations/new", "/u/north-quay", "/u/north-quay/@settings", "/u/north-quay/@members", "/u/north-quay/@teams",
     "/account", "/account/password", "/account/emails", "/account/sessions", "/account/tokens", "/prove",
+    "/u/ada/@access", "/admin",
 ]  # fmt: skip
 ADMINISTRATORS = [
     "/admin", "/admin/people", "/admin/registries", "/admin/storage", "/admin/audit", "/admin/comments",
 ]  # fmt: skip
+VIEWERS = {"": EVERYBODYS, "ada": MEMBERS, content.ADMIN: ADMINISTRATORS}
+"""Who looks at what; nobody is somebody, too."""
+
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {},
     "dark": {"color_scheme": "dark"},
@@ -53,6 +66,23 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             for _ in range(2):
                 fill(index)
             yield index
+
+
+def test_no_page_is_left_out(tmp_path: Path) -> None:
+    site = create_app(IndexSettings(secret_keys=("k" * 32,), database_url=f"sqlite:///{tmp_path}/index.db"))
+    looked_at = [*EVERYBODYS, *MEMBERS, *ADMINISTRATORS, *test_office.pages("north-quay", "north-quay/web")]
+    found = {named(site, path.format(image="0" * 64).partition("?")[0]) for path in looked_at}
+    rules = [rule for rule in site.url_map.iter_rules() if is_site(rule.rule) and "GET" in (rule.methods or ())]
+    pages = {rule.endpoint for rule in rules if rule.endpoint + TWIN in site.view_functions}
+    assert pages - found == set()
+
+
+def named(site: Flask, path: str) -> str:
+    """The endpoint of a path; nothing where there is none."""
+    try:
+        return site.url_map.bind("localhost").match(path)[0]
+    except NotFound:
+        return ""
 
 
 def fill(index: Service) -> None:
@@ -77,9 +107,7 @@ def sign_in(visitor: Visitor, name: str) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize(
-    ("viewer", "paths"), [("", EVERYBODYS), ("ada", MEMBERS), (content.ADMIN, ADMINISTRATORS)], ids=["", "ada", "admin"]
-)
+@pytest.mark.parametrize(("viewer", "paths"), VIEWERS.items(), ids=["", "ada", "admin"])
 def test_every_page_is_sound(browser: Browser, demo: Service, look: str, viewer: str, paths: list[str]) -> None:
     image = newest_image(demo)
     with visit(browser, demo.url, **LOOKS[look]) as visitor:
