@@ -28,7 +28,8 @@ from tests.servers.services import ROOT, Service, running, start_index, start_re
 WEB = "/r/north-quay/web"
 EVERYBODYS = [
     "/", "/search", "/search?q=web", "/search?q={image}", "/search?q=nothing+like+this", "/graph", "/graph?q=web",
-    "/graph?q=nothing", "/sign-in", "/sign-up", "/reset", "/confirm/none", "/reset/none", "/r/slip/@comments/1",
+    "/graph?q=nothing+like+this", "/sign-in", "/sign-up", "/reset", "/confirm/none", "/reset/none",
+    "/r/slip/@comments/1",
     WEB, "/r/slip", "/r/chen/tea", f"{WEB}/@tags", f"{WEB}/@graph", f"{WEB}/@comments", f"{WEB}/@activity",
     "/i/{image}", "/i/{image}/graph", "/u/north-quay", "/u/ada", "/u/ada/@starred", "/u/ada/@activity",
     "/nowhere", "/search?page=0", "/r/ada/secret-chart",
