@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from werkzeug.routing import Map
@@ -10,7 +10,7 @@ from werkzeug.routing import Map
 from index_service.web.asking import is_site
 from index_service.web.showing import TWIN
 from tests.units.index_service.json_api.world import World, populate
-from tests.units.index_service.reader import Reader
+from tests.units.index_service.reader import Page, Reader
 from tests.units.index_service.site import IMAGES
 
 NOBODY = ""
@@ -188,3 +188,21 @@ def named(url_map: Map, case: Case) -> tuple[str, str]:
     method = "GET" if case.fields is None else "POST"
     endpoint, _ = url_map.bind("localhost").match(case.path.partition("?")[0], method)
     return method, endpoint
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("caller", [NOBODY, STRANGER, ROOT, OWNER])
+def test_a_private_name_looks_absent(world, caller):
+    reader = Reader(world.site, caller or None)
+    csrf = reader.open("/search").forms["/language"]["csrf"]
+    for case in (*PAGES, *FORMS):
+        if case.path.startswith(S):
+            absent = replace(case, path=case.path.replace("/secret", "/nothing"))
+            assert told(reader, csrf, case) == told(reader, csrf, absent), case.path
+
+
+def told(reader, csrf, case):
+    """All that an answer says, but for its own number and the name that was asked for."""
+    asked(reader, csrf, case)
+    text = Page(reader.answer).text.replace(reader.answer.headers["X-Request-Id"], "")
+    return reader.answer.status_code, (reader.answer.location or "").replace("/secret", "/nothing"), text
