@@ -116,12 +116,14 @@ class BranchTold:
 @dataclass(frozen=True, slots=True)
 class GraphPage:
     """The trees of all images that who asks may see, or of those of the repositories that a search for `query` finds, a
-    page of bases at a time."""
+    page of bases at a time. `stored` are the bytes of all their layers, `shared` those of layers that several
+    repositories have."""
 
     query: str
     trees: list[BranchTold]
     images: int
     stored: int
+    shared: int
     is_cut: bool
     annotations: list[Annotation]
     paging: Paging
@@ -129,11 +131,13 @@ class GraphPage:
 
     @classmethod
     def of(cls, query: str, forest: Forest, paging: Paging) -> GraphPage:
+        trees = told(forest, forest.trees)
         return cls(
             query,
-            told(forest, forest.trees),
+            trees,
             forest.images,
             forest.stored,
+            sum(branch.added for branch in _flat(trees).values() if branch.uses > 1),
             forest.is_cut,
             Annotation.all(forest.annotations),
             paging.of(forest.total),

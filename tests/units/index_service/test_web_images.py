@@ -234,6 +234,16 @@ def test_the_tree_of_all_images_links_to_each(harbour, family):
     assert {f"/i/{family[0].id}", f"/i/{family[2].id}"} <= {given.get("href") for given in page.all("a")}
 
 
+def test_the_tree_says_what_is_shared(harbour, family):
+    told = Reader(harbour.site).json("/graph.json")
+    assert (told["stored"], told["shared"]) == (sum(len(each.layer) for each in family), 0)
+    # Whoever also reads the second repository sees that all but one layer are in both.
+    reader = Reader(harbour.site, "bob")
+    told = reader.json("/graph.json")
+    assert told["shared"] == told["stored"] - len(family[2].layer)
+    assert "of it shared by several repositories" in reader.open("/graph").text
+
+
 def test_the_tree_is_narrowed_by_words(harbour, family):
     reader = Reader(harbour.site)
     page = reader.open("/graph?q=alice/app")
