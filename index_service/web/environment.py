@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def install(app: Flask) -> None:
         text_width=drawing.length,
         number=formats.number,
         readme=markdown.readme,
+        shell=shlex.quote,
         size=formats.size,
     )
 

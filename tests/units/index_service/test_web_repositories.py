@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from urllib.parse import quote
 
 import pytest
@@ -114,6 +115,18 @@ def test_the_first_page_of_a_repository(site, reader):
     assert len(twin["pulls"]) == 90
     assert "docker pull 127.0.0.1:5000/busybox" in reader.open("/r/busybox").text
     assert reader.open("/r/library/busybox").text == reader.open("/r/busybox").text
+
+
+def test_a_command_to_copy_is_one_command(site, reader):
+    """Whoever wrote the name of a tag, or the address that led here, has nothing run in the reader's shell."""
+    evil = "1;curl$IFS-x|sh`x`"
+    site.push("alice/app", "alice", tag=evil)
+    for path, program, argument in (
+        (f"/r/alice/app?tag={quote(evil)}", "docker pull", f"127.0.0.1:5000/alice/app:{evil}"),
+        (f"/search?q={quote('gulls; x $(y) <b>')}", "docker search", "127.0.0.1:5000/gulls; x $(y) <b>"),
+        ("/search?q=gulls", "docker search", "127.0.0.1:5000/gulls"),
+    ):
+        assert f"{program} {shlex.quote(argument)}" in reader.open(path).text, path
 
 
 @pytest.mark.parametrize("part", ["", "/@comments", "/@comments/1", "/@overview.json"])
