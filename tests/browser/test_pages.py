@@ -39,7 +39,7 @@ MEMBERS = [
     f"{WEB}/@settings/transfer", f"{WEB}/@settings/delete", f"{WEB}/@tags/delete?tag=1.0", "/r/ada/secret-chart",
     "/organisations/new", "/u/north-quay", "/u/north-quay/@settings", "/u/north-quay/@members", "/u/north-quay/@teams",
     "/account", "/account/password", "/account/emails", "/account/sessions", "/account/tokens", "/prove",
-    "/u/ada/@access", "/admin",
+    "/u/ada/@access", "/admin", f"{WEB}/@comments/2/delete",
 ]  # fmt: skip
 ADMINISTRATORS = [
     "/admin", "/admin/people", "/admin/registries", "/admin/storage", "/admin/audit", "/admin/comments",
