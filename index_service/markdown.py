@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
+from importlib import metadata
 from threading import Lock
 from typing import Any
 
@@ -31,10 +32,18 @@ _BLOCKS = {"blockquote", "hr", "li", "ol", "p", "pre", "ul"}
 _OF_README = {"h3", "h4", "h5", "h6", "s", "table", "tbody", "td", "th", "thead", "tr"}
 
 
+_RULES = 1
+"""To be counted up where what is rendered here comes out otherwise than before."""
+
+
 class Renderer:
-    """Renders one kind of text, and remembers what it rendered last."""
+    """Renders one kind of text, and remembers what it rendered last.
+
+    What is kept elsewhere is to be used only while `version` is the same: a newer library may let less through.
+    """
 
     def __init__(self, parser: MarkdownIt, tags: set[str]) -> None:
+        self.version = f"{_RULES} {metadata.version('markdown-it-py')} {metadata.version('nh3')}"[:32]
         self._parser = parser
         self._tags = tags
         self._lock = Lock()

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, Engine, insert, text
 from sqlalchemy.orm import Session
 
+from index_service import markdown
 from index_service.accounts import models as accounts
 from index_service.db import Base
 from index_service.images import models as images
@@ -103,13 +104,16 @@ class Library:
         namespace, _, name = self.repository(number).partition("/")
         pushed = _pushed(number)
         words = " ".join(_term(number, place) for place in range(8))
+        readme = f"# {name}\n\n{words}\n\n" + "\n".join(f"* {_term(number, place)}" for place in range(8, 48))
         return {
             "id": number,
             "namespace": namespace,
             "name": name,
             "creator_id": number % self.people + 1,
             "description": words,
-            "readme": f"# {name}\n\n{words}\n\n" + "\n".join(f"* {_term(number, place)}" for place in range(8, 48)),
+            "readme": readme,
+            "readme_html": markdown.readme(readme),
+            "rendered_by": markdown.readme.version,
             "is_private": number % 20 == 0,
             "is_tagged": True,
             "star_count": self._star_count(number),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from markupsafe import Markup
+
 from common.names import RepositoryName
 from index_service.pages import HTML_ONLY
 from index_service.pages.forms import EMPTY, FormState
@@ -73,6 +75,7 @@ class OverviewPage:
     last_move: Move | None
     pulls: tuple[Day, ...]
     annotations: tuple[CommentShown, ...]
+    readme_html: Markup = field(default=Markup(), metadata=HTML_ONLY)
 
     @classmethod
     def of(cls, host: str, overview: Overview) -> OverviewPage:
@@ -87,6 +90,7 @@ class OverviewPage:
             overview.last_move,
             tuple(overview.days),
             tuple(map(CommentShown.of, overview.annotations)),
+            overview.readme_html,
         )
 
     @property

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from common.errors import Conflict
 from common.names import RepositoryName
+from index_service import markdown
 from index_service.accounts import fields
 from index_service.accounts.models import Namespace
 from index_service.audit.log import Change, Deed
@@ -32,6 +33,7 @@ def describe(repository: Repository, description: object, readme: object, moment
     """Change the texts. Raises Invalid."""
     checked = fields.check_text(description, MAX_DESCRIPTION), fields.check_text(readme, MAX_README, lines=True)
     repository.description, repository.readme = checked
+    repository.readme_html, repository.rendered_by = markdown.readme(repository.readme), markdown.readme.version
     repository.updated_at = moment
 
 

@@ -33,7 +33,10 @@ class Repository(Base):
     name: Mapped[str] = mapped_column(String(255))
     creator_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     description: Mapped[str] = mapped_column(String(255), default="")
-    readme: Mapped[str] = mapped_column(Text, default="")
+    # Long, and of no use to clients: read where they are asked for.
+    readme: Mapped[str] = mapped_column(Text, default="", deferred=True, deferred_group="texts")
+    readme_html: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True, deferred_group="texts")
+    rendered_by: Mapped[str] = mapped_column(String(32), default="", server_default="")
     is_private: Mapped[bool] = mapped_column(default=False)
     is_tagged: Mapped[bool] = mapped_column(default=False)
     star_count: Mapped[int] = mapped_column(default=0)

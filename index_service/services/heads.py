@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import bindparam, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer_group
 
 from common.names import RepositoryName
 from index_service.accounts.people import Actor
@@ -76,6 +76,7 @@ _COMMENTS = select(func.count()).where(Comment.repository_id == Repository.id, C
 _STAR = select(Star.user_id).where(Star.repository_id == Repository.id, Star.user_id == bindparam("reader"))
 _HEAD = (
     select(Repository, _TAGS.scalar_subquery(), _COMMENTS.scalar_subquery(), _STAR.exists())
+    .options(undefer_group("texts"))
     .where(catalogue.IS_NAMED)
     .execution_options(**PLANNED_ONCE)
 )

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from markupsafe import Markup
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from common.errors import Forbidden
 from common.names import RepositoryName
+from index_service import markdown
 from index_service.accounts.people import Actor
 from index_service.db import PLANNED_ONCE, Clock, Database
 from index_service.images import versions
@@ -46,6 +48,7 @@ class Overview:
 
     head: Head
     readme: str
+    readme_html: Markup
     tags: list[str]
     tag: str | None
     image_id: str | None
@@ -101,6 +104,7 @@ class Social:
             return Overview(
                 head=head,
                 readme=repository.readme,
+                readme_html=_rendered(repository),
                 tags=names,
                 tag=chosen,
                 image_id=image_id,
@@ -272,6 +276,12 @@ class Social:
 
     def _readable(self, session: Session, actor: Actor | None, name: RepositoryName) -> Repository:
         return self._gate.require(session, actor, name, catalogue.find(session, name), Action.READ)
+
+
+def _rendered(repository: Repository) -> Markup:
+    if repository.rendered_by == markdown.readme.version:
+        return Markup(repository.readme_html)  # noqa: S704 - sanitised when it was written
+    return markdown.readme(repository.readme)
 
 
 def _tags(session: Session, repository: Repository) -> list[str]:

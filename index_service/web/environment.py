@@ -59,7 +59,6 @@ def install(app: Flask) -> None:
         fit=drawing.fit,
         text_width=drawing.length,
         number=formats.number,
-        readme=markdown.readme,
         shell=shlex.quote,
         size=formats.size,
     )

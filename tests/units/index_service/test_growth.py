@@ -21,7 +21,7 @@ from tests.units.index_service.site import IMAGES
 from tests.units.index_service.test_web_who import PAGES
 
 MORE = 7
-LOOKING = ("alice", "root", "olga")
+LOOKING = ("alice", "root", "olga", "rita")
 LEADS_ON = ("/sign-in", "/sign-up", "/confirm/none", "/reset/none")
 
 

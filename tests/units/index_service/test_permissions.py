@@ -9,10 +9,12 @@ from sqlalchemy import insert
 
 from common.errors import Conflict, Failure, Forbidden, Invalid, NotFound
 from common.names import RepositoryName
+from index_service import markdown
 from index_service.accounts.models import User
 from index_service.accounts.organisations import Profile
 from index_service.accounts.people import Limits
 from index_service.db import Database
+from index_service.repositories import catalogue
 from index_service.repositories.giving import MAX_GIVEN
 from index_service.repositories.models import RoleRecord
 from index_service.repositories.policy import Role
@@ -113,6 +115,24 @@ def test_what_is_written_of_a_repository_is_found(site, permissions):
     assert (found.description, found.readme) == ("Serves ducks", "# Ducks\nAnd *geese*.")
     for word in ("ducks", "geese"):
         assert site.request("GET", f"/v1/search?q={word}").get_json()["num_results"] == 1
+
+
+def test_a_readme_is_rendered_once_and_anew_where_the_renderer_has_changed(site, permissions, monkeypatch):
+    permissions.describe(site.actor("wanda"), APP, "", "# Ducks\nAnd *geese*.")
+    rendered = site.services.social.overview(None, APP).readme_html
+    assert "<h3>Ducks</h3>" in rendered
+
+    def render(_text):
+        raise AssertionError("rendered again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(markdown.readme, "_render", render)
+        patch.setattr(markdown.readme, "_rendered", {})
+        assert site.services.social.overview(None, APP).readme_html == rendered
+    with Database(site.engine).writing() as session:
+        found = catalogue.hold(session, APP)
+        found.readme_html, found.rendered_by = "<script>of an older one</script>", "0"
+    assert site.services.social.overview(None, APP).readme_html == rendered
 
 
 @pytest.mark.parametrize(
