@@ -15,6 +15,7 @@ from index_service.repositories import catalogue
 from index_service.repositories.models import Repository, TagRecord
 from index_service.repositories.policy import Action, permits
 from index_service.repositories.roles import Gate
+from index_service.social.comments import on_tags_of
 from index_service.social.models import Comment, Star
 
 
@@ -36,6 +37,15 @@ class Head:
     may_manage: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A repository with its head, and whether anything is pinned to its tags or their images, for whomever to see."""
+
+    repository: Repository
+    head: Head
+    is_annotated: bool
+
+
 class Heads:
     """Found once for every page of a repository, in as many questions whatever the repository holds."""
 
@@ -46,16 +56,16 @@ class Heads:
     def of(self, actor: Actor | None, name: RepositoryName) -> Head:
         """Raises as the policy does for who may not read it."""
         with self._database.reading() as session:
-            return self.read(session, actor, name)[1]
+            return self.read(session, actor, name).head
 
-    def read(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Repository, Head]:
-        """The same for who asks more of the repository within the same transaction, with the repository itself."""
+    def read(self, session: Session, actor: Actor | None, name: RepositoryName) -> Found:
+        """The same for who asks more of the repository within the same transaction."""
         asked = {**catalogue.asked_by_name(name), "reader": None if actor is None else actor.id}
         found = session.execute(_HEAD, asked).first()
-        repository, tags, comments, is_starred = found or (None, 0, 0, False)
+        repository, tags, comments, is_starred, is_annotated = found or (None, 0, 0, False, False)
         repository = self._gate.require(session, actor, name, repository, Action.READ)
         facts = self._gate.facts(session, actor, name, repository)
-        return repository, Head(
+        head = Head(
             name=name,
             description=repository.description,
             is_private=repository.is_private,
@@ -69,13 +79,21 @@ class Heads:
             may_write=permits(actor, facts, Action.WRITE),
             may_manage=permits(actor, facts, Action.MANAGE),
         )
+        return Found(repository, head, bool(is_annotated))
 
 
 _TAGS = select(func.count()).where(TagRecord.repository_id == Repository.id, TagRecord.image_id.is_not(None))
 _COMMENTS = select(func.count()).where(Comment.repository_id == Repository.id, Comment.hidden_at.is_(None))
 _STAR = select(Star.user_id).where(Star.repository_id == Repository.id, Star.user_id == bindparam("reader"))
+_PINNED = on_tags_of(Repository.id)
 _HEAD = (
-    select(Repository, _TAGS.scalar_subquery(), _COMMENTS.scalar_subquery(), _STAR.exists())
+    select(
+        Repository,
+        _TAGS.scalar_subquery(),
+        _COMMENTS.scalar_subquery(),
+        _STAR.exists(),
+        on_tags_of(Repository.id).exists(),
+    )
     .options(undefer_group("texts"))
     .where(catalogue.IS_NAMED)
     .execution_options(**PLANNED_ONCE)

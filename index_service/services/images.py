@@ -220,24 +220,26 @@ class Images:
     def tags(self, actor: Actor | None, name: RepositoryName, sort: str, offset: int) -> TagList:
         """A page of the tags. Raises as the policy does."""
         with self._database.reading() as session:
-            repository, head = self._heads.read(session, actor, name)
+            found = self._heads.read(session, actor, name)
+            repository = found.repository
             groups, count, is_cut = _tagged(session, repository.id, sort)
             shown = _described(session, repository.id, groups[offset : offset + TAGS_AT_ONCE])
             pinned: list[Remark] = []
-            if comments.any_pinned_to_tags_of(session, repository.id):
+            if found.is_annotated:
                 tags = [(repository.id, tag) for image in shown for tag in image.tags]
                 ids = [image.image_id for image in shown]
                 pinned = comments.pinned_to(session, self._gate.visible(actor), tags=tags, image_ids=ids)
-        return TagList(head, shown, len(groups), count, is_cut, pinned)
+        return TagList(found.head, shown, len(groups), count, is_cut, pinned)
 
     def activity(self, actor: Actor | None, name: RepositoryName, tag: Tag | None, offset: int) -> Activity:
         """A page of what was done, with all tags or with one. Raises as the policy does."""
         with self._database.reading() as session:
-            repository, head = self._heads.read(session, actor, name)
+            known = self._heads.read(session, actor, name)
+            repository = known.repository
             whose = history.of_repository(repository.id, tag)
             found = moves.latest(session, whose, true(), MOVES_AT_ONCE, offset)
             days = history.days(session, repository.id, self._clock().date(), PULL_DAYS)
-            return Activity(head, found, history.count(session, whose), days)
+            return Activity(known.head, found, history.count(session, whose), days)
 
     def whole(self, actor: Actor | None, beginning: str) -> ImageId:
         """The id that this is, or of which it is the beginning, `SHORTEST_ID` digits at least.

@@ -29,7 +29,7 @@ from index_service.repositories.moves import Move
 from index_service.repositories.policy import Action
 from index_service.repositories.roles import Gate
 from index_service.search import documents
-from index_service.services.heads import Head, Heads
+from index_service.services.heads import Found, Head, Heads
 from index_service.social import comments, stars
 from index_service.social.comments import Anchor, Reader, Remark, Reported
 from index_service.social.pace import Pace
@@ -96,13 +96,14 @@ class Social:
         Raises as the policy does.
         """
         with self._database.reading() as session:
-            repository, head = self._heads.read(session, actor, name)
+            found = self._heads.read(session, actor, name)
+            repository = found.repository
             tags = {str(each): str(image) for each, image in catalogue.tags(session, repository.id).items()}
             names = versions.newest_first(tags)
             chosen = tag if tag in tags else next(iter(names), None)
             image_id = None if chosen is None else tags[chosen]
             return Overview(
-                head=head,
+                head=found.head,
                 readme=repository.readme,
                 readme_html=_rendered(repository),
                 tags=names,
@@ -111,10 +112,14 @@ class Social:
                 size=None if image_id is None else session.scalar(_TOTAL_SIZE, {"image": image_id}),
                 last_move=history.last(session, repository.id),
                 days=history.days(session, repository.id, self._clock().date(), PULL_DAYS),
-                annotations=comments.pinned_to_tags_of(
-                    session, self._gate.visible(actor), repository.id, MAX_ANNOTATIONS
-                ),
+                annotations=self._pinned(session, actor, found),
             )
+
+    def _pinned(self, session: Session, actor: Actor | None, found: Found) -> list[Remark]:
+        if not found.is_annotated:
+            return []
+        visible = self._gate.visible(actor)
+        return comments.pinned_to_tags_of(session, visible, found.repository.id, MAX_ANNOTATIONS)
 
     def set_starred(self, actor: Actor, name: RepositoryName, *, is_starred: bool) -> None:
         """Raises as the policy does, and Forbidden."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     CompoundSelect,
     Select,
+    SQLColumnExpression,
     bindparam,
     delete,
     func,
@@ -221,15 +221,18 @@ def pinned_to_tags_of(
     session: Session, visible: ColumnElement[bool], repository_id: int, limit: int = 200
 ) -> list[Remark]:
     """What is pinned to any tag that a repository has and, by whichever repository, to their images; newest first."""
-    if not any_pinned_to_tags_of(session, repository_id):
-        return []
-    found = _on_tags_of(repository_id)
-    return _pinned(session, visible, Comment.id.in_(found), limit)
+    return _pinned(session, visible, Comment.id.in_(on_tags_of(repository_id)), limit)
 
 
-def any_pinned_to_tags_of(session: Session, repository_id: int) -> bool:
-    """Whether there is any of that, for whomever to see: it is asked for every repository, and few have some."""
-    return session.scalar(_ANY_ON_TAGS, {"repository": repository_id}) is not None
+def on_tags_of(repository_id: int | SQLColumnExpression[int]) -> CompoundSelect[int]:
+    """The numbers of these, hidden ones too, for whomever to see."""
+    tagged = (TagRecord.repository_id == repository_id, TagRecord.image_id.is_not(None))
+    names, images = (
+        select(column).where(*tagged).correlate(Repository) for column in (TagRecord.name, TagRecord.image_id)
+    )
+    of_tags = select(Comment.id).where(Comment.repository_id == repository_id, Comment.tag.in_(names))
+    # Not one query with "or": that one would look through the comments of all repositories.
+    return of_tags.union(select(Comment.id).where(Comment.image_id.in_(images)))
 
 
 def pinned_in(
@@ -280,15 +283,6 @@ def require_confirmed(session: Session, user_id: int) -> None:
         raise Forbidden("Confirm your e-mail address first")
 
 
-def _on_tags_of(repository_id: int | BindParameter[int]) -> CompoundSelect[int]:
-    tagged = (TagRecord.repository_id == repository_id, TagRecord.image_id.is_not(None))
-    names, images = select(TagRecord.name).where(*tagged), select(TagRecord.image_id).where(*tagged)
-    of_tags = select(Comment.id).where(Comment.repository_id == repository_id, Comment.tag.in_(names))
-    # Not one query with "or": that one would look through the comments of all repositories.
-    return of_tags.union(select(Comment.id).where(Comment.image_id.in_(images)))
-
-
-_ANY_ON_TAGS = _on_tags_of(bindparam("repository")).limit(1).execution_options(**PLANNED_ONCE)
 _ANY_IN = (
     select(Comment.id)
     .where(Comment.repository_id.in_(bindparam("repositories", expanding=True)))
