@@ -31,7 +31,7 @@ from index_service.social.models import Star
 MAX_PAGE_SIZE = 100
 MAX_PAGE = 1_000_000
 
-MOST = 250
+MOST = 200
 """So many of what is found can be paged through, where not all of it was looked at."""
 
 SORTS = (BEST, STARS, PULLS, PUSHED, NAME)

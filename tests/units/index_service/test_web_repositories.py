@@ -90,8 +90,8 @@ def test_what_i_starred(site, social):
 def test_a_word_that_is_everywhere(site, reader):
     fill(site, 900, description="common")
     assert f"More than {finder.MOST} repositories" in reader.open("/search?q=common").text
-    assert reader.get("/search?q=common&page=10").status_code == 200
-    assert reader.get("/search?q=common&page=11").status_code == 404
+    assert reader.get("/search?q=common&page=8").status_code == 200
+    assert reader.get("/search?q=common&page=9").status_code == 404
 
 
 def test_the_search_of_a_browser(reader):
