@@ -56,7 +56,7 @@ class Search:
         with self._database.reading() as session:
             page = finder.search(session, query, self._gate, actor)
             pinned = comments.pinned_in(session, self._gate.visible(actor), [hit.id for hit in page.hits])
-        return Found(page, _by_repository(page, pinned))
+        return Found(page, _by_repository(pinned))
 
     def explore(self, actor: Actor | None) -> Explored:
         """Raises Unauthenticated as `find` does."""
@@ -86,11 +86,10 @@ class Search:
             raise Unauthenticated("Requires authorization")
 
 
-def _by_repository(page: Page, pinned: list[Remark]) -> dict[int, list[Remark]]:
-    numbers = {hit.full_name: hit.id for hit in page.hits}
+def _by_repository(pinned: list[Remark]) -> dict[int, list[Remark]]:
     found: dict[int, list[Remark]] = {}
     for remark in pinned:
-        kept = found.setdefault(numbers[remark.repository], [])
+        kept = found.setdefault(remark.repository_id, [])
         if len(kept) < MAX_ANNOTATIONS:
             kept.append(remark)
     return found
