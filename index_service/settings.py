@@ -108,7 +108,9 @@ class IndexSettings:
     )
     listen: str = setting(_address, "Where the index listens, host:port.", "127.0.0.1:5000")
     workers: int = setting(whole_number(1), "Processes that serve.", 2)
-    threads: int = setting(whole_number(1), "Threads in each process.", 16)
+    threads: int = setting(
+        whole_number(1), "Threads in each process at most: two work, more stand in for those who wait.", 16
+    )
     database_url: str = setting(
         _database_url,
         "Database: sqlite:///path or postgresql://user:password@host/name.",

@@ -18,8 +18,9 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
 from index_service.background import EXTENSION
+from index_service.crew import Crew
 
-REQUESTS_KEPT = 16
+REQUESTS_KEPT = 50
 """After so many requests a connection is closed where the worker has others."""
 
 _PAUSE = 0.0001
@@ -87,3 +88,11 @@ class Worker(ThreadWorker):
         if conn.sock.requests >= REQUESTS_KEPT and self.nr_conns > 1:
             req.force_close()
         return super().handle_request(req, conn)
+
+    def get_thread_pool(self) -> Crew:
+        return Crew(self.cfg.threads)
+
+    def notify(self) -> None:
+        # The loop comes by once a second at least.
+        self.tpool.reinforce()
+        super().notify()

@@ -68,7 +68,7 @@ def test_readers_who_stay_are_shared_by_all_processes(served):
     def read(_):
         by = Counter()
         with closing(http.client.HTTPConnection(served.host, served.port)) as connection:
-            for _ in range(60):
+            for _ in range(150):
                 connection.request("GET", "/sign-in")
                 answer = connection.getresponse()
                 answer.read()
@@ -79,7 +79,7 @@ def test_readers_who_stay_are_shared_by_all_processes(served):
     with ThreadPoolExecutor(12) as pool:
         served_by = sum(pool.map(read, range(12)), Counter())
     assert len(served_by) == 3
-    assert min(served_by.values()) > 720 / 3 / 3, served_by
+    assert min(served_by.values()) > 12 * 150 / 3 / 3, served_by
 
 
 def test_who_is_alone_keeps_the_connection(served):
