@@ -24,6 +24,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
+    false,
     func,
     literal_column,
     select,
@@ -61,6 +62,10 @@ class Engine(ABC):
         """The condition on `table`, found by its index; `asked` names the parameter that is the expression."""
 
     @abstractmethod
+    def marks(self, asked: str) -> ColumnElement[bool]:
+        """The same as something to be told of each row found; a database that cannot, says no."""
+
+    @abstractmethod
     def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
         """The condition that the repository of this number fits, where few are looked at."""
 
@@ -89,6 +94,9 @@ class PostgresEngine(Engine):
     def fits(self, asked: str) -> ColumnElement[bool]:
         return self.table.c.words.bool_op("@@")(cast(bindparam(asked, type_=Text), TSQUERY))
 
+    def marks(self, asked: str) -> ColumnElement[bool]:
+        return self.fits(asked)
+
     def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
         return select(self.key).where(self.key == number, self.fits(asked)).exists()
 
@@ -113,6 +121,10 @@ class SqliteEngine(Engine):
 
     def fits(self, asked: str) -> ColumnElement[bool]:
         return literal_column(TABLE).bool_op("MATCH")(bindparam(asked, type_=Text))
+
+    def marks(self, asked: str) -> ColumnElement[bool]:
+        # Nobody but a WHERE can ask for a MATCH.
+        return false()
 
     def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
         return number.in_(select(self.key).where(self.fits(asked)))

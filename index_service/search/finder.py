@@ -24,7 +24,7 @@ from index_service.repositories.models import Repository
 from index_service.repositories.roles import Gate
 from index_service.search import statements
 from index_service.search.engines import engine_of
-from index_service.search.statements import BEST, NAME, PULLS, PUSHED, SAMPLE, STARS, Seen, Shape
+from index_service.search.statements import BEST, ENOUGH, NAME, PULLS, PUSHED, SAMPLE, STARS, Among, Seen, Shape
 from index_service.search.words import Asked, asked
 from index_service.social.models import Star
 
@@ -147,10 +147,13 @@ class _Search:
         self._asked = self._shape.values(words)
 
     def page(self, query: Query) -> Page:
-        some = self._session.scalars(statements.some(self._shape), self._asked).all()
+        rows = self._session.execute(statements.some(self._shape), self._asked).all()
+        some = [row[0] for row in rows]
         if len(some) <= SAMPLE:
             return self._complete(query, some)
-        hits, total = self._ranked(query, some, is_complete=False)
+        marked = {name: sum(row[place] for row in rows) for place, name in enumerate(self._shape.named, start=1)}
+        lacking = tuple(name for name, count in marked.items() if count < ENOUGH)
+        hits, total = self._ranked(query, some, lacking)
         if total < MOST:
             # Most of what holds the words is hidden from this reader, who may not even learn that there is so much.
             return self._complete(query, None)
@@ -161,15 +164,15 @@ class _Search:
         return Page(MOST, hits[: max(0, MOST - query.offset)], is_more=True)
 
     def _complete(self, query: Query, some: Sequence[int] | None) -> Page:
-        hits, total = self._ranked(query, some, is_complete=True)
+        hits, total = self._ranked(query, some, None)
         return Page(total, hits)
 
-    def _ranked(self, query: Query, some: Sequence[int] | None, *, is_complete: bool) -> tuple[list[Hit], int]:
+    def _ranked(
+        self, query: Query, some: Sequence[int] | None, lacking: tuple[str, ...] | None
+    ) -> tuple[list[Hit], int]:
         """The hits of the query's page, and how many of the candidates are hits. (Where words are everywhere, few
         candidates can be wrong, and those come last.)"""
-        statement = statements.ranking(
-            self._seen, self._shape, query.sort, is_complete=is_complete, is_known=some is not None
-        )
+        statement = statements.ranking(self._seen, self._shape, query.sort, Among(some is not None, lacking))
         asked_for = {**self._asked, **_extent(query), "some": list(some or ())}
         rows = self._session.execute(statement, asked_for).all()
         if rows or query.page == 1:

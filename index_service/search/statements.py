@@ -36,6 +36,9 @@ from index_service.search.words import All, Asked, Expression
 SAMPLE = 300
 """Of what holds the words, so much is looked at; where there is more, it is a sample and the likely best."""
 
+ENOUGH = 25
+"""Of names that hold the words, so many in the sample are enough to show."""
+
 _LIKELY = 75
 _STARRED = 100
 _KEPT = 128
@@ -52,6 +55,15 @@ class Seen:
 
     def each(self) -> list[ColumnElement[bool]]:
         return [and_(part, *self.also) for part in self.parts]
+
+
+@dataclass(frozen=True)
+class Among:
+    """Among what the best are found: all that fits, made sure of, or, where `lacking` is given, a sample and the likely
+    best, with what the sample lacks of names. Where it `is_known`, all or the sample is given as `some`."""
+
+    is_known: bool
+    lacking: tuple[str, ...] | None = None
 
 
 IS_TAGGED: ColumnElement[bool] = Repository.is_tagged.is_(True)
@@ -93,6 +105,11 @@ class Shape:
         return range(len(self.kinds))
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """The parameters that ask for the likely best: those of names. No name holds the blank between two words."""
+        return ("begins_name", "in_names") if len(self.kinds) == 1 else ("in_names",)
+
+    @property
     def images(self) -> list[int]:
         """The places of words that an image's id could begin with."""
         return [place for place, (_, _, may_be_image) in enumerate(self.kinds) if may_be_image]
@@ -105,8 +122,10 @@ def listing(seen: Seen, sort: str) -> Select[Any]:
 
 @lru_cache(_KEPT)
 def some(shape: Shape) -> Select[Any]:
-    """Numbers of what fits, seen by the reader or not; one more than the sample, where there are as many."""
-    return _fitting(shape, "anywhere").limit(SAMPLE + 1)
+    """Numbers of what fits, seen by the reader or not, and of each whether it fits what is asked of names; one more
+    than the sample, where there are as many."""
+    marks = (shape.engine.marks(asked) for asked in shape.named)
+    return _fitting(shape, "anywhere").add_columns(*marks).limit(SAMPLE + 1)
 
 
 def fits(shape: Shape) -> ColumnElement[bool]:
@@ -114,15 +133,9 @@ def fits(shape: Shape) -> ColumnElement[bool]:
     return Repository.id.in_(_fitting(shape, "anywhere"))
 
 
-def ranking(seen: Seen, shape: Shape, sort: str, *, is_complete: bool, is_known: bool) -> Select[Any]:
-    """Asked `size` and `offset`: a page of the best, with how many there are.
-
-    Complete, it is of all that fits, made sure of; else of a sample and the likely best. Where the sample `is_known`,
-    it is given as `some`.
-    """
-    if seen is PUBLIC:
-        return _public_ranking(shape, sort, is_complete, is_known)
-    return _ranking(seen, shape, sort, is_complete, is_known)
+def ranking(seen: Seen, shape: Shape, sort: str, among: Among) -> Select[Any]:
+    """Asked `size` and `offset`: a page of the best, with how many there are."""
+    return _public_ranking(shape, sort, among) if seen is PUBLIC else _ranking(seen, shape, sort, among)
 
 
 @lru_cache(_KEPT)
@@ -131,8 +144,8 @@ def _public_listing(sort: str) -> Select[Any]:
 
 
 @lru_cache(_KEPT)
-def _public_ranking(shape: Shape, sort: str, is_complete: bool, is_known: bool) -> Select[Any]:
-    return _ranking(PUBLIC, shape, sort, is_complete, is_known)
+def _public_ranking(shape: Shape, sort: str, among: Among) -> Select[Any]:
+    return _ranking(PUBLIC, shape, sort, among)
 
 
 def _listing(seen: Seen, sort: str) -> Select[Any]:
@@ -142,16 +155,16 @@ def _listing(seen: Seen, sort: str) -> Select[Any]:
     return _page(select(*_COLUMNS).join(ids, ids.c.id == Repository.id).order_by(*order))
 
 
-def _ranking(seen: Seen, shape: Shape, sort: str, is_complete: bool, is_known: bool) -> Select[Any]:
-    found = _known(shape) if is_known else _fitting(shape, "anywhere")
-    likely = [] if is_complete else _likely(seen, shape)
+def _ranking(seen: Seen, shape: Shape, sort: str, among: Among) -> Select[Any]:
+    found = _known(shape) if among.is_known else _fitting(shape, "anywhere")
+    likely = [] if among.lacking is None else _likely(seen, shape, among.lacking)
     candidates = _union(found, *likely, *_of_images(shape))
     hits = (
         select(*_COLUMNS, func.count().over())
         .join(candidates, candidates.c.id == Repository.id)
         .where(or_(*seen.each()))
     )
-    if is_complete:
+    if among.lacking is None:
         hits = hits.where(*(_holds(shape, place) for place in shape.places))
     return _page(hits.order_by(*(_best(shape) if sort == BEST else _ORDERS[sort]())))
 
@@ -169,11 +182,11 @@ def _fitting(shape: Shape, asked: str) -> Select[Any]:
     return select(shape.engine.key.label("id")).where(shape.engine.fits(asked))
 
 
-def _likely(seen: Seen, shape: Shape) -> list[Select[Any]]:
+def _likely(seen: Seen, shape: Shape, lacking: tuple[str, ...]) -> list[Select[Any]]:
     """The numbers of the best of what fits, where too much does."""
-    # No name holds the blank between two words.
-    named = ("is_name", "begins_name", "in_names") if len(shape.kinds) == 1 else ("in_names",)
-    return [*(_fitting(shape, asked).limit(_LIKELY) for asked in named), _starred(seen, shape)]
+    whole = ("is_name",) if len(shape.kinds) == 1 else ()
+    named = (_fitting(shape, asked).limit(_LIKELY) for asked in (*whole, *lacking))
+    return [*named, _starred(seen, shape)]
 
 
 def _starred(seen: Seen, shape: Shape) -> Select[Any]:
