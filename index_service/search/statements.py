@@ -42,6 +42,7 @@ ENOUGH = 25
 _LIKELY = 75
 _STARRED = 100
 _KEPT = 128
+_COMMON = 4
 
 BEST, STARS, PULLS, PUSHED, NAME = "best", "stars", "pulls", "pushed", "name"
 
@@ -101,6 +102,11 @@ class Shape:
         return values | {name: self.engine.written(expression) for name, expression in expressions.items()}
 
     @property
+    def is_common(self) -> bool:
+        """Whether its statements are worth being kept: of few words, as nearly all that people ask."""
+        return len(self.kinds) <= _COMMON
+
+    @property
     def places(self) -> range:
         return range(len(self.kinds))
 
@@ -120,12 +126,10 @@ def listing(seen: Seen, sort: str) -> Select[Any]:
     return _public_listing(sort) if seen is PUBLIC else _listing(seen, sort)
 
 
-@lru_cache(_KEPT)
 def some(shape: Shape) -> Select[Any]:
     """Numbers of what fits, seen by the reader or not, and of each whether it fits what is asked of names; one more
     than the sample, where there are as many."""
-    marks = (shape.engine.marks(asked) for asked in shape.named)
-    return _fitting(shape, "anywhere").add_columns(*marks).limit(SAMPLE + 1)
+    return _common_some(shape) if shape.is_common else _some(shape)
 
 
 def fits(shape: Shape) -> ColumnElement[bool]:
@@ -135,7 +139,13 @@ def fits(shape: Shape) -> ColumnElement[bool]:
 
 def ranking(seen: Seen, shape: Shape, sort: str, among: Among) -> Select[Any]:
     """Asked `size` and `offset`: a page of the best, with how many there are."""
-    return _public_ranking(shape, sort, among) if seen is PUBLIC else _ranking(seen, shape, sort, among)
+    is_kept = seen is PUBLIC and shape.is_common
+    return _public_ranking(shape, sort, among) if is_kept else _ranking(seen, shape, sort, among)
+
+
+@lru_cache(_KEPT)
+def _common_some(shape: Shape) -> Select[Any]:
+    return _some(shape)
 
 
 @lru_cache(_KEPT)
@@ -146,6 +156,11 @@ def _public_listing(sort: str) -> Select[Any]:
 @lru_cache(_KEPT)
 def _public_ranking(shape: Shape, sort: str, among: Among) -> Select[Any]:
     return _ranking(PUBLIC, shape, sort, among)
+
+
+def _some(shape: Shape) -> Select[Any]:
+    marks = (shape.engine.marks(asked) for asked in shape.named)
+    return _fitting(shape, "anywhere").add_columns(*marks).limit(SAMPLE + 1)
 
 
 def _listing(seen: Seen, sort: str) -> Select[Any]:
