@@ -35,7 +35,8 @@ RESTED_SECONDS = 1.0
 
 LIKE_ESCAPE = "\\"
 
-PLANNED_ONCE = {"wharfinger_planned_once": True}
+_PLANNED_ONCE = "wharfinger_planned_once"
+PLANNED_ONCE = {_PLANNED_ONCE: True}
 """Options of a statement that is made once, for a page that many ask for, and looks by keys alone: PostgreSQL keeps a
 plan of it on each connection. All others are planned for what they are asked: a plan made for any word or anybody is a
 bad one for a word that is everywhere, and for whom few things concern."""
@@ -170,7 +171,7 @@ def _watch(engine: Engine) -> None:
 
 
 def _execute_in_postgres(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-    cursor.execute(statement, parameters, prepare=context.execution_options.keys() >= PLANNED_ONCE.keys())
+    cursor.execute(statement, parameters, prepare=_PLANNED_ONCE in context.execution_options)
     return True
 
 

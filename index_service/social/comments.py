@@ -283,10 +283,11 @@ def require_confirmed(session: Session, user_id: int) -> None:
         raise Forbidden("Confirm your e-mail address first")
 
 
+_ARE_PINNED = (or_(Comment.tag.is_not(None), Comment.image_id.is_not(None)), Comment.hidden_at.is_(None))
+
 _ANY_IN = (
     select(Comment.id)
-    .where(Comment.repository_id.in_(bindparam("repositories", expanding=True)))
-    .where(or_(Comment.tag.is_not(None), Comment.image_id.is_not(None)), Comment.hidden_at.is_(None))
+    .where(Comment.repository_id.in_(bindparam("repositories", expanding=True)), *_ARE_PINNED)
     .limit(1)
     .execution_options(**PLANNED_ONCE)
 )
@@ -344,10 +345,9 @@ def _is_moderated(session: Session, comment: Comment) -> bool:
 
 
 def _pinned(session: Session, visible: ColumnElement[bool], where: ColumnElement[bool], limit: int) -> list[Remark]:
-    is_pinned = or_(Comment.tag.is_not(None), Comment.image_id.is_not(None))
     rows = session.execute(
         _remarks(None)
-        .where(where, is_pinned, Comment.hidden_at.is_(None), visible)
+        .where(where, *_ARE_PINNED, visible)
         .order_by(Comment.created_at.desc(), Comment.id.desc())
         .limit(limit)
     )
