@@ -7,6 +7,7 @@ import secrets
 import pytest
 from playwright.sync_api import Browser
 
+from tests.browser.test_office import sign_in
 from tests.browser.visitor import Visitor, visit
 from tests.clients.docker_v1 import Daemon
 from tests.clients.generations import V1_6
@@ -25,14 +26,6 @@ def repository(harbour: Service) -> str:
     for tag in TAGS:
         Daemon(V1_6, harbour.target, ADMIN.name, ADMIN.password).push(name, make_chain(1), tag)
     return f"/r/{name}"
-
-
-def sign_in(visitor: Visitor) -> None:
-    page = visitor.open("/sign-in")
-    page.fill("#field-name", ADMIN.name)
-    page.fill("#field-password", ADMIN.password)
-    page.click("main button[type=submit]")
-    page.wait_for_url("**/")
 
 
 def shown(visitor: Visitor) -> list[str]:
