@@ -28,6 +28,11 @@ else:
     # Threads: a wait for SQLite or one argon2 hash would freeze every greenlet of a gevent hub.
     worker_class = "index_service.worker.Worker"
 
+    def child_exit(_arbiter, worker):
+        """However a worker ended, the others learn of it."""
+        worker.forget()
+
+
 try:
     settings = load_settings(os.environ)
 except SettingsError as error:

@@ -4,8 +4,8 @@ Gunicorn's own reads a request from a socket that waits without end: as many hal
 nobody is served any more. Here a request has to be there, and each answer taken, within `REQUEST_SECONDS`.
 
 All workers accept from one socket, and gunicorn's own takes what it can get and keeps it: of twenty readers that come
-at once one worker serves all, as long as they stay, and the other stands idle. Here whoever has more connections lets
-others go first, and gives a connection back after some requests.
+at once one worker serves all, as long as they stay, and the other stands idle. Here whoever has more connections than
+another lets that one go first, and closes a connection with its answer where two more are too many.
 """
 
 from __future__ import annotations
@@ -19,24 +19,20 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from index_service.background import EXTENSION
 from index_service.crew import Crew
+from index_service.scoreboard import Scoreboard
 
-REQUESTS_KEPT = 50
-"""After so many requests a connection is closed where the worker has others."""
+_PAUSE_SECONDS = 0.002
 
-_PAUSE = 0.0001
-_LONGEST_PAUSE = 0.002
+_scoreboard = Scoreboard()
 
 
 class PatientSocket(socket.socket):
-    """A connection that gives each of its requests so many seconds, however they trickle, and counts them."""
+    """A connection that gives each of its requests so many seconds, however they trickle."""
 
-    __slots__ = ("_seconds", "_until", "requests")
-
-    requests: int
+    __slots__ = ("_seconds", "_until")
 
     def expect_request(self, seconds: float) -> None:
         """The time of the next request begins."""
-        self.requests = getattr(self, "requests", 0) + 1
         self._seconds = seconds
         self._until = time.monotonic() + seconds
 
@@ -64,12 +60,22 @@ class PatientSocket(socket.socket):
 class Worker(ThreadWorker):
     """Serves the index, with a thread behind it for what is not done while somebody waits."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        # Here it is the arbiter's still.
+        super().__init__(*arguments, **named)
+        self._place = _scoreboard.join()
+
+    def forget(self) -> None:
+        """To be called by the arbiter, once the process is gone."""
+        _scoreboard.leave(self._place)
+
     def run(self) -> None:
         background = self.wsgi.extensions[EXTENSION]
         background.start()
         try:
             super().run()
         finally:
+            _scoreboard.tell(self._place, None)
             background.stop()
 
     def handle(self, conn: Any) -> Any:
@@ -80,12 +86,13 @@ class Worker(ThreadWorker):
         return super().handle(conn)
 
     def accept(self, listener: Any) -> None:
-        # A pause for each connection: a worker with fewer is there before.
-        time.sleep(min(_PAUSE * self.nr_conns, _LONGEST_PAUSE))
+        if self._ahead() > 0:
+            time.sleep(_PAUSE_SECONDS)
         super().accept(listener)
+        self._tell()
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        if conn.sock.requests >= REQUESTS_KEPT and self.nr_conns > 1:
+        if self._ahead() > 1:
             req.force_close()
         return super().handle_request(req, conn)
 
@@ -95,4 +102,13 @@ class Worker(ThreadWorker):
     def notify(self) -> None:
         # The loop comes by once a second at least.
         self.tpool.reinforce()
+        self._tell()
         super().notify()
+
+    def _tell(self) -> None:
+        _scoreboard.tell(self._place, self.nr_conns if self.alive else None)
+
+    def _ahead(self) -> int:
+        """How many more connections this worker has than the one with the fewest."""
+        least = _scoreboard.least()
+        return 0 if least is None else self.nr_conns - least

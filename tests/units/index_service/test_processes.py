@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -16,11 +20,16 @@ from tests.units.index_service.site import IMAGES, basic
 
 
 @pytest.fixture
-def served(empty_url, tmp_path):
+def index(empty_url, tmp_path):
     """An index of three processes."""
     service = start_index(tmp_path, ["127.0.0.1:5001"], database_url=empty_url, workers="3", threads="4")
     with running(service):
-        yield service.target
+        yield service
+
+
+@pytest.fixture
+def served(index):
+    return index.target
 
 
 def ask(target, request, body=None, **headers):
@@ -62,24 +71,49 @@ def test_what_one_process_decides_holds_in_all(served):
     assert {ask(served, "GET /v1/users/", Authorization=login).status for _ in range(12)} == {401}
 
 
+READERS, READS = 12, 400
+
+
+def read(served, _):
+    """What one reader who stays got of each process, and the ends of its connections."""
+    by, ends = Counter(), set()
+    with closing(http.client.HTTPConnection(served.host, served.port)) as connection:
+        for _ in range(READS):
+            connection.request("GET", "/static/favicon.svg")
+            ends.add(connection.sock.getsockname())
+            answer = connection.getresponse()
+            answer.read()
+            # A process begins the numbers of its requests with digits of its own.
+            by[answer.headers["X-Request-Id"][:6]] += 1
+    return by, ends
+
+
+def read_together(served):
+    """The same of readers who come at once."""
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(partial(read, served), range(READERS)))
+    return sum((by for by, _ in found), Counter()), [end for _, ends in found for end in ends]
+
+
 def test_readers_who_stay_are_shared_by_all_processes(served):
     """None serves all of those who came at once, while others stand idle."""
+    by, ends = read_together(served)
+    assert len(by) == 3
+    assert min(by.values()) > READERS * READS / 3 / 2, by
+    assert len(ends) < READERS * READS / 20
 
-    def read(_):
-        by = Counter()
-        with closing(http.client.HTTPConnection(served.host, served.port)) as connection:
-            for _ in range(400):
-                connection.request("GET", "/static/favicon.svg")
-                answer = connection.getresponse()
-                answer.read()
-                # A process begins the numbers of its requests with digits of its own.
-                by[answer.headers["X-Request-Id"][:6]] += 1
-        return by
 
-    with ThreadPoolExecutor(12) as pool:
-        served_by = sum(pool.map(read, range(12)), Counter())
-    assert len(served_by) == 3
-    assert min(served_by.values()) > 12 * 400 / 3 / 5, served_by
+def test_a_process_that_was_killed_counts_no_more(index):
+    """It would have the fewest connections for ever, and the others would close theirs for its sake."""
+    killed = index.process.children()[0]
+    os.kill(killed, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while len(set(index.process.children()) - {killed}) < 3:
+        assert time.monotonic() < deadline, "no other process has begun"
+        time.sleep(0.05)
+    call(index.target, "GET /_ping")
+    _, ends = read_together(index.target)
+    assert len(ends) < READERS * READS / 20
 
 
 def test_who_is_alone_keeps_the_connection(served):
