@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from flask import render_template, url_for
+from flask import url_for
 
 from index_service.mail.carriers import Letter
 from index_service.services.people import ResetLetter
 from index_service.web import languages
 from index_service.web.asking import services, site
+from index_service.web.rendering import render
 
 
 def send_confirmation(name: str, address: str) -> None:
     """Ask the owner of an address to confirm that it is `name`'s; in the language of the page it was given on."""
     link = _absolute(url_for("joining.confirm", link=services().people.confirmation(address)))
-    text = render_template("mail/confirm.txt", name=name, address=address, link=link, site=site().url)
+    text = render("mail/confirm.txt", name=name, address=address, link=link, site=site().url)
     site().post.send(Letter(address, languages.gettext("Confirm your address"), text))
 
 
@@ -23,7 +24,7 @@ def send_reset(letter: ResetLetter | None) -> None:
         return
     with languages.speaking(letter.language or languages.current()):
         link = reset_url(letter.link)
-        text = render_template("mail/reset.txt", name=letter.name, link=link, site=site().url)
+        text = render("mail/reset.txt", name=letter.name, link=link, site=site().url)
         site().post.send(Letter(letter.to, languages.gettext("Set a new password"), text))
 
 

@@ -1,7 +1,7 @@
 """Pieces of HTML that stand on a page by the dozen: drawings, moments, sizes.
 
-They are made here and not by macros, because a call from a template into a macro takes ten times as long as one into
-Python, and a list of repositories makes three hundred.
+They are filters made here and not macros, because a call from a template into a macro takes ten times as long as one
+into Python, and a list of repositories makes three hundred.
 """
 
 from __future__ import annotations

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from flask import Response, g, render_template, url_for
+from flask import Response, g, url_for
 
 from common import log
 from common.http import failure_reply
 from index_service.web import texts
 from index_service.web.asking import ProofNeeded
+from index_service.web.rendering import render
 from index_service.web.showing import go_on, is_twin, this_path
 
 _KEPT = ("Retry-After", "Allow")
@@ -56,7 +57,7 @@ def _page(message: str, status: int) -> Response:
     if status >= 500:
         # Whatever broke may be what finds out who asks.
         g.setdefault("person", None)
-    response = Response(render_template("failure.html", page=shown), status, content_type="text/html; charset=utf-8")
+    response = Response(render("failure.html", page=shown), status, content_type="text/html; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     return response
 

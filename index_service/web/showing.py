@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, Response, current_app, render_template, request, url_for
+from flask import Blueprint, Response, current_app, request, url_for
 
 from index_service.pages.plain import plain
 from index_service.web.asking import own_path, site
+from index_service.web.rendering import render
 
 TWIN = "_json"
 
@@ -96,7 +97,7 @@ def flashes() -> list[tuple[str, str]]:
 
 
 def _as_html(shown: Any, template: str, status: int) -> Response:
-    return Response(render_template(template, page=shown), status, content_type="text/html; charset=utf-8")
+    return Response(render(template, page=shown), status, content_type="text/html; charset=utf-8")
 
 
 def _as_json(shown: Any, status: int) -> Response:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, request
 
 from common.names import RepositoryName
 from index_service.pages import paging
 from index_service.pages.search import SearchPage
 from index_service.search.finder import SORTS, Query
 from index_service.web.asking import actor, known, services, words
+from index_service.web.rendering import render
 from index_service.web.showing import page, show
 
 views = Blueprint("searching", __name__)
@@ -35,7 +36,7 @@ def search() -> Response:
 @views.get("/opensearch.xml")
 def opensearch() -> Response:
     """What a browser adds to its search field."""
-    return Response(render_template("opensearch.xml"), content_type="application/opensearchdescription+xml")
+    return Response(render("opensearch.xml"), content_type="application/opensearchdescription+xml")
 
 
 def _namespace() -> str:

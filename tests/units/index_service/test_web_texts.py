@@ -14,7 +14,7 @@ from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 
 import index_service
-from index_service.web import formats, languages
+from index_service.web import formats, languages, rendering
 from index_service.web.environment import OPTIONS
 from tests.units.index_service.reader import Reader
 
@@ -175,3 +175,12 @@ def test_browsers_are_known_by_what_they_call_themselves():
     assert formats.browser_name(safari) == "Safari on iOS"
     assert formats.browser_name("curl/8.0") == "curl/8.0"
     assert formats.browser_name("") == "Unknown browser"
+
+
+def test_a_template_is_compiled_with_its_texts(site):
+    """Each language's own; what is to be filled in is looked up where it is shown."""
+    chinese = site.app.extensions[rendering.EXTENSION]["zh"]
+    with languages.speaking("en"):
+        assert chinese.from_string('{{ _("Search") }}').render() == catalogue("zh").get("Search").string
+        assert chinese.from_string('{{ _("Search for %(query)s", query="<b>") }}').render() == "Search for &lt;b&gt;"
+    assert chinese.from_string('{{ _("Nobody has this & that.") }}').render() == "Nobody has this & that."
