@@ -55,7 +55,7 @@ class Search:
         self._require_login(actor)
         with self._database.reading() as session:
             page = finder.search(session, query, self._gate, actor)
-            pinned = comments.pinned_in(session, self._gate.visible(actor), [hit.id for hit in page.hits])
+            pinned = comments.pinned_in(session, [hit.id for hit in page.hits])
         return Found(page, _by_repository(pinned))
 
     def explore(self, actor: Actor | None) -> Explored:

@@ -235,13 +235,12 @@ def on_tags_of(repository_id: int | SQLColumnExpression[int]) -> CompoundSelect[
     return of_tags.union(select(Comment.id).where(Comment.image_id.in_(images)))
 
 
-def pinned_in(
-    session: Session, visible: ColumnElement[bool], repository_ids: Collection[int], limit: int = 200
-) -> list[Remark]:
-    """What is pinned anywhere in these repositories, the newest first."""
-    if not repository_ids or session.scalar(_ANY_IN, {"repositories": list(repository_ids)}) is None:
+def pinned_in(session: Session, repository_ids: Collection[int], limit: int = 200) -> list[Remark]:
+    """What is pinned anywhere in these repositories, all of which the reader sees; the newest first."""
+    if not repository_ids:
         return []
-    return _pinned(session, visible, Comment.repository_id.in_(repository_ids), limit)
+    rows = session.execute(_PINNED_IN, {"repositories": list(repository_ids), "limit": limit})
+    return [_remark(*row) for row in rows]
 
 
 def reported(session: Session, limit: int, offset: int = 0) -> list[Reported]:
@@ -285,13 +284,6 @@ def require_confirmed(session: Session, user_id: int) -> None:
 
 _ARE_PINNED = (or_(Comment.tag.is_not(None), Comment.image_id.is_not(None)), Comment.hidden_at.is_(None))
 
-_ANY_IN = (
-    select(Comment.id)
-    .where(Comment.repository_id.in_(bindparam("repositories", expanding=True)), *_ARE_PINNED)
-    .limit(1)
-    .execution_options(**PLANNED_ONCE)
-)
-
 
 def _remarks(reader_id: int | None) -> Select[Comment, str, str, str | None, bool | None, bool]:
     own_flag = select(Flag.user_id).where(Flag.comment_id == Comment.id, Flag.user_id == reader_id).exists()
@@ -302,6 +294,17 @@ def _remarks(reader_id: int | None) -> Select[Comment, str, str, str | None, boo
         .outerjoin(User, User.id == Comment.author_id)
         .outerjoin(hider, hider.id == Comment.hidden_by)
     )
+
+
+_NEWEST = (Comment.created_at.desc(), Comment.id.desc())
+
+_PINNED_IN = (
+    _remarks(None)
+    .where(Comment.repository_id.in_(bindparam("repositories", expanding=True)), *_ARE_PINNED)
+    .order_by(*_NEWEST)
+    .limit(bindparam("limit"))
+    .execution_options(**PLANNED_ONCE)
+)
 
 
 def _remark(
@@ -345,12 +348,7 @@ def _is_moderated(session: Session, comment: Comment) -> bool:
 
 
 def _pinned(session: Session, visible: ColumnElement[bool], where: ColumnElement[bool], limit: int) -> list[Remark]:
-    rows = session.execute(
-        _remarks(None)
-        .where(where, *_ARE_PINNED, visible)
-        .order_by(Comment.created_at.desc(), Comment.id.desc())
-        .limit(limit)
-    )
+    rows = session.execute(_remarks(None).where(where, *_ARE_PINNED, visible).order_by(*_NEWEST).limit(limit))
     return [_remark(*row) for row in rows]
 
 
