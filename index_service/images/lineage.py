@@ -112,10 +112,11 @@ def beginning_with(session: Session, digits: str, visible: ColumnElement[bool]) 
 def _first_listed(session: Session, digits: str, after: Sequence[str], visible: ColumnElement[bool]) -> str | None:
     # "g" comes after every hexadecimal digit.
     rest = ListedImage.image_id > after[-1] if after else ListedImage.image_id >= digits
+    # Asked of one image after the other, as in `is_shown`.
+    lister = select(Repository.id).where(Repository.id == ListedImage.repository_id, visible).scalar_subquery()
     return session.scalar(
         select(ListedImage.image_id)
-        .join(Repository, Repository.id == ListedImage.repository_id)
-        .where(rest, ListedImage.image_id < digits + "g", visible)
+        .where(rest, ListedImage.image_id < digits + "g", lister.is_not(None))
         .order_by(ListedImage.image_id)
         .limit(1)
     )

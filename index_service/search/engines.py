@@ -12,15 +12,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Column,
     ColumnElement,
     Integer,
     MetaData,
+    Select,
     SQLColumnExpression,
     Table,
     Text,
-    any_,
     bindparam,
     cast,
     delete,
@@ -70,8 +71,8 @@ class Engine(ABC):
         """The condition that the repository of this number fits, where few are looked at."""
 
     @abstractmethod
-    def is_one_of(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
-        """The condition that a number is one of those in a parameter that is a list."""
+    def given(self, asked: str) -> Select[Any]:
+        """The numbers in a parameter that is a list of them, as rows of `id`."""
 
 
 class PostgresEngine(Engine):
@@ -100,8 +101,8 @@ class PostgresEngine(Engine):
     def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
         return select(self.key).where(self.key == number, self.fits(asked)).exists()
 
-    def is_one_of(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
-        return number == any_(bindparam(asked, type_=ARRAY(Integer)))
+    def given(self, asked: str) -> Select[Any]:
+        return select(func.unnest(bindparam(asked, type_=ARRAY(Integer))).label("id"))
 
 
 class SqliteEngine(Engine):
@@ -129,8 +130,10 @@ class SqliteEngine(Engine):
     def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
         return number.in_(select(self.key).where(self.fits(asked)))
 
-    def is_one_of(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
-        return number.in_(bindparam(asked, expanding=True))
+    def given(self, asked: str) -> Select[Any]:
+        numbers = func.json_each(bindparam(asked, type_=JSON)).table_valued("value")
+        # DISTINCT for the planner, which would look these up among all repositories.
+        return select(numbers.c.value.label("id")).distinct()
 
 
 def engine_of(session: Session) -> Engine:

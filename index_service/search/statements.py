@@ -13,12 +13,14 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
     and_,
     bindparam,
     case,
     false,
     func,
+    literal_column,
     or_,
     select,
     true,
@@ -28,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.selectable import Subquery
 
 from common.names import LIBRARY
-from index_service.db import LIKE_ESCAPE, literally
+from index_service.db import LIKE_ESCAPE, PLANNED_ONCE, literally
 from index_service.repositories.models import ListedImage, Repository
 from index_service.search.engines import Engine, full_name
 from index_service.search.words import All, Asked, Expression
@@ -155,12 +157,12 @@ def _public_listing(sort: str) -> Select[Any]:
 
 @lru_cache(_KEPT)
 def _public_ranking(shape: Shape, sort: str, among: Among) -> Select[Any]:
-    return _ranking(PUBLIC, shape, sort, among)
+    return _ranking(PUBLIC, shape, sort, among).execution_options(**PLANNED_ONCE)
 
 
 def _some(shape: Shape) -> Select[Any]:
     marks = (shape.engine.marks(asked) for asked in shape.named)
-    return _fitting(shape, "anywhere").add_columns(*marks).limit(SAMPLE + 1)
+    return _fitting(shape, "anywhere").add_columns(*marks).limit(_at_most(SAMPLE + 1))
 
 
 def _listing(seen: Seen, sort: str) -> Select[Any]:
@@ -171,26 +173,27 @@ def _listing(seen: Seen, sort: str) -> Select[Any]:
 
 
 def _ranking(seen: Seen, shape: Shape, sort: str, among: Among) -> Select[Any]:
-    found = _known(shape) if among.is_known else _fitting(shape, "anywhere")
+    found = shape.engine.given("some") if among.is_known else _fitting(shape, "anywhere")
     likely = [] if among.lacking is None else _likely(seen, shape, among.lacking)
     candidates = _union(found, *likely, *_of_images(shape))
     hits = (
-        select(*_COLUMNS, func.count().over())
+        select(*_COLUMNS, func.count().over().label("found"))
         .join(candidates, candidates.c.id == Repository.id)
         .where(or_(*seen.each()))
     )
     if among.lacking is None:
         hits = hits.where(*(_holds(shape, place) for place in shape.places))
-    return _page(hits.order_by(*(_best(shape) if sort == BEST else _ORDERS[sort]())))
+    if sort != BEST:
+        return _page(hits.order_by(*_ORDERS[sort]()))
+    # What is compared again and again is made once: a subquery that counts is not dissolved in the outer one.
+    compared = hits.add_columns(*(text.label(label) for label, text in _COMPARED.items())).subquery()
+    shown = [column for column in compared.c if column.key not in _COMPARED]
+    return _page(select(*shown).order_by(*_best(shape, compared.c)))
 
 
 def _page(statement: Any) -> Select[Any]:
     found: Select[Any] = statement.limit(bindparam("size")).offset(bindparam("offset"))
     return found
-
-
-def _known(shape: Shape) -> Select[Any]:
-    return select(Repository.id).where(shape.engine.is_one_of(Repository.id, "some"))
 
 
 def _fitting(shape: Shape, asked: str) -> Select[Any]:
@@ -200,23 +203,22 @@ def _fitting(shape: Shape, asked: str) -> Select[Any]:
 def _likely(seen: Seen, shape: Shape, lacking: tuple[str, ...]) -> list[Select[Any]]:
     """The numbers of the best of what fits, where too much does."""
     whole = ("is_name",) if len(shape.kinds) == 1 else ()
-    named = (_fitting(shape, asked).limit(_LIKELY) for asked in (*whole, *lacking))
+    named = (_fitting(shape, asked).limit(_at_most(_LIKELY)) for asked in (*whole, *lacking))
     return [*named, _starred(seen, shape)]
 
 
 def _starred(seen: Seen, shape: Shape) -> Select[Any]:
     """Those of the most starred that bear the words in front."""
     order = _ORDERS[STARS]()
-    starred = select(Repository.id).where(seen.each()[0]).order_by(*order).limit(_STARRED).subquery()
+    starred = select(Repository.id).where(seen.each()[0]).order_by(*order).limit(_at_most(_STARRED)).subquery()
     borne = [or_(_in_name(place), _in_description(place)) for place in shape.places]
     return select(Repository.id).join(starred, starred.c.id == Repository.id).where(*borne)
 
 
 def _of_images(shape: Shape) -> list[Select[Any]]:
     """The numbers of repositories that list an image whose id begins with one of the words."""
-    return [
-        select(ListedImage.repository_id.label("id")).where(_is_image(place)).limit(SAMPLE) for place in shape.images
-    ]
+    listing = (select(ListedImage.repository_id.label("id")).where(_is_image(place)) for place in shape.images)
+    return [of_it.limit(_at_most(SAMPLE)) for of_it in listing]
 
 
 def _holds(shape: Shape, place: int) -> ColumnElement[bool]:
@@ -240,32 +242,37 @@ def _union(*selects: Select[Any]) -> Subquery:
     return union(*(select(part.subquery()) for part in selects)).subquery()
 
 
-def _best(shape: Shape) -> list[Any]:
-    """Best first: the name itself, its beginning, in it, official, described so; then by stars."""
-    name, full = func.lower(Repository.name), full_name()
+def _best(shape: Shape, of: Any) -> list[Any]:
+    """Best first: the name itself, its beginning, in it, official, described so; then by stars. `of` are columns."""
+    name, full = of.lower_name, of.lower_full_name
     whole = bindparam("whole", type_=Repository.name.type)
     begins = or_(_is_like(name, "begins"), _is_like(full, "begins"))
-    in_names = and_(*map(_in_name, shape.places))
-    described = and_(*map(_in_description, shape.places))
+    in_names = and_(*(_is_like(full, f"holds{place}") for place in shape.places))
+    described = and_(*(_is_like(of.lower_description, f"holds{place}") for place in shape.places))
     return [
         *map(_first, (or_(name == whole, full == whole), and_(begins, in_names), in_names)),
-        *map(_first, (Repository.namespace == LIBRARY, described)),
-        Repository.star_count.desc(),
-        Repository.namespace,
-        Repository.name,
+        *map(_first, (of.namespace == LIBRARY, described)),
+        of.star_count.desc(),
+        of.namespace,
+        of.name,
     ]
 
 
 def _first(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return case((condition, 0), else_=1)
+    return case((condition, literal_column("0")), else_=literal_column("1"))
 
 
 def _in_name(place: int) -> ColumnElement[bool]:
-    return _is_like(full_name(), f"holds{place}")
+    return _is_like(_COMPARED["lower_full_name"], f"holds{place}")
 
 
 def _in_description(place: int) -> ColumnElement[bool]:
-    return _is_like(func.lower(Repository.description), f"holds{place}")
+    return _is_like(_COMPARED["lower_description"], f"holds{place}")
+
+
+def _at_most(rows: int) -> ColumnElement[int]:
+    """A limit that stands in the statement, for who plans it without its parameters."""
+    return literal_column(str(rows), Integer)
 
 
 def _is_like(text: ColumnElement[str], asked: str) -> ColumnElement[bool]:
@@ -278,6 +285,13 @@ _ORDERS: dict[str, Callable[[], list[Any]]] = {
     PUSHED: lambda: [Repository.pushed_at.desc(), Repository.id.desc()],
     NAME: lambda: [Repository.namespace, Repository.name],
 }
+
+_COMPARED: dict[str, ColumnElement[str]] = {
+    "lower_name": func.lower(Repository.name),
+    "lower_full_name": full_name(),
+    "lower_description": func.lower(Repository.description),
+}
+"""What words are compared with."""
 
 _COLUMNS = (
     Repository.id,

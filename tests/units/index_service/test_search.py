@@ -5,11 +5,16 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
-from index_service.db import Database
+from index_service import schema
+from index_service.db import Database, open_engine
+from index_service.images import lineage
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository
+from index_service.repositories.roles import Gate
 from index_service.search import documents, finder
 from tests.units.index_service.reader import counted_queries
 from tests.units.index_service.site import IMAGES
@@ -348,3 +353,23 @@ def test_no_search_asks_more_where_there_is_more(site):
             asked.setdefault(query, []).append(len(queries))
         fill(site, 40, owner="bob", description="common", hidden=bool(step))
     assert all(before == after for before, after in asked.values())
+
+
+def test_sqlite_looks_at_candidates_and_not_at_all_repositories(tmp_path):
+    """Its planner is told no numbers of rows, and would rather go through what is public."""
+    engine = open_engine(f"sqlite:///{tmp_path}/index.db")
+    schema.upgrade(engine)
+    asked = []
+    event.listen(engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+    visible = Repository.is_private.is_(False)
+    with Session(engine) as session:
+        for text in ("busy", "busy box", "alice/app"):
+            finder.search(session, finder.Query(text, 1, 25), Gate(login_only=False), None)
+        lineage.beginning_with(session, "beac", visible)
+        plans = [
+            session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", told).all() for said, told in list(asked)
+        ]
+    engine.dispose()
+    steps = [row[-1] for plan in plans for row in plan]
+    assert "SEARCH repositories USING INTEGER PRIMARY KEY (rowid=?)" in steps
+    assert not [step for step in steps if "ix_repositories_shown" in step]
