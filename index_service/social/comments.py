@@ -1,7 +1,8 @@
 """Comments: written, edited, deleted, hidden, flagged, and pinned to a tag or an image as an annotation.
 
 A hidden comment looks absent to everybody but its author and who may manage the repository, who may show it again. What
-an administrator of the index hid is seen by such as well, and only they show it again. What it said before an edit can
+an administrator of the index hid is seen by such as well, and only they show it again, also when who hid it is none any
+more. What it said before an edit can
 be read by whoever may read it. A pinned one is shown wherever its tag or its image appears; so its author,
 when editing it without the right to pin, unpins it.
 """
@@ -25,7 +26,7 @@ from sqlalchemy import (
     true,
     tuple_,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
@@ -64,7 +65,7 @@ class Reader:
 class Remark:
     """A comment as it is read; `author` is empty where the account is gone. `repository` is its full name.
 
-    `is_moderated`: it is hidden, by somebody who is an administrator of the index.
+    `is_moderated`: it is hidden, by somebody who then was an administrator of the index.
     """
 
     id: int
@@ -170,12 +171,13 @@ def pin(session: Session, remark: Remark, anchor: Anchor) -> None:
 def set_hidden(session: Session, remark: Remark, by: Reader, moment: datetime, *, is_hidden: bool) -> None:
     """Hide it, or show it again; what an administrator of the index hid is theirs alone. Raises Forbidden."""
     comment = _held(session, remark)
-    if _is_moderated(session, comment):
+    if comment.is_moderated:
         if not by.may_moderate:
             raise Forbidden("An administrator of the index has hidden this comment")
     elif not by.may_manage:
         raise Forbidden("Only who manages the repository may hide a comment")
     comment.hidden_at, comment.hidden_by = (moment, by.id) if is_hidden else (None, None)
+    comment.is_moderated = is_hidden and by.may_moderate
 
 
 def flag(session: Session, remark: Remark, user_id: int, reason: object, moment: datetime) -> None:
@@ -285,14 +287,12 @@ def require_confirmed(session: Session, user_id: int) -> None:
 _ARE_PINNED = (or_(Comment.tag.is_not(None), Comment.image_id.is_not(None)), Comment.hidden_at.is_(None))
 
 
-def _remarks(reader_id: int | None) -> Select[Comment, str, str, str | None, bool | None, bool]:
+def _remarks(reader_id: int | None) -> Select[Comment, str, str, str | None, bool]:
     own_flag = select(Flag.user_id).where(Flag.comment_id == Comment.id, Flag.user_id == reader_id).exists()
-    hider = aliased(User)
     return (
-        select(Comment, Repository.namespace, Repository.name, User.name, hider.is_admin, own_flag)
+        select(Comment, Repository.namespace, Repository.name, User.name, own_flag)
         .join(Repository, Repository.id == Comment.repository_id)
         .outerjoin(User, User.id == Comment.author_id)
-        .outerjoin(hider, hider.id == Comment.hidden_by)
     )
 
 
@@ -307,9 +307,7 @@ _PINNED_IN = (
 )
 
 
-def _remark(
-    comment: Comment, namespace: str, name: str, author: str | None, is_moderated: bool | None, is_flagged: bool
-) -> Remark:
+def _remark(comment: Comment, namespace: str, name: str, author: str | None, is_flagged: bool) -> Remark:
     return Remark(
         id=comment.id,
         repository=RepositoryName(namespace, name),
@@ -322,7 +320,7 @@ def _remark(
         created_at=comment.created_at,
         edited_at=comment.edited_at,
         is_hidden=comment.hidden_at is not None,
-        is_moderated=bool(is_moderated),
+        is_moderated=comment.is_moderated,
         is_flagged=is_flagged,
     )
 
@@ -338,13 +336,8 @@ def _seen_by(reader: Reader) -> ColumnElement[bool]:
     if reader.id is not None:
         seen.append(Comment.author_id == reader.id)
     if reader.may_moderate:
-        seen.append(Comment.hidden_by.in_(select(User.id).where(User.is_admin)))
+        seen.append(Comment.is_moderated.is_(True))
     return or_(*seen)
-
-
-def _is_moderated(session: Session, comment: Comment) -> bool:
-    hider = None if comment.hidden_by is None else session.get(User, comment.hidden_by)
-    return hider is not None and hider.is_admin
 
 
 def _pinned(session: Session, visible: ColumnElement[bool], where: ColumnElement[bool], limit: int) -> list[Remark]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from index_service.db import Base, Moment, Serial
@@ -26,7 +26,8 @@ class Comment(Base):
     """What somebody wrote about a repository, in a subset of Markdown.
 
     With a `tag` or an `image_id` it is an annotation, shown wherever that tag or that image appears. A hidden one is
-    kept, and shown to nobody but the repository's administrators and its author.
+    kept, and shown to nobody but the repository's administrators and its author. It `is_moderated` where
+    whoever hid it did so as an administrator of the index.
     """
 
     __tablename__ = "comments"
@@ -45,6 +46,7 @@ class Comment(Base):
     edited_at: Mapped[datetime | None] = mapped_column(Moment)
     hidden_at: Mapped[datetime | None] = mapped_column(Moment)
     hidden_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    is_moderated: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class CommentVersion(Base):

@@ -161,3 +161,29 @@ def test_what_the_first_version_kept_is_there_after_every_step(empty):
             "SELECT r.name, owner_id, t.name FROM repositories r JOIN tags t ON r.id = t.repository_id ORDER BY r.id"
         )
         assert [tuple(row) for row in rows] == [("tagged", 7, "latest"), ("announced", 7, "latest")]
+
+
+def test_what_administrators_of_the_index_have_hidden_is_theirs_after_the_step(empty):
+    moment = "'2015-06-08 12:00:00'"
+    schema.upgrade(empty, "0006")
+    with empty.begin() as connection:
+        for number, name in ((1, "root"), (2, "ada")):
+            connection.exec_driver_sql(
+                "INSERT INTO users (id, name, password_hash, is_active, is_admin, created_at)"
+                f" VALUES ({number}, '{name}', 'x', true, {name == 'root'}, {moment})"
+            )
+        connection.exec_driver_sql("INSERT INTO namespaces (name, user_id, default_private) VALUES ('ada', 2, false)")
+        connection.exec_driver_sql(
+            "INSERT INTO repositories (id, namespace, name, creator_id, description, is_private, endpoint, created_at,"
+            f" updated_at, pushed_at) VALUES (1, 'ada', 'app', 2, '', false, 'e:1', {moment}, {moment}, {moment})"
+        )
+        for number, hider in enumerate(("1", "2", "NULL"), 1):
+            hidden = "NULL" if hider == "NULL" else moment
+            connection.exec_driver_sql(
+                "INSERT INTO comments (id, repository_id, author_id, body, created_at, hidden_at, hidden_by)"
+                f" VALUES ({number}, 1, 2, 'rude', {moment}, {hidden}, {hider})"
+            )
+    schema.upgrade(empty)
+    with empty.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT is_moderated FROM comments ORDER BY id")
+        assert [bool(moderated) for (moderated,) in rows] == [True, False, False]

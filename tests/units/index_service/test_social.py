@@ -182,6 +182,32 @@ def test_what_an_administrator_of_the_index_hid_only_such_a_one_shows_again(soci
         social.set_hidden(people["root"], APP, number, is_hidden=False)
 
 
+def test_what_was_hidden_stays_the_index_s_when_its_hider_is_no_administrator_any_more(site, social, people):
+    site.index.people.set_admin(people["carol"].id, is_admin=True)
+    number = social.write(people["bob"], APP, "rude")
+    social.flag(people["dave"], APP, number, "manners")
+    social.moderate(site.actor("carol"), number, hide=True)
+    site.index.people.set_admin(people["carol"].id, is_admin=False)
+    assert social.comment(people["alice"], APP, number).remark.is_moderated
+    with pytest.raises(Forbidden, match="administrator of the index"):
+        social.set_hidden(people["alice"], APP, number, is_hidden=False)
+    with pytest.raises(CommentNotFound):
+        social.set_hidden(site.actor("carol"), APP, number, is_hidden=False)
+    social.set_hidden(people["root"], APP, number, is_hidden=False)
+    assert bodies(social, None) == ["rude"]
+
+
+def test_what_a_repository_s_administrator_hid_is_theirs_to_show_whatever_they_become(site, social, people):
+    number = social.write(people["bob"], APP, "rude")
+    social.set_hidden(people["alice"], APP, number, is_hidden=True)
+    site.index.people.set_admin(people["alice"].id, is_admin=True)
+    assert not social.comment(people["alice"], APP, number).remark.is_moderated
+    with pytest.raises(CommentNotFound):
+        social.comment(people["root"], APP, number)
+    social.set_hidden(people["alice"], APP, number, is_hidden=False)
+    assert bodies(social, None) == ["rude"]
+
+
 def test_a_moderator_who_finds_nothing_wrong_shows_what_a_moderator_hid(social, people):
     number = social.write(people["bob"], APP, "rude")
     social.pin(people["alice"], APP, number, Tag("1.0"))
