@@ -118,7 +118,7 @@ def create_organisation(name: str, owner: str) -> None:
 @click.argument("organisation")
 @click.argument("name")
 def add_owner(organisation: str, name: str) -> None:
-    """Make NAME an owner of ORGANISATION, for one whose owners are gone."""
+    """Make NAME an owner of ORGANISATION, for one whose owners are gone or to go."""
     with _services() as services:
         services.organisations.add_owner(organisation, name)
         click.echo(f"{name} owns {organisation}.")

@@ -6,10 +6,11 @@ that two owners who leave at once do not leave it without one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, delete, false, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, delete, false, func, select
+from sqlalchemy.orm import Session, aliased
 
 from common.errors import Conflict, Invalid, NotFound
 from index_service.accounts import fields
@@ -43,6 +44,16 @@ class LastOwner(Conflict):
 
     def __init__(self) -> None:
         super().__init__("The last owner cannot go: make somebody else an owner first")
+
+
+class SoleOwner(Conflict):
+    """Organisations that nobody else with an open account owns."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.organisations = ", ".join(names)
+        super().__init__(
+            f"This person is the last owner of {self.organisations}: make somebody else an owner there first"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +154,20 @@ def set_owner(session: Session, deed: Deed, organisation: Organisation, user: Us
     deed.record(session, change, organisation.name, person=user.name)
 
 
+def require_other_owners(session: Session, user: User) -> None:
+    """Of every organisation that somebody owns, all held from here on. Raises SoleOwner."""
+    owned = (
+        select(Organisation.name)
+        .join(Member, Member.organisation_id == Organisation.id)
+        .where(Member.user_id == user.id, Member.is_owner)
+        .order_by(Organisation.name)
+    )
+    session.execute(owned.with_for_update(of=Organisation))
+    forsaken = session.scalars(owned.where(~_has_other_owner(Member.organisation_id, user.id))).all()
+    if forsaken:
+        raise SoleOwner(forsaken)
+
+
 def find_team(session: Session, organisation: Organisation, name: str) -> Team:
     """Raises NotFound."""
     named = select(Team).where(Team.organisation_id == organisation.id, Team.name == name)
@@ -220,12 +245,16 @@ def _member(session: Session, organisation: Organisation, user: User) -> Member:
 
 
 def _require_other_owner(session: Session, member: Member) -> None:
-    """Somebody whose account is open: who cannot sign in changes nothing, and makes nobody an owner."""
-    others = (
-        select(Member.user_id)
-        .join(User, User.id == Member.user_id)
-        .where(Member.organisation_id == member.organisation_id, Member.user_id != member.user_id)
-        .where(Member.is_owner, User.is_active)
-    )
-    if session.scalar(others.limit(1)) is None:
+    if not session.scalar(select(_has_other_owner(member.organisation_id, member.user_id))):
         raise LastOwner
+
+
+def _has_other_owner(organisation_id: int | SQLColumnExpression[int], user_id: int) -> ColumnElement[bool]:
+    """Somebody whose account is open: who cannot sign in changes nothing, and makes nobody an owner."""
+    other = aliased(Member)
+    others = (
+        select(other.user_id)
+        .join(User, User.id == other.user_id)
+        .where(other.organisation_id == organisation_id, other.user_id != user_id, other.is_owner, User.is_active)
+    )
+    return others.exists()

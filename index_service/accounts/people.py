@@ -207,7 +207,7 @@ class People:
         return Actor(user.id, user.name, user.is_admin)
 
     def set_active(self, user_id: int, *, is_active: bool) -> None:
-        """What an operator asks. Raises LastAdministrator."""
+        """What an operator asks. Raises LastAdministrator or SoleOwner."""
         with self._database.writing() as session:
             standing.set_active(session, self._operator(), standing.hold(session, user_id), is_active=is_active)
 

@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict
+from index_service.accounts import organisations
 from index_service.accounts.models import Session as SignedInSession
 from index_service.accounts.models import User
 from index_service.audit.log import Change, Deed
@@ -25,17 +26,22 @@ def hold(session: Session, user_id: int) -> User:
     """An account, kept from other writers until the transaction ends.
 
     All administrators are, before it and in one order: two of them who unmake each other at once wait for each other.
+    Who adds a member to an organisation refers to an account, and does not wait.
     """
-    session.execute(select(User.id).where(User.is_admin).order_by(User.id).with_for_update())
-    return session.get_one(User, user_id, with_for_update=True)
+    session.execute(select(User.id).where(User.is_admin).order_by(User.id).with_for_update(key_share=True))
+    return session.get_one(User, user_id, with_for_update={"key_share": True})
 
 
 def set_active(session: Session, deed: Deed, user: User, *, is_active: bool) -> None:
-    """Open or close an account that is held; a closed one is signed out everywhere. Raises LastAdministrator."""
+    """Open or close an account that is held; a closed one is signed out everywhere.
+
+    Raises LastAdministrator or SoleOwner.
+    """
     if user.is_active == is_active:
         return
     if not is_active:
         _require_other_admin(session, user)
+        organisations.require_other_owners(session, user)
         session.execute(delete(SignedInSession).where(SignedInSession.user_id == user.id))
     user.is_active = is_active
     change = Change.ACCOUNT_ACTIVATED if is_active else Change.ACCOUNT_DEACTIVATED

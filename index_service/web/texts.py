@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from common import errors
+from index_service.accounts.organisations import SoleOwner
 from index_service.web.languages import Text, gettext, lazy
 
 TITLES = {
@@ -117,6 +118,11 @@ _SPOKEN = {text.message for text in SPOKEN}
 
 def of(failure: errors.Failure) -> str:
     """What to say beside a form's field."""
+    if isinstance(failure, SoleOwner):
+        return gettext(
+            "This person is the last owner of %(organisations)s: make somebody else an owner there first",
+            organisations=failure.organisations,
+        )
     return gettext(failure.message)
 
 

@@ -90,9 +90,12 @@ def test_organisations_are_made_and_never_left_alone(run, site):
         "Organisation acme is made, owned by alice.",
         "",
     )
+    refused = "Error: This person is the last owner of acme: make somebody else an owner there first"
+    assert run("deactivate", "alice")[::2] == (1, refused)
     assert run("add-owner", "acme", "bob") == (0, "bob owns acme.", "")
     assert site.push("acme/app", "bob")
     assert [row.actor_name for row in site.rows("SELECT actor_name FROM audit WHERE subject = 'acme'")] == [""] * 3
+    assert run("deactivate", "alice") == (0, "Account alice is inactive.", "")
 
 
 def test_administrators_are_made_and_unmade(run, site):

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from common.errors import Conflict, Failure, Forbidden, Invalid, NotFound, Unauthenticated
-from index_service.accounts.models import Member, Organisation, Team
-from index_service.accounts.organisations import MAX_OWNED, MAX_TEAMS, LastOwner, Profile
+from index_service.accounts import organisations as accounts
+from index_service.accounts.models import Member, Organisation, Team, User
+from index_service.accounts.organisations import MAX_OWNED, MAX_TEAMS, LastOwner, Profile, SoleOwner
 from index_service.accounts.people import Limits
+from index_service.audit.log import Deed
 from index_service.db import Database
 from index_service.repositories.policy import Role
 from index_service.services.organisations import OrganisationSettings
@@ -190,6 +192,67 @@ def test_two_owners_who_leave_at_once_leave_one_behind(site, organisations):
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(leave, ("olga", "mia"))) == ["LastOwner", "left"]
     assert site.rows("SELECT count(*) FROM members") == [(1,)]
+
+
+def test_the_account_of_the_last_owner_is_not_closed(site, organisations):
+    root, olga, administration = site.actor("root"), site.actor("olga"), site.services.administration
+    organisations.create(olga, "", "zeta", Profile())
+    for close in (
+        lambda: administration.set_active(root, "", "olga", is_active=False),
+        lambda: site.set_active("olga", False),
+    ):
+        with pytest.raises(SoleOwner, match="last owner of acme, zeta: make somebody else an owner there first"):
+            close()
+    organisations.set_owner(olga, "", "acme", "mia", is_owner=True)
+    with pytest.raises(SoleOwner, match="of zeta:"):
+        site.set_active("olga", False)
+    organisations.add_owner("zeta", "eve")
+    site.set_active("olga", False)
+    with pytest.raises(SoleOwner, match="of acme:"):
+        administration.set_active(root, "", "mia", is_active=False)
+    administration.set_active(root, "", "olga", is_active=True)
+    administration.set_active(root, "", "mia", is_active=False)
+
+
+def test_one_owner_who_leaves_while_the_other_is_closed_stays(site, organisations):
+    olga, mia = site.actor("olga"), site.actor("mia")
+
+    def leave():
+        organisations.remove_member(mia, "", "acme", "mia")
+
+    def close():
+        site.set_active("olga", False)
+
+    def outcome(deed):
+        try:
+            deed()
+        except Failure as failure:
+            return type(failure).__name__
+        return "done"
+
+    for _ in range(5):
+        organisations.set_owner(olga, "", "acme", "mia", is_owner=True)
+        with ThreadPoolExecutor(2) as threads:
+            assert sorted(threads.map(outcome, (leave, close))) in (["LastOwner", "done"], ["SoleOwner", "done"])
+        if organisations.members(site.actor("root"), "acme", 10, 0).total == 1:
+            organisations.add_member(olga, "", "acme", "mia")
+        site.set_active("olga", True)
+
+
+def test_an_owner_joins_a_team_while_the_account_is_closed(site, organisations):
+    """Each has what the other refers to, and neither waits for ever."""
+    olga, moment = site.actor("olga"), site.clock()
+    organisations.set_owner(olga, "", "acme", "mia", is_owner=True)
+    organisations.create_team(olga, "", "acme", "crew", "")
+    with ThreadPoolExecutor(1) as threads:
+        with Database(site.engine).writing() as session:
+            acme = accounts.hold(session, "acme")
+            closed = threads.submit(site.set_active, "mia", False)
+            time.sleep(0.3)
+            mia = session.scalars(select(User).where(User.name == "mia")).one()
+            accounts.join_team(session, Deed(olga, "", moment), acme, accounts.find_team(session, acme, "crew"), mia)
+        closed.result()
+    assert site.rows("SELECT is_active FROM users WHERE name = 'mia'") == [(False,)]
 
 
 def test_who_goes_takes_every_role_along(site, organisations):

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from index_service.accounts.organisations import Profile
 from index_service.audit.log import Change
 from tests.units.index_service.reader import Page, Reader, counted_queries
 from tests.units.index_service.site import IMAGES
@@ -92,6 +93,15 @@ def test_accounts_are_closed_opened_and_made_administrators(office):
     assert change("root", "close") == change("root", "unmake-admin") == (422, True, False)
     assert change("alice", "delete") == (422, True, False)
     assert change("nobody", "close") == (404, True, False)
+
+
+def test_a_last_owner_s_account_is_not_closed_and_says_of_what(office):
+    office.services.organisations.create(office.actor("alice"), "", "acme", Profile())
+    reader = Reader(office, "root")
+    for language, words in (("en", "the last owner of acme: make"), ("zh", "acme 的最后一位所有者")):
+        reader.send("/language", "/admin/people", language=language)
+        answer = reader.post("/admin/people", csrf=csrf(reader), person="alice", change="close")
+        assert (answer.status_code, words in Page(answer).text) == (422, True)
 
 
 def test_a_form_leads_back_to_where_it_was(office):

@@ -259,6 +259,8 @@ def test_an_account_is_opened_closed_promoted_one_at_a_time(world):
     for body in ({}, {"is_active": False, "is_admin": True}):
         assert world.ask("PATCH", "/admin/people/bob", "root", body=body).status_code == 400
     assert world.ask("PATCH", "/admin/people/root", "root", body={"is_active": False}).status_code == 409
+    refused = world.ask("PATCH", "/admin/people/olga", "root", body={"is_active": False})
+    assert (refused.status_code, "last owner of acme" in refused.get_json()["error"]) == (409, True)
     assert world.ask("PATCH", "/admin/people/bob", "root", body={"is_admin": True}).status_code == 204
     assert world.ask("GET", "/admin", "bob").get_json()["people"] == 9
     assert world.ask("PATCH", "/admin/people/bob", "root", body={"is_active": False}).status_code == 204
