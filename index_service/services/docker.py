@@ -195,8 +195,11 @@ class Index:
             repository = self._held(session, caller, name, Action.DELETE)
         self._work.old_names.leave_pending(self._endpoints.announced(repository.endpoint), repository)
         with self._database.writing() as session:
-            repository = self._held(session, caller, name, Action.DELETE)
-            return self._issue(session, caller, repository, Access.DELETE)
+            held = self._held(session, caller, name, Action.DELETE)
+            if held.id != repository.id:
+                # Another took the name meanwhile, and its own old names are not left.
+                raise RepositoryNotFound
+            return self._issue(session, caller, held, Access.DELETE)
 
     def search(self, credential: Credential, query: finder.Query) -> finder.Page:
         """What the caller may see of what matches; a token, good for one repository, opens nothing more here."""
@@ -281,7 +284,7 @@ class Index:
     def _issue(self, session: Session, caller: Caller, repository: Repository, access: Access) -> Issued:
         """A new token; who came with one gets that again, or a token could outlive itself by asking."""
         token = caller.token or self._tokens.issue(
-            session, caller.actor, repository.full_name, access, self._clock(), caller.client
+            session, caller.actor, repository, access, self._clock(), caller.client
         )
         return Issued(token, self._endpoints.announced(repository.endpoint))
 

@@ -357,7 +357,7 @@ class Images:
         except Unavailable as failure:
             raise RegistryAway from failure
         with self._database.writing() as session:
-            token = self._tokens.issue(session, actor, name, Access.DELETE, self._clock())
+            token = self._tokens.issue(session, actor, repository, Access.DELETE, self._clock())
         try:
             self._registries.delete_repository(endpoint, token, name)
         except NotFound:

@@ -16,6 +16,9 @@ class TokenRecord(Base):
     The index's own (`is_own`) let it ask a registry what it knows, whoever the repository belongs to. `client` is the
     User-Agent of whom it was issued to. One issued to whom an access token proved ends with that.
 
+    `repository` is a name, `repository_id` whose it was when the token was issued, None for the index's own. It is no
+    foreign key: it says so of what is gone, too.
+
     `consumed_at` is set on a delete token that has been used: it answers the client's closing DELETE
     (protocol §2.8) and nothing else. A revoked token is a deleted row.
     """
@@ -25,6 +28,7 @@ class TokenRecord(Base):
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     repository: Mapped[str] = mapped_column(String(511))
+    repository_id: Mapped[int | None]
     access: Mapped[str] = mapped_column(String(6))
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment, index=True)

@@ -1,8 +1,9 @@
 """Tokens in SQL: issued, redeemed, consumed, revoked, swept up.
 
 A token can be presented any number of times and in parallel until it expires, is revoked, or its bearer is no
-longer permitted what it was issued for: a deactivated account, a repository made private or deleted. Every
-function takes the session of the transaction it is part of.
+longer permitted what it was issued for: a deactivated account, a repository made private or deleted. One that deletes
+is for one repository, and for no other that takes its name. Every function takes the session of the transaction it is
+part of.
 """
 
 from __future__ import annotations
@@ -52,6 +53,14 @@ class Found:
         return Actor(self.user.id, self.user.name, self.user.is_admin, self._limits)
 
     @property
+    def is_same_repository(self) -> bool:
+        """Whether the name is still that of the repository that the token was issued for."""
+        if self.repository is None or self.repository.id != self.record.repository_id:
+            return False
+        # SQLite gives the number of what is gone again.
+        return self.repository.created_at <= self.record.created_at
+
+    @property
     def _limits(self) -> Limits | None:
         given = self.access_token
         return None if given is None else Limits(given.id, given.pattern, given.can_write)
@@ -74,16 +83,16 @@ class Tokens:
         self,
         session: Session,
         actor: Actor | None,
-        repository: RepositoryName,
+        repository: Repository,
         access: Access,
         moment: datetime,
         client: str = "",
     ) -> Token:
         """A new token for somebody who is permitted this, None for an anonymous reader, using this client."""
-        given = (
-            {} if actor is None else {"user_id": actor.id, "access_token_id": actor.limits and actor.limits.token_id}
-        )
-        return self._add(session, repository, access, moment, self._lifetime, client=client, **given)
+        given: dict[str, Any] = {"repository_id": repository.id}
+        if actor is not None:
+            given |= {"user_id": actor.id, "access_token_id": actor.limits and actor.limits.token_id}
+        return self._add(session, repository.full_name, access, moment, self._lifetime, client=client, **given)
 
     def issue_own(
         self,
@@ -130,9 +139,10 @@ class Tokens:
             return False
         if found.record.is_own:
             return True
-        if found.repository is None:
+        access = Access(found.record.access)
+        if found.repository is None or (access is Access.DELETE and not found.is_same_repository):
             return False
-        return self._gate.permits(session, found.actor, found.repository, GRANTED_BY[Access(found.record.access)])
+        return self._gate.permits(session, found.actor, found.repository, GRANTED_BY[access])
 
     def find(self, session: Session, token: Token, moment: datetime) -> Found:
         """Raises TokenRefused: not signed by us for this repository and access, or expired, consumed or revoked."""

@@ -200,6 +200,24 @@ def test_who_deletes_a_repository_before_it_has_moved_leaves_nothing_under_the_o
     assert "move" not in pending(harbour)
 
 
+def test_who_deletes_a_repository_deletes_no_other_that_takes_its_name_meanwhile(harbour, monkeypatch):
+    pushed(harbour, "a")
+    rename(harbour)
+    other, away = (RepositoryName.parse(name) for name in ("bob/other", "bob/away"))
+    harbour.push(str(other), make_chain(1), "b")
+
+    def exchange():
+        rename(harbour, NEW, away)
+        rename(harbour, other, NEW)
+
+    meanwhile(harbour, monkeypatch, "delete_repository", exchange)
+    assert harbour.site.request("DELETE", f"/v1/repositories/{NEW}/", user="bob", ask=True).status_code == 404
+    harbour.work_off()
+    assert registry_tags(harbour, NEW).keys() == {"b"}
+    assert registry_tags(harbour, away).keys() == {"a"}
+    assert registry_tags(harbour, other) == registry_tags(harbour, OLD) == 404
+
+
 @WAYS
 def test_where_the_old_name_cannot_be_left_nothing_is_deleted(harbour, delete):
     pushed(harbour, "a")

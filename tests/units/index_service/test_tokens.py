@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from itsdangerous import URLSafeSerializer
 
+from common.names import RepositoryName
 from tests.units.index_service.site import IMAGES, KEY, authorization, basic
 
 OTHER_KEY = "other-key-0123456789-0123456789-0123456789"
@@ -315,6 +316,32 @@ def test_a_repository_pushed_again_after_its_deletion_is_new(site):
     assert site.request("GET", "/v1/repositories/alice/app/images").json == [{"id": IMAGES[7]}]
     assert auth(site, "alice/app", old).status_code == 403
     assert site.request("DELETE", "/v1/repositories/alice/app", user="alice").status_code == 202
+    assert site.request("GET", "/v1/repositories/alice/app/images").status_code == 200
+
+
+def test_a_delete_token_is_not_good_for_what_takes_the_name(site):
+    app, away, other = (RepositoryName("alice", name) for name in ("app", "away", "other"))
+    token, rename = token_of(site, "delete"), site.services.permissions.rename
+    site.push("alice/other", "alice", images=[IMAGES[7]])
+    rename(app, away)
+    rename(other, app)
+    assert (auth(site, "alice/app", token).status_code, site.redeem("alice/app", token)) == (403, 401)
+    path = "/v1/repositories/alice/app/tags/latest"
+    assert site.request("DELETE", path, auth=token).status_code == 401
+    assert site.request("GET", "/v1/repositories/alice/app/images").json == [{"id": IMAGES[7]}]
+    assert site.rows("SELECT count(*) FROM jobs WHERE kind = 'move'") == [(2,)]
+    rename(app, other)
+    rename(away, app)
+    assert auth(site, "alice/app", token).status_code == 200
+    assert site.rows("SELECT name FROM repositories") == [("other",)]
+
+
+def test_a_delete_token_is_not_good_for_what_is_pushed_after_the_deletion(site):
+    used, held = token_of(site, "delete"), token_of(site, "delete")
+    assert auth(site, "alice/app", used).status_code == 200
+    site.clock.move(seconds=1)
+    site.push("alice/app", "alice")
+    assert auth(site, "alice/app", held).status_code == 403
     assert site.request("GET", "/v1/repositories/alice/app/images").status_code == 200
 
 
