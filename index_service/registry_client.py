@@ -196,6 +196,7 @@ def _image(value: Any) -> ImageId | None:
 
 
 def _tag(value: Any) -> Tag | None:
+    """Also one that could not be made any more: who has it in an old store wants to see it, and may delete it."""
     try:
         return Tag(value) if isinstance(value, str) and value.isprintable() else None
     except Invalid:

@@ -69,9 +69,10 @@ def _checksum(value: Any) -> str | None:
 def _tag(value: Any) -> Tag | None:
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or not value.isprintable():
+    if not isinstance(value, str):
         raise Invalid(f"Invalid tag name: {_shown(value)}")
-    return Tag(value)
+    # What the registry will refuse at the end of a push is refused at its beginning.
+    return Tag(value).require_creatable()
 
 
 def _shown(value: Any) -> str:

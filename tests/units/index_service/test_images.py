@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import true
@@ -294,6 +295,18 @@ def test_reading_anew_adds_and_never_takes_away(harbour):
     harbour.work.renew(APP)
     assert {row.name for row in harbour.site.rows("SELECT name FROM tags")} == {"latest", "elsewhere"}
     assert len(harbour.site.rows("SELECT * FROM listed_images")) == 4
+
+
+def test_a_tag_of_an_old_store_that_no_client_could_make_now_is_read_and_deleted(harbour):
+    (one,) = make_chain(1)
+    harbour.push("alice/app", (one,), "one")
+    for odd in ("größe", "a:b,c", "-x"):
+        harbour.driver.put(f"repositories/alice/app/tag_{quote(odd)}", one.id.encode())
+    assert harbour.work.renew(APP).tags == 4
+    assert {row.name for row in harbour.site.rows("SELECT name FROM tags")} == {"one", "größe", "a:b,c", "-x"}
+    harbour.images.delete_tags(harbour.site.actor("alice"), APP, [Tag(tag) for tag in ("größe", "a:b,c", "-x")])
+    assert [row.name for row in harbour.site.rows("SELECT name FROM tags")] == ["one"]
+    assert harbour.work.renew(APP).tags == 1
 
 
 def test_an_unknown_repository_is_taken_over_for_somebody(harbour):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy
 
+from common.names import RepositoryName
 from tests.units.index_service.live import Harbour, image
 from tests.units.index_service.reader import Reader, counted_queries
 from tests.units.index_service.site import IMAGES
@@ -286,10 +288,14 @@ def test_nothing_an_image_or_a_client_says_becomes_code(harbour):
     harbour.push("alice/app", (base, top), "one")
     harbour.work_off()
     client = "docker/1.6<script>alert(3)</script> <img src=x onerror=alert(4)>"
-    path, told = "/v1/repositories/alice/app/", [{"id": top.id, "Tag": "<b>\"'{{7*777777}}"}]
+    path, told = "/v1/repositories/alice/app/", [{"id": top.id, "Tag": "two"}]
     begun = harbour.site.request("PUT", path, user="alice", body=told, User_Agent=client)
     assert begun.status_code == 200
     harbour.site.request("PUT", f"{path}images", user="alice", raw="[]", User_Agent=client)
+    # Old registries took any tag.
+    odd = quote("<b>\"'{{7*777777}}")
+    harbour.driver.put(f"repositories/alice/app/tag_{odd}", top.id.encode())
+    assert harbour.work.renew(RepositoryName.parse("alice/app")).tags == 2
     reader = Reader(harbour.site, "alice")
     for path in (*PAGES, f"/i/{base.id}", f"/i/{top.id}", f"/i/{top.id}/graph"):
         page = reader.open(path)

@@ -7,8 +7,10 @@ import shlex
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import update
 
 from common.names import RepositoryName, Tag
+from index_service.repositories.models import TagRecord
 from index_service.search import finder
 from tests.units.index_service.reader import Page, Reader, counted_queries
 from tests.units.index_service.site import IMAGES
@@ -120,7 +122,10 @@ def test_the_first_page_of_a_repository(site, reader):
 def test_a_command_to_copy_is_one_command(site, reader):
     """Whoever wrote the name of a tag, or the address that led here, has nothing run in the reader's shell."""
     evil = "1;curl$IFS-x|sh`x`"
-    site.push("alice/app", "alice", tag=evil)
+    site.push("alice/app", "alice", tag="odd")
+    with site.engine.begin() as connection:
+        # As an old store had it.
+        connection.execute(update(TagRecord).where(TagRecord.name == "odd").values(name=evil))
     for path, program, argument in (
         (f"/r/alice/app?tag={quote(evil)}", "docker pull", f"127.0.0.1:5000/alice/app:{evil}"),
         (f"/search?q={quote('gulls; x $(y) <b>')}", "docker search", "127.0.0.1:5000/gulls; x $(y) <b>"),
