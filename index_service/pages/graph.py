@@ -69,11 +69,11 @@ class RepositoryGraphPage(Pinned):
     segments: list[Segment] = field(metadata=HTML_ONLY)
 
     @classmethod
-    def of(cls, head: Head, lanes: Lanes, paging: Paging) -> RepositoryGraphPage:
+    def of(cls, lanes: Lanes, paging: Paging) -> RepositoryGraphPage:
         kinds = _kinds(lanes.chart, lanes.elsewhere)
         layers = {block.node.image_id: _layer(block, kinds, lanes.elsewhere) for block in lanes.chart.blocks}
         return cls(
-            head,
+            lanes.head,
             [LaneTold(lane.image_id, lane.tags, lane.total_size) for lane in lanes.chart.lanes],
             list(layers.values()),
             lanes.stored,

@@ -122,10 +122,10 @@ class CommentsPage:
     form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
 
     @classmethod
-    def of(cls, head: Head, thread: Thread, paging: Paging, form: FormState = EMPTY) -> CommentsPage:
+    def of(cls, thread: Thread, paging: Paging, form: FormState = EMPTY) -> CommentsPage:
         """Raises NotFound for a page behind the last."""
         shown = tuple(map(CommentShown.of, thread.remarks))
-        return cls(head, shown, paging.of(thread.total), tuple(thread.tags), form)
+        return cls(thread.head, shown, paging.of(thread.total), tuple(thread.tags), form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +147,9 @@ class CommentPage:
     form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
 
     @classmethod
-    def of(cls, head: Head, detail: Detail, form: FormState = EMPTY) -> CommentPage:
+    def of(cls, detail: Detail, form: FormState = EMPTY) -> CommentPage:
         versions = tuple(Version(body, until) for body, until in detail.versions)
-        return cls(head, CommentShown.of(detail.remark), versions, tuple(detail.tags), form)
+        return cls(detail.head, CommentShown.of(detail.remark), versions, tuple(detail.tags), form)
 
 
 @dataclass(frozen=True, slots=True)

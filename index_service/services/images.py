@@ -162,7 +162,7 @@ class Lanes:
     `counted` what they would be if every lane had its own.
     """
 
-    name: RepositoryName
+    head: Head
     chart: Chart
     elsewhere: dict[str, list[Place]]
     stored: int
@@ -283,7 +283,8 @@ class Images:
         """A page of a repository's tagged images with all they are based on. Raises as the policy does."""
         visible = self._gate.visible(actor)
         with self._database.reading() as session:
-            repository = self._readable(session, actor, name)
+            found = self._heads.read(session, actor, name)
+            repository = found.repository
             groups, _, is_cut = _tagged(session, repository.id, BY_VERSION)
             tags = {group.image_id: group.tags for group in groups[offset : offset + LANES_AT_ONCE]}
             family = lineage.merged_ancestries(session, tags.keys(), visible)
@@ -294,7 +295,7 @@ class Images:
         chart = lanes.chart(family.nodes, tags)
         counted = sum(lane.total_size for lane in chart.lanes)
         stored = sum(node.size for node in family.nodes)
-        return Lanes(name, chart, others, stored, counted, len(groups), is_cut or family.is_cut, pinned)
+        return Lanes(found.head, chart, others, stored, counted, len(groups), is_cut or family.is_cut, pinned)
 
     def forest(self, actor: Actor | None, offset: int, words: str = "") -> Forest:
         """All images the actor may see, by what they are based on: of the latest bases those with most users first.
@@ -407,9 +408,6 @@ class Images:
     def _exists(self, repository_id: int) -> bool:
         with self._database.reading() as session:
             return session.get(Repository, repository_id) is not None
-
-    def _readable(self, session: Session, actor: Actor | None, name: RepositoryName) -> Repository:
-        return self._gate.require(session, actor, name, catalogue.find(session, name), Action.READ)
 
     def _require_login(self, actor: Actor | None) -> None:
         if actor is None and self._gate.login_only:

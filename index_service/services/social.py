@@ -62,6 +62,7 @@ class Overview:
 class Thread:
     """One page of a repository's comments, and the tags that they may be pinned to by who may pin."""
 
+    head: Head
     remarks: list[Remark]
     total: int
     tags: list[str]
@@ -71,6 +72,7 @@ class Thread:
 class Detail:
     """One comment, what it said before and until when, the latest first."""
 
+    head: Head
     remark: Remark
     versions: list[tuple[str, datetime]]
     tags: list[str]
@@ -143,22 +145,24 @@ class Social:
     def thread(self, actor: Actor | None, name: RepositoryName, limit: int, offset: int) -> Thread:
         """Raises as the policy does."""
         with self._database.reading() as session:
-            repository, reader = self._read(session, actor, name)
+            found, reader = self._shown(session, actor, name)
             return Thread(
-                comments.listed(session, repository.id, reader, limit, offset),
-                comments.count(session, repository.id, reader),
-                _tags(session, repository) if reader.may_pin else [],
+                found.head,
+                comments.listed(session, found.repository.id, reader, limit, offset),
+                comments.count(session, found.repository.id, reader),
+                _tags(session, found.repository) if reader.may_pin else [],
             )
 
     def comment(self, actor: Actor | None, name: RepositoryName, number: int) -> Detail:
         """Raises as the policy does, and CommentNotFound."""
         with self._database.reading() as session:
-            repository, reader = self._read(session, actor, name)
-            remark = comments.find(session, repository.id, number, reader)
+            found, reader = self._shown(session, actor, name)
+            remark = comments.find(session, found.repository.id, number, reader)
             return Detail(
+                found.head,
                 remark,
                 comments.versions(session, remark),
-                _tags(session, repository) if reader.may_pin else [],
+                _tags(session, found.repository) if reader.may_pin else [],
             )
 
     def write(self, actor: Actor, name: RepositoryName, body: object, anchor: Anchor = None) -> int:
@@ -184,13 +188,13 @@ class Social:
             if remark.is_pinned:
                 documents.refresh(session, repository.id)
 
-    def deletable(self, actor: Actor, name: RepositoryName, number: int) -> Remark:
+    def deletable(self, actor: Actor, name: RepositoryName, number: int) -> tuple[Head, Remark]:
         """A comment of one's own, before it is deleted. Raises as the policy does, CommentNotFound or Forbidden."""
         with self._database.reading() as session:
-            repository, reader = self._read(session, actor, name)
-            remark = comments.find(session, repository.id, number, reader)
+            found, reader = self._shown(session, actor, name)
+            remark = comments.find(session, found.repository.id, number, reader)
             comments.require_deletable(remark, reader)
-            return remark
+            return found.head, remark
 
     def delete(self, actor: Actor, name: RepositoryName, number: int) -> None:
         """What its author may do, with all it said before and its flags. Raises as `deletable` does."""
@@ -271,13 +275,17 @@ class Social:
         self._pace.take(actor.id)
         return repository, reader
 
+    def _shown(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Found, Reader]:
+        """For a page."""
+        found = self._heads.read(session, actor, name)
+        return found, _reader(actor, may_pin=found.head.may_write, may_manage=found.head.may_manage)
+
     def _read(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Repository, Reader]:
         repository = self._readable(session, actor, name)
         may_pin, may_manage = (
             self._gate.permits(session, actor, repository, action) for action in (Action.WRITE, Action.MANAGE)
         )
-        number, may_moderate = (None, False) if actor is None else (actor.id, _moderates(actor))
-        return repository, Reader(number, may_pin, may_manage, may_moderate)
+        return repository, _reader(actor, may_pin=may_pin, may_manage=may_manage)
 
     def _readable(self, session: Session, actor: Actor | None, name: RepositoryName) -> Repository:
         return self._gate.require(session, actor, name, catalogue.find(session, name), Action.READ)
@@ -287,6 +295,11 @@ def _rendered(repository: Repository) -> Markup:
     if repository.rendered_by == markdown.readme.version:
         return Markup(repository.readme_html)  # noqa: S704 - sanitised when it was written
     return markdown.readme(repository.readme)
+
+
+def _reader(actor: Actor | None, *, may_pin: bool, may_manage: bool) -> Reader:
+    number, may_moderate = (None, False) if actor is None else (actor.id, _moderates(actor))
+    return Reader(number, may_pin, may_manage, may_moderate)
 
 
 def _tags(session: Session, repository: Repository) -> list[str]:

@@ -23,7 +23,7 @@ def get_repository_graph(repository: str) -> RepositoryGraphPage:
     several share is told once, with all its lanes."""
     name, asked = RepositoryName.parse(repository), paging.asked(request.args, size=LANES_AT_ONCE)
     lanes = services().images.lanes(actor(), name, asked.offset)
-    return RepositoryGraphPage.of(services().heads.of(actor(), name), lanes, asked)
+    return RepositoryGraphPage.of(lanes, asked)
 
 
 @routes.get("/images/<image_id>")

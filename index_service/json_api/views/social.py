@@ -89,7 +89,7 @@ def write_comment(repository: str, body: NewComment) -> CommentShown:
 def get_comment(repository: str, comment: int) -> CommentPage:
     """A comment, and what it said before it was edited."""
     name = RepositoryName.parse(repository)
-    return CommentPage.of(services().heads.of(actor(), name), services().social.comment(actor(), name, comment))
+    return CommentPage.of(services().social.comment(actor(), name, comment))
 
 
 @routes.patch("/repositories/<named:repository>/@comments/<number:comment>")

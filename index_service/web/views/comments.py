@@ -54,7 +54,7 @@ def edit(repository: str, number: int) -> Response:
 def confirm_deletion(repository: str, number: int) -> Response:
     who, name = known().actor, RepositoryName.parse(repository)
     doomed = services().social.deletable(who, name, number)
-    return show(DeleteCommentPage.of(services().heads.of(who, name), doomed), "repositories/delete_comment.html")
+    return show(DeleteCommentPage.of(*doomed), "repositories/delete_comment.html")
 
 
 @views.post(f"{_ONE}/delete")
@@ -124,15 +124,13 @@ def _anchor(form: Form) -> Anchor:
 
 def _show_thread(name: RepositoryName, state: FormState = EMPTY, status: int = 200) -> Response:
     asked = paging.asked(request.args)
-    head = services().heads.of(actor(), name)
     found = services().social.thread(actor(), name, asked.size, asked.offset)
-    return show(CommentsPage.of(head, found, asked, state), "repositories/comments.html", status)
+    return show(CommentsPage.of(found, asked, state), "repositories/comments.html", status)
 
 
 def _show_one(name: RepositoryName, number: int, state: FormState = EMPTY, status: int = 200) -> Response:
-    head = services().heads.of(actor(), name)
     found = services().social.comment(actor(), name, number)
-    return show(CommentPage.of(head, found, state), "repositories/comment.html", status)
+    return show(CommentPage.of(found, state), "repositories/comment.html", status)
 
 
 def _done(name: RepositoryName, number: int, text: str) -> Response:

@@ -45,4 +45,4 @@ def forest() -> Response:
 def _lanes(repository: str) -> RepositoryGraphPage:
     name, asked = RepositoryName.parse(repository), paging.asked(request.args, size=LANES_AT_ONCE)
     lanes = services().images.lanes(actor(), name, asked.offset)
-    return RepositoryGraphPage.of(services().heads.of(actor(), name), lanes, asked)
+    return RepositoryGraphPage.of(lanes, asked)

@@ -7,7 +7,7 @@ import shlex
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from common.names import RepositoryName, Tag
 from index_service.repositories.models import TagRecord
@@ -117,6 +117,22 @@ def test_the_first_page_of_a_repository(site, reader):
     assert len(twin["pulls"]) == 90
     assert "docker pull 127.0.0.1:5000/busybox" in reader.open("/r/busybox").text
     assert reader.open("/r/library/busybox").text == reader.open("/r/busybox").text
+
+
+def test_a_page_of_a_repository_is_one_look_at_the_database(site, reader, social):
+    """Its head is that of the repository it shows, whatever takes the name meanwhile."""
+    social.write(site.actor("alice"), APP, "ships")
+    looks = []
+
+    def note(*_):
+        looks.append(1)
+
+    event.listen(site.engine, "checkout", note)
+    for page in ("", "/@tags", "/@activity", "/@comments", "/@comments/1", "/@graph"):
+        looks.clear()
+        assert reader.get(f"/r/alice/app{page}").status_code == 200
+        assert len(looks) == 1, page
+    event.remove(site.engine, "checkout", note)
 
 
 def test_a_command_to_copy_is_one_command(site, reader):
