@@ -120,7 +120,7 @@ def _sqlite(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def _postgresql(_: Path) -> Iterator[str]:
-    server = Postgres()
+    server = Postgres(buffers="128MB")
     server.start()
     try:
         yield server.create_database()

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Column,
     ColumnElement,
@@ -71,8 +70,12 @@ class Engine(ABC):
         """The condition that the repository of this number fits, where few are looked at."""
 
     @abstractmethod
+    def gathered(self, numbers: SQLColumnExpression[int]) -> ColumnElement[str]:
+        """All of a column's numbers in one text, which only `given` has to understand."""
+
+    @abstractmethod
     def given(self, asked: str) -> Select[Any]:
-        """The numbers in a parameter that is a list of them, as rows of `id`."""
+        """Numbers that were `gathered`, in a parameter, as rows of `id`."""
 
 
 class PostgresEngine(Engine):
@@ -101,8 +104,11 @@ class PostgresEngine(Engine):
     def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
         return select(self.key).where(self.key == number, self.fits(asked)).exists()
 
+    def gathered(self, numbers: SQLColumnExpression[int]) -> ColumnElement[str]:
+        return cast(func.array_agg(numbers), Text)
+
     def given(self, asked: str) -> Select[Any]:
-        return select(func.unnest(bindparam(asked, type_=ARRAY(Integer))).label("id"))
+        return select(func.unnest(cast(bindparam(asked, type_=Text), ARRAY(Integer))).label("id"))
 
 
 class SqliteEngine(Engine):
@@ -130,8 +136,11 @@ class SqliteEngine(Engine):
     def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
         return number.in_(select(self.key).where(self.fits(asked)))
 
+    def gathered(self, numbers: SQLColumnExpression[int]) -> ColumnElement[str]:
+        return func.json_group_array(numbers, type_=Text)
+
     def given(self, asked: str) -> Select[Any]:
-        numbers = func.json_each(bindparam(asked, type_=JSON)).table_valued("value")
+        numbers = func.json_each(bindparam(asked, type_=Text)).table_valued("value")
         # DISTINCT for the planner, which would look these up among all repositories.
         return select(numbers.c.value.label("id")).distinct()
 

@@ -141,44 +141,42 @@ class _Search:
     """One search for words, among what is seen."""
 
     def __init__(self, session: Session, words: list[Asked], seen: Seen) -> None:
-        self._session = session
+        # Rows are all that is asked for, and the session has a price for each question.
+        self._connection = session.connection()
         self._seen = seen
         self._shape = Shape.of(engine_of(session), words)
         self._asked = self._shape.values(words)
 
     def page(self, query: Query) -> Page:
-        rows = self._session.execute(statements.some(self._shape), self._asked).all()
-        some = [row[0] for row in rows]
-        if len(some) <= SAMPLE:
-            return self._complete(query, some)
-        marked = {name: sum(row[place] for row in rows) for place, name in enumerate(self._shape.named, start=1)}
-        lacking = tuple(name for name, count in marked.items() if count < ENOUGH)
-        hits, total = self._ranked(query, some, lacking)
+        some, found, *marked = self._connection.execute(statements.some(self._shape), self._asked).one()
+        self._asked["some"] = some
+        if found <= SAMPLE:
+            return self._complete(query, Among(is_known=True))
+        lacking = tuple(name for name, count in zip(self._shape.named, marked, strict=True) if count < ENOUGH)
+        hits, total = self._ranked(query, Among(True, lacking))
         if total < MOST:
             # Most of what holds the words is hidden from this reader, who may not even learn that there is so much.
-            return self._complete(query, None)
+            return self._complete(query, Among(is_known=False))
         if query.sort != BEST:
             fitting = replace(self._seen, also=(*self._seen.also, statements.fits(self._shape)))
             statement = statements.listing(fitting, query.sort)
-            hits = [_hit(*row) for row in self._session.execute(statement, {**self._asked, **_extent(query)})]
+            hits = [_hit(*row) for row in self._connection.execute(statement, {**self._asked, **_extent(query)})]
         return Page(MOST, hits[: max(0, MOST - query.offset)], is_more=True)
 
-    def _complete(self, query: Query, some: Sequence[int] | None) -> Page:
-        hits, total = self._ranked(query, some, None)
+    def _complete(self, query: Query, among: Among) -> Page:
+        hits, total = self._ranked(query, among)
         return Page(total, hits)
 
-    def _ranked(
-        self, query: Query, some: Sequence[int] | None, lacking: tuple[str, ...] | None
-    ) -> tuple[list[Hit], int]:
+    def _ranked(self, query: Query, among: Among) -> tuple[list[Hit], int]:
         """The hits of the query's page, and how many of the candidates are hits. (Where words are everywhere, few
         candidates can be wrong, and those come last.)"""
-        statement = statements.ranking(self._seen, self._shape, query.sort, Among(some is not None, lacking))
-        asked_for = {**self._asked, **_extent(query), "some": list(some or ())}
-        rows = self._session.execute(statement, asked_for).all()
+        statement = statements.ranking(self._seen, self._shape, query.sort, among)
+        asked_for = {**self._asked, **_extent(query)}
+        rows = self._connection.execute(statement, asked_for).all()
         if rows or query.page == 1:
             return [_hit(*row[:-1]) for row in rows], rows[0][-1] if rows else 0
         count = select(func.count()).select_from(statement.limit(None).offset(None).order_by(None).subquery())
-        return [], self._session.scalar(count, asked_for) or 0
+        return [], self._connection.scalar(count, asked_for) or 0
 
 
 def _extent(query: Query) -> dict[str, int]:

@@ -129,8 +129,8 @@ def listing(seen: Seen, sort: str) -> Select[Any]:
 
 
 def some(shape: Shape) -> Select[Any]:
-    """Numbers of what fits, seen by the reader or not, and of each whether it fits what is asked of names; one more
-    than the sample, where there are as many."""
+    """The numbers of what fits, gathered, seen by the reader or not; how many, and how many of them fit each of what is
+    asked of names. Where there are as many, it is one more than the sample."""
     return _common_some(shape) if shape.is_common else _some(shape)
 
 
@@ -161,8 +161,11 @@ def _public_ranking(shape: Shape, sort: str, among: Among) -> Select[Any]:
 
 
 def _some(shape: Shape) -> Select[Any]:
-    marks = (shape.engine.marks(asked) for asked in shape.named)
-    return _fitting(shape, "anywhere").add_columns(*marks).limit(_at_most(SAMPLE + 1))
+    marks = [shape.engine.marks(asked).label(asked) for asked in shape.named]
+    sample = _fitting(shape, "anywhere").add_columns(*marks).limit(_at_most(SAMPLE + 1)).subquery()
+    told: list[ColumnElement[Any]] = [shape.engine.gathered(sample.c.id), func.count(sample.c.id)]
+    told += [func.count().filter(sample.c[asked]) for asked in shape.named]
+    return select(*told)
 
 
 def _listing(seen: Seen, sort: str) -> Select[Any]:

@@ -20,13 +20,17 @@ import pytest
 
 from tests.servers.process import free_port
 
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=80")
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=80")
 
 
 class Postgres:
-    """One running server; `create_database` gives a new empty-or-migrated database and its URL."""
+    """One running server; `create_database` gives a new empty-or-migrated database and its URL.
 
-    def __init__(self) -> None:
+    `buffers` is the memory for its pages: a test needs less of it than the 128 MB that PostgreSQL takes by itself.
+    """
+
+    def __init__(self, buffers: str = "32MB") -> None:
+        self._settings = (*_FAST, f"shared_buffers={buffers}")
         self._folder = Path(tempfile.mkdtemp(prefix="wharfinger-pg-"))
         self._data = self._folder / "data"
         self._port = free_port()
@@ -39,7 +43,7 @@ class Postgres:
         with (self._folder / "log").open("wb") as log:
             initdb = [_program("initdb"), "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
             subprocess.run(_as_postgres([*initdb, "--locale=C.UTF-8"]), stdout=log, stderr=log, cwd="/", check=True)
-            settings = (*_FAST, "listen_addresses=127.0.0.1", f"port={self._port}", "unix_socket_directories=")
+            settings = (*self._settings, "listen_addresses=127.0.0.1", f"port={self._port}", "unix_socket_directories=")
             server = [_program("postgres"), "-D", self._data, *(word for line in settings for word in ("-c", line))]
             self._process = subprocess.Popen(_as_postgres(server), stdout=log, stderr=log, cwd="/")
         self._await()
