@@ -328,10 +328,30 @@ def test_docker_search_of_every_age(site, agent):
         assert [result["name"] for result in answer.json["results"]] == ["busybox", "bob/busybox"]
 
 
-@pytest.mark.parametrize("agent", ["containers/5.34.0 (github.com/containers/image)", "libpod/4.3.1"])
+def test_docker_search_as_recorded(site):
+    """What dockerd 20.10.24 sent for `docker search --limit 3 HOST/alice/app` of who is logged in."""
+    agent = (
+        "docker/20.10.24+dfsg1 go/go1.19.8 git-commit/5d6db84 kernel/6.18.44 os/linux arch/amd64 "
+        "UpstreamClient(Docker-Client/28.2.2 \\(linux\\))"
+    )
+    sent = {"User-Agent": agent, "Accept-Encoding": "gzip", "Connection": "close"}
+    ping = site.request("GET", "/v1/_ping", **sent)
+    assert (ping.status_code, ping.headers["X-Docker-Registry-Standalone"]) == (200, "false")
+    asked = {**sent, "X-Docker-Token": "true"}
+    found = site.request("GET", "/v1/search?q=alice%2Fapp&n=3", user="alice", **asked)
+    assert (found.json["page_size"], [result["name"] for result in found.json["results"]]) == (3, ["alice/app"])
+
+
+@pytest.mark.parametrize("agent", ["containers/5.23.1 (github.com/containers/image)", "libpod/4.3.1"])
 def test_podman_search(site, agent):
-    """Podman asks for v2 first and gives up where there is none; then it searches as docker does."""
-    sent = {"User-Agent": agent, "Docker-Distribution-API-Version": "registry/2.0"}
+    """What Podman 4.3.1 sent: it asks for v2 first and gives up where there is none; then it searches as docker does,
+    and never with a login."""
+    sent = {
+        "User-Agent": agent,
+        "Docker-Distribution-Api-Version": "registry/2.0",
+        "Accept-Encoding": "gzip",
+        "Connection": "close",
+    }
     assert site.request("GET", "/v2/", **sent).status_code == 200
     answer = site.request("GET", "/v1/search?n=25&q=busy", **sent)
     assert [result["name"] for result in answer.json["results"]] == ["busybox", "bob/busybox"]
