@@ -32,10 +32,24 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return line
 
 
+FIVE_GIB = 5 * 1024**3
+"""More than 32 bits can count, and than stores take in one piece."""
+
+
 def rest_of(process: subprocess.Popen[str]) -> str:
     output, _ = process.communicate()
     assert process.returncode == 0
     return output.strip()
+
+
+def keep_five_gib(start: Start, driver: Driver, staged: str, kept: str) -> None:
+    """Written by a child that stays small, moved, and read across the bound of 32 bits and at its end."""
+    assert int(rest_of(start("pad", staged, FIVE_GIB, "end"))) < MEMORY_BYTES
+    driver.move(staged, kept)
+    assert not driver.exists(staged)
+    assert driver.stat(kept).size == FIVE_GIB + 3
+    assert read(driver.open_reader(kept, 4 * 1024**3 - 5, 10)) == bytes(10)
+    assert read(driver.open_reader(kept, FIVE_GIB - 10**6)) == bytes(10**6) + b"end"
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,8 @@ import pytest
 from registry_service.storage import factory
 from registry_service.storage.driver import Driver
 from tests.conformance.drivers_contract import DriverContract, read
-from tests.conformance.drivers_shared import SharedDriverContract, Store
+from tests.conformance.drivers_shared import FIVE_GIB, SharedDriverContract, Store
 from tests.conformance.drivers_small_disk import run_on_small_disk
-
-FIVE_GIB = 5 * 1024**3
 
 
 class TestMemory(DriverContract):

@@ -9,14 +9,18 @@ import pytest
 from registry_service.storage import factory
 from registry_service.storage.driver import BLOCK, Driver
 from tests.clients.wire import Target
-from tests.conformance.drivers_contract import DriverContract, read
+from tests.conformance.drivers_contract import DriverContract
 from tests.conformance.drivers_faults import DriverFaults
 from tests.conformance.drivers_gevent import check_cooperation
-from tests.conformance.drivers_shared import MEMORY_BYTES, SharedDriverContract, Start, Store, rest_of
+from tests.conformance.drivers_shared import (
+    FIVE_GIB,
+    SharedDriverContract,
+    Start,
+    Store,
+    keep_five_gib,
+)
 from tests.servers.faults import FaultProxy
 from tests.servers.gcs import Gcs
-
-FIVE_GIB = 5 * 1024**3
 
 
 class TestGcs(SharedDriverContract):
@@ -26,15 +30,9 @@ class TestGcs(SharedDriverContract):
 
     def test_five_gib(self, gcs: Gcs, driver: Driver, start: Start) -> None:
         """All zeros but for the end, so that the stand-in keeps a hole; copied in several requests."""
-        grown = int(rest_of(start("pad", "layer", FIVE_GIB, "end")))
-        assert grown < MEMORY_BYTES
         gcs.plan()
-        driver.move("layer", "moved/layer")
+        keep_five_gib(start, driver, "layer", "moved/layer")
         assert len([line for line in gcs.seen() if "/rewriteTo/" in line]) == 6
-        assert not driver.exists("layer")
-        assert driver.stat("moved/layer").size == FIVE_GIB + 3
-        assert read(driver.open_reader("moved/layer", 4 * 1024**3 - 5, 10)) == bytes(10)
-        assert read(driver.open_reader("moved/layer", FIVE_GIB - 4)) == bytes(4) + b"end"
         assert sum(map(len, driver.open_reader("moved/layer", FIVE_GIB - 100 * BLOCK))) == 100 * BLOCK + 3
 
 

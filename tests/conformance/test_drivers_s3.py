@@ -10,14 +10,17 @@ import pytest
 from registry_service.storage import factory, s3_requests
 from registry_service.storage.driver import Driver
 from tests.clients.wire import Target
-from tests.conformance.drivers_contract import DriverContract, read
+from tests.conformance.drivers_contract import DriverContract
 from tests.conformance.drivers_faults import DriverFaults
 from tests.conformance.drivers_gevent import check_cooperation
-from tests.conformance.drivers_shared import MEMORY_BYTES, SharedDriverContract, Start, Store, rest_of
+from tests.conformance.drivers_shared import (
+    SharedDriverContract,
+    Start,
+    Store,
+    keep_five_gib,
+)
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.radosgw import Radosgw
-
-FIVE_GIB = 5 * 1024**3
 
 
 class TestS3(SharedDriverContract):
@@ -27,13 +30,7 @@ class TestS3(SharedDriverContract):
 
     def test_five_gib(self, radosgw: Radosgw, store: Store, driver: Driver, start: Start) -> None:
         """Ceph copies it by reference, so that the memory it is kept in is taken once."""
-        grown = int(rest_of(start("pad", "layer", FIVE_GIB, "end")))
-        assert grown < MEMORY_BYTES
-        driver.move("layer", "moved/layer")
-        assert not driver.exists("layer")
-        assert driver.stat("moved/layer").size == FIVE_GIB + 3
-        assert read(driver.open_reader("moved/layer", 4 * 1024**3 - 5, 10)) == bytes(10)
-        assert read(driver.open_reader("moved/layer", FIVE_GIB - 10**6)) == bytes(10**6) + b"end"
+        keep_five_gib(start, driver, "layer", "moved/layer")
         driver.delete("moved")
         assert radosgw.uploads(store) == []
 

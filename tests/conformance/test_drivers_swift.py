@@ -22,7 +22,13 @@ from tests.clients.wire import Target
 from tests.conformance.drivers_contract import generated, read, together
 from tests.conformance.drivers_faults import DriverFaults, write
 from tests.conformance.drivers_gevent import check_cooperation
-from tests.conformance.drivers_shared import MEMORY_BYTES, SharedDriverContract, Start, Store, first_line, rest_of
+from tests.conformance.drivers_shared import (
+    SharedDriverContract,
+    Start,
+    Store,
+    first_line,
+    keep_five_gib,
+)
 from tests.servers import keystone
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.openstack import OpenStack
@@ -31,7 +37,6 @@ from tests.servers.swift import LISTING_LIMIT, MANIFEST_LIMIT, OBJECT_LIMIT, REA
 from tests.servers.tls import make_certificate
 
 ROOT = "registry"
-FIVE_GIB = 5 * 1024**3
 SEGMENT = 300_000
 LONG = b"".join(generated(6, "long"))
 """Six blocks, which make several segments."""
@@ -72,13 +77,7 @@ class TestSwift(SharedDriverContract):
 
     def test_five_gib(self, container: SwiftContainer, start: Start, driver: Driver) -> None:
         """In more segments than one manifest has here; moved without being copied."""
-        grown = int(rest_of(start("pad", "layer", FIVE_GIB, "end")))
-        assert grown < MEMORY_BYTES
-        driver.move("layer", "moved/layer")
-        assert not driver.exists("layer")
-        assert driver.stat("moved/layer").size == FIVE_GIB + 3
-        assert read(driver.open_reader("moved/layer", 4 * 1024**3 - 5, 10)) == bytes(10)
-        assert read(driver.open_reader("moved/layer", FIVE_GIB - 10**6)) == bytes(10**6) + b"end"
+        keep_five_gib(start, driver, "layer", "moved/layer")
         driver.delete("moved")
         assert container.names() == container.names(segments=True) == []
 
