@@ -3,6 +3,9 @@
 Gunicorn's own reads a request from a socket that waits without end: as many half requests as there are threads, and
 nobody is served any more. Here a request has to be there, and each answer taken, within `REQUEST_SECONDS`.
 
+Once a client has its last answer, gunicorn's own closes after the client has, or after two seconds, and whoever else is
+there waits for that too. Here that is one event among the others.
+
 All workers accept from one socket, and gunicorn's own takes what it can get and keeps it: of twenty readers that come
 at once one worker serves all, as long as they stay, and the other stands idle. Here whoever has more connections than
 another lets that one go first, and closes a connection with its answer where two more are too many.
@@ -10,8 +13,11 @@ another lets that one go first, and closes a connection with its answer where tw
 
 from __future__ import annotations
 
+import selectors
 import socket
 import time
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from gunicorn.http.errors import NoMoreData
@@ -21,6 +27,10 @@ from index_service.background import EXTENSION
 from index_service.crew import Crew
 from index_service.scoreboard import Scoreboard
 
+LINGER_SECONDS = 2.0
+"""How long a client may take to close a connection that is closed here."""
+
+_PIECE = 64 * 1024
 _PAUSE_SECONDS = 0.002
 
 _scoreboard = Scoreboard()
@@ -64,6 +74,8 @@ class Worker(ThreadWorker):
         # Here it is the arbiter's still.
         super().__init__(*arguments, **named)
         self._place = _scoreboard.join()
+        # Closed on this side, and until when the client may; the oldest first.
+        self._leaving: dict[Any, float] = {}
 
     def forget(self) -> None:
         """To be called by the arbiter, once the process is gone."""
@@ -96,6 +108,18 @@ class Worker(ThreadWorker):
             req.force_close()
         return super().handle_request(req, conn)
 
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        if fs.exception() or fs.result():
+            super().finish_request(conn, fs)
+        else:
+            self._leave(conn)
+
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in list(takewhile(lambda conn: self._leaving[conn] <= now, self._leaving)):
+            self._part(conn)
+
     def get_thread_pool(self) -> Crew:
         return Crew(self.cfg.threads)
 
@@ -105,10 +129,44 @@ class Worker(ThreadWorker):
         self._tell()
         super().notify()
 
+    def _leave(self, conn: Any) -> None:
+        """Close on this side. While the client sends more, to close altogether could take its answer from it."""
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+        except OSError:
+            self._close(conn)
+            return
+        self._leaving[conn] = time.monotonic() + LINGER_SECONDS
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+
+    def _drain(self, conn: Any, client: socket.socket) -> None:
+        try:
+            is_over = not client.recv(_PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            is_over = True
+        if is_over:
+            self._part(conn)
+
+    def _part(self, conn: Any) -> None:
+        del self._leaving[conn]
+        self.poller.unregister(conn.sock)
+        self._close(conn)
+
+    def _close(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
     def _tell(self) -> None:
-        _scoreboard.tell(self._place, self.nr_conns if self.alive else None)
+        _scoreboard.tell(self._place, self._held() if self.alive else None)
 
     def _ahead(self) -> int:
         """How many more connections this worker has than the one with the fewest."""
         least = _scoreboard.least()
-        return 0 if least is None else self.nr_conns - least
+        return 0 if least is None else self._held() - least
+
+    def _held(self) -> int:
+        """The connections that bring work."""
+        return self.nr_conns - len(self._leaving)

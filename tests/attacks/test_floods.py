@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -71,6 +72,30 @@ def trickle(connections: list[Connection], stop: threading.Event) -> None:
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.send(b"1")
+
+
+def test_clients_that_stay_when_they_have_their_last_answer(split: SetUp) -> None:
+    """Nobody waits for them to close, nor does the service without end."""
+    for target in services(split):
+        with contextlib.ExitStack() as held:
+            staying, began = [], time.monotonic()
+            for _ in range(10):
+                staying.append(held.enter_context(Connection(target)))
+                staying[-1].send_head("GET /v1/_ping HTTP/1.1", [("Host", "x"), ("Connection", "close")])
+                assert staying[-1].read_answer().status == 200
+            assert time.monotonic() - began < 5
+            assert all(map(is_over, staying))
+
+
+def is_over(connection: Connection) -> bool:
+    """Whether, soon or in a while, nobody takes any more."""
+    for _ in range(100):
+        try:
+            connection.send(b"more")
+        except OSError:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 HEADERS_ON_READS = (
