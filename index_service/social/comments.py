@@ -2,9 +2,8 @@
 
 A hidden comment looks absent to everybody but its author and who may manage the repository, who may show it again. What
 an administrator of the index hid is seen by such as well, and only they show it again, also when who hid it is none any
-more. What it said before an edit can
-be read by whoever may read it. A pinned one is shown wherever its tag or its image appears; so its author,
-when editing it without the right to pin, unpins it.
+more. What it said before an edit can be read by whoever may read it. A pinned one is shown wherever its tag or its
+image appears; so its author, when editing it without the right to pin, unpins it.
 """
 
 from __future__ import annotations

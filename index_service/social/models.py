@@ -26,8 +26,8 @@ class Comment(Base):
     """What somebody wrote about a repository, in a subset of Markdown.
 
     With a `tag` or an `image_id` it is an annotation, shown wherever that tag or that image appears. A hidden one is
-    kept, and shown to nobody but the repository's administrators and its author. It `is_moderated` where
-    whoever hid it did so as an administrator of the index.
+    kept, and shown to nobody but the repository's administrators and its author. It `is_moderated` where whoever hid it
+    did so as an administrator of the index.
     """
 
     __tablename__ = "comments"
