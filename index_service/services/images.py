@@ -339,7 +339,7 @@ class Images:
         repository, endpoint = self._deletable(actor, name, Action.WRITE)
         with self._database.writing() as session:
             before = catalogue.tags(session, repository.id)
-            token = self._tokens.issue_own(session, name, Access.DELETE, self._clock(), on_behalf_of=actor)
+            token = self._tokens.issue_own(session, name, Access.DELETE, self._clock(), actor, repository.id)
         for tag in tags:
             try:
                 self._registries.delete_tag(endpoint, token, name, tag)

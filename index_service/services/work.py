@@ -247,7 +247,7 @@ class Work:
         endpoint = self._endpoints.announced(repository.endpoint)
         with self._database.reading() as session:
             tags = catalogue.tags(session, repository.id)
-        token = self._own(repository.full_name, Access.WRITE)
+        token = self._own(repository.full_name, Access.WRITE, repository.id)
         for tag, image in tags.items():
             stint.go_on()
             try:
@@ -278,9 +278,9 @@ class Work:
             raise RepositoryNotFound
         return found
 
-    def _own(self, name: RepositoryName, access: Access) -> Token:
+    def _own(self, name: RepositoryName, access: Access, repository_id: int | None = None) -> Token:
         with self._database.writing() as session:
-            return self._tokens.issue_own(session, name, access, self._clock())
+            return self._tokens.issue_own(session, name, access, self._clock(), repository_id=repository_id)
 
     def _endpoint_of(self, name: RepositoryName, owner: str | None) -> str:
         with self._database.reading() as session:

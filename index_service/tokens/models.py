@@ -16,8 +16,8 @@ class TokenRecord(Base):
     The index's own (`is_own`) let it ask a registry what it knows, whoever the repository belongs to. `client` is the
     User-Agent of whom it was issued to. One issued to whom an access token proved ends with that.
 
-    `repository` is a name, `repository_id` whose it was when the token was issued, None for the index's own. It is no
-    foreign key: it says so of what is gone, too.
+    `repository` is a name, `repository_id` whose it was when the token was issued, None for the index's own
+    that are for whatever bears the name. It is no foreign key: it says so of what is gone, too.
 
     `consumed_at` is set on a delete token that has been used: it answers the client's closing DELETE
     (protocol §2.8) and nothing else. A revoked token is a deleted row.

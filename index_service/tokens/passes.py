@@ -1,9 +1,9 @@
 """Tokens in SQL: issued, redeemed, consumed, revoked, swept up.
 
-A token can be presented any number of times and in parallel until it expires, is revoked, or its bearer is no
-longer permitted what it was issued for: a deactivated account, a repository made private or deleted. One that deletes
-is for one repository, and for no other that takes its name. Every function takes the session of the transaction it is
-part of.
+A token can be presented any number of times and in parallel until it expires, is revoked, or its bearer is no longer
+permitted what it was issued for: a deactivated account, a repository made private or deleted. One that deletes, and one
+with which the index changes tags, is for one repository, and for no other that takes its name. Every function takes the
+session of the transaction it is part of.
 """
 
 from __future__ import annotations
@@ -101,13 +101,14 @@ class Tokens:
         access: Access,
         moment: datetime,
         on_behalf_of: Actor | None = None,
+        repository_id: int | None = None,
     ) -> Token:
         """A new token for the index itself, good for minutes, to whomever the repository belongs.
 
-        What is done with it is written down as done by `on_behalf_of`.
+        What is done with it is written down as done by `on_behalf_of`. With `repository_id` it is for that one alone.
         """
-        user_id = None if on_behalf_of is None else on_behalf_of.id
-        return self._add(session, repository, access, moment, OWN_LIFETIME, is_own=True, user_id=user_id)
+        given = {"user_id": None if on_behalf_of is None else on_behalf_of.id, "repository_id": repository_id}
+        return self._add(session, repository, access, moment, OWN_LIFETIME, is_own=True, **given)
 
     def _add(
         self,
@@ -133,12 +134,13 @@ class Tokens:
     def is_permitted(self, session: Session, found: Found) -> bool:
         """Whether the bearer may, at this moment, still do what the token was issued for.
 
-        The index itself may, also where the repository is gone: a registry can still have what bore its name.
+        The index itself may, also where the repository is gone: a registry can still have what bore its name. But what
+        it does for one repository it does to no other.
         """
         if found.user is not None and not found.user.is_active:
             return False
         if found.record.is_own:
-            return True
+            return found.record.repository_id is None or found.is_same_repository
         access = Access(found.record.access)
         if found.repository is None or (access is Access.DELETE and not found.is_same_repository):
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.errors import Unavailable
-from common.names import RepositoryName
+from common.names import RepositoryName, Tag
 from common.tokens import Access
 from index_service.db import Database
 from index_service.images import jobs
@@ -216,6 +216,53 @@ def test_who_deletes_a_repository_deletes_no_other_that_takes_its_name_meanwhile
     assert registry_tags(harbour, NEW).keys() == {"b"}
     assert registry_tags(harbour, away).keys() == {"a"}
     assert registry_tags(harbour, other) == registry_tags(harbour, OLD) == 404
+
+
+def exchange(harbour):
+    """Another repository, with a tag `a` too, takes the name of the one that was pushed; returns what it points at."""
+    other = make_chain(1)
+    harbour.push("bob/other", other, "a")
+    rename(harbour, NEW, RepositoryName.parse("bob/away"))
+    rename(harbour, RepositoryName.parse("bob/other"), NEW)
+    return {"a": other[-1].id}
+
+
+def test_who_deletes_a_tag_deletes_no_other_repository_s(harbour, monkeypatch):
+    pushed(harbour, "a")
+    rename(harbour)
+    harbour.work_off()
+    told = []
+
+    def take_the_name():
+        told.append(exchange(harbour))
+        harbour.work_off()
+
+    meanwhile(harbour, monkeypatch, "delete_tag", take_the_name)
+    with pytest.raises(Unavailable):
+        harbour.images.delete_tags(harbour.site.actor("bob"), NEW, [Tag("a")])
+    assert registry_tags(harbour, NEW) == told[0]
+
+
+def test_a_move_sets_no_tag_of_who_takes_the_new_name(harbour, monkeypatch):
+    pushed(harbour, "a")
+    rename(harbour)
+    told = []
+    meanwhile(harbour, monkeypatch, "set_tag", lambda: told.append(exchange(harbour)))
+    set_tag, seen = harbour.work._registries.set_tag, []
+
+    def watched(*arguments):
+        try:
+            return set_tag(*arguments)
+        finally:
+            seen.append(registry_tags(harbour, NEW))
+
+    monkeypatch.setattr(harbour.work._registries, "set_tag", watched)
+    harbour.work_off()
+    assert seen[0] == 404
+    harbour.site.clock.move(seconds=60)
+    harbour.work_off()
+    assert registry_tags(harbour, NEW) == told[0]
+    assert registry_tags(harbour, RepositoryName.parse("bob/away")).keys() == {"a"}
 
 
 @WAYS
