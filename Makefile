@@ -43,7 +43,10 @@ LOCALE := index_service/web/locale
 texts: install
 	@mkdir -p build
 	$(BIN)/pybabel --quiet extract -F $(LOCALE)/babel.cfg -k lazy --no-location --sort-output -o build/messages.pot index_service
-	$(BIN)/pybabel --quiet update -i build/messages.pot -d $(LOCALE) --no-fuzzy-matching --ignore-obsolete --omit-header
+	for language in $(notdir $(patsubst %/,%,$(dir $(wildcard $(LOCALE)/*/messages.po)))); do \
+		$(BIN)/pybabel --quiet update -i build/messages.pot -o $(LOCALE)/$$language/messages.po -l $$language \
+			--no-fuzzy-matching --ignore-obsolete --omit-header || exit 1; \
+	done
 	$(BIN)/python -m pytest -q tests/units/index_service/test_web_texts.py
 
 test-tools:
