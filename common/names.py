@@ -51,9 +51,14 @@ class Tag(str):
             raise Invalid("Invalid tag name")
         return super().__new__(cls, text)
 
+    @property
+    def is_creatable(self) -> bool:
+        """Whether a client since 1.3 would take the name."""
+        return _TAG.fullmatch(self) is not None
+
     def require_creatable(self) -> Tag:
         """Raises Invalid where a client since 1.3 would refuse the name."""
-        if _TAG.fullmatch(self) is None:
+        if not self.is_creatable:
             raise Invalid("Invalid tag name: use up to 128 of A-Z a-z 0-9 _ . - and begin with none of . -")
         return self
 

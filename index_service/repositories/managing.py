@@ -5,12 +5,13 @@ Every function takes the session of the transaction it is part of.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict
-from common.names import RepositoryName
+from common.names import RepositoryName, Tag
 from index_service import markdown
 from index_service.accounts import fields
 from index_service.accounts.models import Namespace
@@ -25,8 +26,18 @@ class NameRefused(Conflict):
     field = "target"
 
 
+class TagsRefused(NameRefused):
+    """Tags of an old store, which a registry keeps where they are and takes under no other name."""
+
+    def __init__(self, tags: Sequence[Tag]) -> None:
+        self.tags = ", ".join(tags[:_NAMED]) + (" …" if len(tags) > _NAMED else "")
+        super().__init__(f"No registry takes these tags under another name, delete them first: {self.tags}")
+
+
 MAX_DESCRIPTION = 255
 MAX_README = 100_000
+
+_NAMED = 5
 
 
 def describe(repository: Repository, description: object, readme: object, moment: datetime) -> None:
@@ -48,8 +59,8 @@ def set_private(session: Session, deed: Deed, repository: Repository, *, is_priv
 def rename(session: Session, deed: Deed, repository: Repository, target: RepositoryName) -> None:
     """Give it another name, maybe in another namespace, where the roles of teams do not follow it.
 
-    Raises Invalid or NameRefused. Where two take one name at once, the second's transaction ends in SQLAlchemy's
-    IntegrityError.
+    Raises Invalid, or NameRefused, as TagsRefused where tags would be lost. Where two take one name at once, the
+    second's transaction ends in SQLAlchemy's IntegrityError.
     """
     old = repository.full_name
     target.require_creatable()
@@ -57,6 +68,9 @@ def rename(session: Session, deed: Deed, repository: Repository, target: Reposit
         raise NameRefused("That is its name already")
     if catalogue.find(session, target) is not None:
         raise NameRefused("This name is taken")
+    refused = [tag for tag in catalogue.tags(session, repository.id) if not tag.is_creatable]
+    if refused:
+        raise TagsRefused(sorted(refused))
     if target.namespace != old.namespace:
         giving.drop_teams(session, repository)
     repository.namespace, repository.name = target.namespace, target.name

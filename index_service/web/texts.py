@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from common import errors
 from index_service.accounts.organisations import SoleOwner
+from index_service.repositories.managing import TagsRefused
 from index_service.web.languages import Text, gettext, lazy
 
 TITLES = {
@@ -122,6 +123,10 @@ def of(failure: errors.Failure) -> str:
         return gettext(
             "This person is the last owner of %(organisations)s: make somebody else an owner there first",
             organisations=failure.organisations,
+        )
+    if isinstance(failure, TagsRefused):
+        return gettext(
+            "No registry takes these tags under another name, delete them first: %(tags)s", tags=failure.tags
         )
     return gettext(failure.message)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import delete, insert, select
 
 from common.errors import Conflict, Failure, Forbidden, Invalid, NotFound
 from common.names import RepositoryName
@@ -16,9 +16,11 @@ from index_service.accounts.people import Limits
 from index_service.db import Database
 from index_service.repositories import catalogue
 from index_service.repositories.giving import MAX_GIVEN
-from index_service.repositories.models import RoleRecord
+from index_service.repositories.managing import TagsRefused
+from index_service.repositories.models import Repository, RoleRecord, TagRecord
 from index_service.repositories.policy import Role
 from index_service.services.permissions import Receiver
+from tests.units.index_service.site import IMAGES
 
 APP = RepositoryName("acme", "app")
 GIVEN = {"rick": Role.READ, "wanda": Role.WRITE, "adam": Role.ADMIN}
@@ -249,6 +251,22 @@ def test_names_that_a_repository_cannot_take(site, permissions, target, failure)
     with pytest.raises(failure):
         permissions.transfer(site.actor("olga"), "", APP, RepositoryName.parse(target))
     assert site.request("GET", "/v1/repositories/acme/app/images").status_code == 200
+
+
+def test_a_tag_that_no_registry_takes_anew_keeps_its_repository_s_name(site, permissions):
+    """It would be lost at the registry, and stay in the index."""
+    olga, target = site.actor("olga"), RepositoryName("acme", "engine")
+    with site.engine.begin() as connection:
+        names = ["größe", *(f"-{number}" for number in range(5))]
+        number = connection.scalar(select(Repository.id).where(Repository.name == "app"))
+        rows = [{"repository_id": number, "name": name, "image_id": IMAGES[0]} for name in names]
+        connection.execute(insert(TagRecord), [{**row, "updated_at": site.clock()} for row in rows])
+    said = "No registry takes these tags under another name, delete them first: -0, -1, -2, -3, -4 …"
+    with pytest.raises(TagsRefused, match=said):
+        permissions.transfer(olga, "", APP, target)
+    with site.engine.begin() as connection:
+        connection.execute(delete(TagRecord).where(TagRecord.name.in_(names)))
+    permissions.transfer(olga, "", APP, target)
 
 
 def test_operators_rename_anything_to_what_there_is(site, permissions):
