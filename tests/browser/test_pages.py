@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Locator
 from werkzeug.exceptions import NotFound
 
 from deploy.demo import content
@@ -118,6 +118,21 @@ def test_every_page_is_sound(browser: Browser, demo: Service, look: str, viewer:
             visitor.open(path.format(image=image))
             visitor.expect_accessible()
             visitor.expect_no_overflow()
+
+
+def test_a_long_name_stays_beside_the_wordmark_on_a_phone(browser: Browser, demo: Service) -> None:
+    with visit(browser, demo.url, viewport=PHONE) as visitor:
+        sign_in(visitor, content.ADMIN)
+        name, wordmark = visitor.page.locator(".menu-name"), visitor.page.locator(".wordmark")
+        assert top(wordmark) <= top(name) <= top(wordmark) + 20
+        visitor.expect_no_overflow()
+
+
+def top(place: Locator) -> float:
+    """How far from the top of the page it begins."""
+    box = place.bounding_box()
+    assert box is not None
+    return box["y"]
 
 
 def test_a_private_repository_is_there_for_its_owner_alone(browser: Browser, demo: Service) -> None:
