@@ -128,6 +128,15 @@ def test_a_long_name_stays_beside_the_wordmark_on_a_phone(browser: Browser, demo
         visitor.expect_no_overflow()
 
 
+def test_every_tab_is_in_sight_on_a_phone(browser: Browser, demo: Service) -> None:
+    with visit(browser, demo.url, viewport=PHONE) as visitor:
+        sign_in(visitor, "ada")
+        for path in (f"{WEB}/@settings", "/u/north-quay/@settings"):
+            places = [tab.bounding_box() for tab in visitor.open(path).locator(".tabs a").all()]
+            assert len(places) == 6
+            assert all(place and place["x"] + place["width"] <= PHONE["width"] for place in places)
+
+
 def top(place: Locator) -> float:
     """How far from the top of the page it begins."""
     box = place.bounding_box()
