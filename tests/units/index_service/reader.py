@@ -25,6 +25,7 @@ class Page(HTMLParser):
         self._pieces: list[str] = []
         self._form: dict[str, str] | None = None
         self._link: str | None = None
+        self._goes_on = False
         self.feed(answer.get_data(as_text=True))
         self.text = " ".join(" ".join(self._pieces).split())
 
@@ -38,13 +39,19 @@ class Page(HTMLParser):
                 self._form[given["name"]] = given.get("value", "")
         elif tag == "a":
             self._link = given.get("href")
+        elif tag == "wbr":
+            self._goes_on = True
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._form = None
 
     def handle_data(self, data: str) -> None:
-        self._pieces.append(data)
+        if self._goes_on:
+            self._pieces[-1] += data
+        else:
+            self._pieces.append(data)
+        self._goes_on = False
         if self._link and data.strip():
             self.links[data.strip()] = self._link
             self._link = None

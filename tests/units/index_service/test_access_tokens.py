@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.units.index_service.reader import Reader
+from tests.units.index_service.reader import Page, Reader
 from tests.units.index_service.site import basic
 
 WHOLE = {"name": "laptop", "access": "write", "pattern": "*", "lifetime": "90"}
@@ -58,7 +58,7 @@ def test_a_token_is_shown_once_with_what_to_do_with_it(harbour, alice, make):
     token = make()
     assert alice.answer.headers["Cache-Control"] == "no-store"
     text = alice.answer.get_data(as_text=True)
-    assert "docker login -u alice 127.0.0.1:5000" in text
+    assert "docker login -u alice 127.0.0.1:5000" in Page(alice.answer).text
     auth = base64.b64encode(f"alice:{token}".encode()).decode()
     assert auth in text
     assert "http://127.0.0.1:5000/v1/" in text
