@@ -127,6 +127,11 @@ def fit(text: str, width: float, letter: float = LETTER) -> str:
     return line
 
 
+def fit_end(text: str, width: float, letter: float = LETTER) -> str:
+    """The same from its end, for names: what tells one tag from another stands last."""
+    return fit(text[::-1], width, letter)[::-1]
+
+
 def _block(block: Block, lane: float) -> DrawnBlock:
     box = Rectangle(
         MARGIN + block.first * lane,

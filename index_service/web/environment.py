@@ -52,6 +52,7 @@ def install(app: Flask) -> None:
         compact=formats.compact,
         date=pieces.day,
         fit=drawing.fit,
+        fit_end=drawing.fit_end,
         flag=flags.flag,
         icon=pieces.icon,
         moment=lambda moment: pieces.time(moment, asking.site().clock()),

@@ -236,6 +236,15 @@ def test_the_tree_of_all_images_links_to_each(harbour, family):
     assert {f"/i/{family[0].id}", f"/i/{family[2].id}"} <= {given.get("href") for given in page.all("a")}
 
 
+def test_of_a_long_name_in_the_tree_the_tag_is_kept(harbour, family):
+    harbour.push("alice/a-name-that-is-long", family[:3], "1.0")
+    harbour.push("alice/a-name-that-is-long", (*family[:2], family[3]), "1.1")
+    harbour.work_off()
+    text = Reader(harbour.site).open("/graph?q=long").text
+    assert "…that-is-long:1.0" in text
+    assert "…that-is-long:1.1" in text
+
+
 def test_the_tree_says_what_is_shared(harbour, family):
     told = Reader(harbour.site).json("/graph.json")
     assert (told["stored"], told["shared"]) == (sum(len(each.layer) for each in family), 0)
