@@ -236,6 +236,13 @@ def test_the_tree_of_all_images_links_to_each(harbour, family):
     assert {f"/i/{family[0].id}", f"/i/{family[2].id}"} <= {given.get("href") for given in page.all("a")}
 
 
+def test_an_image_that_nothing_is_made_from_says_so(harbour, family):
+    for reader, found, is_alone in ((Reader(harbour.site), family[2], True), (Reader(harbour.site), family[1], False)):
+        text = reader.open(f"/i/{found.id}/graph").text
+        assert ("Nothing is based on it yet" in text) is is_alone
+        assert ("these are to be built anew" in text) is not is_alone
+
+
 def test_of_a_long_name_in_the_tree_the_tag_is_kept(harbour, family):
     harbour.push("alice/a-name-that-is-long", family[:3], "1.0")
     harbour.push("alice/a-name-that-is-long", (*family[:2], family[3]), "1.1")
