@@ -1,5 +1,5 @@
 # make run             index and registry, with embedded SQLite and a folder for layers
-# make demo            fills the index that make run started with a few example images, people and comments
+# make demo            fills the index that make run started with a few example images, people, a team and comments
 # make run-standalone  a registry alone, with no index
 # make test            everything the tests need, then every one of them
 # make texts           brings the site's catalogues up to date with its texts

@@ -18,7 +18,9 @@ def main(url: str) -> None:
     people = {name: Person(url, name, content.PASSWORD) for name in daemons}
     for daemon in daemons.values():
         daemon.login()
-    people[content.MEMBERS[0]].found(content.ORGANISATION, content.ORGANISATION_NAME, content.MEMBERS[1:])
+    owner = people[content.MEMBERS[0]]
+    owner.found(content.ORGANISATION, content.ORGANISATION_NAME, content.MEMBERS[1:])
+    owner.gather(content.ORGANISATION, content.TEAM, content.TEAM_IS_FOR, content.TEAM_MEMBERS)
     for repository in content.repositories():
         _push(daemons, repository)
         _describe(people, repository)
@@ -35,6 +37,8 @@ def _push(daemons: dict[str, Daemon], repository: Repository) -> None:
 def _describe(people: dict[str, Person], repository: Repository) -> None:
     owner = people[repository.pusher]
     owner.describe(repository.name, repository.description, repository.readme, is_private=repository.is_private)
+    for team, role in repository.team_roles.items():
+        owner.give_role(repository.name, team, role)
     for name in repository.starred_by:
         people[name].star(repository.name)
     if not owner.has_comments(repository.name):

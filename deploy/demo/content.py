@@ -14,6 +14,9 @@ PEOPLE = ("ada", "bo", "chen")
 ORGANISATION = "north-quay"
 ORGANISATION_NAME = "North Quay Shipping"
 MEMBERS = ("ada", "chen")
+TEAM = "pilots"
+TEAM_IS_FOR = "Bring the web site in at night, and look after it there"
+TEAM_MEMBERS = ("chen",)
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Repository:
     starred_by: tuple[str, ...] = ()
     comments: tuple[Comment, ...] = ()
     is_private: bool = False
-    pulls: int = field(default=0)
+    pulls: int = 0
+    team_roles: dict[str, str] = field(default_factory=dict)
 
 
 def repositories() -> list[Repository]:
@@ -86,6 +90,7 @@ def repositories() -> list[Repository]:
                 Comment("chen", "Yes, since this morning."),
             ),
             pulls=6,
+            team_roles={TEAM: "admin"},
         ),
         Repository(
             "north-quay/worker",

@@ -27,6 +27,17 @@ class Person:
         for member in members:
             self._ask("POST", f"/organisations/{organisation}/members", {"person": member}, 409)
 
+    def gather(self, organisation: str, team: str, about: str, members: tuple[str, ...]) -> None:
+        """A team of the organisation. Raises DemoFailed."""
+        teams = f"/organisations/{organisation}/teams"
+        self._ask("POST", teams, {"name": team, "about": about}, 409)
+        for member in members:
+            self._ask("PUT", f"{teams}/{team}/members/{member}", None, 409)
+
+    def give_role(self, repository: str, team: str, role: str) -> None:
+        """To a team, in one repository. Raises DemoFailed."""
+        self._ask("PUT", f"/repositories/{repository}/@roles/teams/{team}", {"role": role})
+
     def describe(self, repository: str, description: str, readme: str, *, is_private: bool) -> None:
         """Whoever may push may describe; to hide takes an administrator. Raises DemoFailed."""
         change = {"description": description, "readme": readme, **({"is_private": True} if is_private else {})}

@@ -38,6 +38,7 @@ MEMBERS = [
     "/", WEB, f"{WEB}/@tags", f"{WEB}/@comments", f"{WEB}/@settings", f"{WEB}/@settings/access",
     f"{WEB}/@settings/transfer", f"{WEB}/@settings/delete", f"{WEB}/@tags/delete?tag=1.0", "/r/ada/secret-chart",
     "/organisations/new", "/u/north-quay", "/u/north-quay/@settings", "/u/north-quay/@members", "/u/north-quay/@teams",
+    "/u/north-quay/@teams/pilots",
     "/account", "/account/password", "/account/emails", "/account/sessions", "/account/tokens", "/prove",
     "/u/ada/@access", "/admin", f"{WEB}/@comments/2/delete",
 ]  # fmt: skip
@@ -153,6 +154,13 @@ def test_a_private_repository_is_there_for_its_owner_alone(browser: Browser, dem
             answer = visitor.page.goto("/r/ada/secret-chart")
             assert answer is not None
             assert answer.status == status
+
+
+def test_a_team_looks_after_a_repository(browser: Browser, demo: Service) -> None:
+    with visit(browser, demo.url) as visitor:
+        sign_in(visitor, *content.TEAM_MEMBERS)
+        visitor.open(f"/u/{content.ORGANISATION}/@teams/{content.TEAM}").get_by_text(content.TEAM_IS_FOR).wait_for()
+        visitor.open(f"{WEB}/@settings/access").locator("main").get_by_text(content.TEAM).first.wait_for()
 
 
 def test_a_second_filling_changes_nothing(demo: Service) -> None:
