@@ -15,9 +15,13 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.test_pages import VIEWERS, WEB, fill, newest_image, sign_in
+from tests.browser.test_surprise import spoil
 from tests.browser.visitor import PHONE, launch, visit
 from tests.servers.process import free_port
 from tests.servers.services import ROOT, Service, running, start_index, start_registry
+
+SPOILT = "bo"
+"""Whose page breaks when all others have been taken."""
 
 FOLDER = ROOT / "docs" / "images"
 WIDE = {"viewport": {"width": 1200, "height": 860}}
@@ -72,6 +76,10 @@ def _take_all(browser: Browser, index: Service, folder: Path) -> None:
                 visitor.open(path.format(image=image))
                 name = re.sub(r"\W+", "-", path).strip("-") or "explore"
                 visitor.page.screenshot(path=folder / look / f"{viewer or 'anybody'}-{name}.png", full_page=True)
+    spoil(index, SPOILT)
+    for look in ("light", "dark"):
+        with visit(browser, index.url, color_scheme=look) as visitor:
+            visitor.open(f"/u/{SPOILT}").screenshot(path=folder / look / "anybody-surprise.png", full_page=True)
 
 
 if __name__ == "__main__":
