@@ -11,8 +11,15 @@ from sqlalchemy import Engine
 
 from index_service import schema
 from index_service.db import open_engine
+from index_service.web import languages
 from tests.servers.postgres import Postgres
 from tests.units.index_service.site import Site
+
+
+@pytest.fixture(autouse=True)
+def in_english() -> None:
+    """Whatever language the last page of the test before was in: a client in the test's own thread leaves it there."""
+    languages.use(None)
 
 
 @pytest.fixture(scope="session")
