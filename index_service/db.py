@@ -37,9 +37,10 @@ LIKE_ESCAPE = "\\"
 
 _PLANNED_ONCE = "wharfinger_planned_once"
 PLANNED_ONCE = {_PLANNED_ONCE: True}
-"""Options of a statement that is made once, for a page that many ask for, and looks by keys alone: PostgreSQL keeps a
-plan of it on each connection. All others are planned for what they are asked: a plan made for any word or anybody is a
-bad one for a word that is everywhere, and for whom few things concern."""
+"""Options of a statement that is made once, for a page that many ask for, and looks by keys, or has its limits in its
+text as the ranking of a search has: PostgreSQL keeps a plan of it on each connection. All others are planned for what
+they are asked: a plan made for any word or anybody is a bad one for a word that is everywhere, and for whom few things
+concern."""
 
 _READS = "wharfinger_reads"
 _USED = "wharfinger_used"

@@ -22,6 +22,9 @@ Start = Callable[..., "subprocess.Popen[str]"]
 MEMORY_BYTES = 24 * 1024**2
 """By how much a process may grow while a content of any size passes through it."""
 
+FIVE_GIB = 5 * 1024**3
+"""More than 32 bits can count, and than stores take in one piece."""
+
 
 def first_line(process: subprocess.Popen[str]) -> str:
     """What a child says first; its failure, if it fails instead."""
@@ -30,10 +33,6 @@ def first_line(process: subprocess.Popen[str]) -> str:
     line = output.readline().strip()
     assert line, f"the child ended with {process.wait()}"
     return line
-
-
-FIVE_GIB = 5 * 1024**3
-"""More than 32 bits can count, and than stores take in one piece."""
 
 
 def rest_of(process: subprocess.Popen[str]) -> str:
