@@ -1,4 +1,4 @@
-"""Markdown of strangers as HTML that may stand in a page: rendered, then sanitised, remembered by content.
+"""Markdown of strangers as HTML that may stand in a page: rendered, sanitised, and cached by content.
 
 What is raw HTML in it stands there as text. An image of elsewhere would tell elsewhere who reads (and the site's
 Content-Security-Policy forbids it), so its description stands there as a link. Headings begin below the page's own.
@@ -10,21 +10,24 @@ import hashlib
 import itertools
 from collections.abc import Sequence
 from importlib import metadata
-from threading import Lock
 from typing import Any
 
 import nh3
-from cachetools import LRUCache
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererProtocol
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from common.cache import Cache
+
 MAX_LENGTH = 100_000
 """Characters; what is longer is shown as it is."""
 
-_REMEMBERED = 16 * 1024 * 1024
+_CACHE_CHARACTERS = 16 * 1024 * 1024
+_ENTRY = 64
+"""What an entry of the cache weighs beside its text."""
+
 _HEADINGS_BELOW = 2
 
 _INLINE = {"a", "br", "code", "del", "em", "strong"}
@@ -37,7 +40,7 @@ _RULES = 1
 
 
 class Renderer:
-    """Renders one kind of text, and remembers what it rendered last.
+    """Renders one kind of text, and caches what it rendered last.
 
     What is kept elsewhere is to be used only while `version` is the same: a newer library may let less through.
     """
@@ -46,22 +49,18 @@ class Renderer:
         self.version = f"{_RULES} {metadata.version('markdown-it-py')} {metadata.version('nh3')}"[:32]
         self._parser = parser
         self._tags = tags
-        self._lock = Lock()
-        self._rendered: LRUCache[bytes, str] = LRUCache(_REMEMBERED, getsizeof=len)
+        self._rendered: Cache[bytes, str] = Cache(_CACHE_CHARACTERS)
 
     def __call__(self, text: str) -> Markup:
         """HTML; text that is too long as it is."""
         if len(text) > MAX_LENGTH:
             return Markup("<pre tabindex=0>{}</pre>").format(text)
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        with self._lock:
-            known = self._rendered.get(key)
-        if known is None:
-            known = self._render(text)
-            with self._lock:
-                if len(known) < _REMEMBERED:
-                    self._rendered[key] = known
-        return Markup(known)  # noqa: S704 - sanitised
+        html = self._rendered.get(key)
+        if html is None:
+            html = self._render(text)
+            self._rendered.put(key, html, _ENTRY + len(html))
+        return Markup(html)  # noqa: S704 - sanitised
 
     def _render(self, text: str) -> str:
         return nh3.clean(

@@ -21,9 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from cachetools import LRUCache
 from itsdangerous import BadSignature, Signer
 
+from common.cache import Cache
 from common.errors import Invalid, NotFound, Unauthenticated
 from common.names import ImageId, RepositoryName
 from common.tokens import Access, Token, read_authorization
@@ -141,9 +141,9 @@ class TokenGate:
         self._clock = clock
         # itsdangerous signs with the last key of its list.
         self._signer = Signer(list(reversed(secret_keys)), salt="wharfinger.grant", digest_method=hashlib.sha256)
-        self._grants: LRUCache[bytes, Grant] = LRUCache(MAX_MARKS, getsizeof=_weight)
-        # Images of public repositories, by (grant's key, id): until when the index's yes holds.
-        self._elsewhere: LRUCache[tuple[bytes, ImageId], float] = LRUCache(65536)
+        self._grants: Cache[bytes, Grant] = Cache(MAX_MARKS)
+        # Images of public repositories that the index said may be read, by (grant's key, id).
+        self._elsewhere: Cache[tuple[bytes, ImageId], bool] = Cache(65536, grant_seconds, timer=clock)
         self._shared = _Shared()
 
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
@@ -169,7 +169,7 @@ class TokenGate:
     def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
         redeemed = self._redeemed(credentials, Access.DELETE, repository)
         self._index.consume_delete(repository, _authorization(redeemed.token))
-        self._grants.pop(redeemed.grant.key, None)
+        self._grants.discard(redeemed.grant.key)
 
     def repositories(self, credentials: Credentials, access: Access) -> Sequence[RepositoryName]:
         """The one that the token is for that was redeemed; what else the header names, nobody vouches for."""
@@ -179,12 +179,11 @@ class TokenGate:
         token, grant, _ = self._redeemed(credentials, Access.READ)
         if grant.lists(image):
             return True
-        now = self._clock()
-        if self._elsewhere.get((grant.key, image), 0) > now:
+        if self._elsewhere.get((grant.key, image)):
             return True
         if not self._index.may_read(grant.repository, image, _authorization(token)):
             return False
-        self._elsewhere[grant.key, image] = now + self._seconds
+        self._elsewhere.put((grant.key, image), True)
         return True
 
     def _redeemed(
@@ -215,13 +214,8 @@ class TokenGate:
         ids = self._index.image_ids(token.repository, _authorization(token))
         marks = frozenset(_mark(image, key) for image in ids)
         grant = Grant(key, token.repository, token.access, marks, int(self._clock() + self._seconds))
-        self._keep(grant)
+        self._grants.put(grant.key, grant, _weight(grant))
         return grant
-
-    def _keep(self, grant: Grant) -> None:
-        # One that is heavier than all may be is asked for again each time.
-        with suppress(ValueError):
-            self._grants[grant.key] = grant
 
     def _cookie(self, grant: Grant) -> str | None:
         """None where the grant lists more images than a cookie holds; each worker then asks the index once."""
@@ -250,7 +244,7 @@ class TokenGate:
             frozenset(marks[start : start + _MARK_BYTES] for start in range(0, len(marks), _MARK_BYTES)),
             expires,
         )
-        self._keep(grant)
+        self._grants.put(grant.key, grant, _weight(grant))
         return grant
 
 

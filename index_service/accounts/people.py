@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 from common.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from index_service.accounts import access_tokens, emails, fields, standing
 from index_service.accounts.attempts import Attempts
+from index_service.accounts.credential_cache import CredentialCache
 from index_service.accounts.models import AccessToken, Email, Namespace, User
 from index_service.accounts.models import Session as SessionRecord
 from index_service.accounts.passwords import Passwords
-from index_service.accounts.remembered import RememberedCredentials
 from index_service.audit.log import Change, Deed
 from index_service.db import Clock, Database
 
@@ -98,7 +98,7 @@ class People:
         self,
         database: Database,
         passwords: Passwords,
-        remembered: RememberedCredentials,
+        credentials: CredentialCache,
         attempts: Attempts,
         *,
         sign_up: str,
@@ -106,7 +106,7 @@ class People:
     ) -> None:
         self._database = database
         self._passwords = passwords
-        self._remembered = remembered
+        self._credentials = credentials
         self._attempts = attempts
         self._sign_up = sign_up
         self._clock = clock
@@ -114,9 +114,9 @@ class People:
     def sign_in(self, name: str, password: str, address: str) -> Actor:
         """Who this is. Raises WrongCredential, AccountInactive or TooMany."""
         user = self._find(name)
-        if not self._is_remembered(user, password):
-            with self._remembered.turn(name, password):
-                if not self._is_remembered(user, password):
+        if not self._is_cached(user, password):
+            with self._credentials.lock(name, password):
+                if not self._is_cached(user, password):
                     self._verify(user, name, password, address)
         if user is None:
             raise WrongCredential
@@ -256,8 +256,8 @@ class People:
             return self._find_token(user.name, password) is not None
         return self._passwords.match(user.password_hash, password)
 
-    def _is_remembered(self, user: User | None, password: str) -> bool:
-        return user is not None and self._remembered.holds(user.name, password, user.password_hash)
+    def _is_cached(self, user: User | None, password: str) -> bool:
+        return user is not None and self._credentials.holds(user.name, password, user.password_hash)
 
     def _verify(self, user: User | None, name: str, password: str, address: str) -> None:
         password_hash = None if user is None else user.password_hash
@@ -267,7 +267,7 @@ class People:
                 logger.info("wrong password for %.40r from %s", name, address)
                 raise WrongCredential
         if user is not None:
-            self._remembered.remember(name, password, self._renewed(user, password))
+            self._credentials.put(name, password, self._renewed(user, password))
 
     def _renewed(self, user: User, password: str) -> str:
         """The stored hash, made anew when it is of old parameters."""

@@ -9,10 +9,10 @@ from argon2 import PasswordHasher
 from sqlalchemy import Engine
 
 from index_service.accounts.attempts import Attempts
+from index_service.accounts.credential_cache import CredentialCache
 from index_service.accounts.links import Links
 from index_service.accounts.passwords import Passwords
 from index_service.accounts.people import People
-from index_service.accounts.remembered import RememberedCredentials
 from index_service.db import Clock, Database
 from index_service.registry_client import RegistryClient
 from index_service.registry_health import RegistryHealth
@@ -67,7 +67,7 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     people = People(
         database,
         Passwords(hasher or PasswordHasher()),
-        RememberedCredentials(settings.credential_seconds),
+        CredentialCache(settings.credential_seconds),
         Attempts(settings.login_rate, settings.address_rate),
         sign_up=settings.sign_up,
         clock=clock,

@@ -13,6 +13,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from common.cache import Cache
 from common.checksums import Checksum
 from common.errors import Invalid, NotFound
 from common.names import ImageId
@@ -21,15 +22,14 @@ from registry_service.graph.claims import is_claim
 from registry_service.graph.contents import Contents, Entry
 from registry_service.graph.description import stored_parent
 from registry_service.graph.errors import ImageNotFound
-from registry_service.graph.remembered import Remembered
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, Reader, Stat, directly
 
-REMEMBERED_BYTES = 8 * 1024 * 1024
-REMEMBERED_SECONDS = 300.0
+CACHE_BYTES = 8 * 1024 * 1024
+CACHE_SECONDS = 300.0
 """A complete image never changes, but it may be deleted elsewhere; this is how long its JSON may outlive that."""
 
-_REMEMBERED_LOOKS = 65536
+_CACHED_LOOKS = 65536
 
 _ID_BYTES = 128
 
@@ -65,10 +65,10 @@ class Images:
         """`look_seconds`: how long a layer that was there is read without another look whether it is."""
         self._driver = driver
         self._look_seconds = look_seconds
-        self._looked: Remembered[ImageId, bool] = Remembered(_REMEMBERED_LOOKS, look_seconds)
+        self._looked: Cache[ImageId, bool] = Cache(_CACHED_LOOKS, look_seconds)
         self._contents = Contents(driver, offload)
-        self._described: Remembered[ImageId, Described] = Remembered(REMEMBERED_BYTES, REMEMBERED_SECONDS)
-        self._ancestries: Remembered[ImageId, tuple[ImageId, ...]] = Remembered(REMEMBERED_BYTES, REMEMBERED_SECONDS)
+        self._described: Cache[ImageId, Described] = Cache(CACHE_BYTES, CACHE_SECONDS)
+        self._ancestries: Cache[ImageId, tuple[ImageId, ...]] = Cache(CACHE_BYTES, CACHE_SECONDS)
 
     def is_complete(self, image: ImageId) -> bool:
         """By the store, for who is going to write: memory may not know yet of a deletion elsewhere."""
@@ -153,9 +153,9 @@ class Images:
 
     def forget(self, image: ImageId) -> None:
         """Drop what is remembered, because the store says otherwise."""
-        self._described.forget(image)
-        self._ancestries.forget(image)
-        self._looked.forget(image)
+        self._described.discard(image)
+        self._ancestries.discard(image)
+        self._looked.discard(image)
 
     def _looked_lately(self, image: ImageId) -> bool:
         return bool(self._look_seconds and self._looked.get(image))
@@ -165,7 +165,7 @@ class Images:
         if self._stat(image) != Stat(known.size, known.modified):
             self.forget(image)
             known = self.describe(image)
-        self._looked.put(image, True, 1)
+        self._looked.put(image, True)
         return known
 
     def _describe(self, image: ImageId) -> Described:

@@ -11,13 +11,13 @@ from contextlib import suppress
 from operator import itemgetter
 from typing import Any
 
+from common.cache import Cache
 from common.errors import NotFound
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.agents import Agent
 from registry_service.graph.errors import ImageNotFound, RepositoryNotFound, TagNotFound
-from registry_service.graph.images import REMEMBERED_SECONDS, Images
+from registry_service.graph.images import CACHE_SECONDS, Images
 from registry_service.graph.looks import Looks
-from registry_service.graph.remembered import Remembered
 from registry_service.storage import paths
 from registry_service.storage.driver import BadPath, Driver, PathNotFound
 
@@ -35,7 +35,7 @@ class Tags:
         self._driver = driver
         self._images = images
         # By path and MD5 of the content: it is the store's list, read each time, that says what a tag is now.
-        self._known: Remembered[tuple[str, str], ImageId] = Remembered(_KNOWN_TAGS, REMEMBERED_SECONDS)
+        self._known: Cache[tuple[str, str], ImageId] = Cache(_KNOWN_TAGS, CACHE_SECONDS)
         self._all = Looks(self._read_all)
 
     def exists(self, repository: RepositoryName) -> bool:

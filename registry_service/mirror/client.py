@@ -10,7 +10,6 @@ import base64
 import json
 import logging
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,10 +18,10 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import urllib3
-from cachetools import LRUCache
 from urllib3.response import BaseHTTPResponse
 
 from common import headers
+from common.cache import Cache
 from common.checksums import Checksum
 from common.errors import Invalid, NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
@@ -100,8 +99,7 @@ class Source:
         self._pool = urllib3.PoolManager(
             maxsize=64, timeout=urllib3.Timeout(connect=min(timeout, _CONNECT_SECONDS), read=timeout)
         )
-        self._sessions: LRUCache[RepositoryName, _Session] = LRUCache(1024)
-        self._lock = threading.Lock()
+        self._sessions: Cache[RepositoryName, _Session] = Cache(1024)
         self._stands_alone: bool | None = None
 
     @property
@@ -110,15 +108,8 @@ class Source:
         return urlsplit(self._settings.url).netloc
 
     def images(self, repository: RepositoryName) -> list[dict[str, Any]]:
-        """The ids a repository lists, as its index says; every answer brings a token too (protocol §2.4)."""
-        path = f"/v1/repositories/{repository}/images"
-        asked = {headers.TOKEN: "true", **self._basic()}
-        with self._get(self._settings.url + path, asked, _Session("", ())) as response:
-            listed = _json(response, MAX_LIST_BYTES)
-            if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
-                raise SourceWrong(f"{self.host} answered with something other than a list of images")
-            self._sessions[repository] = self._begin(response)
-        return listed
+        """The ids a repository lists, as its index says."""
+        return self._list(repository)[0]
 
     def tags(self, repository: RepositoryName) -> dict[str, str] | list[Any]:
         """Ids by tag, or the list of `{"layer": …, "name": …}` that some sources have instead."""
@@ -200,11 +191,19 @@ class Source:
         return url.rstrip("/").removesuffix("/v1")
 
     def _session(self, repository: RepositoryName) -> _Session:
-        session = self._sessions.get(repository)
-        if session is None:
-            self.images(repository)
-            session = self._sessions[repository]
-        return session
+        return self._sessions.get(repository) or self._list(repository)[1]
+
+    def _list(self, repository: RepositoryName) -> tuple[list[dict[str, Any]], _Session]:
+        """What the source's index lists; every answer brings a token, with which a session begins (protocol §2.4)."""
+        path = f"/v1/repositories/{repository}/images"
+        asked = {headers.TOKEN: "true", **self._basic()}
+        with self._get(self._settings.url + path, asked, _Session("", ())) as response:
+            listed = _json(response, MAX_LIST_BYTES)
+            if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+                raise SourceWrong(f"{self.host} answered with something other than a list of images")
+            session = self._begin(response)
+        self._sessions.put(repository, session)
+        return listed, session
 
     def _ask(self, repository: RepositoryName, path: str, asked: dict[str, str] | None = None) -> BaseHTTPResponse:
         """Ask the repository's registries; a token that is refused is asked for anew, once."""

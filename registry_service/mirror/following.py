@@ -15,8 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from cachetools import LRUCache
-
+from common.cache import Cache
 from common.errors import Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.errors import RepositoryNotFound, TagNotFound
@@ -39,7 +38,7 @@ class Following:
         self._tags = tags
         self._seconds = seconds
         self._clock = clock
-        self._locks: LRUCache[RepositoryName, threading.Lock] = LRUCache(4096)
+        self._locks: Cache[RepositoryName, threading.Lock] = Cache(4096)
         self._down_until: dict[Source, float] = {}
 
     def is_own(self, repository: RepositoryName) -> bool:
@@ -53,7 +52,7 @@ class Following:
         has no more, is not there afterwards.
         """
         if self._is_due(repository, source):
-            with self._locks.setdefault(repository, threading.Lock()):
+            with self._locks.get_or_put(repository, threading.Lock):
                 # Somebody else may have done it while we waited.
                 if self._is_due(repository, source):
                     self._compare(repository, source)

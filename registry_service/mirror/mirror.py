@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
 from typing import Any, TypeVar
 
-from cachetools import LRUCache
-
+from common.cache import Cache
 from common.errors import Forbidden, Invalid
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.description import read_parent
 from registry_service.graph.errors import ImageNotFound
-from registry_service.graph.images import REMEMBERED_BYTES, REMEMBERED_SECONDS, Images, Layer
+from registry_service.graph.images import CACHE_BYTES, CACHE_SECONDS, Images, Layer
 from registry_service.graph.push import Push
-from registry_service.graph.remembered import Remembered
 from registry_service.graph.tags import Tags
 from registry_service.mirror.client import NotAtSource, Source, SourceUnavailable, SourceWrong, asked_by
 from registry_service.mirror.download import Offer
@@ -50,13 +48,9 @@ class Mirror:
         self._sources = {source.namespace: Source(source, timeout, self._name) for source in sources}
         self._following = Following(driver, tags, tag_seconds)
         self._filling = Filling(driver, held, push, self._describe, offload)
-        self._offers: Remembered[tuple[RepositoryName, ImageId], Offer] = Remembered(
-            REMEMBERED_BYTES, REMEMBERED_SECONDS
-        )
-        self._ancestries: Remembered[tuple[RepositoryName, ImageId], tuple[ImageId, ...]] = Remembered(
-            REMEMBERED_BYTES, REMEMBERED_SECONDS
-        )
-        self._locks: LRUCache[ImageId, Lock] = LRUCache(4096)
+        self._offers: Cache[tuple[RepositoryName, ImageId], Offer] = Cache(CACHE_BYTES, CACHE_SECONDS)
+        self._ancestries: Cache[tuple[RepositoryName, ImageId], tuple[ImageId, ...]] = Cache(CACHE_BYTES, CACHE_SECONDS)
+        self._locks: Cache[ImageId, Lock] = Cache(4096)
 
     def require_writable(self, repository: RepositoryName) -> None:
         """Raises Forbidden for a repository that is, or would be, a copy."""
@@ -113,18 +107,18 @@ class Mirror:
         self,
         image: ImageId,
         repositories: Iterable[RepositoryName],
-        remembered: Remembered[tuple[RepositoryName, ImageId], T],
+        cache: Cache[tuple[RepositoryName, ImageId], T],
         ask: Callable[[ImageId, RepositoryName], T],
         weigh: Callable[[T], int],
     ) -> T:
         failure: ImageNotFound | SourceUnavailable = ImageNotFound()
         for repository in self._mirrored(repositories):
             try:
-                with self._locks.setdefault(image, Lock()):
-                    known = remembered.get((repository, image))
+                with self._locks.get_or_put(image, Lock):
+                    known = cache.get((repository, image))
                     if known is None:
                         known = ask(image, repository)
-                        remembered.put((repository, image), known, weigh(known))
+                        cache.put((repository, image), known, weigh(known))
                     return known
             except SourceUnavailable as error:
                 failure = error

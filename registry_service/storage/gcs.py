@@ -14,7 +14,6 @@ import base64
 import itertools
 import json
 import re
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +28,6 @@ import google.auth
 import google_crc32c
 import requests
 import urllib3
-from cachetools import TTLCache
 from google.api_core import exceptions as answers
 from google.api_core.client_options import ClientOptions
 from google.api_core.retry import Retry
@@ -40,6 +38,7 @@ from google.cloud.storage import Client
 from google.oauth2 import service_account
 from requests.adapters import HTTPAdapter
 
+from common.cache import Cache
 from common.settings import SettingsError, load, seconds, setting, whole_number
 from registry_service.storage.driver import (
     BLOCK,
@@ -290,8 +289,7 @@ class _Api:
         client = Client(settings.project or None, credentials, self._session, client_options=options)
         self._signer = client.bucket(settings.bucket) if isinstance(credentials, Signing) else None
         self._url_lifetime = timedelta(seconds=settings.url_seconds)
-        self._urls: TTLCache[str, str] = TTLCache(_URLS, ttl=min(settings.url_seconds / 4, _URL_KEPT_SECONDS))
-        self._urls_lock = threading.Lock()
+        self._urls: Cache[str, str] = Cache(_URLS, min(settings.url_seconds / 4, _URL_KEPT_SECONDS))
 
     def page(self, query: Mapping[str, str]) -> dict[str, Any]:
         """A page of names."""
@@ -367,15 +365,13 @@ class _Api:
         """A V4 signed URL; None where the credentials hold nothing to sign with."""
         if self._signer is None:
             return None
-        with self._urls_lock:
-            url: str | None = self._urls.get(name)
+        url = self._urls.get(name)
         if url is None:
             # A millisecond of arithmetic, and at some credentials a request: a popular layer keeps its URL a while.
             url = self._signer.blob(name).generate_signed_url(
                 version="v4", expiration=self._url_lifetime, api_access_endpoint=self.endpoint
             )
-            with self._urls_lock:
-                self._urls[name] = url
+            self._urls.put(name, url)
         return url
 
     def ask(

@@ -16,7 +16,6 @@ import random
 import re
 import secrets
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -43,8 +42,8 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as CannotConnect
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
-from cachetools import TTLCache
 
+from common.cache import Cache
 from common.settings import SettingsError, one_of, seconds, setting, variable, whole_number
 from registry_service.storage.driver import PathNotFound, StorageFailure, StorageFull, StorageProblem
 from registry_service.storage.s3_connections import Answer, Connections, Unreachable
@@ -188,8 +187,7 @@ class Bucket:
         self._client = connect(settings, settings.endpoint_url)
         self._signer = connect(settings, settings.url_endpoint) if settings.url_endpoint else self._client
         self._dressing = _dressing(settings)
-        self._urls: TTLCache[_Signable, str] = TTLCache(REMEMBERED_URLS, min(300.0, settings.url_seconds / 4))
-        self._lock = threading.Lock()
+        self._urls: Cache[_Signable, str] = Cache(REMEMBERED_URLS, min(300.0, settings.url_seconds / 4))
         proxy = _proxy(self._client.meta.endpoint_url)
         self.honours_conditions = self._try_out()
         self._connections = self._connect(proxy)
@@ -307,8 +305,7 @@ class Bucket:
         return answer
 
     def _remembered(self, wanted: _Signable) -> str | None:
-        with self._lock:
-            return self._urls.get(wanted)
+        return self._urls.get(wanted)
 
     def _sign(self, wanted: _Signable) -> str:
         """The whole address for others; path and query for us, who know where it is."""
@@ -319,8 +316,7 @@ class Bucket:
         url = str(client.generate_presigned_url(wanted.operation, Params=parameters, ExpiresIn=lifetime))
         if not wanted.for_others:
             url = urlunsplit(urlsplit(url)._replace(scheme="", netloc=""))
-        with self._lock:
-            self._urls[wanted] = url
+        self._urls.put(wanted, url)
         return url
 
     def _connect(self, proxy: str | None) -> Connections:

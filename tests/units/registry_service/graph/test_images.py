@@ -11,7 +11,6 @@ from registry_service.graph.agents import Agent
 from registry_service.graph.claims import Claims
 from registry_service.graph.errors import ImageNotFound
 from registry_service.graph.images import Images
-from registry_service.graph.remembered import Remembered
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Reader, Stat
 from registry_service.storage.memory import Memory
@@ -207,26 +206,3 @@ def test_pushed_json_may_be_large(driver: Driver) -> None:
     store.receive(BASE)
     store.push.seal(BASE.id, "uploader", payload=None, tarsum=payload_of(description, BASE.layer))
     assert store.images.json(BASE.id) == description
-
-
-def test_memory_is_bounded_and_forgets_the_longest_unused() -> None:
-    remembered: Remembered[str, int] = Remembered(capacity=100, seconds=60)
-    for number, key in enumerate("abcd"):
-        remembered.put(key, number, 30)
-        assert remembered.get("a") == 0
-    assert [remembered.get(key) for key in "abcd"] == [0, None, 2, 3]
-    remembered.put("c", 7, 40)
-    remembered.put("e", 4, 30)
-    assert [remembered.get(key) for key in "abcde"] == [None, None, 7, 3, 4]
-    remembered.put("huge", 1, 101)
-    assert remembered.get("huge") is None
-    assert remembered.get("e") == 4
-    remembered.forget("e")
-    remembered.forget("e")
-    assert remembered.get("e") is None
-
-
-def test_memory_fades() -> None:
-    remembered: Remembered[str, int] = Remembered(capacity=100, seconds=-1)
-    remembered.put("a", 1, 1)
-    assert remembered.get("a") is None
