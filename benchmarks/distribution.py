@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import processes
 from benchmarks.client import Daemon, Habits
 from benchmarks.processes import Server
 from benchmarks.set_up import NAMESPACE, SetUp
-from benchmarks.store import ACCESS_KEY, BUCKET, REGION, SECRET_KEY
 from benchmarks.v2 import V2
+from tests.servers.process import Process, listening, require, server_environ
+from tests.servers.radosgw import ACCESS_KEY, BUCKET, REGION, SECRET_KEY
 
 
 class Distribution(SetUp):
@@ -33,9 +33,10 @@ class Distribution(SetUp):
         }
         config = self.folder / "config.yml"
         config.write_text(json.dumps(settings))  # JSON is YAML
-        command = ["docker-registry", "serve", str(config)]
-        url = f"http://127.0.0.1:{self.port}/v2/"
-        self.servers.append(processes.start("distribution", command, self.folder, url))
+        command = [require("docker-registry", "docker-registry"), "serve", str(config)]
+        process = Process("distribution", command, self.folder, server_environ({}))
+        process.start(lambda: listening(self.port))
+        self.servers.append(Server("distribution", process))
 
     def storage(self) -> dict[str, Any]:
         """The driver and its settings."""
@@ -58,7 +59,7 @@ class DistributionS3(Distribution):
             "accesskey": ACCESS_KEY,
             "secretkey": SECRET_KEY,
             "region": REGION,
-            "regionendpoint": self.store.url,
+            "regionendpoint": self.store.gateway.url,
             "bucket": BUCKET,
             "secure": False,
             "rootdirectory": "/distribution",

@@ -28,7 +28,7 @@ class Mirror(MirrorSetUp):
         self.source = self._front = _LoggingFront(self.folder / "source", self.store)
         self._front.start()
         sources = f"*=http://127.0.0.1:{self._front.port}"
-        self.servers.append(start_registry(self, self.port, {"WHARFINGER_REGISTRY_MIRROR_SOURCES": sources}))
+        self.servers.append(start_registry(self, self.port, mirror_sources=sources))
 
     def session(self, repository: str, habits: Habits) -> Daemon:
         return V1(self.address, f"{NAMESPACE}/{repository}", habits)
@@ -50,5 +50,7 @@ class DistributionMirror(MirrorSetUp, Distribution):
         return {"proxy": {"remoteurl": f"http://127.0.0.1:{self.source.port}"}}
 
     def source_reads(self, image: Image) -> list[int]:
-        lines = [line for line in self.source.servers[0].log.read_text().splitlines() if '"GET /v2/' in line]
+        lines = [
+            line for line in self.source.servers[0].programs[0].log.read_text().splitlines() if '"GET /v2/' in line
+        ]
         return [sum(f"/blobs/sha256:{layer.sha256} " in line for line in lines) for layer in image.layers]

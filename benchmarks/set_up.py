@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import processes
 from benchmarks.client import Daemon, Habits
 from benchmarks.layers import Image
 from benchmarks.loop import Loop, Steps
 from benchmarks.processes import Server
 from benchmarks.store import ObjectStore
 from benchmarks.wire import Address
+from tests.servers.process import free_port
 
 NAMESPACE = "bench"
 LOGIN = (NAMESPACE, secrets.token_hex(8))
@@ -29,7 +29,7 @@ class SetUp:
         self.store = store
         self.data = folder / "data"
         self.data.mkdir(parents=True)
-        self.port = processes.free_port()
+        self.port = free_port()
         self.servers: list[Server] = []
 
     @property
@@ -37,7 +37,7 @@ class SetUp:
         return "127.0.0.1", self.port
 
     def start(self) -> None:
-        """Raises DidNotStart."""
+        """Raises ServerFailed."""
         raise NotImplementedError
 
     def session(self, repository: str, habits: Habits) -> Daemon:

@@ -15,13 +15,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from benchmarks.processes import Server, free_port, start
 from benchmarks.site.data import Library
 from index_service import schema
 from index_service.db import open_engine
 from tests.servers.postgres import Postgres
+from tests.servers.process import Process, free_port
+from tests.servers.services import environ_for, serve
 
-ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"postgresql": 100_000, "sqlite": 10_000}
 READERS = 20
 
@@ -37,21 +37,19 @@ def main() -> int:
         url = stack.enter_context(_DATABASES[options.database](Path(folder)))
         _fill(library, url)
         port = free_port()
-        server = _start(port, url, Path(folder))
-        stack.callback(server.stop)
+        stack.enter_context(_start(port, url, Path(folder)))
         return max([_measure(page, make, port, options) for page, make in _pages(library).items()])
 
 
-def _start(port: int, database_url: str, folder: Path) -> Server:
+def _start(port: int, database_url: str, folder: Path) -> Process:
     """The index as its operator starts it."""
     settings = {
-        "WHARFINGER_INDEX_LISTEN": f"127.0.0.1:{port}",
-        "WHARFINGER_INDEX_DATABASE_URL": database_url,
-        "WHARFINGER_INDEX_SECRET_KEYS": secrets.token_hex(32),
-        "WHARFINGER_INDEX_LOG_LEVEL": "warning",
+        "listen": f"127.0.0.1:{port}",
+        "database_url": database_url,
+        "secret_keys": secrets.token_hex(32),
+        "log_level": "warning",
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "index_service.wsgi:app"]
-    return start("index", command, folder, f"http://127.0.0.1:{port}/_ping", settings, ROOT)
+    return serve("index", folder, port, environ_for("index", settings)).process
 
 
 def _pages(library: Library) -> dict[str, Callable[[random.Random], str]]:

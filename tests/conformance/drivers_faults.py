@@ -17,8 +17,8 @@ import pytest
 from registry_service.storage import factory
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound, StorageFailure, StorageProblem
 from tests.conformance.drivers_contract import generated, read, together
-from tests.conformance.drivers_shared import Store
 from tests.servers.faults import Exchange, Fault, FaultProxy
+from tests.servers.store import Store
 
 OLD = b"".join(generated(1, "old"))
 NEW = b"".join(generated(1, "new"))

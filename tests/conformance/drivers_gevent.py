@@ -11,8 +11,8 @@ import gevent
 
 from registry_service.storage import factory
 from tests.conformance.drivers_contract import generated, read
-from tests.conformance.drivers_shared import Store
 from tests.servers.faults import Exchange, FaultProxy
+from tests.servers.store import Store
 
 GREENLETS = 12
 

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import IO
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from registry_service.storage import factory
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound
 from tests.conformance.drivers_contract import DriverContract, generated, read
+from tests.servers.store import Store
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -49,15 +49,6 @@ def keep_five_gib(start: Start, driver: Driver, staged: str, kept: str) -> None:
     assert driver.stat(kept).size == FIVE_GIB + 3
     assert read(driver.open_reader(kept, 4 * 1024**3 - 5, 10)) == bytes(10)
     assert read(driver.open_reader(kept, FIVE_GIB - 10**6)) == bytes(10**6) + b"end"
-
-
-@dataclass(frozen=True)
-class Store:
-    """What the factory makes a driver from, here and in another process."""
-
-    name: str
-    path: str
-    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 class SharedDriverContract(DriverContract):

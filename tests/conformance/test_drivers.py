@@ -9,8 +9,9 @@ import pytest
 from registry_service.storage import factory
 from registry_service.storage.driver import Driver
 from tests.conformance.drivers_contract import DriverContract, read
-from tests.conformance.drivers_shared import FIVE_GIB, SharedDriverContract, Store
+from tests.conformance.drivers_shared import FIVE_GIB, SharedDriverContract
 from tests.conformance.drivers_small_disk import run_on_small_disk
+from tests.servers.store import Store
 
 
 class TestMemory(DriverContract):

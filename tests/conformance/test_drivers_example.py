@@ -14,8 +14,9 @@ import pytest
 
 from common.settings import SettingsError
 from registry_service.storage import factory
-from tests.conformance.drivers_shared import SharedDriverContract, Store
+from tests.conformance.drivers_shared import SharedDriverContract
 from tests.servers.harbour import Harbour
+from tests.servers.store import Store
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "example-driver"
 

@@ -16,11 +16,11 @@ from tests.conformance.drivers_shared import (
     FIVE_GIB,
     SharedDriverContract,
     Start,
-    Store,
     keep_five_gib,
 )
 from tests.servers.faults import FaultProxy
 from tests.servers.gcs import Gcs
+from tests.servers.store import Store
 
 
 class TestGcs(SharedDriverContract):

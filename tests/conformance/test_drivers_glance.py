@@ -23,7 +23,6 @@ from tests.conformance.drivers_gevent import check_cooperation
 from tests.conformance.drivers_shared import (
     MEMORY_BYTES,
     SharedDriverContract,
-    Store,
     first_line,
     keep_five_gib,
     rest_of,
@@ -32,6 +31,7 @@ from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.glance import PAGE, Project
 from tests.servers.openstack import OpenStack
 from tests.servers.openstack_tls import TlsFront
+from tests.servers.store import Store
 from tests.servers.tls import make_certificate
 
 LONG = b"".join(generated(6, "long"))

@@ -16,11 +16,11 @@ from tests.conformance.drivers_gevent import check_cooperation
 from tests.conformance.drivers_shared import (
     SharedDriverContract,
     Start,
-    Store,
     keep_five_gib,
 )
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.radosgw import Radosgw
+from tests.servers.store import Store
 
 
 class TestS3(SharedDriverContract):

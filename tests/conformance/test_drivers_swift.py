@@ -25,7 +25,6 @@ from tests.conformance.drivers_gevent import check_cooperation
 from tests.conformance.drivers_shared import (
     SharedDriverContract,
     Start,
-    Store,
     first_line,
     keep_five_gib,
 )
@@ -33,6 +32,7 @@ from tests.servers import keystone
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.openstack import OpenStack
 from tests.servers.openstack_tls import TlsFront
+from tests.servers.store import Store
 from tests.servers.swift import LISTING_LIMIT, MANIFEST_LIMIT, OBJECT_LIMIT, READER, READER_PASSWORD, SwiftContainer
 from tests.servers.tls import make_certificate
 

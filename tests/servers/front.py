@@ -23,10 +23,12 @@ def start_front(
     store: Path | None = None,
     tls: Certificate | None = None,
     profile: str = "modern",
+    backlog: int = 511,
+    access_log: Path | None = None,
 ) -> Process:
     """One host name on `port`, plain or with TLS, before the services on these ports of this machine.
 
-    Without indexes the site is that of registries which stand alone.
+    Without indexes the site is that of registries which stand alone. `backlog` connections may wait to be accepted.
     """
     nginx = require("nginx", "nginx-light")
     shutil.copytree(FILES, folder, dirs_exist_ok=True)
@@ -41,15 +43,20 @@ def start_front(
         text = _changed(text, "    server 127.0.0.1:5001;\n", _servers(registries))
     if store is not None:
         text = _changed(text, "alias /srv/registry/;", f"alias {store}/;")
+    listen = f"listen 127.0.0.1:{port} backlog={backlog}"
     if tls is None:
-        text = _changed(text, "listen 80;", f"listen 127.0.0.1:{port};")
+        text = _changed(text, "listen 80;", f"{listen};")
     else:
         text = _changed(text, "    listen 80;\n", "")
-        text = _changed(text, "# listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;")
+        text = _changed(text, "# listen 443 ssl;", f"{listen} ssl;")
         text = _changed(text, "# ssl_certificate     /etc/wharfinger/tls.crt;", f"ssl_certificate {tls.certificate};")
         text = _changed(text, "# ssl_certificate_key /etc/wharfinger/tls.key;", f"ssl_certificate_key {tls.key};")
         text = _changed(text, "# include wharfinger/tls-modern.conf;", f"include wharfinger/tls-{profile}.conf;")
     site.write_text(text, encoding="utf-8")
+    if access_log is not None:
+        main = folder / "nginx.conf"
+        logged = _changed(main.read_text(encoding="utf-8"), "access_log off;", f"access_log {access_log};")
+        main.write_text(logged, encoding="utf-8")
     orders = f"daemon off; pid {folder}/nginx.pid; error_log stderr warn; user {getpass.getuser()};"
     command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr", "-g", orders]
     process = Process("nginx", command, folder)

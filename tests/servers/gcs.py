@@ -12,8 +12,8 @@ import urllib3
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.conformance.drivers_shared import Store
 from tests.servers.process import Process, free_port, listening
+from tests.servers.store import Store
 
 PROJECT = "harbour"
 ROLES = ("objectAdmin", "objectViewer", "objectCreator")

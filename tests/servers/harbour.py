@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.conformance.drivers_shared import Store
 from tests.servers.process import Process, free_port, listening
+from tests.servers.store import Store
 
 TOKEN = "let-me-moor-here"
 PAGE = 1000

@@ -1,4 +1,4 @@
-"""A real nginx that does nothing but end TLS in front of each service."""
+"""A real nginx with sites written here: TLS ended in front of each service, or a folder of files served."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from tests.servers.tls import Certificate
 
 _MAIN = string.Template("""\
 daemon off;
-worker_processes 1;
+worker_processes $workers;
+worker_rlimit_nofile 16384;
 pid $folder/nginx.pid;
 error_log stderr warn;
 user $user;
-events { worker_connections 1024; }
+events { worker_connections 8192; }
 http {
     access_log off;
+    sendfile on;
+    tcp_nopush on;
     client_body_temp_path $folder/body;
     proxy_temp_path $folder/proxy;
     fastcgi_temp_path $folder/fastcgi;
@@ -30,7 +33,9 @@ $sites
 
 _SITE = string.Template("""\
     server {
-        listen 127.0.0.1:$port $tls;
+        listen 127.0.0.1:$port ssl;
+        ssl_certificate $certificate;
+        ssl_certificate_key $key;
         client_max_body_size 0;
         merge_slashes off;
         location / {
@@ -52,9 +57,12 @@ _SITE = string.Template("""\
     }
 """)
 
-_TLS = string.Template("""ssl;
-        ssl_certificate $certificate;
-        ssl_certificate_key $key""")
+_FILES = string.Template("""\
+    server {
+        listen 127.0.0.1:$port backlog=4096;
+        root $root;
+    }
+""")
 
 
 @dataclass(frozen=True)
@@ -67,20 +75,25 @@ class Front:
 
 def start_termination(folder: Path, ports: dict[int, int], tls: Certificate) -> Front:
     """TLS in front of each: `ports` maps the port to listen on to the port behind it."""
-    sites = "".join(_site(port, f"127.0.0.1:{behind}", tls) for port, behind in ports.items())
-    return _start(folder, sites, list(ports), tls)
+    sites = [
+        _SITE.substitute(port=port, upstream=f"127.0.0.1:{behind}", certificate=tls.certificate, key=tls.key)
+        for port, behind in ports.items()
+    ]
+    process = _start(folder, "".join(sites), list(ports))
+    return Front(process, [f"https://127.0.0.1:{port}" for port in ports])
 
 
-def _site(port: int, upstream: str, tls: Certificate | None) -> str:
-    lines = _TLS.substitute(certificate=tls.certificate, key=tls.key) if tls else ""
-    return _SITE.substitute(port=port, upstream=upstream, tls=lines)
+def start_file_server(folder: Path, port: int, root: Path) -> Process:
+    """The files below `root`, sent by as many workers as there are processors."""
+    return _start(folder, _FILES.substitute(port=port, root=root), [port], workers="auto")
 
 
-def _start(folder: Path, sites: str, ports: list[int], tls: Certificate | None) -> Front:
+def _start(folder: Path, sites: str, ports: list[int], workers: str = "1") -> Process:
     nginx = require("nginx", "nginx")
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "nginx.conf"
-    configuration.write_text(_MAIN.substitute(folder=folder, user=getpass.getuser(), sites=sites), encoding="utf-8")
+    text = _MAIN.substitute(folder=folder, user=getpass.getuser(), sites=sites, workers=workers)
+    configuration.write_text(text, encoding="utf-8")
     process = Process("nginx", [nginx, "-p", str(folder), "-c", str(configuration), "-e", "stderr"], folder)
     process.start(lambda: all(map(listening, ports)))
-    return Front(process, [f"{'https' if tls else 'http'}://127.0.0.1:{port}" for port in ports])
+    return process

@@ -1,8 +1,10 @@
-"""Real programs as children of a test: started in a session of their own, waited for, and ended as a group."""
+"""Real programs as child processes of a test or a benchmark: each started in a session of its own, waited for until
+it is ready, and ended as a process group."""
 
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,6 +17,15 @@ from types import TracebackType
 
 PATIENCE = 60.0
 """Seconds a program gets to come up. Never a measure of speed: only a program that will not come up takes them."""
+
+
+_PORTS = range(10_000, 32_768)
+"""Below the ephemeral ports: one of those may become some client's source port before its server takes it."""
+
+_RANDOM = random.SystemRandom()
+"""Tests seed the module's own generator, and several processes would then try the same ports."""
+
+_SERVER_SETTINGS = ("WHARFINGER_", "REGISTRY_", "AWS_", "CEPH_")
 
 
 class ServerFailed(Exception):
@@ -30,9 +41,18 @@ def require(program: str, package: str) -> str:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port nobody uses on loopback. Raises ServerFailed."""
+    for port in _RANDOM.sample(_PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ServerFailed("no port is free")
+
+
+def server_environ(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment with these settings, without those of a server that happen to stand in it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SERVER_SETTINGS)}
+    return {**kept, **settings}
 
 
 def listening(port: int) -> bool:

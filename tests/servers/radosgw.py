@@ -1,12 +1,11 @@
-"""A real Ceph object gateway for the tests: one monitor, one OSD that keeps everything in memory, one radosgw.
+"""A real Ceph object gateway: one monitor, one OSD that keeps everything in memory, one radosgw.
 
-Made from nothing in about a second, on loopback, without cephx, and gone when the tests are.
+Made from nothing in about a second, on loopback, without cephx, and ended with the process that started it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import uuid
 from collections.abc import Callable, Sequence
@@ -19,11 +18,12 @@ import boto3
 from botocore.config import Config
 
 from common.settings import variable
-from tests.conformance.drivers_shared import Store
-from tests.servers.process import Process, ServerFailed, free_port, listening, require, stop_together
+from tests.servers.process import Process, ServerFailed, free_port, listening, require, server_environ, stop_together
+from tests.servers.store import Store
 from tests.servers.tls import Certificate
 
 BUCKET = "images"
+REGION = "us-east-1"
 ACCESS_KEY = "AKWHARFINGER"
 SECRET_KEY = "a-secret-key-of-the-tests"
 SWIFT_USER = "wharfinger:swift"
@@ -106,8 +106,8 @@ class Radosgw:
         self.port = free_port()
         self.tls_port = free_port()
         self._monitor_port = free_port()
-        self._environ = {**os.environ, "CEPH_CONF": str(folder / "ceph.conf")}
-        self._processes: list[Process] = []
+        self._environ = server_environ({"CEPH_CONF": str(folder / "ceph.conf")})
+        self.processes: list[Process] = []
         self._names = (f"store-{number}" for number in count())
 
     @property
@@ -144,18 +144,22 @@ class Radosgw:
         self.client.create_bucket(Bucket=BUCKET)
 
     def stop(self) -> None:
-        stop_together(*reversed(self._processes))
+        stop_together(*reversed(self.processes))
 
     @cached_property
     def client(self) -> Any:
-        """A boto3 client of the tests' user; anybody's own retries are none of its business."""
+        """A boto3 client of the gateway's user; anybody's own retries are none of its business."""
         return boto3.session.Session().client(
             "s3",
             endpoint_url=self.url,
-            region_name="us-east-1",
+            region_name=REGION,
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
-            config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                request_checksum_calculation="when_required",
+            ),
         )
 
     def store(self, **settings: object) -> Store:
@@ -231,12 +235,12 @@ class Radosgw:
         words = ["setpriv", "--pdeathsig", "KILL", "--", *command]
         process = Process(command[0], words, self._folder, self._environ)
         process.start(ready)
-        self._processes.append(process)
+        self.processes.append(process)
 
     def _run(self, *command: str) -> None:
         done = subprocess.run(command, env=self._environ, cwd=self._folder, capture_output=True, text=True)
         if done.returncode:
-            logs = "\n".join(process.tail() for process in self._processes)
+            logs = "\n".join(process.tail() for process in self.processes)
             raise ServerFailed(f"{' '.join(command)} ended with {done.returncode}: {done.stderr}\n{logs}")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.clients.wire import Target, WireError, call
-from tests.servers.process import Process, ServerFailed, free_port, stop_together
+from tests.servers.process import Process, ServerFailed, free_port, server_environ, stop_together
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -51,11 +51,14 @@ class Service:
         return self.folder / "store"
 
 
-def start_index(folder: Path, registries: list[str], port: int | None = None, **settings: str) -> Service:
-    """A migrated index with one administrator, `ADMIN`; `registries` is what it announces, host:port each."""
+def start_index(folder: Path, registries: list[str], port: int | None = None, **settings: str | None) -> Service:
+    """A migrated index with one administrator, `ADMIN`; `registries` is what it announces, host:port each.
+
+    A setting that is None keeps the service's own default.
+    """
     port = port or free_port()
-    environ = _environ(
-        "INDEX",
+    environ = environ_for(
+        "index",
         {
             "listen": f"127.0.0.1:{port}",
             "database_url": f"sqlite:///{folder}/index.db",
@@ -71,7 +74,7 @@ def start_index(folder: Path, registries: list[str], port: int | None = None, **
     folder.mkdir(parents=True, exist_ok=True)
     index_command(environ, "migrate")
     index_command(environ, "create-user", "--admin", "--password-stdin", ADMIN.name, typed=ADMIN.password)
-    return _serve("index", folder, port, environ)
+    return serve("index", folder, port, environ)
 
 
 def start_another(first: Service, folder: Path) -> Service:
@@ -80,7 +83,7 @@ def start_another(first: Service, folder: Path) -> Service:
     environ = dict(first.process.environ)
     listen = next(key for key in environ if key.endswith("_LISTEN"))
     environ[listen] = f"127.0.0.1:{port}"
-    return _serve(first.process.name, folder, port, environ)
+    return serve(first.process.name, folder, port, environ)
 
 
 def start_registry(
@@ -89,16 +92,17 @@ def start_registry(
     port: int | None = None,
     *,
     driver_environ: Mapping[str, str] | None = None,
-    **settings: str,
+    **settings: str | None,
 ) -> Service:
     """A registry behind the index at `index_url`, or a standalone one where that is None.
 
-    `driver_environ` is what its storage driver reads for itself.
+    `driver_environ` is what its storage driver reads for itself. A setting that is None keeps the service's own
+    default.
     """
     port = port or free_port()
     behind = {"standalone": "true"} if index_url is None else {"index_url": index_url}
-    environ = _environ(
-        "REGISTRY",
+    environ = environ_for(
+        "registry",
         {
             "listen": f"127.0.0.1:{port}",
             "storage_path": str(folder / "store"),
@@ -111,7 +115,7 @@ def start_registry(
     environ.update(driver_environ or {})
     if "storage" not in settings:
         Path(environ["WHARFINGER_REGISTRY_STORAGE_PATH"]).mkdir(parents=True, exist_ok=True)
-    return _serve("registry", folder, port, environ)
+    return serve("registry", folder, port, environ)
 
 
 @contextmanager
@@ -141,14 +145,15 @@ def sign_up(index: Target, account: Account) -> Account:
     return account
 
 
-def _environ(service: str, settings: dict[str, str]) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("WHARFINGER_")}
-    path = f"{BIN}{os.pathsep}{kept.get('PATH', '')}"
-    given = {f"WHARFINGER_{service}_{key.upper()}": value for key, value in settings.items()}
-    return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), **given}
+def environ_for(service: str, settings: Mapping[str, str | None]) -> dict[str, str]:
+    """The environment of a service, `index` or `registry`, with these settings and no others."""
+    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    given = {f"WHARFINGER_{service}_{key}".upper(): value for key, value in settings.items() if value is not None}
+    return server_environ({"PATH": path, "PYTHONPATH": str(ROOT), **given})
 
 
-def _serve(name: str, folder: Path, port: int, environ: dict[str, str]) -> Service:
+def serve(name: str, folder: Path, port: int, environ: dict[str, str]) -> Service:
+    """Start a service whose store or database is ready. Raises ServerFailed."""
     command = [str(BIN / "gunicorn"), "-c", str(ROOT / "gunicorn.conf.py"), f"{name}_service.wsgi:app"]
     process = Process(name, command, folder, environ)
     target = Target("http", "127.0.0.1", port)

@@ -18,11 +18,11 @@ from registry_service.storage import factory
 from registry_service.storage.driver import Driver, PathNotFound, StorageFailure
 from tests.clients.wire import Target
 from tests.conformance.drivers_contract import generated, read
-from tests.conformance.drivers_shared import Store
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.gcs import Gcs
 from tests.servers.process import eventually, free_port
 from tests.servers.services import ROOT
+from tests.servers.store import Store
 
 MIB = 1024**2
 

@@ -21,11 +21,11 @@ from registry_service.storage.s3_requests import S3Settings, demand_region
 from tests.clients.wire import Target
 from tests.conformance.drivers_contract import generated, read, together
 from tests.conformance.drivers_faults import write
-from tests.conformance.drivers_shared import Store
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.process import free_port
 from tests.servers.radosgw import BUCKET, Radosgw
 from tests.servers.services import ROOT
+from tests.servers.store import Store
 
 MIB = 1024**2
 
