@@ -1,7 +1,7 @@
-"""Templates become text, in the language of the moment.
+"""Rendering of templates, in the language of the request.
 
-Each language has an environment of its own, in which a template is compiled with its texts in place. A page has a
-hundred of them, and to look each up takes as long as to draw all the rest.
+Each language has an environment of its own, in which a template is compiled with its translations in place. A page has
+a hundred of them: to look each up when it is rendered takes 5 to 7 % of the time of the whole page.
 """
 
 from __future__ import annotations
