@@ -1,7 +1,12 @@
 """The scoreboard: how many connections each worker of the index holds, for all of them to see.
 
 A page of memory that the arbiter maps before it forks. Each worker has a place of its own and writes nowhere else, so
-nothing is locked; who reads may see what was true a moment ago.
+nothing is locked; a reader may see the counts of a moment ago.
+
+Gunicorn's `reuse_port`, by which the kernel spreads connections over the workers, was measured beside it. Of 20 readers
+on 2 workers the busier one gets 50 to 59 % with the scoreboard, 50 to 70 % with `reuse_port` and up to 100 % with
+neither; they are done in 4.2, 4.5 and 6.4 s. And `reuse_port` resets the connections that wait for a worker which ends,
+and lets a second server start on a port that is taken.
 """
 
 from __future__ import annotations
