@@ -9,7 +9,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from common import http
 from index_service import api, background, json_api, services, web
-from index_service.db import Clock, now, open_engine
+from index_service.database import open_engine
+from index_service.db import Clock, now
 from index_service.mail.carriers import Post, carrier
 from index_service.settings import IndexSettings
 
@@ -31,7 +32,7 @@ def create_app(
     post = Post(carrier(settings.smtp_url, settings.mail_folder, clock), settings.mail_from, clock)
     http.install(app, standalone=False)
     api.install(app)
-    app.extensions[background.EXTENSION] = background.Background(built.work, built.forgetting)
+    app.extensions[background.EXTENSION] = background.Background(built.jobs, built.pull_counts, built.retention)
     web.install(app, settings, built, post, clock)
     json_api.install(app, settings, built, clock)
     if settings.trusted_proxies:

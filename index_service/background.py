@@ -1,7 +1,7 @@
-"""The thread behind each serving process: jobs that are due, pulls that were counted, what is to be forgotten.
+"""The thread behind each serving process: due jobs, pulls that were counted, retention of the audit log.
 
-It begins in the worker after the fork, wakes when the bell is rung and every few seconds besides, since another process
-may have asked for something, and ends with the worker after writing what it still holds.
+It begins in the worker after the fork, wakes when the job runner is woken and every few seconds besides, since another
+process may have asked for something, and ends with the worker after writing what it still holds.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import logging
 from threading import Event, Thread
 
 from common.errors import Failure
-from index_service.services.forgetting import Forgetting
-from index_service.services.work import Work
+from index_service.services.job_runner import JobRunner
+from index_service.services.pull_counts import PullCounts
+from index_service.services.retention import Retention
 
 EXTENSION = "wharfinger-background"
 
@@ -25,9 +26,10 @@ logger = logging.getLogger(__name__)
 class Background:
     """Start it once a process; `stop` waits until it has ended."""
 
-    def __init__(self, work: Work, forgetting: Forgetting) -> None:
-        self._work = work
-        self._forgetting = forgetting
+    def __init__(self, jobs: JobRunner, pull_counts: PullCounts, retention: Retention) -> None:
+        self._jobs = jobs
+        self._pull_counts = pull_counts
+        self._retention = retention
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="background", daemon=True)
 
@@ -36,23 +38,23 @@ class Background:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._work.bell.set()
+        self._jobs.wake_up.set()
         self._thread.join(PATIENCE_SECONDS)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._work.bell.wait(EVERY_SECONDS)
-            self._work.bell.clear()
+            self._jobs.wake_up.wait(EVERY_SECONDS)
+            self._jobs.wake_up.clear()
             self._turn()
         self._turn()
 
     def _turn(self) -> None:
         """Everything that is due. What fails here must not end the thread: the next turn tries again."""
         try:
-            self._work.write_pulls()
-            self._forgetting.prune_audit()
-            while not self._stopping.is_set() and self._work.do_next(self._stopping):
-                self._work.write_pulls()
+            self._pull_counts.write()
+            self._retention.prune_audit()
+            while not self._stopping.is_set() and self._jobs.do_next(self._stopping):
+                self._pull_counts.write()
         except Failure as failure:
             logger.warning("background: %s", failure.message)
         except Exception:

@@ -15,10 +15,11 @@ from common.names import RepositoryName
 from common.serving import become_gunicorn
 from common.settings import SettingsError
 from index_service import schema
-from index_service.db import now, open_engine
+from index_service.database import open_engine
+from index_service.db import now
 from index_service.services import Services, build
-from index_service.services.docker import Index
-from index_service.services.work import Work
+from index_service.services.operations import Operations
+from index_service.services.reindex import Reindex
 from index_service.settings import IndexSettings, load_settings
 
 
@@ -63,8 +64,8 @@ _password_stdin = click.option("--password-stdin", is_flag=True, help="Read the 
 @_password_stdin
 def create_user(name: str, email: str | None, admin: bool, password_stdin: bool) -> None:
     """Make the account NAME."""
-    with _index() as index:
-        index.people.create(name, _password(password_stdin), email, is_admin=admin)
+    with _operations() as operations:
+        operations.create_user(name, _password(password_stdin), email, is_admin=admin)
         click.echo(f"Account {name} is made.")
 
 
@@ -73,10 +74,8 @@ def create_user(name: str, email: str | None, admin: bool, password_stdin: bool)
 @_password_stdin
 def set_password(name: str, password_stdin: bool) -> None:
     """Give NAME another password and end all tokens issued to NAME."""
-    with _index() as index:
-        account = index.people.require(name)
-        index.people.change(account.id, _password(password_stdin), None)
-        index.revoke_tokens(account.id)
+    with _operations() as operations:
+        operations.set_password(name, _password(password_stdin))
         click.echo(f"The password of {name} is changed.")
 
 
@@ -99,8 +98,8 @@ def activate(name: str) -> None:
 @click.argument("answer", type=click.Choice(["yes", "no"]))
 def set_admin(name: str, answer: str) -> None:
     """Make NAME an administrator, or no more."""
-    with _index() as index:
-        index.people.set_admin(index.people.require(name).id, is_admin=answer == "yes")
+    with _operations() as operations:
+        operations.set_admin(name, is_admin=answer == "yes")
         click.echo(f"Account {name} is {'an' if answer == 'yes' else 'no'} administrator.")
 
 
@@ -109,8 +108,8 @@ def set_admin(name: str, answer: str) -> None:
 @click.option("--owner", required=True, help="The account that owns it.")
 def create_organisation(name: str, owner: str) -> None:
     """Make the organisation NAME."""
-    with _services() as services:
-        services.organisations.create_for(owner, name)
+    with _operations() as operations:
+        operations.create_organisation(name, owner)
         click.echo(f"Organisation {name} is made, owned by {owner}.")
 
 
@@ -119,8 +118,8 @@ def create_organisation(name: str, owner: str) -> None:
 @click.argument("name")
 def add_owner(organisation: str, name: str) -> None:
     """Make NAME an owner of ORGANISATION, for one whose owners are gone or to go."""
-    with _services() as services:
-        services.organisations.add_owner(organisation, name)
+    with _operations() as operations:
+        operations.add_owner(organisation, name)
         click.echo(f"{name} owns {organisation}.")
 
 
@@ -128,16 +127,16 @@ def add_owner(organisation: str, name: str) -> None:
 @click.argument("name")
 def revoke_tokens(name: str) -> None:
     """End every token issued to NAME."""
-    with _index() as index:
-        count = index.revoke_tokens(index.people.require(name).id)
+    with _operations() as operations:
+        count = operations.revoke_tokens(name)
         click.echo(f"{count} tokens of {name} are revoked.")
 
 
 @main.command()
 def clean() -> None:
     """Delete expired tokens; serving does so too, some at a time."""
-    with _index() as index:
-        click.echo(f"{index.clean()} expired tokens are deleted.")
+    with _operations() as operations:
+        click.echo(f"{operations.clean()} expired tokens are deleted.")
 
 
 @main.command("set-access")
@@ -145,8 +144,8 @@ def clean() -> None:
 @click.argument("access", type=click.Choice(["public", "private"]))
 def set_access(repository: str, access: str) -> None:
     """Make REPOSITORY public or private."""
-    with _index() as index:
-        index.set_private(RepositoryName.parse(repository), is_private=access == "private")
+    with _operations() as operations:
+        operations.set_private(RepositoryName.parse(repository), is_private=access == "private")
         click.echo(f"{RepositoryName.parse(repository)} is {access}.")
 
 
@@ -155,9 +154,9 @@ def set_access(repository: str, access: str) -> None:
 @click.argument("target")
 def rename(repository: str, target: str) -> None:
     """Give REPOSITORY the name TARGET; while the index serves, the registry follows."""
-    with _services() as services:
+    with _operations() as operations:
         old, new = RepositoryName.parse(repository), RepositoryName.parse(target)
-        services.permissions.rename(old, new)
+        operations.rename(old, new)
         click.echo(f"{old} is {new}.")
 
 
@@ -166,8 +165,8 @@ def rename(repository: str, target: str) -> None:
 @click.argument("new")
 def move_endpoint(old: str, new: str) -> None:
     """Send clients to the registry NEW (host:port) for every repository on OLD."""
-    with _index() as index:
-        click.echo(f"{index.move_endpoint(old, new)} repositories are on {new} now.")
+    with _operations() as operations:
+        click.echo(f"{operations.move_endpoint(old, new)} repositories are on {new} now.")
 
 
 @main.command()
@@ -181,15 +180,15 @@ def reindex(repositories: tuple[str, ...], owner: str | None) -> None:
     """
     names = [RepositoryName.parse(repository) for repository in repositories]
     with _services() as services:
-        names = names or services.work.repositories()
-        failed = [name for name in names if not _renew(services.work, name, owner)]
+        names = names or services.reindex.repositories()
+        failed = [name for name in names if not _renew(services.reindex, name, owner)]
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(names)} repositories could not be read")
 
 
-def _renew(work: Work, name: RepositoryName, owner: str | None) -> bool:
+def _renew(reindex: Reindex, name: RepositoryName, owner: str | None) -> bool:
     try:
-        found = work.renew(name, owner)
+        found = reindex.renew(name, owner)
     except Failure as failure:
         click.echo(f"{name}: {failure.message}", err=True)
         return False
@@ -199,8 +198,8 @@ def _renew(work: Work, name: RepositoryName, owner: str | None) -> bool:
 
 
 def _set_active(name: str, *, is_active: bool) -> None:
-    with _index() as index:
-        index.people.set_active(index.people.require(name).id, is_active=is_active)
+    with _operations() as operations:
+        operations.set_active(name, is_active=is_active)
         click.echo(f"Account {name} is {'active' if is_active else 'inactive'}.")
 
 
@@ -221,9 +220,9 @@ def _services() -> Iterator[Services]:
 
 
 @contextmanager
-def _index() -> Iterator[Index]:
+def _operations() -> Iterator[Operations]:
     with _services() as services:
-        yield services.index
+        yield services.operations
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from sqlalchemy import CursorResult, delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Invalid
+from index_service.accounts import fields
 from index_service.accounts.models import AccessToken, User
 
 PREFIX = "whp_"
@@ -93,6 +94,8 @@ def create(session: Session, user_id: int, asked: NewToken, moment: datetime) ->
 
 def find(session: Session, name: str | None, secret: str, moment: datetime) -> tuple[User, AccessToken] | None:
     """The person, of this name where one is given, and the token; None for another's, an ended or an unknown one."""
+    if name is not None and not fields.may_be_name(name):
+        return None
     row = session.execute(
         select(User, AccessToken)
         .join(User, User.id == AccessToken.user_id)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 from common.errors import Conflict, Invalid, NotFound
 from index_service.accounts import fields
 from index_service.accounts.models import Member, Namespace, Organisation, Team, TeamMember, User
-from index_service.audit.log import Change, Deed
+from index_service.audit.log import AuditContext, Change
 
 MEMBER_ROLES = ("read", "write", "")
 """What every member may do with all repositories; the last leaves it to teams."""
@@ -93,7 +93,7 @@ def membership(session: Session, organisation_id: int, user_id: int) -> Member |
     return session.get(Member, (organisation_id, user_id))
 
 
-def create(session: Session, deed: Deed, name: object, profile: Profile, owner_id: int) -> Organisation:
+def create(session: Session, context: AuditContext, name: object, profile: Profile, owner_id: int) -> Organisation:
     """Take the name, which people have theirs from too, for an organisation of one owner. Raises Invalid or Conflict.
 
     Where two take one name at once, the second's transaction ends in SQLAlchemy's IntegrityError.
@@ -104,34 +104,34 @@ def create(session: Session, deed: Deed, name: object, profile: Profile, owner_i
         raise Conflict("You own as many organisations as one person may")
     if session.get(Namespace, name) is not None:
         raise NameTaken
-    made = Organisation(name=name, created_at=deed.moment)
+    made = Organisation(name=name, created_at=context.moment)
     _describe(made, profile)
     session.add(made)
     session.flush()
     session.add(Namespace(name=name, organisation_id=made.id))
-    session.add(Member(organisation_id=made.id, user_id=owner_id, is_owner=True, created_at=deed.moment))
-    deed.record(session, Change.ORGANISATION_MADE, name)
+    session.add(Member(organisation_id=made.id, user_id=owner_id, is_owner=True, created_at=context.moment))
+    context.record(session, Change.ORGANISATION_MADE, name)
     return made
 
 
-def describe(session: Session, deed: Deed, organisation: Organisation, profile: Profile) -> None:
+def describe(session: Session, context: AuditContext, organisation: Organisation, profile: Profile) -> None:
     """Change what it says of itself; only the members' role is a permission. Raises Invalid."""
     profile = profile.checked()
     if organisation.member_role != profile.member_role:
         changes = {"from": organisation.member_role, "to": profile.member_role}
-        deed.record(session, Change.ORGANISATION_CHANGED, organisation.name, member_role=changes)
+        context.record(session, Change.ORGANISATION_CHANGED, organisation.name, member_role=changes)
     _describe(organisation, profile)
 
 
-def add_member(session: Session, deed: Deed, organisation: Organisation, user: User) -> None:
+def add_member(session: Session, context: AuditContext, organisation: Organisation, user: User) -> None:
     """Raises Conflict for whom it has already."""
     if membership(session, organisation.id, user.id) is not None:
         raise AlreadyIn("This person is a member already")
-    session.add(Member(organisation_id=organisation.id, user_id=user.id, created_at=deed.moment))
-    deed.record(session, Change.MEMBER_ADDED, organisation.name, person=user.name)
+    session.add(Member(organisation_id=organisation.id, user_id=user.id, created_at=context.moment))
+    context.record(session, Change.MEMBER_ADDED, organisation.name, person=user.name)
 
 
-def remove_member(session: Session, deed: Deed, organisation: Organisation, user: User) -> None:
+def remove_member(session: Session, context: AuditContext, organisation: Organisation, user: User) -> None:
     """Also out of its teams. Raises NotFound or LastOwner."""
     member = _member(session, organisation, user)
     if member.is_owner:
@@ -139,10 +139,12 @@ def remove_member(session: Session, deed: Deed, organisation: Organisation, user
     teams = select(Team.id).where(Team.organisation_id == organisation.id)
     session.execute(delete(TeamMember).where(TeamMember.user_id == user.id, TeamMember.team_id.in_(teams)))
     session.delete(member)
-    deed.record(session, Change.MEMBER_REMOVED, organisation.name, person=user.name)
+    context.record(session, Change.MEMBER_REMOVED, organisation.name, person=user.name)
 
 
-def set_owner(session: Session, deed: Deed, organisation: Organisation, user: User, *, is_owner: bool) -> None:
+def set_owner(
+    session: Session, context: AuditContext, organisation: Organisation, user: User, *, is_owner: bool
+) -> None:
     """Raises NotFound for who is no member, or LastOwner."""
     member = _member(session, organisation, user)
     if member.is_owner == is_owner:
@@ -151,7 +153,7 @@ def set_owner(session: Session, deed: Deed, organisation: Organisation, user: Us
         _require_other_owner(session, member)
     member.is_owner = is_owner
     change = Change.MEMBER_MADE_OWNER if is_owner else Change.MEMBER_UNMADE_OWNER
-    deed.record(session, change, organisation.name, person=user.name)
+    context.record(session, change, organisation.name, person=user.name)
 
 
 def require_other_owners(session: Session, user: User) -> None:
@@ -177,7 +179,9 @@ def find_team(session: Session, organisation: Organisation, name: str) -> Team:
     return found
 
 
-def create_team(session: Session, deed: Deed, organisation: Organisation, name: object, about: object) -> Team:
+def create_team(
+    session: Session, context: AuditContext, organisation: Organisation, name: object, about: object
+) -> Team:
     """Raises Invalid or Conflict."""
     name, about = _check_name(name), fields.check_text(about, 255)
     taken = select(Team.id).where(Team.organisation_id == organisation.id, Team.name == name)
@@ -186,35 +190,35 @@ def create_team(session: Session, deed: Deed, organisation: Organisation, name: 
     held = select(func.count()).where(Team.organisation_id == organisation.id)
     if (session.scalar(held) or 0) >= MAX_TEAMS:
         raise Conflict("The organisation has as many teams as one may have")
-    team = Team(organisation_id=organisation.id, name=name, about=about, created_at=deed.moment)
+    team = Team(organisation_id=organisation.id, name=name, about=about, created_at=context.moment)
     session.add(team)
     session.flush()
-    deed.record(session, Change.TEAM_MADE, organisation.name, team=name)
+    context.record(session, Change.TEAM_MADE, organisation.name, team=name)
     return team
 
 
-def delete_team(session: Session, deed: Deed, organisation: Organisation, team: Team) -> None:
+def delete_team(session: Session, context: AuditContext, organisation: Organisation, team: Team) -> None:
     """With it goes every role it was given."""
     session.execute(delete(Team).where(Team.id == team.id))
-    deed.record(session, Change.TEAM_DELETED, organisation.name, team=team.name)
+    context.record(session, Change.TEAM_DELETED, organisation.name, team=team.name)
 
 
-def join_team(session: Session, deed: Deed, organisation: Organisation, team: Team, user: User) -> None:
+def join_team(session: Session, context: AuditContext, organisation: Organisation, team: Team, user: User) -> None:
     """Raises NotFound for who is no member, Conflict for who is in the team."""
     _member(session, organisation, user)
     if session.get(TeamMember, (team.id, user.id)) is not None:
         raise AlreadyIn("This person is in the team already")
     session.add(TeamMember(team_id=team.id, user_id=user.id))
-    deed.record(session, Change.TEAM_JOINED, organisation.name, team=team.name, person=user.name)
+    context.record(session, Change.TEAM_JOINED, organisation.name, team=team.name, person=user.name)
 
 
-def leave_team(session: Session, deed: Deed, organisation: Organisation, team: Team, user: User) -> None:
+def leave_team(session: Session, context: AuditContext, organisation: Organisation, team: Team, user: User) -> None:
     """Raises NotFound."""
     found = session.get(TeamMember, (team.id, user.id))
     if found is None:
         raise NotFound("no such member")
     session.delete(found)
-    deed.record(session, Change.TEAM_LEFT, organisation.name, team=team.name, person=user.name)
+    context.record(session, Change.TEAM_LEFT, organisation.name, team=team.name, person=user.name)
 
 
 def _named(name: str) -> Select[Organisation]:

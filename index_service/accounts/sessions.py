@@ -16,9 +16,9 @@ from typing import cast
 from sqlalchemy import CursorResult, Delete, Update, delete, select, update
 from sqlalchemy.orm import Session
 
+from index_service.accounts.actor import Actor
 from index_service.accounts.models import Session as SessionRecord
 from index_service.accounts.models import User
-from index_service.accounts.people import Actor
 
 LIFETIME = timedelta(days=30)
 """How long a session lasts that is not used."""

@@ -12,7 +12,7 @@ from common.errors import Conflict
 from index_service.accounts import organisations
 from index_service.accounts.models import Session as SignedInSession
 from index_service.accounts.models import User
-from index_service.audit.log import Change, Deed
+from index_service.audit.log import AuditContext, Change
 
 
 class LastAdministrator(Conflict):
@@ -32,7 +32,7 @@ def hold(session: Session, user_id: int) -> User:
     return session.get_one(User, user_id, with_for_update={"key_share": True})
 
 
-def set_active(session: Session, deed: Deed, user: User, *, is_active: bool) -> None:
+def set_active(session: Session, context: AuditContext, user: User, *, is_active: bool) -> None:
     """Open or close an account that is held; a closed one is signed out everywhere.
 
     Raises LastAdministrator or SoleOwner.
@@ -45,17 +45,17 @@ def set_active(session: Session, deed: Deed, user: User, *, is_active: bool) -> 
         session.execute(delete(SignedInSession).where(SignedInSession.user_id == user.id))
     user.is_active = is_active
     change = Change.ACCOUNT_ACTIVATED if is_active else Change.ACCOUNT_DEACTIVATED
-    deed.record(session, change, user.name)
+    context.record(session, change, user.name)
 
 
-def set_admin(session: Session, deed: Deed, user: User, *, is_admin: bool) -> None:
+def set_admin(session: Session, context: AuditContext, user: User, *, is_admin: bool) -> None:
     """Make an account that is held an administrator's, or no more. Raises LastAdministrator."""
     if user.is_admin == is_admin:
         return
     if not is_admin:
         _require_other_admin(session, user)
     user.is_admin = is_admin
-    deed.record(session, Change.ACCOUNT_MADE_ADMIN if is_admin else Change.ACCOUNT_UNMADE_ADMIN, user.name)
+    context.record(session, Change.ACCOUNT_MADE_ADMIN if is_admin else Change.ACCOUNT_UNMADE_ADMIN, user.name)
 
 
 def _require_other_admin(session: Session, user: User) -> None:

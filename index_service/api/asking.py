@@ -7,17 +7,17 @@ from flask import current_app, request
 from common import headers
 from common.errors import Unauthenticated
 from common.tokens import read_authorization
-from index_service.callers import Anonymous, Bearer, Credential, Login, read_basic
 from index_service.services import Services
-from index_service.services.docker import Index
+from index_service.services.credentials import Anonymous, Bearer, Credential, Login, read_basic
+from index_service.services.protocol import Protocol
 
 EXTENSION = "wharfinger-index"
 MAX_CLIENT = 255
 
 
-def index() -> Index:
+def protocol() -> Protocol:
     services: Services = current_app.extensions[EXTENSION]
-    return services.index
+    return services.protocol
 
 
 def credential() -> Credential:

@@ -6,7 +6,7 @@ from flask import Response
 
 from common import headers
 from common.http import reply
-from index_service.services.docker import Issued
+from index_service.services.protocol import Issued
 
 
 def issued_headers(issued: Issued) -> dict[str, str]:

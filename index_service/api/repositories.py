@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from common.errors import Invalid
 from common.http import read_json, reply
 from common.names import ImageId, RepositoryName, Tag
-from index_service.api.asking import asks_token, credential, index
+from index_service.api.asking import asks_token, credential, protocol
 from index_service.api.dressing import issued_headers, reply_empty
 from index_service.repositories.listing import parse_listing
 
@@ -21,7 +21,7 @@ views = Blueprint("repositories", __name__)
 def put_repository(repository: str) -> Response:
     """A push begins: 200 with a write token and the registry to push to."""
     name, entries = RepositoryName.parse(repository), parse_listing(read_json(request))
-    issued = index().announce_push(credential(), name, entries)
+    issued = protocol().announce_push(credential(), name, entries)
     return reply("", extra=issued_headers(issued))
 
 
@@ -29,7 +29,7 @@ def put_repository(repository: str) -> Response:
 @views.delete("/repositories/<itself:repository>/")
 def delete_repository(repository: str) -> Response:
     """202 with a delete token to take to the registry; 200 when the registry has done it."""
-    issued = index().delete_repository(credential(), RepositoryName.parse(repository))
+    issued = protocol().delete_repository(credential(), RepositoryName.parse(repository))
     return reply("") if issued is None else reply("", 202, issued_headers(issued))
 
 
@@ -38,7 +38,7 @@ def delete_repository(repository: str) -> Response:
 def get_images(repository: str) -> Response:
     """The list; with a token where the client asks for one, without where a registry checks one."""
     name = RepositoryName.parse(repository)
-    listing = index().read_listing(credential(), name, asks_token=asks_token())
+    listing = protocol().read_listing(credential(), name, asks_token=asks_token())
     return reply(listing.images, extra=None if listing.issued is None else issued_headers(listing.issued))
 
 
@@ -46,21 +46,21 @@ def get_images(repository: str) -> Response:
 def put_images(repository: str) -> Response:
     """A push has ended: 204."""
     name, entries = RepositoryName.parse(repository), parse_listing(read_json(request))
-    index().conclude_push(credential(), name, entries)
+    protocol().conclude_push(credential(), name, entries)
     return reply_empty()
 
 
 @views.delete("/repositories/<path:repository>/images")
 def delete_images(repository: str) -> Response:
     """204 and no effect, as docker-registry answered: a list only grows."""
-    index().require_writable(credential(), RepositoryName.parse(repository))
+    protocol().require_writable(credential(), RepositoryName.parse(repository))
     return reply_empty()
 
 
 @views.put("/repositories/<path:repository>/auth")
 def put_auth(repository: str) -> Response:
     """A registry asks whether a token is good; a delete token is used up by it."""
-    index().authorize(credential(), RepositoryName.parse(repository))
+    protocol().authorize(credential(), RepositoryName.parse(repository))
     return reply("OK")
 
 
@@ -69,21 +69,21 @@ def put_auth(repository: str) -> Response:
 def get_layer_access(repository: str, image_id: str) -> Response:
     """A registry asks whether the repository, or a public one, lists an image."""
     name, image = RepositoryName.parse(repository), ImageId(image_id)
-    return reply({"access": index().has_access(credential(), name, image)})
+    return reply({"access": protocol().has_access(credential(), name, image)})
 
 
 @views.put("/repositories/<path:repository>/tags/<tag>")
 def put_tag(repository: str, tag: str) -> Response:
     """A registry tells that a tag was set; the body is the image's id as a JSON string."""
     name, checked, image = RepositoryName.parse(repository), Tag(tag).require_creatable(), _image_id(read_json(request))
-    index().set_tag(credential(), name, checked, image)
+    protocol().set_tag(credential(), name, checked, image)
     return reply(True)
 
 
 @views.delete("/repositories/<path:repository>/tags/<tag>")
 def delete_tag(repository: str, tag: str) -> Response:
     """A registry tells that a tag was deleted."""
-    index().delete_tag(credential(), RepositoryName.parse(repository), Tag(tag))
+    protocol().delete_tag(credential(), RepositoryName.parse(repository), Tag(tag))
     return reply(True)
 
 

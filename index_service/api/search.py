@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from common.errors import Invalid
 from common.http import reply
-from index_service.api.asking import credential, index
+from index_service.api.asking import credential, protocol
 from index_service.search.finder import MAX_PAGE, MAX_PAGE_SIZE, Hit, Query
 
 DEFAULT_PAGE_SIZE = 25
@@ -36,7 +36,7 @@ def greet_podman() -> Response | None:
 def get_search() -> Response:
     """Repositories by words; everything where there are none."""
     query = Query(_text(), _number("page", 1, MAX_PAGE), _number("n", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE))
-    page = index().search(credential(), query)
+    page = protocol().search(credential(), query)
     return reply(
         {
             "query": query.text,

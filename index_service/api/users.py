@@ -8,9 +8,9 @@ from flask import Blueprint, Response, request
 
 from common.errors import Invalid
 from common.http import read_json, reply
-from index_service.accounts.people import SignUp
-from index_service.api.asking import address, credential, index
+from index_service.api.asking import address, credential, protocol
 from index_service.api.dressing import reply_empty
+from index_service.services.registration import SignUp
 
 views = Blueprint("users", __name__)
 
@@ -19,7 +19,7 @@ views = Blueprint("users", __name__)
 @views.get("/users/")
 def get_user() -> Response:
     """200 for a right login, 401 for a wrong one, 403 for an inactive account."""
-    index().check_login(credential())
+    protocol().check_login(credential())
     return reply("OK")
 
 
@@ -28,7 +28,7 @@ def get_user() -> Response:
 def post_user() -> Response:
     """201 for a new account. Daemons up to 1.10 go on to log in only after exactly this 400."""
     form = _form()
-    outcome = index().people.sign_up(form.get("username"), form.get("password"), form.get("email"), address())
+    outcome = protocol().sign_up(form.get("username"), form.get("password"), form.get("email"), address())
     if outcome is SignUp.TAKEN:
         return reply("Username or email already exists", 400)
     return reply("User Created", 201)
@@ -39,7 +39,7 @@ def post_user() -> Response:
 def put_user(name: str) -> Response:
     """204: the password is changed, the address added."""
     form = _form()
-    index().change_account(credential(), name, form.get("password"), form.get("email"))
+    protocol().change_account(credential(), name, form.get("password"), form.get("email"))
     return reply_empty()
 
 

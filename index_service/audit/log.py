@@ -68,7 +68,7 @@ class Named(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class AuditContext:
     """Somebody about to change something: who (None for an operator's command), from which address, when."""
 
     actor: Named | None

@@ -20,12 +20,12 @@ from flask import current_app, g, request
 
 from common.errors import Forbidden, Unauthenticated
 from index_service import forgery
-from index_service.accounts.people import Actor
+from index_service.accounts.actor import Actor
 from index_service.accounts.sessions import SignedIn
-from index_service.callers import read_basic
 from index_service.cookies import SESSION, Cookies
 from index_service.db import Clock
 from index_service.services import Services
+from index_service.services.credentials import read_basic
 
 EXTENSION = "wharfinger-json-api"
 FORGERY_HEADER = "X-CSRF-Token"
@@ -137,7 +137,7 @@ def _find() -> Asker:
     if value:
         return Asker(_by_header(value))
     secret = door().cookies.read(SESSION)
-    found = services().people.signed_in(secret) if secret else None
+    found = services().accounts.signed_in(secret) if secret else None
     if found is None:
         return Asker()
     if changes and not forgery.is_of_session(door().cookies, found.session, request.headers.get(FORGERY_HEADER, "")):
@@ -147,11 +147,11 @@ def _find() -> Asker:
 
 def _by_header(value: str) -> Actor | None:
     scheme, _, given = value.partition(" ")
-    people = services().index.people
+    authentication = services().authentication
     if scheme.lower() == "bearer":
-        return people.sign_in_bearer(given.strip(), address())
+        return authentication.sign_in_bearer(given.strip(), address())
     if scheme.lower() != "basic":
         raise Unauthenticated("Unknown authorization scheme: use Basic or Bearer")
     name, password = read_basic(given)
     # Clients without a login may send an empty name and password.
-    return people.sign_in_client(name, password, address()) if name or password else None
+    return authentication.sign_in_client(name, password, address()) if name or password else None

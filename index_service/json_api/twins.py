@@ -21,7 +21,7 @@ from index_service.pages import (
     social,
 )
 from index_service.search.finder import SORTS
-from index_service.services.images import BY_PUSH, BY_SIZE, BY_VERSION
+from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION
 
 
 @dataclass(frozen=True, slots=True)

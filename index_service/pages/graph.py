@@ -12,8 +12,8 @@ from index_service.pages import HTML_ONLY, drawing
 from index_service.pages.annotations import Annotation, Pinned
 from index_service.pages.drawing import LaneDrawing, TreeDrawing
 from index_service.pages.paging import Paging
-from index_service.services.heads import Head
-from index_service.services.images import Descent, Forest, Lanes
+from index_service.services.image_graph import Descent, Forest, Lanes
+from index_service.services.summaries import RepositorySummary
 
 PLACES_TOLD = 20
 
@@ -57,7 +57,7 @@ class Segment:
 class RepositoryGraphPage(Pinned):
     """`stored` are the bytes of all layers shown, `counted` those of all lanes if nothing were shared."""
 
-    head: Head
+    head: RepositorySummary
     lanes: list[LaneTold]
     layers: list[LayerTold]
     stored: int

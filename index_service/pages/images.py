@@ -15,8 +15,10 @@ from index_service.pages.annotations import Annotation, Pinned
 from index_service.pages.paging import Paging
 from index_service.repositories.history import Day, program
 from index_service.repositories.moves import Move
-from index_service.services.heads import Head
-from index_service.services.images import Activity, Doomed, Image, TaggedImage, TagList
+from index_service.services.deletion import Doomed
+from index_service.services.images import Image
+from index_service.services.summaries import RepositorySummary
+from index_service.services.tags import Activity, TaggedImage, TagList
 
 PLACES_SHOWN = 3
 
@@ -71,7 +73,7 @@ class TagRow:
 class TagsPage(Pinned):
     """A repository's tags, one row for each image; `largest` is the most bytes of any row."""
 
-    head: Head
+    head: RepositorySummary
     images: list[TagRow]
     tag_count: int
     is_cut: bool
@@ -93,12 +95,12 @@ class TagsPage(Pinned):
 class DeleteTagsPage:
     """What is about to be deleted, and what no tag will point at then."""
 
-    head: Head
+    head: RepositorySummary
     tags: list[str]
     untagged: list[str]
 
     @classmethod
-    def of(cls, head: Head, doomed: Doomed) -> DeleteTagsPage:
+    def of(cls, head: RepositorySummary, doomed: Doomed) -> DeleteTagsPage:
         return cls(head, [str(tag) for tag in doomed.tags], [str(image) for image in doomed.untagged])
 
 
@@ -123,7 +125,7 @@ class MoveRow:
 class ActivityPage:
     """What was done to a repository, with all its tags or with `tag`; and how often it was pulled, day by day."""
 
-    head: Head
+    head: RepositorySummary
     tag: str
     moves: list[MoveRow]
     days: list[Day]

@@ -8,15 +8,15 @@ from index_service.pages import HTML_ONLY
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.people import Holder
 from index_service.repositories.counting import Holdings
-from index_service.services.heads import Head
 from index_service.services.permissions import RepositorySettings
+from index_service.services.summaries import RepositorySummary
 
 
 @dataclass(frozen=True, slots=True)
 class RepositorySettingsPage:
     """All that can be changed; what only administrators of the repository see is empty for its other writers."""
 
-    head: Head
+    head: RepositorySummary
     readme: str
     holdings: Holdings
     holders: tuple[Holder, ...]
@@ -24,7 +24,9 @@ class RepositorySettingsPage:
     form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
 
     @classmethod
-    def of(cls, head: Head, settings: RepositorySettings, form: FormState = EMPTY) -> RepositorySettingsPage:
+    def of(
+        cls, head: RepositorySummary, settings: RepositorySettings, form: FormState = EMPTY
+    ) -> RepositorySettingsPage:
         return cls(
             head,
             settings.readme,

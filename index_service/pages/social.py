@@ -14,8 +14,8 @@ from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.paging import Paging
 from index_service.repositories.history import Day
 from index_service.repositories.moves import Move
-from index_service.services.heads import Head
 from index_service.services.social import Detail, Overview, Thread
+from index_service.services.summaries import RepositorySummary
 from index_service.social.comments import Remark, Reported
 
 SPARK_HEIGHT = 40
@@ -65,7 +65,7 @@ class CommentShown:
 class OverviewPage:
     """A repository; `tag`, `image_id` and `size` are of the tag that is shown how to pull, as far as they are known."""
 
-    head: Head
+    head: RepositorySummary
     host: str
     readme: str
     tags: tuple[str, ...]
@@ -115,7 +115,7 @@ class OverviewPage:
 class CommentsPage:
     """One page of a repository's comments; `tags` are what may be pinned to, by who may."""
 
-    head: Head
+    head: RepositorySummary
     comments: tuple[CommentShown, ...]
     paging: Paging
     tags: tuple[str, ...] = field(default=(), metadata=HTML_ONLY)
@@ -140,7 +140,7 @@ class Version:
 class CommentPage:
     """One comment with what it said before, the latest first."""
 
-    head: Head
+    head: RepositorySummary
     comment: CommentShown
     versions: tuple[Version, ...]
     tags: tuple[str, ...] = field(default=(), metadata=HTML_ONLY)
@@ -156,11 +156,11 @@ class CommentPage:
 class DeleteCommentPage:
     """A comment of one's own that is to be deleted."""
 
-    head: Head
+    head: RepositorySummary
     comment: CommentShown
 
     @classmethod
-    def of(cls, head: Head, remark: Remark) -> DeleteCommentPage:
+    def of(cls, head: RepositorySummary, remark: Remark) -> DeleteCommentPage:
         return cls(head, CommentShown.of(remark))
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from common.errors import Conflict
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.models import Namespace
+from index_service.audit.log import AuditContext, Change
 from index_service.db import PLANNED_ONCE, insert_missing, upsert
 from index_service.repositories.models import ListedImage, Repository, TagMove, TagRecord
 
@@ -209,10 +210,11 @@ def drop(session: Session, repository_id: int) -> None:
     session.execute(delete(Repository).where(Repository.id == repository_id))
 
 
-def move_endpoint(session: Session, old: str, new: str) -> int:
+def move_endpoint(session: Session, context: AuditContext, old: str, new: str) -> int:
     """Every repository of one registry is on another now; returns how many."""
     ids = list(session.scalars(select(Repository.id).where(Repository.endpoint == old)))
     session.execute(update(Repository).where(Repository.endpoint == old).values(endpoint=new))
+    context.record(session, Change.ENDPOINT_MOVED, new, **{"from": old}, repositories=len(ids))
     return len(ids)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from common.errors import Conflict, NotFound
 from index_service.accounts.models import Namespace, Team, User
-from index_service.audit.log import Change, Deed
+from index_service.audit.log import AuditContext, Change
 from index_service.db import upsert
 from index_service.repositories.models import Repository, RoleRecord
 from index_service.repositories.policy import Role
@@ -83,34 +83,34 @@ class Given:
     since: datetime
 
 
-def give(session: Session, deed: Deed, to: User | Team, scope: Scope, role: Role) -> None:
+def give(session: Session, context: AuditContext, to: User | Team, scope: Scope, role: Role) -> None:
     """Give a role, or another instead of the one given before. Raises Conflict for who needs or may have none."""
     _require_fitting(session, to, scope)
     _require_room(session, to, scope)
     column = "user_id" if isinstance(to, User) else "team_id"
     key = (column, *scope.columns)
-    row = {column: to.id, **scope.columns, "role": str(role), "created_at": deed.moment}
+    row = {column: to.id, **scope.columns, "role": str(role), "created_at": context.moment}
     upsert(session, RoleRecord, [row], key=key, changed=("role",))
-    deed.record(session, Change.ROLE_GIVEN, str(scope), **_named(to), role=str(role))
+    context.record(session, Change.ROLE_GIVEN, str(scope), **_named(to), role=str(role))
 
 
-def take(session: Session, deed: Deed, of: User | Team, scope: Scope) -> None:
+def take(session: Session, context: AuditContext, of: User | Team, scope: Scope) -> None:
     """Raises NotFound where none was given."""
     held = session.scalar(select(RoleRecord).where(scope.is_it, _is_of(of)))
     if held is None:
         raise NotFound("no such role")
-    deed.record(session, Change.ROLE_TAKEN, str(scope), **_named(of), role=held.role)
+    context.record(session, Change.ROLE_TAKEN, str(scope), **_named(of), role=held.role)
     session.delete(held)
 
 
-def take_all(session: Session, deed: Deed, user: User, namespace: str) -> None:
+def take_all(session: Session, context: AuditContext, user: User, namespace: str) -> None:
     """Every role of a person's own in a namespace and its repositories."""
     repositories = select(Repository.id).where(Repository.namespace == namespace)
     there = or_(RoleRecord.namespace == namespace, RoleRecord.repository_id.in_(repositories))
     ids = list(session.scalars(select(RoleRecord.id).where(RoleRecord.user_id == user.id, there)))
     if ids:
         session.execute(delete(RoleRecord).where(RoleRecord.id.in_(ids)))
-        deed.record(session, Change.ROLE_TAKEN, namespace, **_named(user), roles=len(ids))
+        context.record(session, Change.ROLE_TAKEN, namespace, **_named(user), roles=len(ids))
 
 
 def drop_teams(session: Session, repository: Repository) -> None:

@@ -15,7 +15,7 @@ from common.names import RepositoryName, Tag
 from index_service import markdown
 from index_service.accounts import fields
 from index_service.accounts.models import Namespace
-from index_service.audit.log import Change, Deed
+from index_service.audit.log import AuditContext, Change
 from index_service.repositories import catalogue, giving
 from index_service.repositories.models import Repository
 
@@ -48,15 +48,15 @@ def describe(repository: Repository, description: object, readme: object, moment
     repository.updated_at = moment
 
 
-def set_private(session: Session, deed: Deed, repository: Repository, *, is_private: bool) -> None:
+def set_private(session: Session, context: AuditContext, repository: Repository, *, is_private: bool) -> None:
     """Say who may see it: those with a role, or everybody."""
     if repository.is_private != is_private:
         repository.is_private = is_private
         change = Change.REPOSITORY_HIDDEN if is_private else Change.REPOSITORY_PUBLISHED
-        deed.record(session, change, str(repository.full_name))
+        context.record(session, change, str(repository.full_name))
 
 
-def rename(session: Session, deed: Deed, repository: Repository, target: RepositoryName) -> None:
+def rename(session: Session, context: AuditContext, repository: Repository, target: RepositoryName) -> None:
     """Give it another name, maybe in another namespace, where the roles of teams do not follow it.
 
     Raises Invalid, or NameRefused, as TagsRefused where tags would be lost. Where two take one name at once, the
@@ -74,13 +74,13 @@ def rename(session: Session, deed: Deed, repository: Repository, target: Reposit
     if target.namespace != old.namespace:
         giving.drop_teams(session, repository)
     repository.namespace, repository.name = target.namespace, target.name
-    repository.updated_at = deed.moment
-    deed.record(session, Change.REPOSITORY_TRANSFERRED, str(target), **{"from": str(old)})
+    repository.updated_at = context.moment
+    context.record(session, Change.REPOSITORY_TRANSFERRED, str(target), **{"from": str(old)})
 
 
-def set_default(session: Session, deed: Deed, namespace: str, *, is_private: bool) -> None:
+def set_default(session: Session, context: AuditContext, namespace: str, *, is_private: bool) -> None:
     """Say who may see repositories that are made there from now on."""
     found = session.get_one(Namespace, namespace)
     if found.default_private != is_private:
         found.default_private = is_private
-        deed.record(session, Change.NAMESPACE_CHANGED, namespace, default="private" if is_private else "public")
+        context.record(session, Change.NAMESPACE_CHANGED, namespace, default="private" if is_private else "public")

@@ -26,7 +26,7 @@ from enum import IntEnum, StrEnum
 from common.errors import Forbidden, NotFound, Unauthenticated
 from common.names import RepositoryName
 from common.tokens import Access
-from index_service.accounts.people import Actor
+from index_service.accounts.actor import Actor
 
 
 class Role(IntEnum):

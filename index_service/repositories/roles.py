@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, case, false,
 from sqlalchemy.orm import Session
 
 from common.names import LIBRARY, RepositoryName
+from index_service.accounts.actor import Actor
 from index_service.accounts.models import Member, Namespace, Organisation, TeamMember
-from index_service.accounts.people import Actor
 from index_service.db import LIKE_ESCAPE, literally
 from index_service.repositories.models import Repository, RoleRecord
 from index_service.repositories.policy import Action, Facts, RepositoryNotFound, Role, permits, require

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, func, select, union_all
 from sqlalchemy.orm import Session
 
 from common.names import LIBRARY, RepositoryName
-from index_service.accounts.people import Actor
+from index_service.accounts.actor import Actor
 from index_service.repositories.models import Repository
 from index_service.repositories.roles import Gate
 from index_service.search import statements

@@ -1,4 +1,9 @@
-"""What a door may ask of the index: each method is one question, answered within short transactions or refused."""
+"""What a door may ask of the index: each method is one question, answered within short transactions or refused.
+
+Services own the transactions. What stands below them (accounts, repositories, images, tokens, social, audit, search)
+takes the session of the transaction it is part of, so that whoever does a deed, a person, an administrator, a daemon
+or an operator, does it by the same function.
+"""
 
 from __future__ import annotations
 
@@ -12,47 +17,64 @@ from index_service.accounts.attempts import Attempts
 from index_service.accounts.credential_cache import CredentialCache
 from index_service.accounts.links import Links
 from index_service.accounts.passwords import Passwords
-from index_service.accounts.people import People
-from index_service.db import Clock, Database
+from index_service.database import Database
+from index_service.db import Clock
 from index_service.registry_client import RegistryClient
 from index_service.registry_health import RegistryHealth
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.pulls import Pulls
 from index_service.repositories.roles import Gate
+from index_service.services.accounts import Accounts
 from index_service.services.administration import Administration
-from index_service.services.docker import Index
-from index_service.services.forgetting import Forgetting
-from index_service.services.heads import Heads
+from index_service.services.authentication import Authentication
+from index_service.services.deletion import Deletion
+from index_service.services.fact_reader import FactReader
+from index_service.services.former_names import FormerNames
+from index_service.services.image_graph import ImageGraph
 from index_service.services.images import Images
+from index_service.services.job_runner import JobRunner
+from index_service.services.operations import Operations
 from index_service.services.organisations import Organisations
-from index_service.services.people import Accounts
 from index_service.services.permissions import Permissions
 from index_service.services.profiles import Profiles
+from index_service.services.protocol import Protocol
+from index_service.services.pull_counts import PullCounts
+from index_service.services.registration import Registration
+from index_service.services.reindex import Reindex
+from index_service.services.retention import Retention
 from index_service.services.search import Search
 from index_service.services.social import Social
-from index_service.services.work import Work
+from index_service.services.summaries import Summaries
+from index_service.services.tags import Tags
 from index_service.settings import IndexSettings
 from index_service.social.pace import Pace
 from index_service.tokens.passes import Tokens
 from index_service.tokens.signing import Signer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Services:
     """All who answer questions, by the kind of question."""
 
-    index: Index
-    work: Work
-    forgetting: Forgetting
-    images: Images
-    heads: Heads
-    people: Accounts
+    protocol: Protocol
+    operations: Operations
+    authentication: Authentication
+    accounts: Accounts
     profiles: Profiles
     organisations: Organisations
     permissions: Permissions
     administration: Administration
+    summaries: Summaries
+    tags: Tags
+    images: Images
+    image_graph: ImageGraph
+    deletion: Deletion
     search: Search
     social: Social
+    reindex: Reindex
+    jobs: JobRunner
+    pull_counts: PullCounts
+    retention: Retention
 
 
 def registry_urls(settings: IndexSettings) -> dict[str, str]:
@@ -63,35 +85,42 @@ def registry_urls(settings: IndexSettings) -> dict[str, str]:
 
 def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | None, clock: Clock) -> Services:
     """Put the rooms together."""
-    database = Database(engine)
-    people = People(
-        database,
-        Passwords(hasher or PasswordHasher()),
-        CredentialCache(settings.credential_seconds),
-        Attempts(settings.login_rate, settings.address_rate),
-        sign_up=settings.sign_up,
-        clock=clock,
-    )
-    links = Links(settings.secret_keys)
+    database, pulls = Database(engine), Pulls()
     gate = Gate(login_only=not settings.anonymous_pull)
     tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds), gate)
-    endpoints = Endpoints(settings.registry_endpoints)
-    registries, pulls = RegistryClient(registry_urls(settings), settings.registry_timeout), Pulls()
-    heads = Heads(database, gate)
-    work = Work(database, people, tokens, endpoints, registries, pulls, clock)
+    links, endpoints = Links(settings.secret_keys), Endpoints(settings.registry_endpoints)
+    registries = RegistryClient(registry_urls(settings), settings.registry_timeout)
+    health = RegistryHealth(registry_urls(settings), clock)
+    attempts = Attempts(settings.login_rate, settings.address_rate)
+    passwords, cache = Passwords(hasher or PasswordHasher()), CredentialCache(settings.credential_seconds)
+    authentication = Authentication(database, passwords, cache, attempts, tokens, clock)
+    registration = Registration(database, authentication, attempts, clock, sign_up=settings.sign_up)
+    former_names = FormerNames(database, tokens, registries, clock)
+    facts = FactReader(database, tokens, endpoints, registries, clock)
+    jobs = JobRunner(database, tokens, endpoints, registries, facts, former_names, clock)
+    summaries = Summaries(database, gate)
     return Services(
-        index=Index(database, people, tokens, gate, endpoints, work, pulls, clock),
-        work=work,
-        forgetting=Forgetting(database, clock, audit_days=settings.audit_days),
-        images=Images(database, gate, heads, tokens, endpoints, registries, clock),
-        heads=heads,
-        people=Accounts(database, people, links, clock, sign_up=settings.sign_up),
+        protocol=Protocol(
+            database, authentication, registration, tokens, gate, endpoints, former_names, jobs, pulls, clock
+        ),
+        operations=Operations(database, authentication, registration, clock),
+        authentication=authentication,
+        accounts=Accounts(database, authentication, registration, links, clock, sign_up=settings.sign_up),
         profiles=Profiles(database, gate, tells_names=settings.sign_up == "open"),
         organisations=Organisations(database, clock),
-        permissions=Permissions(database, gate, work.bell, clock),
-        administration=Administration(
-            database, endpoints, RegistryHealth(registry_urls(settings), clock), links, clock
-        ),
+        permissions=Permissions(database, gate, jobs.wake_up, clock),
+        administration=Administration(database, endpoints, health, links, clock),
+        summaries=summaries,
+        tags=Tags(database, gate, summaries, clock),
+        images=Images(database, gate),
+        image_graph=ImageGraph(database, gate, summaries),
+        deletion=Deletion(database, gate, tokens, endpoints, registries, former_names, clock),
         search=Search(database, gate, clock),
-        social=Social(database, gate, heads, Pace(settings.comment_rate), clock, confirmed=settings.comment_confirmed),
+        social=Social(
+            database, gate, summaries, Pace(settings.comment_rate), clock, confirmed=settings.comment_confirmed
+        ),
+        reindex=Reindex(database, tokens, endpoints, registries, facts, clock),
+        jobs=jobs,
+        pull_counts=PullCounts(database, pulls),
+        retention=Retention(database, clock, audit_days=settings.audit_days),
     )

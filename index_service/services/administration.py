@@ -12,13 +12,14 @@ from threading import Lock
 
 from common.errors import Conflict, Forbidden, Unauthenticated
 from index_service.accounts import directory, emails, standing
+from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PersonRow
 from index_service.accounts.links import Links
-from index_service.accounts.people import Actor
 from index_service.audit import reading
-from index_service.audit.log import Change, Deed
+from index_service.audit.log import AuditContext, Change
 from index_service.audit.reading import Entry, Filter
-from index_service.db import Clock, Database
+from index_service.database import Database
+from index_service.db import Clock
 from index_service.images import storage
 from index_service.images.storage import Storage
 from index_service.images.waiting import Waiting, waiting
@@ -100,32 +101,32 @@ class Administration:
 
     def set_active(self, actor: Actor | None, address: str, name: str, *, is_active: bool) -> None:
         """Open or close an account; a closed one is signed out and its tokens end. Raises NotFound or Conflict."""
-        deed = self._deed(actor, address)
+        context = self._context(actor, address)
         with self._database.writing() as session:
             user = standing.hold(session, directory.find_person(session, name).id)
-            _require_other(deed, user.name)
-            standing.set_active(session, deed, user, is_active=is_active)
+            _require_other(context, user.name)
+            standing.set_active(session, context, user, is_active=is_active)
             if not is_active:
                 passes.revoke(session, user.id)
 
     def set_admin(self, actor: Actor | None, address: str, name: str, *, is_admin: bool) -> None:
         """Raises NotFound or Conflict."""
-        deed = self._deed(actor, address)
+        context = self._context(actor, address)
         with self._database.writing() as session:
             user = standing.hold(session, directory.find_person(session, name).id)
-            _require_other(deed, user.name)
-            standing.set_admin(session, deed, user, is_admin=is_admin)
+            _require_other(context, user.name)
+            standing.set_admin(session, context, user, is_admin=is_admin)
 
     def reset_link(self, actor: Actor | None, address: str, name: str) -> ResetLink:
         """A link that lets somebody set a new password. Raises NotFound, or Conflict for a closed account."""
-        deed = self._deed(actor, address)
+        context = self._context(actor, address)
         with self._database.writing() as session:
             user = directory.find_person(session, name)
             if not user.is_active:
                 raise Conflict("This account is closed: open it first")
-            deed.record(session, Change.PASSWORD_RESET_ASKED, user.name)
+            context.record(session, Change.PASSWORD_RESET_ASKED, user.name)
             addresses = emails.listed(session, user.id)
-            link = self._links.reset(user.id, user.password_hash, deed.moment)
+            link = self._links.reset(user.id, user.password_hash, context.moment)
             return ResetLink(user.name, addresses[0].address if addresses else None, user.language, link)
 
     def registries(self, actor: Actor | None) -> Registries:
@@ -163,8 +164,8 @@ class Administration:
         with self._database.reading() as session:
             return reading.entries(session, wanted, limit, offset), reading.count(session, wanted)
 
-    def _deed(self, actor: Actor | None, address: str) -> Deed:
-        return Deed(_require_admin(actor), address, self._clock())
+    def _context(self, actor: Actor | None, address: str) -> AuditContext:
+        return AuditContext(_require_admin(actor), address, self._clock())
 
 
 def _require_admin(actor: Actor | None) -> Actor:
@@ -175,7 +176,7 @@ def _require_admin(actor: Actor | None) -> Actor:
     return actor
 
 
-def _require_other(deed: Deed, name: str) -> None:
+def _require_other(context: AuditContext, name: str) -> None:
     """Nobody locks oneself out by a slip of the hand."""
-    if deed.actor is not None and deed.actor.name == name:
+    if context.actor is not None and context.actor.name == name:
         raise Conflict("This is your own account: let another administrator do it")

@@ -16,12 +16,13 @@ from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, NotFound, Unauthenticated
 from index_service.accounts import directory, organisations
+from index_service.accounts.actor import Actor
 from index_service.accounts.directory import MemberRow, TeamMemberRow, TeamRow
 from index_service.accounts.models import Namespace, Organisation, Team
 from index_service.accounts.organisations import Profile
-from index_service.accounts.people import Actor
-from index_service.audit.log import Deed
-from index_service.db import Clock, Database, unique
+from index_service.audit.log import AuditContext
+from index_service.database import Database, unique
+from index_service.db import Clock
 from index_service.repositories import giving, managing
 from index_service.repositories.giving import Whole
 from index_service.repositories.policy import Role
@@ -72,23 +73,7 @@ class Organisations:
         """A new one, owned by who asks. Raises Invalid, or Conflict for a name somebody has."""
         _require_password(actor)
         with unique(TAKEN), self._database.writing() as session:
-            organisations.create(session, self._deed(actor, address), name, profile, actor.id)
-
-    def create_for(self, owner: str, name: str) -> None:
-        """What an operator asks. Raises Invalid, Conflict, or NotFound for an owner who does not exist."""
-        with unique(TAKEN), self._database.writing() as session:
-            user = directory.find_active(session, owner)
-            organisations.create(session, self._deed(None, ""), name, Profile(), user.id)
-
-    def add_owner(self, name: str, person: str) -> None:
-        """What an operator asks, where those who owned it are gone. Raises NotFound."""
-        with self._database.writing() as session:
-            organisation, user = organisations.hold(session, name), directory.find_active(session, person)
-            deed = self._deed(None, "")
-            if organisations.membership(session, organisation.id, user.id) is None:
-                organisations.add_member(session, deed, organisation, user)
-                session.flush()
-            organisations.set_owner(session, deed, organisation, user, is_owner=True)
+            organisations.create(session, self._context(actor, address), name, profile, actor.id)
 
     def settings(self, actor: Actor, name: str) -> OrganisationSettings:
         """Raises NotFound or Forbidden."""
@@ -105,9 +90,9 @@ class Organisations:
         Raises Invalid, NotFound or Forbidden.
         """
         with self._changing(actor, name) as (session, organisation):
-            deed, wanted = self._deed(actor, address), revised(_settings(session, organisation))
-            organisations.describe(session, deed, organisation, wanted.profile)
-            managing.set_default(session, deed, name, is_private=wanted.default_private)
+            context, wanted = self._context(actor, address), revised(_settings(session, organisation))
+            organisations.describe(session, context, organisation, wanted.profile)
+            managing.set_default(session, context, name, is_private=wanted.default_private)
 
     def members(self, actor: Actor | None, name: str, limit: int, offset: int) -> Listed[MemberRow]:
         """Raises NotFound to whoever is no member, Forbidden to an access token."""
@@ -120,7 +105,7 @@ class Organisations:
         """Raises NotFound, Forbidden or Conflict."""
         with unique("This person is a member already"), self._changing(actor, name) as (session, organisation):
             user = directory.find_active(session, person)
-            organisations.add_member(session, self._deed(actor, address), organisation, user)
+            organisations.add_member(session, self._context(actor, address), organisation, user)
 
     def remove_member(self, actor: Actor, address: str, name: str, person: str) -> None:
         """What an owner may do to all, and every member to oneself; with it goes every role in the namespace.
@@ -132,15 +117,15 @@ class Organisations:
             organisation, is_owner = _seen(session, actor, name, hold=True)
             if not is_owner and person != actor.name:
                 raise Forbidden("Only an owner of the organisation may do this")
-            user, deed = directory.find_person(session, person), self._deed(actor, address)
-            organisations.remove_member(session, deed, organisation, user)
-            giving.take_all(session, deed, user, name)
+            user, context = directory.find_person(session, person), self._context(actor, address)
+            organisations.remove_member(session, context, organisation, user)
+            giving.take_all(session, context, user, name)
 
     def set_owner(self, actor: Actor, address: str, name: str, person: str, *, is_owner: bool) -> None:
         """Raises NotFound, Forbidden or LastOwner."""
         with self._changing(actor, name) as (session, organisation):
             user = directory.find_person(session, person)
-            organisations.set_owner(session, self._deed(actor, address), organisation, user, is_owner=is_owner)
+            organisations.set_owner(session, self._context(actor, address), organisation, user, is_owner=is_owner)
 
     def teams(self, actor: Actor | None, name: str, limit: int, offset: int) -> Listed[TeamRow]:
         """Raises NotFound to whoever is no member, Forbidden to an access token."""
@@ -161,34 +146,34 @@ class Organisations:
     def create_team(self, actor: Actor, address: str, name: str, team: object, about: object) -> None:
         """Raises Invalid, Conflict, NotFound or Forbidden."""
         with unique(TAKEN), self._changing(actor, name) as (session, organisation):
-            organisations.create_team(session, self._deed(actor, address), organisation, team, about)
+            organisations.create_team(session, self._context(actor, address), organisation, team, about)
 
     def delete_team(self, actor: Actor, address: str, name: str, team: str) -> None:
         """Raises NotFound or Forbidden."""
         with self._changing(actor, name) as (session, organisation):
             found = organisations.find_team(session, organisation, team)
-            organisations.delete_team(session, self._deed(actor, address), organisation, found)
+            organisations.delete_team(session, self._context(actor, address), organisation, found)
 
     def set_team_role(self, actor: Actor, address: str, name: str, team: str, role: Role | None) -> None:
         """What the team may do in all repositories; None takes it. Raises NotFound or Forbidden."""
         with self._changing(actor, name) as (session, organisation):
-            found, deed = organisations.find_team(session, organisation, team), self._deed(actor, address)
+            found, context = organisations.find_team(session, organisation, team), self._context(actor, address)
             if role is not None:
-                giving.give(session, deed, found, Whole(name), role)
+                giving.give(session, context, found, Whole(name), role)
             elif _role(session, found, name) is not None:
-                giving.take(session, deed, found, Whole(name))
+                giving.take(session, context, found, Whole(name))
 
     def join_team(self, actor: Actor, address: str, name: str, team: str, person: str) -> None:
         """Raises NotFound, Forbidden or Conflict."""
         with unique("This person is in the team already"), self._changing(actor, name) as (session, organisation):
             found, user = organisations.find_team(session, organisation, team), directory.find_active(session, person)
-            organisations.join_team(session, self._deed(actor, address), organisation, found, user)
+            organisations.join_team(session, self._context(actor, address), organisation, found, user)
 
     def leave_team(self, actor: Actor, address: str, name: str, team: str, person: str) -> None:
         """Raises NotFound or Forbidden."""
         with self._changing(actor, name) as (session, organisation):
             found, user = organisations.find_team(session, organisation, team), directory.find_person(session, person)
-            organisations.leave_team(session, self._deed(actor, address), organisation, found, user)
+            organisations.leave_team(session, self._context(actor, address), organisation, found, user)
 
     @contextmanager
     def _changing(self, actor: Actor, name: str) -> Iterator[tuple[Session, Organisation]]:
@@ -197,8 +182,8 @@ class Organisations:
         with self._database.writing() as session:
             yield session, _owned(session, actor, organisations.hold(session, name))
 
-    def _deed(self, actor: Actor | None, address: str) -> Deed:
-        return Deed(actor, address, self._clock())
+    def _context(self, actor: Actor, address: str) -> AuditContext:
+        return AuditContext(actor, address, self._clock())
 
 
 def _require_password(actor: Actor) -> None:

@@ -15,18 +15,19 @@ from sqlalchemy.orm import Session
 from common.errors import Forbidden, NotFound
 from common.names import RepositoryName
 from index_service.accounts import directory, organisations
+from index_service.accounts.actor import Actor
 from index_service.accounts.models import Namespace, Team, User
-from index_service.accounts.people import Actor
-from index_service.audit.log import Deed
-from index_service.db import Clock, Database, unique
-from index_service.images import jobs
+from index_service.audit.log import AuditContext
+from index_service.database import Database, unique
+from index_service.db import Clock
 from index_service.repositories import catalogue, counting, giving, managing
 from index_service.repositories.counting import Holdings
 from index_service.repositories.giving import Given, One, Scope, Whole
 from index_service.repositories.models import Repository
-from index_service.repositories.policy import Action, RepositoryNotFound, Role
+from index_service.repositories.policy import Action, Role
 from index_service.repositories.roles import Gate
 from index_service.search import documents
+from index_service.services import former_names
 
 TAKEN = "This name is taken"
 
@@ -65,11 +66,11 @@ class Receiver:
 class Permissions:
     """The questions of the settings pages."""
 
-    def __init__(self, database: Database, gate: Gate, bell: Event, clock: Clock) -> None:
-        """`bell` is rung when a registry has to follow."""
+    def __init__(self, database: Database, gate: Gate, wake_up: Event, clock: Clock) -> None:
+        """`wake_up` is set when a registry has to follow."""
         self._database = database
         self._gate = gate
-        self._bell = bell
+        self._wake_up = wake_up
         self._clock = clock
 
     def settings(self, actor: Actor, name: RepositoryName, action: Action = Action.WRITE) -> RepositorySettings:
@@ -118,22 +119,22 @@ class Permissions:
             managing.describe(repository, description, readme, self._clock())
             documents.refresh(session, repository.id)
             if is_private is not None:
-                managing.set_private(session, self._deed(actor, address), repository, is_private=is_private)
+                managing.set_private(session, self._context(actor, address), repository, is_private=is_private)
 
     def set_private(self, actor: Actor, address: str, name: RepositoryName, *, is_private: bool) -> None:
         """Hide it from all who have no role, or show it to everybody."""
         with self._changing(actor, name) as (session, repository):
-            managing.set_private(session, self._deed(actor, address), repository, is_private=is_private)
+            managing.set_private(session, self._context(actor, address), repository, is_private=is_private)
 
     def give(self, actor: Actor, address: str, name: RepositoryName, to: Receiver, role: Role) -> None:
         """Raises NotFound for whom there is not, or Conflict for who may have none."""
         with self._changing(actor, name) as (session, repository):
-            _give(session, self._deed(actor, address), One(repository), to, role)
+            _give(session, self._context(actor, address), One(repository), to, role)
 
     def take(self, actor: Actor, address: str, name: RepositoryName, of: Receiver) -> None:
         """Raises NotFound where no role was given."""
         with self._changing(actor, name) as (session, repository):
-            _take(session, self._deed(actor, address), One(repository), of)
+            _take(session, self._context(actor, address), One(repository), of)
 
     def transfer(self, actor: Actor, address: str, name: RepositoryName, target: RepositoryName) -> None:
         """Give it another name, to which the registry follows; roles of teams stay behind where the namespace changes.
@@ -142,18 +143,8 @@ class Permissions:
         """
         with unique(TAKEN), self._changing(actor, name) as (session, repository):
             self._gate.require_creatable(session, actor, target)
-            _rename(session, self._deed(actor, address), repository, target)
-        self._bell.set()
-
-    def rename(self, name: RepositoryName, target: RepositoryName) -> None:
-        """What an operator asks. Raises RepositoryNotFound, Invalid or Conflict, or NotFound for no such namespace."""
-        with unique(TAKEN), self._database.writing() as session:
-            repository = catalogue.hold(session, name)
-            if repository is None:
-                raise RepositoryNotFound
-            if session.get(Namespace, target.namespace) is None:
-                raise NotFound(f"no account and no organisation is named {target.namespace}")
-            _rename(session, self._deed(None, ""), repository, target)
+            former_names.rename(session, self._context(actor, address), repository, target)
+        self._wake_up.set()
 
     def namespace(self, actor: Actor, namespace: str) -> NamespaceSettings:
         """Raises Forbidden to whoever may not do everything there."""
@@ -165,17 +156,17 @@ class Permissions:
     def set_default(self, actor: Actor, address: str, namespace: str, *, is_private: bool) -> None:
         """Who may see what is pushed there under a new name. Raises Forbidden."""
         with self._ruling(actor, namespace) as session:
-            managing.set_default(session, self._deed(actor, address), namespace, is_private=is_private)
+            managing.set_default(session, self._context(actor, address), namespace, is_private=is_private)
 
     def give_everywhere(self, actor: Actor, address: str, namespace: str, to: Receiver, role: Role) -> None:
         """A role in all of a namespace. Raises Forbidden, NotFound or Conflict."""
         with self._ruling(actor, namespace) as session:
-            _give(session, self._deed(actor, address), Whole(namespace), to, role)
+            _give(session, self._context(actor, address), Whole(namespace), to, role)
 
     def take_everywhere(self, actor: Actor, address: str, namespace: str, of: Receiver) -> None:
         """Raises Forbidden or NotFound."""
         with self._ruling(actor, namespace) as session:
-            _take(session, self._deed(actor, address), Whole(namespace), of)
+            _take(session, self._context(actor, address), Whole(namespace), of)
 
     @contextmanager
     def _changing(
@@ -194,23 +185,16 @@ class Permissions:
         if not self._gate.rules(session, actor, namespace):
             raise Forbidden("Only who owns the namespace may do this")
 
-    def _deed(self, actor: Actor | None, address: str) -> Deed:
-        return Deed(actor, address, self._clock())
+    def _context(self, actor: Actor, address: str) -> AuditContext:
+        return AuditContext(actor, address, self._clock())
 
 
-def _rename(session: Session, deed: Deed, repository: Repository, target: RepositoryName) -> None:
-    old = repository.full_name
-    managing.rename(session, deed, repository, target)
-    documents.refresh(session, repository.id)
-    jobs.ask(session, jobs.MOVE, repository.id, {"from": str(old)}, deed.moment)
+def _give(session: Session, context: AuditContext, scope: Scope, to: Receiver, role: Role) -> None:
+    giving.give(session, context, _receiver(session, scope, to, directory.find_active), scope, role)
 
 
-def _give(session: Session, deed: Deed, scope: Scope, to: Receiver, role: Role) -> None:
-    giving.give(session, deed, _receiver(session, scope, to, directory.find_active), scope, role)
-
-
-def _take(session: Session, deed: Deed, scope: Scope, of: Receiver) -> None:
-    giving.take(session, deed, _receiver(session, scope, of, directory.find_person), scope)
+def _take(session: Session, context: AuditContext, scope: Scope, of: Receiver) -> None:
+    giving.take(session, context, _receiver(session, scope, of, directory.find_person), scope)
 
 
 def _receiver(session: Session, scope: Scope, who: Receiver, find: Callable[[Session, str], User]) -> User | Team:

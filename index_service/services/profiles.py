@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from common.errors import NotFound, Unauthenticated
 from common.names import LIBRARY
 from index_service.accounts import directory, fields, organisations
+from index_service.accounts.actor import Actor
 from index_service.accounts.directory import Membership
 from index_service.accounts.models import Namespace, Organisation, User
-from index_service.accounts.people import Actor
-from index_service.db import Database
+from index_service.database import Database
 from index_service.repositories import moves
 from index_service.repositories.models import Repository
 from index_service.repositories.moves import Move

@@ -8,8 +8,9 @@ from datetime import timedelta
 from threading import Lock
 
 from common.errors import Unauthenticated
-from index_service.accounts.people import Actor
-from index_service.db import Clock, Database
+from index_service.accounts.actor import Actor
+from index_service.database import Database
+from index_service.db import Clock
 from index_service.repositories.roles import Gate
 from index_service.search import finder, totals
 from index_service.search.finder import Hit, Page, Query

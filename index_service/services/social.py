@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 from common.errors import Forbidden
 from common.names import RepositoryName
 from index_service import markdown
-from index_service.accounts.people import Actor
-from index_service.db import PLANNED_ONCE, Clock, Database
+from index_service.accounts.actor import Actor
+from index_service.database import Database
+from index_service.db import PLANNED_ONCE, Clock
 from index_service.images import versions
 from index_service.images.models import ImageRecord
 from index_service.repositories import catalogue, history
@@ -29,7 +30,7 @@ from index_service.repositories.moves import Move
 from index_service.repositories.policy import Action
 from index_service.repositories.roles import Gate
 from index_service.search import documents
-from index_service.services.heads import Found, Head, Heads
+from index_service.services.summaries import RepositorySummary, Summaries, Summarized
 from index_service.social import comments, stars
 from index_service.social.comments import Anchor, Reader, Remark, Reported
 from index_service.social.pace import Pace
@@ -46,7 +47,7 @@ class Overview:
     """The first page of a repository: its README, its tags in their natural order, what happened last, and what is
     pinned to its tags and their images. `size` and `image_id` are of the tag shown, None where nobody knows them."""
 
-    head: Head
+    head: RepositorySummary
     readme: str
     readme_html: Markup
     tags: list[str]
@@ -62,7 +63,7 @@ class Overview:
 class Thread:
     """One page of a repository's comments, and the tags that they may be pinned to by who may pin."""
 
-    head: Head
+    head: RepositorySummary
     remarks: list[Remark]
     total: int
     tags: list[str]
@@ -72,7 +73,7 @@ class Thread:
 class Detail:
     """One comment, what it said before and until when, the latest first."""
 
-    head: Head
+    head: RepositorySummary
     remark: Remark
     versions: list[tuple[str, datetime]]
     tags: list[str]
@@ -82,12 +83,12 @@ class Social:
     """The questions of readers."""
 
     def __init__(
-        self, database: Database, gate: Gate, heads: Heads, pace: Pace, clock: Clock, *, confirmed: bool
+        self, database: Database, gate: Gate, summaries: Summaries, pace: Pace, clock: Clock, *, confirmed: bool
     ) -> None:
         """`confirmed`: whether who comments needs a confirmed address."""
         self._database = database
         self._gate = gate
-        self._heads = heads
+        self._summaries = summaries
         self._pace = pace
         self._clock = clock
         self._confirmed = confirmed
@@ -98,7 +99,7 @@ class Social:
         Raises as the policy does.
         """
         with self._database.reading() as session:
-            found = self._heads.read(session, actor, name)
+            found = self._summaries.read(session, actor, name)
             repository = found.repository
             tags = {str(each): str(image) for each, image in catalogue.tags(session, repository.id).items()}
             names = versions.newest_first(tags)
@@ -117,7 +118,7 @@ class Social:
                 annotations=self._pinned(session, actor, found),
             )
 
-    def _pinned(self, session: Session, actor: Actor | None, found: Found) -> list[Remark]:
+    def _pinned(self, session: Session, actor: Actor | None, found: Summarized) -> list[Remark]:
         if not found.is_annotated:
             return []
         visible = self._gate.visible(actor)
@@ -188,7 +189,7 @@ class Social:
             if remark.is_pinned:
                 documents.refresh(session, repository.id)
 
-    def deletable(self, actor: Actor, name: RepositoryName, number: int) -> tuple[Head, Remark]:
+    def deletable(self, actor: Actor, name: RepositoryName, number: int) -> tuple[RepositorySummary, Remark]:
         """A comment of one's own, before it is deleted. Raises as the policy does, CommentNotFound or Forbidden."""
         with self._database.reading() as session:
             found, reader = self._shown(session, actor, name)
@@ -275,9 +276,9 @@ class Social:
         self._pace.take(actor.id)
         return repository, reader
 
-    def _shown(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Found, Reader]:
+    def _shown(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Summarized, Reader]:
         """For a page."""
-        found = self._heads.read(session, actor, name)
+        found = self._summaries.read(session, actor, name)
         return found, _reader(actor, may_pin=found.head.may_write, may_manage=found.head.may_manage)
 
     def _read(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Repository, Reader]:

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
 from common.tokens import Access, Token
+from index_service.accounts.actor import Actor, Limits
 from index_service.accounts.models import AccessToken, User
-from index_service.accounts.people import Actor, Limits
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import GRANTED_BY
 from index_service.repositories.roles import Gate

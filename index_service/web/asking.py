@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 from flask import current_app, g, request
 
 from common.errors import Forbidden, Invalid, Unauthenticated
-from index_service.accounts.people import Actor
+from index_service.accounts.actor import Actor
 from index_service.accounts.sessions import SignedIn
 from index_service.cookies import LANGUAGE, SESSION, Cookies
 from index_service.db import Clock
 from index_service.mail.carriers import Post
 from index_service.services import Services
-from index_service.services.people import Browser
+from index_service.services.accounts import Browser
 from index_service.web import languages
 
 EXTENSION = "wharfinger-site"
@@ -148,4 +148,4 @@ def choose_language() -> None:
 
 def _find_person() -> SignedIn | None:
     secret = site().cookies.read(SESSION)
-    return services().people.signed_in(secret) if secret else None
+    return services().accounts.signed_in(secret) if secret else None

@@ -5,7 +5,7 @@ with the form's `state()` once more:
 
     form = Form.read("email")
     email = form.check("email", fields.check_email)
-    form.attempt(services().people.add_email, known(), email)
+    form.attempt(services().accounts.add_email, known(), email)
     if not form.ok:
         return show(EmailsPage(..., form=form.state()), "account/emails.html", form.status)
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import url_for
 
 from index_service.mail.carriers import Letter
-from index_service.services.people import ResetLetter
+from index_service.services.accounts import ResetLetter
 from index_service.web import languages
 from index_service.web.asking import services, site
 from index_service.web.rendering import render
@@ -13,7 +13,7 @@ from index_service.web.rendering import render
 
 def send_confirmation(name: str, address: str) -> None:
     """Ask the owner of an address to confirm that it is `name`'s; in the language of the page it was given on."""
-    link = _absolute(url_for("joining.confirm", link=services().people.confirmation(address)))
+    link = _absolute(url_for("joining.confirm", link=services().accounts.confirmation(address)))
     text = render("mail/confirm.txt", name=name, address=address, link=link, site=site().url)
     site().post.send(Letter(address, languages.gettext("Confirm your address"), text))
 

@@ -18,7 +18,7 @@ from index_service.json_api.shapes import ABSENT, Absent
 from index_service.pages import paging
 from index_service.pages.account import Address, EmailsPage, ProfilePage, SessionShown, SessionsPage, TokenShown
 from index_service.pages.repositories import RepositoryCard
-from index_service.services.people import Profile
+from index_service.services.accounts import Profile
 
 routes = Routes("account")
 
@@ -57,7 +57,7 @@ class TokenMade:
 @routes.get("/account", who=known)
 def get_account() -> ProfilePage:
     """Who the caller is, and what is told of that person."""
-    return ProfilePage.of(services().people.account(known()))
+    return ProfilePage.of(services().accounts.account(known()))
 
 
 @routes.patch("/account", who=by_password)
@@ -71,8 +71,8 @@ def change_account(body: ProfileChange) -> ProfilePage:
         None if body.website is ABSENT else body.website,
         None if body.language is ABSENT else body.language,
     )
-    services().people.change_profile(by_password(), profile)
-    return ProfilePage.of(services().people.account(by_password()))
+    services().accounts.change_profile(by_password(), profile)
+    return ProfilePage.of(services().accounts.account(by_password()))
 
 
 @routes.get("/account/starred", who=known, query=paged(LIST_SORTS))
@@ -86,7 +86,7 @@ def list_starred() -> Listing[RepositoryCard]:
 @routes.get("/account/emails", who=by_password)
 def list_emails() -> All[Address]:
     """One's addresses, the main one first. They are changed on the site, which sends letters to them."""
-    return All.of(EmailsPage.of(services().people.addresses(by_password())).addresses)
+    return All.of(EmailsPage.of(services().accounts.addresses(by_password())).addresses)
 
 
 @routes.get("/account/tokens", who=by_password)
@@ -104,34 +104,34 @@ def create_access_token(body: TokenBody) -> TokenMade:
         body.access == "write",
         _future(body.expires_at),
     )
-    secret, told = services().people.make_access_token(proved(), asked, address()), access_tokens.digest
-    held = {token.digest: token for token in services().people.access_tokens(proved())}
+    secret, told = services().accounts.make_access_token(proved(), asked, address()), access_tokens.digest
+    held = {token.digest: token for token in services().accounts.access_tokens(proved())}
     return TokenMade(secret, TokenShown.of(held[told(secret)], door().clock()))
 
 
 @routes.delete("/account/tokens/<small_number:token>", who=by_password)
 def revoke_access_token(token: int) -> None:
     """Revoke an access token, and what was issued with it."""
-    services().people.revoke_access_token(by_password(), token, address())
+    services().accounts.revoke_access_token(by_password(), token, address())
 
 
 @routes.get("/account/sessions", who=by_password)
 def list_sessions() -> All[SessionShown]:
     """The browsers one is signed in with, the last used first."""
     session = asker().signed_in
-    held = services().people.sessions(by_password())
+    held = services().accounts.sessions(by_password())
     return All.of(SessionsPage.of(held, session.session if session else "").sessions)
 
 
 @routes.delete("/account/sessions/<digest:session>", who=by_password)
 def end_session(session: str) -> None:
     """Sign a browser out."""
-    services().people.end_session(by_password(), session, address())
+    services().accounts.end_session(by_password(), session, address())
 
 
 def _tokens() -> list[TokenShown]:
     now = door().clock()
-    return [TokenShown.of(token, now) for token in services().people.access_tokens(by_password())]
+    return [TokenShown.of(token, now) for token in services().accounts.access_tokens(by_password())]
 
 
 def _future(moment: datetime | None) -> datetime | None:

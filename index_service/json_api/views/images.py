@@ -12,7 +12,7 @@ from index_service.json_api.routes import Param, Routes, argument, paged
 from index_service.pages import paging
 from index_service.pages.graph import GraphPage, ImageGraphPage, RepositoryGraphPage
 from index_service.pages.images import ImagePage
-from index_service.services.images import LANES_AT_ONCE, ROOTS_AT_ONCE
+from index_service.services.image_graph import LANES_AT_ONCE, ROOTS_AT_ONCE
 
 routes = Routes("images")
 
@@ -22,7 +22,7 @@ def get_repository_graph(repository: str) -> RepositoryGraphPage:
     """The layers of a repository's tags, a page of tagged images at a time. Each of these is a lane, and a layer that
     several share is told once, with all its lanes."""
     name, asked = RepositoryName.parse(repository), paging.asked(request.args, size=LANES_AT_ONCE)
-    lanes = services().images.lanes(actor(), name, asked.offset)
+    lanes = services().image_graph.lanes(actor(), name, asked.offset)
     return RepositoryGraphPage.of(lanes, asked)
 
 
@@ -41,11 +41,11 @@ def list_ancestry(image_id: str) -> All[Node]:
 @routes.get("/images/<image_id>/descendants")
 def get_descendants(image_id: str) -> ImageGraphPage:
     """What was made from an image: what to build anew when it changes."""
-    return ImageGraphPage.of(services().images.descent(actor(), ImageId(image_id)))
+    return ImageGraphPage.of(services().image_graph.descent(actor(), ImageId(image_id)))
 
 
 @routes.get("/graph", query=(Param("q", "Only images of the repositories that a search for this finds."), *paged()))
 def get_graph() -> GraphPage:
     """All images the caller may see, as trees, a page of bases at a time."""
     asked, words = paging.asked(request.args, size=ROOTS_AT_ONCE), argument("q")
-    return GraphPage.of(words, services().images.forest(actor(), asked.offset, words), asked)
+    return GraphPage.of(words, services().image_graph.forest(actor(), asked.offset, words), asked)

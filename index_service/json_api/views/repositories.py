@@ -8,7 +8,7 @@ from flask import request
 
 from common.errors import Invalid
 from common.names import RepositoryName, Tag
-from index_service.accounts.people import Actor
+from index_service.accounts.actor import Actor
 from index_service.json_api.answers import All, Listing
 from index_service.json_api.asking import actor, address, door, known, proved, services
 from index_service.json_api.routes import Param, Routes, argument, paged
@@ -17,7 +17,7 @@ from index_service.pages import paging
 from index_service.pages.images import MoveRow, TagRow
 from index_service.pages.social import OverviewPage
 from index_service.repositories.history import Day
-from index_service.services.images import BY_PUSH, BY_SIZE, BY_VERSION, MOVES_AT_ONCE, TAGS_AT_ONCE
+from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION, MOVES_AT_ONCE, TAGS_AT_ONCE
 
 TAG_SORTS = (BY_VERSION, BY_PUSH, BY_SIZE)
 
@@ -84,7 +84,7 @@ def delete_repository(repository: str, body: Confirmation) -> None:
     name = RepositoryName.parse(repository)
     if RepositoryName.parse(body.name) != name:
         raise Invalid("name has to be the name of the repository that is to be deleted")
-    services().images.delete_repository(proved(), name, address())
+    services().deletion.delete_repository(proved(), name, address())
 
 
 @routes.post("/repositories/<named:repository>/@transfer", who=proved)
@@ -99,7 +99,7 @@ def transfer_repository(repository: str, body: Target) -> OverviewPage:
 def list_tags(repository: str) -> Listing[TagRow]:
     """The tags, one row for each image that any of them points at."""
     name, asked = RepositoryName.parse(repository), paging.asked(request.args, TAG_SORTS, TAGS_AT_ONCE)
-    found = services().images.tags(actor(), name, asked.sort, asked.offset)
+    found = services().tags.tags(actor(), name, asked.sort, asked.offset)
     return Listing.of(asked.of(found.total), map(TagRow.of, found.images))
 
 
@@ -107,7 +107,7 @@ def list_tags(repository: str) -> Listing[TagRow]:
 def delete_tags(repository: str, body: TagNames) -> None:
     """Delete tags here and at the registry. Open to all who may write."""
     name, tags = RepositoryName.parse(repository), [Tag(tag) for tag in dict.fromkeys(body.tags)]
-    services().images.delete_tags(known(), name, tags)
+    services().deletion.delete_tags(known(), name, tags)
 
 
 @routes.get(
@@ -117,14 +117,14 @@ def list_activity(repository: str) -> Listing[MoveRow]:
     """What was done with the tags: set or deleted, by whom, with which client, the last first."""
     name, asked = RepositoryName.parse(repository), paging.asked(request.args, size=MOVES_AT_ONCE)
     text = argument("tag")
-    found = services().images.activity(actor(), name, Tag(text) if text else None, asked.offset)
+    found = services().tags.activity(actor(), name, Tag(text) if text else None, asked.offset)
     return Listing.of(asked.of(found.total), map(MoveRow.of, found.moves))
 
 
 @routes.get("/repositories/<named:repository>/@pulls")
 def list_pulls(repository: str) -> All[Day]:
     """How often it was pulled on each of the last 90 days, in UTC."""
-    return All.of(services().images.activity(actor(), RepositoryName.parse(repository), None, 0).days)
+    return All.of(services().tags.activity(actor(), RepositoryName.parse(repository), None, 0).days)
 
 
 def _told(who: Actor | None, name: RepositoryName, tag: str | None = None) -> OverviewPage:

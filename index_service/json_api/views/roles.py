@@ -52,7 +52,7 @@ def get_settings(repository: str) -> RepositorySettingsPage:
     """All that can be changed of a repository. Open to all who may write; roles are shown to its administrators."""
     name = RepositoryName.parse(repository)
     settings = services().permissions.settings(known(), name)
-    return RepositorySettingsPage.of(services().heads.of(known(), name), settings)
+    return RepositorySettingsPage.of(services().summaries.of(known(), name), settings)
 
 
 @routes.get("/repositories/<named:repository>/@roles", who=known)

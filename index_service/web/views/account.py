@@ -20,7 +20,7 @@ from index_service.pages.account import (
     TokensPage,
 )
 from index_service.pages.forms import EMPTY, FormState
-from index_service.services.people import Profile
+from index_service.services.accounts import Profile
 from index_service.web import languages, letters
 from index_service.web.asking import address, browser, known, proved, services, site
 from index_service.web.forms import Form
@@ -36,7 +36,7 @@ views = Blueprint("account", __name__)
 
 @page(views, "/account")
 def profile() -> Response:
-    return show(ProfilePage.of(services().people.account(known().actor)), "account/profile.html")
+    return show(ProfilePage.of(services().accounts.account(known().actor)), "account/profile.html")
 
 
 @views.post("/account")
@@ -45,9 +45,9 @@ def submit_profile() -> Response:
     form = Form.read("full_name", "about", "location", "company", "website", "language")
     form.check("website", fields.check_website)
     form.check("language", _language)
-    form.attempt(services().people.change_profile, actor, Profile(**form.values()))
+    form.attempt(services().accounts.change_profile, actor, Profile(**form.values()))
     if not form.ok:
-        shown = ProfilePage.of(services().people.account(actor), form.state())
+        shown = ProfilePage.of(services().accounts.account(actor), form.state())
         return show(shown, "account/profile.html", form.status)
     languages.use(form["language"] or languages.current())
     flash("success", gettext("Your profile is saved."))
@@ -67,7 +67,7 @@ def password() -> Response:
 def submit_password() -> Response:
     who, form = known(), Form.read(secrets=("current", "password"))
     form.check("password", fields.check_password)
-    secret = form.attempt(services().people.change_password, who, form["current"], form["password"], browser())
+    secret = form.attempt(services().accounts.change_password, who, form["current"], form["password"], browser())
     if secret is None:
         return show(PasswordPage(form.state()), "account/password.html", form.status)
     flash("success", gettext("The new password is set, and all other browsers are signed out."))
@@ -83,7 +83,7 @@ def addresses() -> Response:
 def add_address() -> Response:
     actor, form = proved().actor, Form.read("email")
     form.check("email", fields.check_email)
-    added = form.attempt(services().people.add_address, actor, form["email"], address())
+    added = form.attempt(services().accounts.add_address, actor, form["email"], address())
     if added is None:
         return _show_addresses(form.state(), form.status)
     letters.send_confirmation(actor.name, added)
@@ -94,7 +94,7 @@ def add_address() -> Response:
 @views.post("/account/emails/confirm")
 def send_confirmation() -> Response:
     actor, form = known().actor, Form.read("email")
-    waiting = services().people.unconfirmed(actor, form["email"], address())
+    waiting = services().accounts.unconfirmed(actor, form["email"], address())
     letters.send_confirmation(actor.name, waiting)
     flash("success", gettext("We have sent a link to %(email)s: follow it to confirm the address.", email=waiting))
     return go_on(url_for("account.addresses"))
@@ -103,7 +103,7 @@ def send_confirmation() -> Response:
 @views.post("/account/emails/main")
 def make_main() -> Response:
     actor, form = proved().actor, Form.read("email")
-    services().people.make_main(actor, form["email"], address())
+    services().accounts.make_main(actor, form["email"], address())
     flash("success", gettext("%(email)s is your main address now.", email=form["email"]))
     return go_on(url_for("account.addresses"))
 
@@ -111,7 +111,7 @@ def make_main() -> Response:
 @views.post("/account/emails/remove")
 def remove_address() -> Response:
     actor, form = proved().actor, Form.read("email")
-    form.attempt(services().people.remove_address, actor, form["email"], address())
+    form.attempt(services().accounts.remove_address, actor, form["email"], address())
     if not form.ok:
         return _show_addresses(FormState(errors=form.state().errors), form.status)
     flash("success", gettext("%(email)s is removed.", email=form["email"]))
@@ -121,20 +121,20 @@ def remove_address() -> Response:
 @page(views, "/account/sessions")
 def sessions() -> Response:
     who = known()
-    return show(SessionsPage.of(services().people.sessions(who.actor), who.session), "account/sessions.html")
+    return show(SessionsPage.of(services().accounts.sessions(who.actor), who.session), "account/sessions.html")
 
 
 @views.post("/account/sessions/end")
 def end_session() -> Response:
     form = Form.read("session")
-    services().people.end_session(known().actor, form["session"], address())
+    services().accounts.end_session(known().actor, form["session"], address())
     flash("success", gettext("That browser is signed out."))
     return go_on(url_for("account.sessions"))
 
 
 @views.post("/account/sessions/end-others")
 def end_other_sessions() -> Response:
-    count = services().people.end_other_sessions(known(), address())
+    count = services().accounts.end_other_sessions(known(), address())
     flash("success", ngettext("%(num)s other browser is signed out.", "%(num)s other browsers are signed out.", count))
     return go_on(url_for("account.sessions"))
 
@@ -149,7 +149,7 @@ def make_token() -> Response:
     actor = proved().actor
     form = Form.read("name", "access", "pattern", "lifetime")
     asked = _asked_token(form)
-    secret = None if asked is None else form.attempt(services().people.make_access_token, actor, asked, address())
+    secret = None if asked is None else form.attempt(services().accounts.make_access_token, actor, asked, address())
     if secret is None:
         return _show_tokens(form.state(), form.status)
     shown = NewTokenPage(actor.name, form["name"], secret, site().host, site().url)
@@ -161,7 +161,7 @@ def make_token() -> Response:
 @views.post("/account/tokens/revoke")
 def revoke_token() -> Response:
     form = Form.read("token")
-    name = services().people.revoke_access_token(known().actor, _number(form["token"]), address())
+    name = services().accounts.revoke_access_token(known().actor, _number(form["token"]), address())
     flash("success", gettext("The access token “%(name)s” is revoked.", name=name))
     return go_on(url_for("account.tokens"))
 
@@ -177,13 +177,13 @@ def _asked_token(form: Form) -> NewToken | None:
 
 
 def _show_addresses(form: FormState = EMPTY, status: int = 200) -> Response:
-    shown = EmailsPage.of(services().people.addresses(known().actor), form)
+    shown = EmailsPage.of(services().accounts.addresses(known().actor), form)
     return show(shown, "account/emails.html", status)
 
 
 def _show_tokens(form: FormState = EMPTY, status: int = 200) -> Response:
     actor, now = known().actor, site().clock()
-    held = tuple(TokenShown.of(token, now) for token in services().people.access_tokens(actor))
+    held = tuple(TokenShown.of(token, now) for token in services().accounts.access_tokens(actor))
     return show(TokensPage(actor.name, held, form), "account/tokens.html", status)
 
 

@@ -9,15 +9,15 @@ from functools import partial
 from flask import Blueprint, Response, request
 
 from common.errors import Invalid
+from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
-from index_service.accounts.people import Actor
 from index_service.audit.log import Change
 from index_service.audit.reading import Filter
 from index_service.images.storage import NamespaceStorage
 from index_service.pages import paging
 from index_service.pages.admin import AdminPage, AuditPage, PeoplePage, RegistriesPage, ResetLinkPage, StoragePage
 from index_service.pages.forms import EMPTY, FormState
-from index_service.services.people import ResetLetter
+from index_service.services.accounts import ResetLetter
 from index_service.web import letters
 from index_service.web.asking import address, proved, require_admin, services
 from index_service.web.forms import Form

@@ -25,7 +25,7 @@ def sign_in() -> Response:
 def submit_sign_in() -> Response:
     form = Form.read("name", secrets=("password",))
     old = site().cookies.read(SESSION)
-    secret = form.attempt(services().people.sign_in, form["name"], form["password"], browser(), old)
+    secret = form.attempt(services().accounts.sign_in, form["name"], form["password"], browser(), old)
     if secret is None:
         return show(SignInPage(next_path(), form.state()), "entering/sign_in.html", form.status)
     return begin_session(secret, next_path())
@@ -35,7 +35,7 @@ def submit_sign_in() -> Response:
 def sign_out() -> Response:
     who = person()
     if who is not None:
-        services().people.sign_out(who)
+        services().accounts.sign_out(who)
     response = go_on("/")
     site().cookies.drop(response, SESSION)
     # The browser is told to forget every page it kept: none can be found with the back button.
@@ -51,7 +51,7 @@ def prove() -> Response:
 @views.post("/prove")
 def submit_prove() -> Response:
     who, form = known(), Form.read(secrets=("password",))
-    form.attempt(services().people.prove, who, form["password"], browser().address)
+    form.attempt(services().accounts.prove, who, form["password"], browser().address)
     if not form.ok:
         return show(ProvePage(who.actor.name, next_path(), form.state()), "entering/prove.html", form.status)
     return go_on(next_path())
@@ -63,7 +63,7 @@ def language() -> Response:
     form, who = Form.read("language"), person()
     chosen = form["language"] if form["language"] in languages.LANGUAGES else languages.DEFAULT
     if who is not None:
-        services().people.change_language(who.actor, chosen)
+        services().accounts.change_language(who.actor, chosen)
     response = go_on(next_path())
     site().cookies.set(response, LANGUAGE, chosen, YEAR_SECONDS)
     return response

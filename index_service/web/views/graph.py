@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from common.names import RepositoryName
 from index_service.pages import dot, paging
 from index_service.pages.graph import GraphPage, ImageGraphPage, RepositoryGraphPage
-from index_service.services.images import LANES_AT_ONCE, ROOTS_AT_ONCE
+from index_service.services.image_graph import LANES_AT_ONCE, ROOTS_AT_ONCE
 from index_service.web.asking import actor, services, words
 from index_service.web.showing import go_on, page, private, same_page, show
 
@@ -32,17 +32,17 @@ def image(image_id: str) -> Response:
     whole = services().images.whole(actor(), image_id)
     if whole != image_id:
         return go_on(same_page(image_id=whole))
-    return show(ImageGraphPage.of(services().images.descent(actor(), whole)), "graph/image.html")
+    return show(ImageGraphPage.of(services().image_graph.descent(actor(), whole)), "graph/image.html")
 
 
 @page(views, "/graph")
 def forest() -> Response:
     asked, query = paging.asked(request.args, size=ROOTS_AT_ONCE), words()
-    found = services().images.forest(actor(), asked.offset, query)
+    found = services().image_graph.forest(actor(), asked.offset, query)
     return show(GraphPage.of(query, found, asked), "graph/forest.html")
 
 
 def _lanes(repository: str) -> RepositoryGraphPage:
     name, asked = RepositoryName.parse(repository), paging.asked(request.args, size=LANES_AT_ONCE)
-    lanes = services().images.lanes(actor(), name, asked.offset)
+    lanes = services().image_graph.lanes(actor(), name, asked.offset)
     return RepositoryGraphPage.of(lanes, asked)

@@ -31,7 +31,7 @@ def submit_sign_up() -> Response:
     email = form.check("email", fields.check_email)
     form.check("password", fields.check_password)
     old = site().cookies.read(SESSION)
-    secret = form.attempt(services().people.sign_up, form["name"], form["email"], form["password"], browser(), old)
+    secret = form.attempt(services().accounts.sign_up, form["name"], form["email"], form["password"], browser(), old)
     if secret is None or email is None:
         return show(SignUpPage(_is_open(), form.state()), "entering/sign_up.html", form.status)
     letters.send_confirmation(form["name"], email)
@@ -45,12 +45,12 @@ def submit_sign_up() -> Response:
 @page(views, "/confirm/<link>")
 def confirm(link: str) -> Response:
     """Only asks: programs that look at the links in letters confirm nothing."""
-    return show(ConfirmPage(services().people.to_confirm(link)), "entering/confirm.html")
+    return show(ConfirmPage(services().accounts.to_confirm(link)), "entering/confirm.html")
 
 
 @views.post("/confirm/<link>")
 def submit_confirm(link: str) -> Response:
-    address = services().people.confirm(link, browser().address)
+    address = services().accounts.confirm(link, browser().address)
     flash("success", gettext("%(address)s is confirmed.", address=address))
     return go_on(url_for("account.addresses") if person() else url_for("entering.sign_in"))
 
@@ -65,7 +65,7 @@ def submit_ask_reset() -> Response:
     """The answer is the same for an address that is somebody's and for one that is nobody's."""
     form = Form.read("email")
     email = form.check("email", fields.check_email)
-    letter = form.attempt(services().people.ask_reset, form["email"], browser().address)
+    letter = form.attempt(services().accounts.ask_reset, form["email"], browser().address)
     if not form.ok or email is None:
         return show(AskResetPage(form=form.state()), "entering/ask_reset.html", form.status)
     letters.send_reset(letter)
@@ -74,14 +74,14 @@ def submit_ask_reset() -> Response:
 
 @page(views, "/reset/<link>")
 def reset(link: str) -> Response:
-    return show(ResetPage(services().people.to_reset(link)), "entering/reset.html")
+    return show(ResetPage(services().accounts.to_reset(link)), "entering/reset.html")
 
 
 @views.post("/reset/<link>")
 def submit_reset(link: str) -> Response:
-    name, form = services().people.to_reset(link), Form.read(secrets=("password",))
+    name, form = services().accounts.to_reset(link), Form.read(secrets=("password",))
     form.check("password", fields.check_password)
-    form.attempt(services().people.reset, link, form["password"], browser())
+    form.attempt(services().accounts.reset, link, form["password"], browser())
     if not form.ok:
         return show(ResetPage(name, form.state()), "entering/reset.html", form.status)
     flash("success", gettext("The new password is set. Sign in with it."))

@@ -109,7 +109,7 @@ def delete(repository: str) -> Response:
 def submit_delete(repository: str) -> Response:
     who, name, form = proved().actor, RepositoryName.parse(repository), Form.read("confirm")
     form.check("confirm", is_same(str(name)))
-    form.attempt(services().images.delete_repository, who, name, address())
+    form.attempt(services().deletion.delete_repository, who, name, address())
     if not form.ok:
         return _show(name, DELETE, form.state(), form.status)
     flash("success", gettext("%(name)s is deleted.", name=name))
@@ -128,5 +128,5 @@ def _show(name: RepositoryName, part: str, form: FormState = EMPTY, status: int 
     action = Action.WRITE if part == TEXTS else Action.MANAGE
     who = known().actor
     settings = services().permissions.settings(who, name, action)
-    shown = RepositorySettingsPage.of(services().heads.of(who, name), settings, form)
+    shown = RepositorySettingsPage.of(services().summaries.of(who, name), settings, form)
     return show(shown, f"settings/{part}.html", status)

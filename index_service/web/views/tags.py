@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from common.names import RepositoryName, Tag
 from index_service.pages import paging
 from index_service.pages.images import ActivityPage, DeleteTagsPage, TagsPage
-from index_service.services.images import BY_PUSH, BY_SIZE, BY_VERSION, MOVES_AT_ONCE, TAGS_AT_ONCE
+from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION, MOVES_AT_ONCE, TAGS_AT_ONCE
 from index_service.web.addresses import repository_url
 from index_service.web.asking import actor, proved, services
 from index_service.web.languages import gettext, ngettext
@@ -20,24 +20,24 @@ views = Blueprint("tags", __name__)
 def listing(repository: str) -> Response:
     name = RepositoryName.parse(repository)
     asked = paging.asked(request.args, (BY_VERSION, BY_PUSH, BY_SIZE), TAGS_AT_ONCE)
-    tags = services().images.tags(actor(), name, asked.sort, asked.offset)
+    tags = services().tags.tags(actor(), name, asked.sort, asked.offset)
     return show(TagsPage.of(tags, asked), "tags/listing.html")
 
 
 @page(views, "/r/<repository:repository>/@tags/delete")
 def confirm_deletion(repository: str) -> Response:
     who, name = proved().actor, RepositoryName.parse(repository)
-    doomed = services().images.doomed(who, name, _chosen(request.args.getlist("tag")))
+    doomed = services().deletion.doomed(who, name, _chosen(request.args.getlist("tag")))
     if not doomed.tags:
         flash("note", gettext("Choose the tags to delete first."))
         return go_on(repository_url(name, "tags"))
-    return show(DeleteTagsPage.of(services().heads.of(who, name), doomed), "tags/delete.html")
+    return show(DeleteTagsPage.of(services().summaries.of(who, name), doomed), "tags/delete.html")
 
 
 @views.post("/r/<repository:repository>/@tags/delete")
 def delete(repository: str) -> Response:
     who, name, tags = proved().actor, RepositoryName.parse(repository), _chosen(request.form.getlist("tag"))
-    services().images.delete_tags(who, name, tags)
+    services().deletion.delete_tags(who, name, tags)
     flash("success", ngettext("%(num)s tag is deleted.", "%(num)s tags are deleted.", len(tags)))
     return go_on(repository_url(name, "tags"))
 
@@ -46,7 +46,7 @@ def delete(repository: str) -> Response:
 def activity(repository: str) -> Response:
     name, tag = RepositoryName.parse(repository), request.args.get("tag", "")
     asked = paging.asked(request.args, size=MOVES_AT_ONCE)
-    found = services().images.activity(actor(), name, Tag(tag) if tag else None, asked.offset)
+    found = services().tags.activity(actor(), name, Tag(tag) if tag else None, asked.offset)
     return show(ActivityPage.of(found, tag, asked), "tags/activity.html")
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from index_service import schema
-from index_service.db import open_engine
+from index_service.database import open_engine
 from index_service.web import languages
 from tests.servers.postgres import Postgres
 from tests.units.index_service.site import Site

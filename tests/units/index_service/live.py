@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
+from datetime import timedelta
 from threading import Thread
 from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from common.names import RepositoryName
+from common.tokens import Access, Token
+from index_service.database import Database
+from index_service.repositories.roles import Gate
+from index_service.tokens.passes import Tokens
+from index_service.tokens.signing import Signer
 from registry_service.app import create_app
 from registry_service.settings import RegistrySettings
 from registry_service.storage.guard import Guard
@@ -68,12 +75,35 @@ class Harbour:
         return f"127.0.0.1:{self.registry.port}"
 
     @property
-    def work(self) -> Any:
-        return self.site.services.work
+    def jobs(self) -> Any:
+        return self.site.services.jobs
 
     @property
     def images(self) -> Any:
         return self.site.services.images
+
+    @property
+    def image_graph(self) -> Any:
+        return self.site.services.image_graph
+
+    @property
+    def tags(self) -> Any:
+        return self.site.services.tags
+
+    @property
+    def deletion(self) -> Any:
+        return self.site.services.deletion
+
+    @property
+    def reindex(self) -> Any:
+        return self.site.services.reindex
+
+    def own_token(self, name: RepositoryName, access: Access) -> Token:
+        """One of the index's own, with which it asks the registry."""
+        signer = Signer(self.site.settings.secret_keys)
+        tokens = Tokens(signer, timedelta(hours=1), Gate(login_only=False))
+        with Database(self.site.engine).writing() as session:
+            return tokens.issue_own(session, name, access, self.site.clock())
 
     def close(self) -> None:
         self.registry.stop()
@@ -89,7 +119,7 @@ class Harbour:
     def work_off(self) -> int:
         """Do every job that is due; returns how many there were."""
         count = 0
-        while self.work.do_next():
+        while self.jobs.do_next():
             count += 1
         return count
 

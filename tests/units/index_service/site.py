@@ -11,11 +11,13 @@ from argon2 import PasswordHasher
 from sqlalchemy import Engine, text
 
 from common.names import RepositoryName
-from index_service.accounts.people import Actor
+from index_service.accounts import authentication
+from index_service.accounts.actor import Actor
 from index_service.api import EXTENSION
 from index_service.app import create_app
+from index_service.database import Database
 from index_service.services import Services
-from index_service.services.docker import Index
+from index_service.services.protocol import Protocol
 from index_service.settings import IndexSettings
 
 KEY = "first-key-0123456789-0123456789-0123456789"
@@ -77,19 +79,21 @@ class Site:
         return self.app.extensions[EXTENSION]
 
     @property
-    def index(self) -> Index:
-        return self.services.index
+    def protocol(self) -> Protocol:
+        return self.services.protocol
 
     def actor(self, name: str) -> Actor:
         """Somebody as signed in."""
-        return self.index.people.require(name)
+        with Database(self.engine).reading() as session:
+            user = authentication.require(session, name)
+        return Actor(user.id, user.name, user.is_admin)
 
     def user(self, name: str, *, admin: bool = False) -> str:
-        self.index.people.create(name, f"password-{name}", f"{name}@example.com", is_admin=admin)
+        self.services.operations.create_user(name, f"password-{name}", f"{name}@example.com", is_admin=admin)
         return name
 
     def set_active(self, name: str, is_active: bool) -> None:
-        self.index.people.set_active(self.index.people.require(name).id, is_active=is_active)
+        self.services.operations.set_active(name, is_active=is_active)
 
     def request(self, method, path, *, user=None, auth=None, ask=False, body=None, raw=None, address=None, **headers):
         """`user` logs in with Basic, `auth` is a header as it stands, `ask` sends X-Docker-Token: true."""
@@ -129,7 +133,7 @@ class Site:
         return self.request("GET", f"/v1/repositories/{repository}/images", auth=auth).status_code
 
     def set_private(self, repository, is_private=True):
-        self.index.set_private(RepositoryName.parse(repository), is_private=is_private)
+        self.services.operations.set_private(RepositoryName.parse(repository), is_private=is_private)
 
     def rows(self, statement, **parameters):
         with self.engine.connect() as connection:

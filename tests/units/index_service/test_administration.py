@@ -15,10 +15,10 @@ from sqlalchemy import event
 
 from common.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from common.names import RepositoryName
-from index_service.accounts.people import Limits
+from index_service.accounts.actor import Limits
 from index_service.audit.reading import Filter
-from index_service.callers import Login
-from index_service.services.people import Browser
+from index_service.services.accounts import Browser
+from index_service.services.credentials import Login
 from tests.units.index_service.site import IMAGES
 
 
@@ -114,13 +114,13 @@ def test_people_are_found_by_name_and_address(site, administration):
 
 def test_a_closed_account_ends_everything_it_was_given(site, administration):
     token, root = site.push("alice/app", "alice"), site.actor("root")
-    secret = site.services.people.sign_in("alice", "password-alice", browser())
+    secret = site.services.accounts.sign_in("alice", "password-alice", browser())
     administration.set_active(root, "192.0.2.1", "alice", is_active=False)
     assert site.redeem("alice/app", token) == 401
-    assert site.services.people.signed_in(secret) is None
+    assert site.services.accounts.signed_in(secret) is None
     administration.set_active(root, "", "alice", is_active=True)
     assert site.redeem("alice/app", token) == 401
-    assert site.services.people.signed_in(secret) is None
+    assert site.services.accounts.signed_in(secret) is None
     assert site.request("GET", "/v1/users/", user="alice").status_code == 200
 
 
@@ -129,12 +129,12 @@ def browser():
 
 
 def test_nobody_locks_the_door_from_outside(site, administration):
-    root, index = site.actor("root"), site.index
+    root, operations = site.actor("root"), site.services.operations
     for ask in (
         lambda: administration.set_active(root, "", "root", is_active=False),
         lambda: administration.set_admin(root, "", "root", is_admin=False),
-        lambda: index.people.set_admin(root.id, is_admin=False),
-        lambda: index.people.set_active(root.id, is_active=False),
+        lambda: operations.set_admin("root", is_admin=False),
+        lambda: operations.set_active("root", is_active=False),
     ):
         with pytest.raises(Conflict):
             ask()
@@ -159,14 +159,14 @@ def test_two_who_unmake_each_other_at_once_leave_one(site, administration):
         root, alice = site.actor("root"), site.actor("alice")
         with ThreadPoolExecutor(2) as threads:
             assert sorted(threads.map(unmake, ((root, alice), (alice, root)))) == ["done", "refused"]
-        site.index.people.set_admin(site.actor("root").id, is_admin=True)
-        site.index.people.set_admin(site.actor("alice").id, is_admin=True)
+        site.services.operations.set_admin("root", is_admin=True)
+        site.services.operations.set_admin("alice", is_admin=True)
 
 
 def test_a_reset_link_sets_a_new_password(site, administration):
     link = administration.reset_link(site.actor("root"), "", "alice")
     assert (link.name, link.email) == ("alice", "alice@example.com")
-    site.services.people.reset(link.link, "another-password", browser())
+    site.services.accounts.reset(link.link, "another-password", browser())
     assert site.request("GET", "/v1/users/", user="alice").status_code == 401
     site.set_active("bob", False)
     for name, failure in (("nobody", NotFound), ("bob", Conflict)):
@@ -284,9 +284,9 @@ def test_the_log_is_read_newest_first_and_filtered(site, administration):
 
 
 def test_operators_and_the_protocol_leave_their_marks(site, administration):
-    site.index.change_account(login("alice"), "alice", "new-password", "more@example.com")
-    site.index.revoke_tokens(site.actor("alice").id)
-    site.index.move_endpoint("a:1", "b:1")
+    site.protocol.change_account(login("alice"), "alice", "new-password", "more@example.com")
+    site.services.operations.revoke_tokens("alice")
+    site.services.operations.move_endpoint("a:1", "b:1")
     site.set_active("bob", False)
     assert marks(site)[3:] == [
         ("alice", "password.changed", "alice", "192.0.2.3"),

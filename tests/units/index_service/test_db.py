@@ -12,9 +12,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from common.errors import Unavailable
-from index_service import db
 from index_service.accounts.models import User
-from index_service.db import Database, insert_missing, upsert
+from index_service.database import Database, open_engine
+from index_service.db import insert_missing, upsert
 from tests.units.index_service.site import IMAGES, Site, basic
 
 MOMENT = datetime(2015, 6, 8, 12, 30, 15, 250, tzinfo=timezone(timedelta(hours=2)))
@@ -91,7 +91,7 @@ def test_connections_that_ended_while_nobody_asked_are_made_anew(engine, monkeyp
                 connection.execute(text(own))
 
     end_all()
-    monkeypatch.setattr(db, "RESTED_SECONDS", 0.0)
+    monkeypatch.setattr("index_service.database.RESTED_SECONDS", 0.0)
     assert ask() == 1
     monkeypatch.undo()
     end_all()
@@ -116,7 +116,7 @@ def test_reading_goes_on_while_somebody_writes(engine):
 
 
 def test_a_database_that_does_not_answer_is_said_to_be_unavailable():
-    engine = db.open_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    engine = open_engine("postgresql://nobody@127.0.0.1:1/nothing")
     site = Site(engine)
     for method, path, body in [
         ("GET", "/v1/users/", None),
@@ -133,10 +133,10 @@ def test_a_database_that_does_not_answer_is_said_to_be_unavailable():
 
 
 def test_a_write_lock_held_too_long_is_unavailable_not_an_error(tmp_path, sqlite_template, monkeypatch):
-    monkeypatch.setattr(db, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("index_service.database.BUSY_SECONDS", 0.1)
     path = tmp_path / "index.db"
     path.write_bytes(sqlite_template.read_bytes())
-    engine = db.open_engine(f"sqlite:///{path}")
+    engine = open_engine(f"sqlite:///{path}")
     site = Site(engine)
     site.user("alice")
     holder = sqlite3.connect(path, isolation_level=None)

@@ -9,10 +9,10 @@ import pytest
 
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.access_tokens import NewToken
-from index_service.db import Database
+from index_service.database import Database
 from index_service.images import keeping
 from index_service.repositories.policy import Role
-from index_service.services.people import Browser
+from index_service.services.accounts import Browser
 from index_service.services.permissions import Receiver
 from tests.units.index_service.json_api.test_roles import CASES, NAMES
 from tests.units.index_service.json_api.world import API, APP, SECRET, World, fact, populate
@@ -89,7 +89,7 @@ def grow(site, number):
     ask.join_team(olga, "", "acme", "crew", name)
     permissions.give_everywhere(olga, "", "acme", Receiver(f"team{number}", is_team=True), Role.READ)
     ask.create(alice, "", f"fleet{number}", ask.settings(olga, "acme").profile)
-    site.services.people.sign_in("alice", "password-alice", Browser("192.0.2.9", "x"))
-    site.services.people.add_address(alice, f"alice{number}@example.com", "")
+    site.services.accounts.sign_in("alice", "password-alice", Browser("192.0.2.9", "x"))
+    site.services.accounts.add_address(alice, f"alice{number}@example.com", "")
     token = NewToken("for a test", "*", True, None)
-    site.services.people.make_access_token(alice, token, "")
+    site.services.accounts.make_access_token(alice, token, "")

@@ -13,13 +13,13 @@ from sqlalchemy import true
 from common.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access
-from index_service.db import Database
+from index_service.database import Database
 from index_service.images import jobs, keeping
 from index_service.repositories import catalogue
 from index_service.repositories.pulls import Pulls
 from index_service.repositories.pulls import record as record_pulls
-from index_service.services.images import BY_PUSH, BY_SIZE, BY_VERSION
-from index_service.services.work import MAX_READS
+from index_service.services.job_runner import MAX_READS
+from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION
 from index_service.social import comments
 from tests.clients.images import make_chain
 from tests.clients.wire import Target, call
@@ -67,8 +67,7 @@ def base_and_two():
 
 def ask_registry(harbour, line, name, access=Access.READ):
     """What the registry itself answers."""
-    with Database(harbour.site.engine).writing() as session:
-        token = harbour.work._tokens.issue_own(session, RepositoryName.parse(name), access, harbour.site.clock())
+    token = harbour.own_token(RepositoryName.parse(name), access)
     return call(Target.parse(f"http://{harbour.endpoint}"), line, {"Authorization": f"Token {token}"})
 
 
@@ -261,7 +260,7 @@ def test_a_process_that_ends_puts_its_job_back(harbour):
     harbour.push("alice/app", make_chain(2))
     ending = Event()
     ending.set()
-    assert harbour.work.do_next(ending)
+    assert harbour.jobs.do_next(ending)
     (job,) = harbour.site.rows("SELECT taken_until, attempts FROM jobs")
     assert (job.taken_until, job.attempts) == (None, 0)
     assert harbour.work_off() == 1
@@ -279,7 +278,7 @@ def test_everything_can_be_read_anew(harbour):
     with harbour.site.engine.begin() as connection:
         for table in ("images", "tags", "listed_images"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
-    renewed = harbour.work.renew(APP)
+    renewed = harbour.reindex.renew(APP)
     assert (renewed.tags, renewed.images, renewed.missing) == (2, 4, 0)
     after = harbour.site.rows("SELECT * FROM images ORDER BY image_id")
     assert [row[:10] for row in after] == [row[:10] for row in before]
@@ -292,7 +291,7 @@ def test_reading_anew_adds_and_never_takes_away(harbour):
     harbour.push("alice/app", make_chain(2))
     harbour.work_off()
     harbour.site.push("alice/app", "alice", tag="elsewhere")
-    harbour.work.renew(APP)
+    harbour.reindex.renew(APP)
     assert {row.name for row in harbour.site.rows("SELECT name FROM tags")} == {"latest", "elsewhere"}
     assert len(harbour.site.rows("SELECT * FROM listed_images")) == 4
 
@@ -302,11 +301,11 @@ def test_a_tag_of_an_old_store_that_no_client_could_make_now_is_read_and_deleted
     harbour.push("alice/app", (one,), "one")
     for odd in ("größe", "a:b,c", "-x"):
         harbour.driver.put(f"repositories/alice/app/tag_{quote(odd)}", one.id.encode())
-    assert harbour.work.renew(APP).tags == 4
+    assert harbour.reindex.renew(APP).tags == 4
     assert {row.name for row in harbour.site.rows("SELECT name FROM tags")} == {"one", "größe", "a:b,c", "-x"}
-    harbour.images.delete_tags(harbour.site.actor("alice"), APP, [Tag(tag) for tag in ("größe", "a:b,c", "-x")])
+    harbour.deletion.delete_tags(harbour.site.actor("alice"), APP, [Tag(tag) for tag in ("größe", "a:b,c", "-x")])
     assert [row.name for row in harbour.site.rows("SELECT name FROM tags")] == ["one"]
-    assert harbour.work.renew(APP).tags == 1
+    assert harbour.reindex.renew(APP).tags == 1
 
 
 def test_an_unknown_repository_is_taken_over_for_somebody(harbour):
@@ -315,15 +314,15 @@ def test_an_unknown_repository_is_taken_over_for_somebody(harbour):
     with Database(harbour.site.engine).writing() as session:
         catalogue.drop(session, row.id)
     with pytest.raises(NotFound):
-        harbour.work.renew(APP)
+        harbour.reindex.renew(APP)
     with pytest.raises(NotFound):
-        harbour.work.renew(APP, "nobody")
-    renewed = harbour.work.renew(APP, "alice")
+        harbour.reindex.renew(APP, "nobody")
+    renewed = harbour.reindex.renew(APP, "alice")
     assert (renewed.tags, renewed.images) == (1, 2)
     assert harbour.site.request("GET", f"/v1/search?q={APP.name}").json["num_results"] == 1
     assert len(harbour.daemon().pull("alice/app")) == 2
     with pytest.raises(NotFound):
-        harbour.work.renew(RepositoryName.parse("alice/never-pushed"), "alice")
+        harbour.reindex.renew(RepositoryName.parse("alice/never-pushed"), "alice")
     assert len(harbour.site.rows("SELECT * FROM repositories")) == 1
 
 
@@ -332,9 +331,9 @@ def test_taking_over_wants_an_owner_of_the_name(harbour):
     for name in ("library/app", "stranger/app"):
         _put_tag(harbour, name, chain[0])
     with pytest.raises(Forbidden):
-        harbour.work.renew(RepositoryName.parse("library/app"), "alice")
+        harbour.reindex.renew(RepositoryName.parse("library/app"), "alice")
     with pytest.raises(Conflict):
-        harbour.work.renew(RepositoryName.parse("stranger/app"), "alice")
+        harbour.reindex.renew(RepositoryName.parse("stranger/app"), "alice")
     assert harbour.site.rows("SELECT * FROM repositories") == []
 
 
@@ -409,7 +408,7 @@ def test_tags_are_deleted_at_the_registry_and_here(harbour):
     for tag in ("one", "two", "three"):
         harbour.push("alice/app", make_chain(1), tag)
     alice = harbour.site.actor("alice")
-    harbour.images.delete_tags(alice, APP, [Tag("one"), Tag("three")])
+    harbour.deletion.delete_tags(alice, APP, [Tag("one"), Tag("three")])
     assert registry_tags(harbour, "alice/app").keys() == {"two"}
     assert [row.name for row in harbour.site.rows("SELECT name FROM tags")] == ["two"]
     moves = harbour.site.rows("SELECT tag, user_id FROM tag_moves WHERE image_id IS NULL ORDER BY tag")
@@ -419,19 +418,19 @@ def test_tags_are_deleted_at_the_registry_and_here(harbour):
 def test_a_tag_the_registry_never_had_goes_all_the_same(harbour):
     harbour.push("alice/app", make_chain(1))
     harbour.site.push("alice/app", "alice", tag="ghost")
-    harbour.images.delete_tags(harbour.site.actor("alice"), APP, [Tag("ghost")])
+    harbour.deletion.delete_tags(harbour.site.actor("alice"), APP, [Tag("ghost")])
     assert [row.name for row in harbour.site.rows("SELECT name FROM tags")] == ["latest"]
 
 
 def test_who_may_not_write_deletes_no_tag(harbour):
     harbour.push("alice/app", make_chain(1))
     with pytest.raises(Forbidden):
-        harbour.images.delete_tags(harbour.site.actor("bob"), APP, [Tag("latest")])
+        harbour.deletion.delete_tags(harbour.site.actor("bob"), APP, [Tag("latest")])
     with pytest.raises(Forbidden):
-        harbour.images.delete_repository(harbour.site.actor("bob"), APP, "")
+        harbour.deletion.delete_repository(harbour.site.actor("bob"), APP, "")
     harbour.site.set_private("alice/app")
     with pytest.raises((NotFound, Forbidden)):
-        harbour.images.delete_repository(harbour.site.actor("bob"), APP, "")
+        harbour.deletion.delete_repository(harbour.site.actor("bob"), APP, "")
     assert registry_tags(harbour, "alice/app").keys() == {"latest"}
 
 
@@ -440,12 +439,12 @@ def test_without_the_registry_nothing_is_deleted(harbour):
     alice = harbour.site.actor("alice")
     harbour.registry.stop()
     with pytest.raises(Unavailable):
-        harbour.images.delete_tags(alice, APP, [Tag("latest")])
+        harbour.deletion.delete_tags(alice, APP, [Tag("latest")])
     with pytest.raises(Unavailable):
-        harbour.images.delete_repository(alice, APP, "")
+        harbour.deletion.delete_repository(alice, APP, "")
     assert len(harbour.site.rows("SELECT * FROM tags")) == 1
     harbour.registry.start()
-    harbour.images.delete_repository(alice, APP, "192.0.2.1")
+    harbour.deletion.delete_repository(alice, APP, "192.0.2.1")
     assert harbour.site.rows("SELECT * FROM repositories") == []
     assert registry_tags(harbour, "alice/app") == 404
     assert harbour.site.request("DELETE", "/v1/repositories/alice/app/", user="alice").status_code == 404
@@ -453,7 +452,7 @@ def test_without_the_registry_nothing_is_deleted(harbour):
 
 def test_a_repository_the_registry_never_had_is_deleted_here(harbour):
     harbour.site.push("alice/app", "alice")
-    harbour.images.delete_repository(harbour.site.actor("alice"), APP, "192.0.2.1")
+    harbour.deletion.delete_repository(harbour.site.actor("alice"), APP, "192.0.2.1")
     assert harbour.site.rows("SELECT * FROM repositories") == []
     (row,) = harbour.site.rows("SELECT actor_name, subject, address FROM audit WHERE action LIKE '%delete%'")
     assert tuple(row) == ("alice", "alice/app", "192.0.2.1")
@@ -469,11 +468,11 @@ def test_pulls_are_counted_by_day_without_a_write_in_the_pull(harbour):
         harbour.daemon().pull("alice/app")
     harbour.daemon("bob").pull("bob/app")
     assert harbour.site.rows("SELECT * FROM pulls") == []
-    harbour.work.write_pulls()
+    harbour.site.services.pull_counts.write()
     harbour.site.clock.move(days=1)
     harbour.daemon().pull("alice/app")
-    harbour.work.write_pulls()
-    harbour.work.write_pulls()
+    harbour.site.services.pull_counts.write()
+    harbour.site.services.pull_counts.write()
     rows = harbour.site.rows("SELECT namespace, count FROM pulls JOIN repositories ON id = repository_id ORDER BY day")
     assert sorted(map(tuple, rows)) == [("alice", 1), ("alice", 3), ("bob", 1)]
     totals = harbour.site.rows("SELECT pull_count FROM repositories ORDER BY namespace")
@@ -485,7 +484,7 @@ def test_a_pushs_questions_and_a_registrys_are_no_pulls(harbour):
     token = harbour.site.pull_token("alice/app")
     harbour.site.request("GET", "/v1/repositories/alice/app/images", auth=token, ask=True)
     harbour.site.redeem("alice/app", token)
-    harbour.work.write_pulls()
+    harbour.site.services.pull_counts.write()
     assert [row.pull_count for row in harbour.site.rows("SELECT pull_count FROM repositories")] == [1]
 
 
@@ -493,8 +492,8 @@ def test_pulls_of_what_was_deleted_meanwhile_are_left_out(harbour):
     for name in ("alice/app", "bob/app"):
         harbour.push(name, make_chain(1))
         harbour.daemon().pull(name)
-    harbour.images.delete_repository(harbour.site.actor("alice"), APP, "")
-    harbour.work.write_pulls()
+    harbour.deletion.delete_repository(harbour.site.actor("alice"), APP, "")
+    harbour.site.services.pull_counts.write()
     assert [row.pull_count for row in harbour.site.rows("SELECT pull_count FROM repositories")] == [1]
 
 
@@ -525,7 +524,7 @@ def test_tags_are_grouped_by_image_and_sorted(harbour):
         harbour.push("alice/app", chain_of(base, shared, one if tag == "1.9" else two), tag)
         harbour.site.clock.move(minutes=1)
     harbour.work_off()
-    listed = harbour.images.tags(None, APP, BY_VERSION, 0)
+    listed = harbour.tags.tags(None, APP, BY_VERSION, 0)
     found = [(entry.image_id, entry.tags) for entry in listed.images]
     assert found == [(two.id, ["latest", "1.10"]), (one.id, ["1.9"])]
     assert (listed.total, listed.tags, listed.is_cut, listed.head.may_write) == (2, 3, False, False)
@@ -533,23 +532,23 @@ def test_tags_are_grouped_by_image_and_sorted(harbour):
     assert (first.layers, first.size, first.docker_version) == (3, len(two.layer), "1.0.0")
     assert first.moves["1.10"].person == "alice"
     assert first.moves["1.10"].client.startswith("docker/")
-    assert harbour.images.tags(None, APP, BY_SIZE, 0).images[0].tags == ["1.9"]
-    assert harbour.images.tags(None, APP, BY_PUSH, 0).images[0].tags == ["latest", "1.10"]
-    assert harbour.images.tags(harbour.site.actor("alice"), APP, BY_VERSION, 0).head.may_write
-    assert harbour.images.tags(None, APP, BY_VERSION, 25).images == []
+    assert harbour.tags.tags(None, APP, BY_SIZE, 0).images[0].tags == ["1.9"]
+    assert harbour.tags.tags(None, APP, BY_PUSH, 0).images[0].tags == ["latest", "1.10"]
+    assert harbour.tags.tags(harbour.site.actor("alice"), APP, BY_VERSION, 0).head.may_write
+    assert harbour.tags.tags(None, APP, BY_VERSION, 25).images == []
 
 
 def test_activity_tells_who_did_what_with_what(harbour):
     harbour.push("alice/app", make_chain(1), "one")
     harbour.site.clock.move(minutes=1)
     harbour.push("alice/app", make_chain(1), "two")
-    harbour.images.delete_tags(harbour.site.actor("alice"), APP, [Tag("one")])
+    harbour.deletion.delete_tags(harbour.site.actor("alice"), APP, [Tag("one")])
     harbour.daemon().pull("alice/app", "two")
-    harbour.work.write_pulls()
-    told = harbour.images.activity(None, APP, None, 0)
+    harbour.site.services.pull_counts.write()
+    told = harbour.tags.activity(None, APP, None, 0)
     assert {(move.tag, move.image_id is None) for move in told.moves} == {("one", True), ("two", False), ("one", False)}
     assert (told.total, told.head.pull_count, told.days[-1].count, len(told.days)) == (3, 1, 1, 90)
-    assert [move.tag for move in harbour.images.activity(None, APP, Tag("two"), 0).moves] == ["two"]
+    assert [move.tag for move in harbour.tags.activity(None, APP, Tag("two"), 0).moves] == ["two"]
 
 
 def test_an_image_tells_where_it_is_used_to_who_may_know(harbour):
@@ -565,14 +564,14 @@ def test_an_image_tells_where_it_is_used_to_who_may_know(harbour):
     assert images.image(alice, ImageId(shared.id)).children == 1
     assert [str(place) for place in images.image(bob, ImageId(two.id)).places[two.id]] == ["bob/secret:two"]
     for actor in (alice, None):
-        for question in (images.image, images.descent):
+        for question in (images.image, harbour.image_graph.descent):
             with pytest.raises(NotFound):
                 question(actor, ImageId(two.id))
-        assert two.id not in repr(images.descent(actor, ImageId(base.id)))
-        assert two.id not in repr(images.forest(actor, 0))
-        assert "secret" not in repr(images.forest(actor, 0))
+        assert two.id not in repr(harbour.image_graph.descent(actor, ImageId(base.id)))
+        assert two.id not in repr(harbour.image_graph.forest(actor, 0))
+        assert "secret" not in repr(harbour.image_graph.forest(actor, 0))
     assert [layer.image_id for layer in images.image(None, ImageId(one.id)).layers] == [one.id, shared.id, base.id]
-    assert two.id in repr(images.forest(bob, 0))
+    assert two.id in repr(harbour.image_graph.forest(bob, 0))
 
 
 def test_an_image_nobody_described_yet_is_told_as_listed(site):
@@ -589,7 +588,7 @@ def test_where_a_login_is_needed_nobody_else_sees_an_image(make_site):
     site.user("alice")
     site.push("alice/app", "alice")
     images = site.services.images
-    for question in (lambda: images.image(None, ImageId(IMAGES[0])), lambda: images.forest(None, 0)):
+    for question in (lambda: images.image(None, ImageId(IMAGES[0])), lambda: site.services.image_graph.forest(None, 0)):
         with pytest.raises(Unauthenticated):
             question()
     assert images.image(site.actor("alice"), ImageId(IMAGES[0])).repositories
@@ -601,7 +600,7 @@ def test_lanes_share_what_their_images_share(harbour):
     harbour.push("alice/app", chain_of(base, shared, two), "two")
     harbour.push("bob/base", chain_of(base), "9")
     harbour.work_off()
-    told = harbour.images.lanes(None, APP, 0)
+    told = harbour.image_graph.lanes(None, APP, 0)
     spans = {block.node.image_id: block.lanes for block in told.chart.blocks}
     assert spans == {base.id: 2, shared.id: 2, one.id: 1, two.id: 1}
     assert {id_: list(map(str, places)) for id_, places in told.elsewhere.items()} == {base.id: ["bob/base:9"]}
@@ -616,11 +615,11 @@ def test_the_forest_folds_chains_and_begins_with_what_most_are_based_on(harbour)
     harbour.push("alice/app", chain_of(base, shared, one), "one")
     harbour.push("bob/app", chain_of(base, shared, two), "two")
     harbour.work_off()
-    told = harbour.images.forest(None, 0)
+    told = harbour.image_graph.forest(None, 0)
     assert [tree.node.image_id for tree in told.trees] == [base.id, lonely[0].id]
     assert [(level, branch.layers) for level, branch in told.trees[1].walk()] == [(0, 1), (1, 4)]
     assert (told.uses[base.id], told.images, told.total) == (2, 9, 2)
-    below = harbour.images.descent(None, ImageId(shared.id))
+    below = harbour.image_graph.descent(None, ImageId(shared.id))
     assert [node.image_id for node in below.ancestors] == [base.id]
     assert {branch.node.image_id for _, branch in below.forest.trees[0].walk()} == {shared.id, one.id, two.id}
 
@@ -636,7 +635,7 @@ def test_the_forest_of_what_a_search_finds(harbour):
     harbour.work_off()
 
     def told(words, who=None):
-        forest = harbour.images.forest(who, 0, words)
+        forest = harbour.image_graph.forest(who, 0, words)
         return [{branch.node.image_id for _, branch in tree.walk()} for tree in forest.trees]
 
     # The base is not folded away: it is where the trees begin.
@@ -655,7 +654,7 @@ def test_what_a_search_found_is_named_first(harbour):
     for name in ("alice/app", "bob/tool"):
         harbour.push(name, chain_of(base, shared, one), "one")
     harbour.work_off()
-    places = harbour.images.forest(None, 0, "tool").places[one.id]
+    places = harbour.image_graph.forest(None, 0, "tool").places[one.id]
     assert [str(place) for place in places] == ["bob/tool:one", "alice/app:one"]
 
 
@@ -665,13 +664,13 @@ def test_no_answer_takes_more_questions_where_there_is_more_to_tell(harbour):
     harbour.work_off()
     images, alice = harbour.images, harbour.site.actor("alice")
     questions = (
-        lambda: images.tags(alice, APP, BY_VERSION, 0),
-        lambda: images.activity(alice, APP, None, 0),
+        lambda: harbour.tags.tags(alice, APP, BY_VERSION, 0),
+        lambda: harbour.tags.activity(alice, APP, None, 0),
         lambda: images.image(alice, ImageId(base.id)),
-        lambda: images.lanes(alice, APP, 0),
-        lambda: images.forest(alice, 0),
-        lambda: images.forest(alice, 0, "app"),
-        lambda: images.descent(alice, ImageId(base.id)),
+        lambda: harbour.image_graph.lanes(alice, APP, 0),
+        lambda: harbour.image_graph.forest(alice, 0),
+        lambda: harbour.image_graph.forest(alice, 0, "app"),
+        lambda: harbour.image_graph.descent(alice, ImageId(base.id)),
     )
 
     def count(question):
@@ -702,11 +701,11 @@ def test_what_is_pinned_is_told_wherever_its_tag_or_image_appears(harbour):
         return {remark.body for remark in answer.annotations}
 
     both = {"this tag is old", "CVE in the base"}
-    assert told(images.tags(None, APP, BY_VERSION, 0)) == {"this tag is old"}
-    assert told(images.lanes(None, APP, 0)) == both
+    assert told(harbour.tags.tags(None, APP, BY_VERSION, 0)) == {"this tag is old"}
+    assert told(harbour.image_graph.lanes(None, APP, 0)) == both
     assert told(images.image(None, ImageId(one.id))) == both
     assert told(images.image(None, ImageId(two.id))) == {"CVE in the base"}
-    assert told(images.forest(None, 0)) == both
+    assert told(harbour.image_graph.forest(None, 0)) == both
     harbour.site.set_private("bob/app")
     assert told(images.image(None, ImageId(one.id))) == {"this tag is old"}
 

@@ -7,7 +7,7 @@ import pytest
 from common.errors import Unavailable
 from common.names import RepositoryName, Tag
 from common.tokens import Access
-from index_service.db import Database
+from index_service.database import Database
 from index_service.images import jobs
 from index_service.repositories import catalogue
 from tests.clients.images import make_chain
@@ -44,8 +44,7 @@ def pushed(harbour, *tags):
 
 def registry_tags(harbour, name):
     """What the registry itself tells."""
-    with Database(harbour.site.engine).writing() as session:
-        token = harbour.work._tokens.issue_own(session, name, Access.READ, harbour.site.clock())
+    token = harbour.own_token(name, Access.READ)
     target = Target.parse(f"http://{harbour.endpoint}")
     answer = call(target, f"GET /v1/repositories/{name}/tags", {"Authorization": f"Token {token}"})
     return answer.json() if answer.status == 200 else answer.status
@@ -87,7 +86,7 @@ def test_a_move_ends_where_the_old_name_is_taken_and_has_no_tags(harbour):
 
 def meanwhile(harbour, monkeypatch, method, act):
     """Have `act` happen once, just before the index first asks this of the registry."""
-    registries, waiting = harbour.work._registries, [act]
+    registries, waiting = harbour.jobs._registries, [act]
     ask = getattr(registries, method)
 
     def asked(*arguments):
@@ -127,9 +126,9 @@ def test_what_the_index_itself_told_a_registry_is_no_news(harbour):
     before = index_tags(harbour)
     other = make_chain(1)
     harbour.push("bob/other", other)
-    token = harbour.work._own(OLD, Access.WRITE)
+    token = harbour.own_token(OLD, Access.WRITE)
     for tag in ("a", "never-listed"):
-        harbour.work._registries.set_tag(harbour.endpoint, token, OLD, tag, other[-1].id)
+        harbour.jobs._registries.set_tag(harbour.endpoint, token, OLD, tag, other[-1].id)
     assert index_tags(harbour) == {**before, "latest": other[-1].id}
 
 
@@ -165,7 +164,7 @@ def test_a_job_that_breaks_is_logged_and_pauses_while_others_go_on(harbour, monk
 
 
 def delete_on_the_site(harbour):
-    harbour.images.delete_repository(harbour.site.actor("bob"), NEW, "192.0.2.1")
+    harbour.deletion.delete_repository(harbour.site.actor("bob"), NEW, "192.0.2.1")
 
 
 def delete_as_a_client(harbour):
@@ -239,7 +238,7 @@ def test_who_deletes_a_tag_deletes_no_other_repository_s(harbour, monkeypatch):
 
     meanwhile(harbour, monkeypatch, "delete_tag", take_the_name)
     with pytest.raises(Unavailable):
-        harbour.images.delete_tags(harbour.site.actor("bob"), NEW, [Tag("a")])
+        harbour.deletion.delete_tags(harbour.site.actor("bob"), NEW, [Tag("a")])
     assert registry_tags(harbour, NEW) == told[0]
 
 
@@ -248,7 +247,7 @@ def test_a_move_sets_no_tag_of_who_takes_the_new_name(harbour, monkeypatch):
     rename(harbour)
     told = []
     meanwhile(harbour, monkeypatch, "set_tag", lambda: told.append(exchange(harbour)))
-    set_tag, seen = harbour.work._registries.set_tag, []
+    set_tag, seen = harbour.jobs._registries.set_tag, []
 
     def watched(*arguments):
         try:
@@ -256,7 +255,7 @@ def test_a_move_sets_no_tag_of_who_takes_the_new_name(harbour, monkeypatch):
         finally:
             seen.append(registry_tags(harbour, NEW))
 
-    monkeypatch.setattr(harbour.work._registries, "set_tag", watched)
+    monkeypatch.setattr(harbour.jobs._registries, "set_tag", watched)
     harbour.work_off()
     assert seen[0] == 404
     harbour.site.clock.move(seconds=60)

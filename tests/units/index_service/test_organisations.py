@@ -12,11 +12,11 @@ from sqlalchemy import insert, select
 
 from common.errors import Conflict, Failure, Forbidden, Invalid, NotFound, Unauthenticated
 from index_service.accounts import organisations as accounts
+from index_service.accounts.actor import Limits
 from index_service.accounts.models import Member, Organisation, Team, User
 from index_service.accounts.organisations import MAX_OWNED, MAX_TEAMS, LastOwner, Profile, SoleOwner
-from index_service.accounts.people import Limits
-from index_service.audit.log import Deed
-from index_service.db import Database
+from index_service.audit.log import AuditContext
+from index_service.database import Database
 from index_service.repositories.policy import Role
 from index_service.services.organisations import OrganisationSettings
 from index_service.services.permissions import Receiver
@@ -206,7 +206,7 @@ def test_the_account_of_the_last_owner_is_not_closed(site, organisations):
     organisations.set_owner(olga, "", "acme", "mia", is_owner=True)
     with pytest.raises(SoleOwner, match="of zeta:"):
         site.set_active("olga", False)
-    organisations.add_owner("zeta", "eve")
+    site.services.operations.add_owner("zeta", "eve")
     site.set_active("olga", False)
     with pytest.raises(SoleOwner, match="of acme:"):
         administration.set_active(root, "", "mia", is_active=False)
@@ -250,7 +250,9 @@ def test_an_owner_joins_a_team_while_the_account_is_closed(site, organisations):
             closed = threads.submit(site.set_active, "mia", False)
             time.sleep(0.3)
             mia = session.scalars(select(User).where(User.name == "mia")).one()
-            accounts.join_team(session, Deed(olga, "", moment), acme, accounts.find_team(session, acme, "crew"), mia)
+            accounts.join_team(
+                session, AuditContext(olga, "", moment), acme, accounts.find_team(session, acme, "crew"), mia
+            )
         closed.result()
     assert site.rows("SELECT is_active FROM users WHERE name = 'mia'") == [(False,)]
 
@@ -330,8 +332,8 @@ def test_two_who_change_one_thing_each_take_nothing_back(site, organisations):
 
 
 def test_operators_make_them_and_help_those_without_owners(site, organisations):
-    organisations.create_for("mia", "zeta")
-    organisations.add_owner("zeta", "eve")
+    site.services.operations.create_organisation("zeta", "mia")
+    site.services.operations.add_owner("zeta", "eve")
     listed = organisations.members(site.actor("eve"), "zeta", 10, 0)
     assert [(row.name, row.is_owner) for row in listed.rows] == [("eve", True), ("mia", True)]
     assert audit(site)[-1] == ("", "member.made-owner", "zeta", "")

@@ -10,10 +10,10 @@ from sqlalchemy import delete, insert, select
 from common.errors import Conflict, Failure, Forbidden, Invalid, NotFound
 from common.names import RepositoryName
 from index_service import markdown
+from index_service.accounts.actor import Limits
 from index_service.accounts.models import User
 from index_service.accounts.organisations import Profile
-from index_service.accounts.people import Limits
-from index_service.db import Database
+from index_service.database import Database
 from index_service.repositories import catalogue
 from index_service.repositories.giving import MAX_GIVEN
 from index_service.repositories.managing import TagsRefused
@@ -94,7 +94,7 @@ def test_a_hidden_name_is_refused_as_one_that_is_not_there(site, permissions, qu
         return type(caught.value), caught.value.message
 
     hidden = said()
-    permissions.rename(APP, RepositoryName("olga", "app"))
+    site.services.operations.rename(APP, RepositoryName("olga", "app"))
     assert said() == hidden
 
 
@@ -220,7 +220,7 @@ def test_everything_follows_a_repository_to_its_new_name(site, permissions):
     assert site.rows("SELECT subject, details FROM audit WHERE action = 'repository.transferred'") == [
         ("olga/web", '{"from": "acme/app"}')
     ]
-    assert site.services.work.bell.is_set()
+    assert site.services.jobs.wake_up.is_set()
 
 
 def test_within_a_namespace_teams_keep_their_roles(site, permissions):
@@ -270,11 +270,11 @@ def test_a_tag_that_no_registry_takes_anew_keeps_its_repository_s_name(site, per
 
 
 def test_operators_rename_anything_to_what_there_is(site, permissions):
-    permissions.rename(APP, RepositoryName("library", "app"))
+    site.services.operations.rename(APP, RepositoryName("library", "app"))
     assert site.request("GET", "/v1/repositories/app/images").status_code == 200
     for name, target, failure in (("acme/app", "acme/b", NotFound), ("library/app", "nobody/app", NotFound)):
         with pytest.raises(failure):
-            permissions.rename(RepositoryName.parse(name), RepositoryName.parse(target))
+            site.services.operations.rename(RepositoryName.parse(name), RepositoryName.parse(target))
 
 
 def test_roles_can_all_be_shown(site, permissions):

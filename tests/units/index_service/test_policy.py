@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import Forbidden, NotFound, Unauthenticated
 from common.names import RepositoryName
-from index_service.accounts.people import Actor, Limits
+from index_service.accounts.actor import Actor, Limits
 from index_service.repositories.policy import Action, Facts, Role, permits, require
 
 ANN = Actor(1, "ann", False)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from common.names import ImageId, RepositoryName, Tag
-from index_service.db import Database
+from index_service.database import Database
 from index_service.repositories import catalogue
 from index_service.repositories.catalogue import Pusher
 from tests.units.index_service.reader import counted_queries
@@ -244,7 +244,7 @@ def test_a_repository_stays_on_the_registry_it_was_first_pushed_to(make_site):
     assert set(first.values()) == {"r1:5001", "r2:5001", "r3"}
     site.restart(registry_endpoints=("r9:5001", "r3", "r2:5001", "r1:5001"))
     assert {name: endpoint(name) for name in first} == first
-    assert site.index.move_endpoint("r1:5001", "r9:5001") == list(first.values()).count("r1:5001")
+    assert site.services.operations.move_endpoint("r1:5001", "r9:5001") == list(first.values()).count("r1:5001")
     assert {name: endpoint(name).replace("r9", "r1") for name in first} == first
 
 

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import insert, select
 
 from common.names import RepositoryName
+from index_service.accounts.actor import Actor, Limits
 from index_service.accounts.models import Member, Namespace, Organisation, Team, TeamMember, User
-from index_service.accounts.people import Actor, Limits
-from index_service.db import Database
+from index_service.database import Database
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository, RoleRecord
 from index_service.repositories.policy import Action, Role

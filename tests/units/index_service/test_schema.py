@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
 
 from index_service import schema
-from index_service.db import open_engine
+from index_service.database import open_engine
 from tests.units.index_service.site import Site
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
 from index_service import schema
-from index_service.db import Database, open_engine
+from index_service.database import Database, open_engine
 from index_service.images import lineage
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository

@@ -9,8 +9,8 @@ import pytest
 
 from common.errors import Forbidden, Invalid, NotFound, TooMany, Unauthenticated
 from common.names import ImageId, RepositoryName, Tag
-from index_service.accounts.people import Limits
-from index_service.db import Database
+from index_service.accounts.actor import Limits
+from index_service.database import Database
 from index_service.repositories import catalogue
 from index_service.repositories.catalogue import Pusher
 from index_service.repositories.policy import Role
@@ -63,11 +63,11 @@ def test_a_star_counts_once_and_is_taken_back(site, social, people):
         social.set_starred(people["bob"], APP, is_starred=True)
     social.set_starred(people["carol"], APP, is_starred=True)
     assert stars(site) == 2
-    assert site.services.heads.of(people["bob"], APP).is_starred
-    assert not site.services.heads.of(people["alice"], APP).is_starred
+    assert site.services.summaries.of(people["bob"], APP).is_starred
+    assert not site.services.summaries.of(people["alice"], APP).is_starred
     for _ in range(2):
         social.set_starred(people["bob"], APP, is_starred=False)
-    assert stars(site) == site.services.heads.of(None, APP).star_count == 1
+    assert stars(site) == site.services.summaries.of(None, APP).star_count == 1
     with pytest.raises(NotFound):
         social.set_starred(people["bob"], SECRET, is_starred=True)
 
@@ -152,7 +152,7 @@ def test_a_hidden_comment_looks_absent_to_others(site, social, people):
     social.set_hidden(people["alice"], APP, number, is_hidden=True)
     assert bodies(social, None) == bodies(social, people["carol"]) == bodies(social, people["root"]) == ["kind"]
     assert bodies(social, people["alice"]) == bodies(social, people["bob"]) == ["kind", "rude"]
-    assert site.services.heads.of(None, APP).comment_count == 1
+    assert site.services.summaries.of(None, APP).comment_count == 1
     for reader in (None, people["carol"]):
         with pytest.raises(CommentNotFound):
             social.comment(reader, APP, number)
@@ -184,11 +184,11 @@ def test_what_an_administrator_of_the_index_hid_only_such_a_one_shows_again(soci
 
 
 def test_what_was_hidden_stays_the_index_s_when_its_hider_is_no_administrator_any_more(site, social, people):
-    site.index.people.set_admin(people["carol"].id, is_admin=True)
+    site.services.operations.set_admin("carol", is_admin=True)
     number = social.write(people["bob"], APP, "rude")
     social.flag(people["dave"], APP, number, "manners")
     social.moderate(site.actor("carol"), number, hide=True)
-    site.index.people.set_admin(people["carol"].id, is_admin=False)
+    site.services.operations.set_admin("carol", is_admin=False)
     assert social.comment(people["alice"], APP, number).remark.is_moderated
     with pytest.raises(Forbidden, match="administrator of the index"):
         social.set_hidden(people["alice"], APP, number, is_hidden=False)
@@ -201,7 +201,7 @@ def test_what_was_hidden_stays_the_index_s_when_its_hider_is_no_administrator_an
 def test_what_a_repository_s_administrator_hid_is_theirs_to_show_whatever_they_become(site, social, people):
     number = social.write(people["bob"], APP, "rude")
     social.set_hidden(people["alice"], APP, number, is_hidden=True)
-    site.index.people.set_admin(people["alice"].id, is_admin=True)
+    site.services.operations.set_admin("alice", is_admin=True)
     assert not social.comment(people["alice"], APP, number).remark.is_moderated
     with pytest.raises(CommentNotFound):
         social.comment(people["root"], APP, number)
@@ -358,7 +358,7 @@ def test_an_address_has_to_be_confirmed_where_that_is_wanted(make_site, site):
     strict = make_site(comment_confirmed=True)
     with pytest.raises(Forbidden, match="Confirm"):
         strict.services.social.write(strict.actor("bob"), APP, "hello")
-    strict.services.people.confirm(strict.services.people.confirmation("bob@example.com"), "192.0.2.1")
+    strict.services.accounts.confirm(strict.services.accounts.confirmation("bob@example.com"), "192.0.2.1")
     strict.services.social.write(strict.actor("bob"), APP, "hello")
 
 
@@ -408,7 +408,7 @@ def totals(site):
 
 def pull_once(site, repository, user):
     site.pull_token(repository, user)
-    site.services.work.write_pulls()
+    site.services.pull_counts.write()
 
 
 def test_what_is_explored_adds_up_what_is_public_alone(site):

@@ -186,7 +186,7 @@ def test_a_token_expires(make_site, access):
 def test_a_token_can_be_revoked(site, access):
     token = token_of(site, access)
     others = site.pull_token("alice/app", "bob")
-    assert site.index.revoke_tokens(site.index.people.require("alice").id) > 0
+    assert site.services.operations.revoke_tokens("alice") > 0
     assert site.redeem("alice/app", token) == 401
     assert site.redeem("alice/app", others) == 200
 
@@ -246,13 +246,13 @@ def test_expired_tokens_are_cleaned_and_others_left(make_site):
     site.clock.move(seconds=50)
     young = site.pull_token("alice/app")
     site.clock.move(seconds=51)
-    assert site.index.clean() == 4
+    assert site.services.operations.clean() == 4
     assert len(site.rows("SELECT digest FROM tokens")) == 1
     assert site.redeem("alice/app", young) == 200
 
 
 def test_serving_cleans_now_and_then(make_site, monkeypatch):
-    monkeypatch.setattr("index_service.services.docker.SWEEP_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("index_service.services.protocol.SWEEP_EVERY_SECONDS", 0.0)
     site = make_site(token_seconds=100.0)
     site.user("alice")
     site.push("alice/app", "alice")
@@ -321,7 +321,7 @@ def test_a_repository_pushed_again_after_its_deletion_is_new(site):
 
 def test_a_delete_token_is_not_good_for_what_takes_the_name(site):
     app, away, other = (RepositoryName("alice", name) for name in ("app", "away", "other"))
-    token, rename = token_of(site, "delete"), site.services.permissions.rename
+    token, rename = token_of(site, "delete"), site.services.operations.rename
     site.push("alice/other", "alice", images=[IMAGES[7]])
     rename(app, away)
     rename(other, app)

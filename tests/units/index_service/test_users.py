@@ -121,7 +121,7 @@ def test_a_login_that_proves_nothing_is_refused(site, auth):
 
 def test_passwords_may_hold_colons_and_any_script(site):
     password = "a:b:пароль"
-    site.index.people.create("alice", password, None, is_admin=False)
+    site.services.operations.create_user("alice", password, None, is_admin=False)
     assert site.request("GET", "/v1/users/", auth=basic("alice", password)).status_code == 200
 
 
@@ -236,7 +236,7 @@ def test_what_is_remembered_ends_with_the_password_changed_elsewhere(site):
     assert site.request("GET", "/v1/users/", user="alice").status_code == 200
     remembering = site.app
     site.restart()
-    site.index.people.change(site.index.people.require("alice").id, "another-password", None)
+    site.services.operations.set_password("alice", "another-password")
     site.app = remembering
     assert site.request("GET", "/v1/users/", user="alice").status_code == 401
     assert site.request("GET", "/v1/users/", auth=basic("alice", "another-password")).status_code == 200
@@ -463,7 +463,7 @@ def test_one_name_signed_up_by_many_at_once_is_made_once(make_site):
 def test_a_taken_email_does_not_leave_half_an_account(site):
     site.user("alice")
     with pytest.raises(Conflict):
-        site.index.people.create("bob", "password-bob", "alice@example.com", is_admin=False)
+        site.services.operations.create_user("bob", "password-bob", "alice@example.com", is_admin=False)
     assert site.rows("SELECT name FROM users") == [("alice",)]
 
 

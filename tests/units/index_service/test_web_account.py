@@ -7,7 +7,7 @@ import json
 import pytest
 
 from index_service.accounts.sessions import MAX_SESSIONS
-from index_service.services.people import Browser
+from index_service.services.accounts import Browser
 from tests.units.index_service.reader import Page, Reader, counted_queries
 from tests.units.index_service.site import basic
 
@@ -159,7 +159,7 @@ def test_addresses_are_added_confirmed_made_main_and_removed(harbour, alice):
 
 
 def confirm(site, address):
-    people = site.app.extensions["wharfinger-site"].services.people
+    people = site.app.extensions["wharfinger-site"].services.accounts
     people.confirm(people.confirmation(address), "192.0.2.1")
 
 
@@ -214,7 +214,7 @@ def test_another_persons_session_cannot_be_ended(harbour, alice):
 
 
 def test_a_person_has_no_more_than_so_many_sessions(harbour, alice):
-    people = harbour.app.extensions["wharfinger-site"].services.people
+    people = harbour.app.extensions["wharfinger-site"].services.accounts
     for _ in range(MAX_SESSIONS):
         harbour.clock.move(seconds=1)
         people.sign_in("alice", "password-alice", Browser("192.0.2.9", "x"))

@@ -159,9 +159,9 @@ def test_storage_is_sorted_and_paged(office):
 
 def test_the_log_is_filtered_and_paged(office):
     for _ in range(30):
-        office.index.revoke_tokens(office.actor("alice").id)
+        office.services.operations.revoke_tokens("alice")
     office.clock.move(days=1)
-    office.index.revoke_tokens(office.actor("bob").id)
+    office.services.operations.revoke_tokens("bob")
     reader = Reader(office, "root")
 
     def found(query):

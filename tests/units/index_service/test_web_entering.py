@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from index_service.accounts.links import LinkEnded
-from index_service.services.people import Browser
+from index_service.services.accounts import Browser
 from tests.units.index_service.reader import Page, Reader
 from tests.units.index_service.site import basic
 
@@ -295,7 +295,7 @@ def test_a_reset_ends_with_time_and_with_any_new_password(harbour, letters):
 def test_a_reset_ends_with_the_address_it_was_sent_to(harbour, letters):
     harbour.user("alice")
     alice = harbour.actor("alice")
-    accounts = harbour.services.people
+    accounts = harbour.services.accounts
     Reader(harbour).send("/reset", email="Alice@example.com")
     (letter,) = letters()
     link = link_of(letter)

@@ -311,7 +311,7 @@ def test_nothing_an_image_or_a_client_says_becomes_code(harbour):
     # Old registries took any tag.
     odd = quote("<b>\"'{{7*777777}}")
     harbour.driver.put(f"repositories/alice/app/tag_{odd}", top.id.encode())
-    assert harbour.work.renew(RepositoryName.parse("alice/app")).tags == 2
+    assert harbour.site.services.reindex.renew(RepositoryName.parse("alice/app")).tags == 2
     reader = Reader(harbour.site, "alice")
     for path in (*PAGES, f"/i/{base.id}", f"/i/{top.id}", f"/i/{top.id}/graph"):
         page = reader.open(path)
@@ -373,7 +373,7 @@ def test_a_registry_that_is_away_deletes_nothing_and_the_page_says_so(harbour, f
 
 def test_activity_tells_pushes_deletions_and_pulls(harbour, family):
     harbour.daemon().pull("alice/app", "one")
-    harbour.work.write_pulls()
+    harbour.site.services.pull_counts.write()
     reader = Reader(harbour.site, "alice")
     reader.send("/r/alice/app/@tags/delete", "/r/alice/app/@tags/delete?tag=one")
     told = reader.json("/r/alice/app/@activity.json")

@@ -6,7 +6,7 @@ import pytest
 
 from index_service.accounts.organisations import Profile
 from index_service.repositories.policy import Role
-from index_service.services.people import Profile as PersonProfile
+from index_service.services.accounts import Profile as PersonProfile
 from index_service.services.permissions import Receiver
 from tests.units.index_service.reader import Page, Reader, counted_queries
 
@@ -125,7 +125,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(town):
 
 
 def test_what_people_write_is_text(town):
-    town.services.people.change_profile(
+    town.services.accounts.change_profile(
         town.actor("eve"), PersonProfile(EVIL, EVIL, EVIL, EVIL, "https://e.example/?a=1", "")
     )
     olga, organisations = town.actor("olga"), town.services.organisations
@@ -178,7 +178,7 @@ def test_where_everybody_has_to_sign_in_nothing_is_shown_before(town):
 
 
 def test_a_closed_account_shows_nothing_but_its_name_and_repositories(town):
-    town.services.people.change_profile(town.actor("eve"), PersonProfile("Eve Adams", "", "", "", "", ""))
+    town.services.accounts.change_profile(town.actor("eve"), PersonProfile("Eve Adams", "", "", "", "", ""))
     town.push("eve/app", "eve")
     town.set_active("eve", False)
     page = Reader(town).open("/u/eve")

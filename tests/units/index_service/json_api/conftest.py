@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from index_service.db import open_engine
+from index_service.database import open_engine
 from tests.servers.postgres import Postgres
 from tests.units.index_service.json_api.world import World, populate
 from tests.units.index_service.site import Site

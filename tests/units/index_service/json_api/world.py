@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.access_tokens import NewToken
 from index_service.accounts.organisations import Profile
-from index_service.db import Database
+from index_service.database import Database
 from index_service.images import keeping
 from index_service.images.facts import Facts
 from index_service.repositories.policy import Role
@@ -55,7 +55,7 @@ class World:
 
     def token(self, name: str, pattern: str = "*", *, write: bool = True) -> str:
         asked = NewToken("for a test", pattern, write, self.site.clock() + timedelta(days=1))
-        return self.site.services.people.make_access_token(self.site.actor(name), asked, "")
+        return self.site.services.accounts.make_access_token(self.site.actor(name), asked, "")
 
     def ask(self, method: str, path: str, user: str | None = None, body: Any = None, **more: Any) -> TestResponse:
         return self.site.request(method, API + path, user=user, body=body, **more)

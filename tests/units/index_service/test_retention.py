@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from index_service import background
-from index_service.services import forgetting
-from index_service.services.forgetting import PRUNE_EVERY
+from index_service.services import retention
+from index_service.services.retention import PRUNE_EVERY
 
 PEOPLE = ("alice", "bob", "carol", "dave")
 
@@ -33,31 +33,31 @@ def kept(site):
 def test_the_log_is_kept_for_ever_where_nobody_says_how_long(aged):
     site = aged()
     site.clock.move(days=10_000)
-    site.services.forgetting.prune_audit()
+    site.services.retention.prune_audit()
     assert kept(site) == list(PEOPLE)
 
 
 def test_what_is_older_than_that_is_forgotten(aged):
     site = aged(audit_days=2)
-    site.services.forgetting.prune_audit()
+    site.services.retention.prune_audit()
     # What is just as old as it is to be kept stays.
     assert kept(site) == ["carol", "dave"]
     site.clock.move(days=1)
-    site.services.forgetting.prune_audit()
+    site.services.retention.prune_audit()
     assert kept(site) == ["dave"]
 
 
 def test_much_of_it_goes_bit_by_bit_and_then_it_is_looked_for_now_and_then(aged, monkeypatch):
-    monkeypatch.setattr(forgetting, "PRUNE_AT_ONCE", 1)
+    monkeypatch.setattr(retention, "PRUNE_AT_ONCE", 1)
     site = aged(audit_days=1)
     for left in (PEOPLE[1:], PEOPLE[2:], PEOPLE[3:], PEOPLE[3:]):
-        site.services.forgetting.prune_audit()
+        site.services.retention.prune_audit()
         assert kept(site) == list(left)
     site.clock.move(seconds=1)
-    site.services.forgetting.prune_audit()
+    site.services.retention.prune_audit()
     assert kept(site) == ["dave"]
     site.clock.move(seconds=PRUNE_EVERY.total_seconds())
-    site.services.forgetting.prune_audit()
+    site.services.retention.prune_audit()
     assert kept(site) == []
 
 

@@ -9,18 +9,22 @@ import time
 from dataclasses import dataclass
 from threading import Lock
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, Unauthenticated
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
-from index_service.accounts.models import User
-from index_service.accounts.people import Actor, People
-from index_service.audit.log import Change, Deed
-from index_service.callers import Anonymous, Bearer, Caller, Callers, Credential, Login
-from index_service.db import Clock, Database
+from index_service.accounts import emails, fields
+from index_service.accounts.actor import Actor
+from index_service.accounts.models import Email
+from index_service.accounts.passwords import set_password
+from index_service.accounts.registration import NameTaken
+from index_service.audit.log import AuditContext, Change
+from index_service.database import Database
+from index_service.db import Clock
 from index_service.images import jobs
-from index_service.repositories import catalogue, managing
+from index_service.repositories import catalogue
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.listing import Entry, announced_tags, checksums
 from index_service.repositories.models import Repository
@@ -28,7 +32,11 @@ from index_service.repositories.policy import Action, RepositoryNotFound
 from index_service.repositories.pulls import Pulls
 from index_service.repositories.roles import Gate
 from index_service.search import documents, finder
-from index_service.services.work import Work
+from index_service.services.authentication import Authentication
+from index_service.services.credentials import Anonymous, Bearer, Caller, Credential, Login
+from index_service.services.former_names import FormerNames
+from index_service.services.job_runner import JobRunner
+from index_service.services.registration import Registration, SignUp
 from index_service.tokens import passes
 from index_service.tokens.passes import Tokens
 from index_service.tokens.signing import TokenRefused
@@ -52,52 +60,71 @@ class Listing:
     issued: Issued | None
 
 
-class Index:
-    """People, names, listings and tokens, behind one door's questions."""
+class Protocol:
+    """The questions of Docker clients and registries: accounts, names, listings and tokens."""
 
     def __init__(
         self,
         database: Database,
-        people: People,
+        authentication: Authentication,
+        registration: Registration,
         tokens: Tokens,
         gate: Gate,
         endpoints: Endpoints,
-        work: Work,
+        former_names: FormerNames,
+        jobs: JobRunner,
         counted: Pulls,
         clock: Clock,
     ) -> None:
-        self.people = people
-        self._work = work
-        self._pulls = counted
         self._database = database
-        self._gate = gate
-        self._callers = Callers(database, people, tokens, clock)
+        self._authentication = authentication
+        self._registration = registration
         self._tokens = tokens
+        self._gate = gate
         self._endpoints = endpoints
+        self._former_names = former_names
+        self._jobs = jobs
+        self._pulls = counted
         self._clock = clock
         self._sweep_lock = Lock()
         self._swept = time.monotonic()
 
+    def sign_up(self, name: object, password: object, email: object, address: str) -> SignUp:
+        """Protocol §2.2. Raises Invalid, WrongCredential or TooMany."""
+        return self._registration.sign_up(name, password, email, address)
+
     def check_login(self, credential: Credential) -> Actor:
         """Protocol §2.2. Raises Unauthenticated, Forbidden (inactive) or TooMany."""
-        return self._callers.person(credential)
+        return self._authentication.person(credential)
 
     def change_account(self, credential: Credential, name: str, password: object, email: object) -> None:
         """Set one's own password, which ends all one's tokens, or add an address; None leaves either as it is."""
-        actor = self._callers.person(credential)
+        actor = self._authentication.person(credential)
         if actor.name != name:
             raise Forbidden("Only one's own account can be changed")
         if actor.limits is not None:
             raise Forbidden("An account is changed with its password, not with an access token")
-        address = credential.address if isinstance(credential, Login) else ""
-        self.people.change(actor.id, password, email, by=actor, address=address)
+        context = AuditContext(actor, credential.address if isinstance(credential, Login) else "", self._clock())
+        password_hash = None if password is None else self._authentication.hashed(password)
+        checked = None if email is None else fields.check_email(email)
+        try:
+            with self._database.writing() as session:
+                if password_hash is not None:
+                    set_password(session, actor.id, password_hash)
+                    context.record(session, Change.PASSWORD_CHANGED, actor.name)
+                if checked is not None and not emails.is_of(session, actor.id, checked):
+                    emails.require_room(session, actor.id)
+                    session.add(Email(user_id=actor.id, address=checked, created_at=context.moment))
+                    context.record(session, Change.EMAIL_ADDED, actor.name, email=checked)
+        except IntegrityError as error:
+            raise NameTaken from error
         if password is not None:
             with self._database.writing() as session:
                 passes.revoke(session, actor.id)
 
     def announce_push(self, credential: Credential, name: RepositoryName, entries: list[Entry]) -> Issued:
         """A push begins: take the name if it is free, add to its list, let the client write (protocol §2.3)."""
-        caller = self._callers.anyone(credential, name, Access.WRITE)
+        caller = self._authentication.caller(credential, name, Access.WRITE)
         with self._database.writing() as session:
             moment = self._clock()
             is_new = catalogue.find(session, name) is None
@@ -120,7 +147,7 @@ class Index:
         """
         if credential == Bearer(()) and not asks_token:
             raise TokenRefused
-        caller = self._callers.anyone(credential, name, *Access)
+        caller = self._authentication.caller(credential, name, *Access)
         with self._database.reading() as session:
             if caller.is_index and caller.repository is None:
                 return Listing([], None)
@@ -130,17 +157,17 @@ class Index:
 
     def conclude_push(self, credential: Credential, name: RepositoryName, entries: list[Entry]) -> None:
         """A push ended well: add to the list, and count what was announced as done (protocol §2.4)."""
-        caller = self._callers.anyone(credential, name, Access.WRITE)
+        caller = self._authentication.caller(credential, name, Access.WRITE)
         with self._database.writing() as session:
             repository = self._held(session, caller, name, Action.WRITE)
             catalogue.record_images(session, repository, checksums(entries), self._clock())
             catalogue.confirm_tags(session, repository, caller.pusher, self._clock())
             self._ask_of_images(session, repository)
-        self._work.bell.set()
+        self._jobs.wake_up.set()
 
     def require_writable(self, credential: Credential, name: RepositoryName) -> None:
         """Raises unless this caller may write to this repository."""
-        caller = self._callers.anyone(credential, name, Access.WRITE)
+        caller = self._authentication.caller(credential, name, Access.WRITE)
         with self._database.reading() as session:
             self._gate.require(session, caller.actor, name, catalogue.find(session, name), Action.WRITE)
 
@@ -148,7 +175,7 @@ class Index:
         """Whether this repository, or a public one, lists the image (protocol §2.7)."""
         if credential in (Anonymous(), Bearer(())):
             raise Unauthenticated("Requires authorization")
-        caller = self._callers.anyone(credential, name, *Access)
+        caller = self._authentication.caller(credential, name, *Access)
         with self._database.reading() as session:
             repository = caller.repository or self._readable(session, caller, name)
             return catalogue.lists_image(session, repository.id, image_id)
@@ -165,7 +192,7 @@ class Index:
 
     def set_tag(self, credential: Credential, name: RepositoryName, tag: Tag, image_id: ImageId) -> None:
         """A registry tells of a tag that was set, with the writer's token."""
-        caller = self._callers.bearer(credential, name, Access.WRITE)
+        caller = self._authentication.bearer(credential, name, Access.WRITE)
         with self._database.writing() as session:
             repository = self._held(session, caller, name, Action.WRITE)
             if caller.is_index:
@@ -173,11 +200,11 @@ class Index:
                 return
             catalogue.set_tag(session, repository, tag, image_id, caller.pusher, self._clock())
             self._ask_of_images(session, repository)
-        self._work.bell.set()
+        self._jobs.wake_up.set()
 
     def delete_tag(self, credential: Credential, name: RepositoryName, tag: Tag) -> None:
         """A registry tells of a tag that was deleted, with the writer's or the deleter's token."""
-        caller = self._callers.bearer(credential, name, Access.WRITE, Access.DELETE)
+        caller = self._authentication.bearer(credential, name, Access.WRITE, Access.DELETE)
         with self._database.writing() as session:
             repository = self._held(session, caller, name, Action.WRITE)
             catalogue.delete_tag(session, repository, tag, caller.pusher, self._clock())
@@ -188,12 +215,12 @@ class Index:
         Its old names are left there before: when the registry asks about the token, what was still to be moved is
         forgotten with the repository. Raises Unavailable where the registry does not answer.
         """
-        caller = Caller() if isinstance(credential, Anonymous) else Caller(self._callers.person(credential))
+        caller = Caller() if isinstance(credential, Anonymous) else Caller(self._authentication.person(credential))
         with self._database.writing() as session:
             if self._was_deleted(session, caller.known(), name):
                 return None
             repository = self._held(session, caller, name, Action.DELETE)
-        self._work.old_names.leave_pending(self._endpoints.announced(repository.endpoint), repository)
+        self._former_names.leave_pending(self._endpoints.announced(repository.endpoint), repository)
         with self._database.writing() as session:
             held = self._held(session, caller, name, Action.DELETE)
             if held.id != repository.id:
@@ -203,47 +230,14 @@ class Index:
 
     def search(self, credential: Credential, query: finder.Query) -> finder.Page:
         """What the caller may see of what matches; a token, good for one repository, opens nothing more here."""
-        actor = self._callers.person(credential) if isinstance(credential, Login) else None
+        actor = self._authentication.person(credential) if isinstance(credential, Login) else None
         if isinstance(credential, Bearer) and credential.tokens:
-            self._callers.bearer(credential, credential.tokens[0].repository, *Access)
+            self._authentication.bearer(credential, credential.tokens[0].repository, *Access)
         if actor is None and self._gate.login_only:
             # A daemon asks for a login then, where an empty page would tell it that there is nothing.
             raise Unauthenticated("Requires authorization")
         with self._database.reading() as session:
             return finder.search(session, query, self._gate, actor)
-
-    def revoke_tokens(self, user_id: int) -> int:
-        """What an operator asks: end every token of a person; returns how many."""
-        with self._database.writing() as session:
-            count = passes.revoke(session, user_id)
-            name = session.get_one(User, user_id).name
-            self._operator().record(session, Change.TOKENS_REVOKED, name, count=count)
-            return count
-
-    def clean(self) -> int:
-        """Delete all expired tokens, some at a time; returns how many."""
-        total = 0
-        while swept := self._sweep():
-            total += swept
-        return total
-
-    def set_private(self, name: RepositoryName, *, is_private: bool) -> None:
-        """Raises RepositoryNotFound."""
-        with self._database.writing() as session:
-            repository = catalogue.hold(session, name)
-            if repository is None:
-                raise RepositoryNotFound
-            managing.set_private(session, self._operator(), repository, is_private=is_private)
-
-    def move_endpoint(self, old: str, new: str) -> int:
-        """A registry got another address; returns how many repositories live on it."""
-        with self._database.writing() as session:
-            count = catalogue.move_endpoint(session, old, new)
-            self._operator().record(session, Change.ENDPOINT_MOVED, new, **{"from": old}, repositories=count)
-            return count
-
-    def _operator(self) -> Deed:
-        return Deed(None, "", self._clock())
 
     def _authorize(self, session: Session, tokens: tuple[Token, ...], name: RepositoryName) -> None:
         fitting = [token for token in tokens if token.repository == name]
@@ -264,7 +258,9 @@ class Index:
         passes.consume(session, found.record, self._clock())
         if found.repository is not None:
             catalogue.drop(session, found.repository.id)
-            Deed(found.actor, "", self._clock()).record(session, Change.REPOSITORY_DELETED, str(found.token.repository))
+            AuditContext(found.actor, "", self._clock()).record(
+                session, Change.REPOSITORY_DELETED, str(found.token.repository)
+            )
 
     def _ask_of_images(self, session: Session, repository: Repository) -> None:
         """Have the facts of what was pushed asked of the registry, soon and behind the scenes."""

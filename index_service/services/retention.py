@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from index_service.audit import log
-from index_service.db import Clock, Database
+from index_service.database import Database
+from index_service.db import Clock
 
 PRUNE_AT_ONCE = 500
 PRUNE_EVERY = timedelta(minutes=1)
 
 
-class Forgetting:
+class Retention:
     """What serving processes do whenever they look after what is due; `audit_days` of 0 keep the log for ever."""
 
     def __init__(self, database: Database, clock: Clock, *, audit_days: int) -> None:

@@ -11,24 +11,22 @@ from dataclasses import dataclass
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from common.errors import Conflict, Forbidden, NotFound
-from index_service.accounts import access_tokens, emails, fields, sessions
+from common.errors import Forbidden, NotFound
+from index_service.accounts import access_tokens, authentication, emails, fields, sessions
 from index_service.accounts.access_tokens import NewToken
+from index_service.accounts.actor import Actor
 from index_service.accounts.links import LinkEnded, Links, mark
 from index_service.accounts.models import AccessToken, Email, User
 from index_service.accounts.models import Session as SessionRecord
-from index_service.accounts.people import Actor, People, SignUp, set_password
+from index_service.accounts.passwords import set_password
+from index_service.accounts.registration import NameTaken
 from index_service.accounts.sessions import SignedIn
-from index_service.audit.log import Change, Deed
-from index_service.db import Clock, Database
+from index_service.audit.log import AuditContext, Change
+from index_service.database import Database
+from index_service.db import Clock
+from index_service.services.authentication import Authentication
+from index_service.services.registration import Registration, SignUp
 from index_service.tokens import passes
-
-
-class NameTaken(Conflict):
-    """Which of the two is taken is not told (protocol §2.2 has no words for it either)."""
-
-    def __init__(self) -> None:
-        super().__init__("Username or email already exists")
 
 
 class SignUpClosed(Forbidden):
@@ -80,9 +78,19 @@ _TOLD: dict[str, Callable[[str], str]] = {
 class Accounts:
     """The questions of the pages around accounts."""
 
-    def __init__(self, database: Database, people: People, links: Links, clock: Clock, *, sign_up: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        authentication: Authentication,
+        registration: Registration,
+        links: Links,
+        clock: Clock,
+        *,
+        sign_up: str,
+    ) -> None:
         self._database = database
-        self._people = people
+        self._authentication = authentication
+        self._registration = registration
         self._links = links
         self._clock = clock
         self._sign_up = sign_up
@@ -104,7 +112,7 @@ class Accounts:
 
         Raises WrongCredential, AccountInactive or TooMany.
         """
-        return self._begin(self._people.sign_in(name, password, browser.address), browser, old)
+        return self._begin(self._authentication.sign_in(name, password, browser.address).id, browser, old)
 
     def sign_out(self, who: SignedIn) -> None:
         with self._database.writing() as session:
@@ -112,7 +120,7 @@ class Accounts:
 
     def prove(self, who: SignedIn, password: str, address: str) -> None:
         """The password is given again before something dangerous. Raises WrongPassword or TooMany."""
-        self._people.prove(who.actor.name, password, address)
+        self._authentication.prove(who.actor.name, password, address)
         with self._database.writing() as session:
             sessions.prove(session, who.session, self._clock())
 
@@ -125,9 +133,11 @@ class Accounts:
         """
         if self._sign_up != "open":
             raise SignUpClosed
-        if self._people.sign_up(name, password, email, browser.address) is not SignUp.CREATED:
+        if self._registration.sign_up(name, password, email, browser.address) is not SignUp.CREATED:
             raise NameTaken
-        return self._begin(self._people.require(name), browser, old)
+        with self._database.reading() as session:
+            user = authentication.require(session, name)
+        return self._begin(user.id, browser, old)
 
     def confirmation(self, address: str) -> str:
         """The link that confirms an address, to be sent there."""
@@ -149,7 +159,7 @@ class Accounts:
             user = emails.confirm(session, confirmed, moment)
             if user is None:
                 raise LinkEnded
-            Deed(user, address, moment).record(session, Change.EMAIL_CONFIRMED, user.name, email=confirmed)
+            AuditContext(user, address, moment).record(session, Change.EMAIL_CONFIRMED, user.name, email=confirmed)
         return confirmed
 
     def ask_reset(self, email: str, address: str) -> ResetLetter | None:
@@ -157,14 +167,14 @@ class Accounts:
 
         Raises TooMany, also the same.
         """
-        self._people.count(f"reset {email.lower()}", address)
+        self._authentication.count(f"reset {email.lower()}", address)
         moment = self._clock()
         with self._database.writing() as session:
             user = emails.owner_for_reset(session, email.lower())
             if user is None:
                 return None
-            # Whoever asks has proved nothing: it is not the account's deed.
-            Deed(None, address, moment).record(session, Change.PASSWORD_RESET_ASKED, user.name)
+            # Whoever asks has proved nothing: it is not the account's doing.
+            AuditContext(None, address, moment).record(session, Change.PASSWORD_RESET_ASKED, user.name)
             link = self._links.reset(user.id, user.password_hash, moment, email.lower())
             return ResetLetter(email.lower(), user.name, user.language, link)
 
@@ -176,13 +186,13 @@ class Accounts:
     def reset(self, link: str, password: str, browser: Browser) -> None:
         """A new password; all sessions, tokens and access tokens of the account end. Raises LinkEnded or Invalid."""
         self.to_reset(link)
-        hashed = self._people.hashed(password)
+        hashed = self._authentication.hashed(password)
         with self._database.writing() as session:
             user = self._resettable(session, link, hold=True)
             set_password(session, user.id, hashed)
             passes.revoke(session, user.id)
             access_tokens.revoke_all(session, user.id)
-            Deed(user, browser.address, self._clock()).record(session, Change.PASSWORD_RESET, user.name)
+            AuditContext(user, browser.address, self._clock()).record(session, Change.PASSWORD_RESET, user.name)
 
     def _resettable(self, session: Session, link: str, *, hold: bool = False) -> User:
         reset = self._links.to_reset(link, self._clock())
@@ -194,13 +204,13 @@ class Accounts:
             raise LinkEnded
         return user
 
-    def _begin(self, actor: Actor, browser: Browser, old: str) -> str:
+    def _begin(self, user_id: int, browser: Browser, old: str) -> str:
         with self._database.writing() as session:
             moment = self._clock()
             sessions.sweep(session, moment)
             if old:
                 sessions.replace(session, old)
-            return sessions.begin(session, actor.id, moment, browser.address, browser.name)
+            return sessions.begin(session, user_id, moment, browser.address, browser.name)
 
     # The account's pages
 
@@ -225,13 +235,13 @@ class Accounts:
 
         Access tokens stay: they are other passwords. Raises WrongPassword, TooMany or Invalid.
         """
-        self._people.prove(who.actor.name, current, browser.address)
-        hashed = self._people.hashed(password)
+        self._authentication.prove(who.actor.name, current, browser.address)
+        hashed = self._authentication.hashed(password)
         with self._database.writing() as session:
             moment = self._clock()
             set_password(session, who.actor.id, hashed)
             passes.revoke(session, who.actor.id)
-            Deed(who.actor, browser.address, moment).record(session, Change.PASSWORD_CHANGED, who.actor.name)
+            AuditContext(who.actor, browser.address, moment).record(session, Change.PASSWORD_CHANGED, who.actor.name)
             return sessions.begin(session, who.actor.id, moment, browser.address, browser.name)
 
     def addresses(self, actor: Actor) -> list[Email]:
@@ -245,10 +255,10 @@ class Accounts:
         Raises Invalid, AddressTaken, TooManyAddresses or, to who asks too often, TooMany.
         """
         checked, moment = fields.check_email(email), self._clock()
-        self._people.count(f"letters {actor.name}", address)
+        self._authentication.count(f"letters {actor.name}", address)
         with self._database.writing() as session:
             emails.add(session, actor.id, checked, moment)
-            Deed(actor, address, moment).record(session, Change.EMAIL_ADDED, actor.name, email=checked)
+            AuditContext(actor, address, moment).record(session, Change.EMAIL_ADDED, actor.name, email=checked)
         return checked
 
     def remove_address(self, actor: Actor, email: str, address: str) -> None:
@@ -256,21 +266,21 @@ class Accounts:
         with self._database.writing() as session:
             if not emails.remove(session, actor.id, email):
                 raise NotFound("That is not an address of yours")
-            Deed(actor, address, self._clock()).record(session, Change.EMAIL_REMOVED, actor.name, email=email)
+            AuditContext(actor, address, self._clock()).record(session, Change.EMAIL_REMOVED, actor.name, email=email)
 
     def make_main(self, actor: Actor, email: str, address: str) -> None:
         """Raises NotFound for an address that is not the actor's, or not confirmed."""
         with self._database.writing() as session:
             if not emails.make_main(session, actor.id, email):
                 raise NotFound("That is not an address of yours")
-            Deed(actor, address, self._clock()).record(session, Change.EMAIL_MADE_MAIN, actor.name, email=email)
+            AuditContext(actor, address, self._clock()).record(session, Change.EMAIL_MADE_MAIN, actor.name, email=email)
 
     def unconfirmed(self, actor: Actor, email: str, address: str) -> str:
         """An address of the actor that still waits to be confirmed.
 
         Raises NotFound, or TooMany to who asks too often.
         """
-        self._people.count(f"letters {actor.name}", address)
+        self._authentication.count(f"letters {actor.name}", address)
         held = [kept.address for kept in self.addresses(actor) if kept.confirmed_at is None]
         if email not in held:
             raise NotFound("That is not an address of yours")
@@ -286,14 +296,14 @@ class Accounts:
         with self._database.writing() as session:
             if not sessions.end(session, actor.id, digest):
                 raise NotFound("That is not a session of yours")
-            Deed(actor, address, self._clock()).record(session, Change.SESSION_REVOKED, actor.name)
+            AuditContext(actor, address, self._clock()).record(session, Change.SESSION_REVOKED, actor.name)
 
     def end_other_sessions(self, who: SignedIn, address: str) -> int:
         """Sign out everywhere else; returns from how many browsers."""
         with self._database.writing() as session:
             count = sessions.end_all(session, who.actor.id, but=who.session)
-            deed = Deed(who.actor, address, self._clock())
-            deed.record(session, Change.SESSION_REVOKED, who.actor.name, count=count)
+            context = AuditContext(who.actor, address, self._clock())
+            context.record(session, Change.SESSION_REVOKED, who.actor.name, count=count)
             return count
 
     def access_tokens(self, actor: Actor) -> list[AccessToken]:
@@ -306,7 +316,7 @@ class Accounts:
         moment = self._clock()
         with self._database.writing() as session:
             secret = access_tokens.create(session, actor.id, asked, moment)
-            Deed(actor, address, moment).record(
+            AuditContext(actor, address, moment).record(
                 session,
                 Change.ACCESS_TOKEN_MADE,
                 actor.name,
@@ -322,6 +332,6 @@ class Accounts:
             name = access_tokens.revoke(session, actor.id, token_id)
             if name is None:
                 raise NotFound("That is not an access token of yours")
-            deed = Deed(actor, address, self._clock())
-            deed.record(session, Change.ACCESS_TOKEN_REVOKED, actor.name, token=name)
+            context = AuditContext(actor, address, self._clock())
+            context.record(session, Change.ACCESS_TOKEN_REVOKED, actor.name, token=name)
         return name

@@ -1,4 +1,4 @@
-"""Who asks: a credential as it came, and the caller it proves to be."""
+"""A credential as it came with a request, and the caller it proves to be."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ import binascii
 from dataclasses import dataclass
 
 from common.errors import Unauthenticated
-from common.names import RepositoryName
-from common.tokens import Access, Token
-from index_service.accounts.people import Actor, People
-from index_service.db import Clock, Database
+from common.tokens import Token
+from index_service.accounts.actor import Actor
 from index_service.repositories.catalogue import Pusher
 from index_service.repositories.models import Repository
-from index_service.tokens.passes import Tokens
-from index_service.tokens.signing import TokenRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,38 +71,6 @@ def read_basic(encoded: str) -> tuple[str, str]:
     if not colon:
         raise Unauthenticated("Malformed Basic authorization")
     return name, password
-
-
-class Callers:
-    """Proves credentials. A wrong one is refused, never taken for none."""
-
-    def __init__(self, database: Database, people: People, tokens: Tokens, clock: Clock) -> None:
-        self._database = database
-        self._people = people
-        self._tokens = tokens
-        self._clock = clock
-
-    def person(self, credential: Credential) -> Actor:
-        """Who logs in with a password or an access token. Raises Unauthenticated, Forbidden (inactive) or TooMany."""
-        if not isinstance(credential, Login):
-            raise Unauthenticated("Requires authorization")
-        return self._people.sign_in_client(credential.name, credential.password, credential.address)
-
-    def bearer(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
-        """Who brings a token for this repository and one of these accesses. Raises Unauthenticated."""
-        if not isinstance(credential, Bearer):
-            raise TokenRefused
-        with self._database.reading() as session:
-            found = self._tokens.redeem(session, credential.tokens, name, accesses, self._clock())
-        return Caller(found.actor, found.token, found.repository, found.record.client, found.record.is_own)
-
-    def anyone(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
-        """Who asks, by whichever way of asking. Raises as `person` and `bearer` do."""
-        if isinstance(credential, Login):
-            return Caller(self.person(credential), client=credential.client)
-        if isinstance(credential, Bearer) and credential.tokens:
-            return self.bearer(credential, name, *accesses)
-        return Caller()
 
 
 def _decoded(encoded: str) -> str:

@@ -9,8 +9,9 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, undefer_group
 
 from common.names import RepositoryName
-from index_service.accounts.people import Actor
-from index_service.db import PLANNED_ONCE, Database
+from index_service.accounts.actor import Actor
+from index_service.database import Database
+from index_service.db import PLANNED_ONCE
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository, TagRecord
 from index_service.repositories.policy import Action, permits
@@ -20,7 +21,7 @@ from index_service.social.models import Comment, Star
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RepositorySummary:
     """A repository in short, and what who asks may do with it: push and annotate, or manage it."""
 
     name: RepositoryName
@@ -38,34 +39,34 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Summarized:
     """A repository with its head, and whether anything is pinned to its tags or their images, for whomever to see."""
 
     repository: Repository
-    head: Head
+    head: RepositorySummary
     is_annotated: bool
 
 
-class Heads:
+class Summaries:
     """Found once for every page of a repository, in as many questions whatever the repository holds."""
 
     def __init__(self, database: Database, gate: Gate) -> None:
         self._database = database
         self._gate = gate
 
-    def of(self, actor: Actor | None, name: RepositoryName) -> Head:
+    def of(self, actor: Actor | None, name: RepositoryName) -> RepositorySummary:
         """Raises as the policy does for who may not read it."""
         with self._database.reading() as session:
             return self.read(session, actor, name).head
 
-    def read(self, session: Session, actor: Actor | None, name: RepositoryName) -> Found:
+    def read(self, session: Session, actor: Actor | None, name: RepositoryName) -> Summarized:
         """The same for who asks more of the repository within the same transaction."""
         asked = {**catalogue.asked_by_name(name), "reader": None if actor is None else actor.id}
-        found = session.execute(_HEAD, asked).first()
+        found = session.execute(_SUMMARY, asked).first()
         repository, tags, comments, is_starred, is_annotated = found or (None, 0, 0, False, False)
         repository = self._gate.require(session, actor, name, repository, Action.READ)
         facts = self._gate.facts(session, actor, name, repository)
-        head = Head(
+        head = RepositorySummary(
             name=name,
             description=repository.description,
             is_private=repository.is_private,
@@ -79,14 +80,13 @@ class Heads:
             may_write=permits(actor, facts, Action.WRITE),
             may_manage=permits(actor, facts, Action.MANAGE),
         )
-        return Found(repository, head, bool(is_annotated))
+        return Summarized(repository, head, bool(is_annotated))
 
 
 _TAGS = select(func.count()).where(TagRecord.repository_id == Repository.id, TagRecord.image_id.is_not(None))
 _COMMENTS = select(func.count()).where(Comment.repository_id == Repository.id, Comment.hidden_at.is_(None))
 _STAR = select(Star.user_id).where(Star.repository_id == Repository.id, Star.user_id == bindparam("reader"))
-_PINNED = on_tags_of(Repository.id)
-_HEAD = (
+_SUMMARY = (
     select(
         Repository,
         _TAGS.scalar_subquery(),

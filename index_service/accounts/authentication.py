@@ -1,0 +1,105 @@
+"""Proving who somebody is: by a password, which is compared outside of transactions, or by an access token.
+
+A wrong password and an unknown name raise the same failure after the same work. Every function that takes a session
+takes that of the transaction it is part of; `PasswordCheck` needs none.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from common.errors import Forbidden, NotFound, Unauthenticated
+from index_service.accounts import fields
+from index_service.accounts.actor import Actor, Limits
+from index_service.accounts.attempts import Attempts
+from index_service.accounts.credential_cache import CredentialCache
+from index_service.accounts.models import AccessToken, User
+from index_service.accounts.passwords import Passwords
+
+logger = logging.getLogger(__name__)
+
+
+class WrongCredential(Unauthenticated):
+    """The name or the password is wrong; which of the two is not told."""
+
+    def __init__(self) -> None:
+        super().__init__("Wrong username or password")
+
+
+class WrongPassword(Unauthenticated):
+    """The name is known; the password is not its."""
+
+    def __init__(self) -> None:
+        super().__init__("Wrong password")
+
+
+class AccountInactive(Forbidden):
+    """The password is right, the account closed."""
+
+    def __init__(self) -> None:
+        super().__init__("Account is not active")
+
+
+class PasswordCheck:
+    """Compares passwords with stored hashes: a right one is cached for seconds, a wrong one counts as an attempt."""
+
+    def __init__(self, passwords: Passwords, cache: CredentialCache, attempts: Attempts) -> None:
+        self._passwords = passwords
+        self._cache = cache
+        self._attempts = attempts
+
+    def require(self, user: User | None, name: str, password: str, address: str) -> str | None:
+        """As `verify`, but of many equal credentials arriving at once one is hashed, and a cached one is not."""
+        if self._is_cached(user, password):
+            return None
+        with self._cache.lock(name, password):
+            return None if self._is_cached(user, password) else self.verify(user, name, password, address)
+
+    def verify(self, user: User | None, name: str, password: str, address: str) -> str | None:
+        """Returns a new hash of the password to store where the stored one is of old parameters.
+
+        Raises WrongCredential or TooMany.
+        """
+        with self._attempts.attempt(name, address) as attempt:
+            if not self._passwords.match(None if user is None else user.password_hash, password):
+                attempt.failed = True
+                logger.info("wrong password for %.40r from %s", name, address)
+                raise WrongCredential
+        if user is None:
+            return None
+        renewed = self._passwords.hash(password) if self._passwords.is_outdated(user.password_hash) else None
+        self._cache.put(name, password, renewed or user.password_hash)
+        return renewed
+
+    def _is_cached(self, user: User | None, password: str) -> bool:
+        return user is not None and self._cache.holds(user.name, password, user.password_hash)
+
+
+def find(session: Session, name: str) -> User | None:
+    """An account by its name, closed ones too."""
+    return session.scalar(select(User).where(User.name == name)) if fields.may_be_name(name) else None
+
+
+def require(session: Session, name: str) -> User:
+    """The same. Raises NotFound."""
+    user = find(session, name)
+    if user is None:
+        raise NotFound(f"no account is named {name}")
+    return user
+
+
+def replace_hash(session: Session, user: User, password_hash: str) -> None:
+    """Store a new hash of the same password, unless the account has another password by now."""
+    unchanged = update(User).where(User.id == user.id, User.password_hash == user.password_hash)
+    session.execute(unchanged.values(password_hash=password_hash))
+
+
+def actor_of(user: User, token: AccessToken | None = None) -> Actor:
+    """Whoever proved to be this account. Raises AccountInactive."""
+    if not user.is_active:
+        raise AccountInactive
+    limits = None if token is None else Limits(token.id, token.pattern, token.can_write)
+    return Actor(user.id, user.name, user.is_admin, limits)

@@ -1,0 +1,46 @@
+"""Registration: a new account with its namespace.
+
+Every function takes the session of the transaction it is part of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy.orm import Session
+
+from common.errors import Conflict
+from index_service.accounts.models import Email, Namespace, User
+from index_service.audit.log import AuditContext, Change
+
+
+class NameTaken(Conflict):
+    """Which of the two is taken is not told (protocol §2.2 has no words for it either)."""
+
+    def __init__(self) -> None:
+        super().__init__("Username or email already exists")
+
+
+def create(
+    session: Session,
+    context: AuditContext,
+    name: str,
+    password_hash: str,
+    email: str | None,
+    *,
+    is_admin: bool = False,
+    signs_up: bool = False,
+) -> User:
+    """A new account; one that somebody signs up for is recorded as its own doing.
+
+    Where the name or the address is taken, the transaction ends in SQLAlchemy's IntegrityError.
+    """
+    user = User(name=name, password_hash=password_hash, is_admin=is_admin, created_at=context.moment)
+    session.add(user)
+    session.flush()
+    session.add(Namespace(name=name, user_id=user.id))
+    if email is not None:
+        session.add(Email(user_id=user.id, address=email, created_at=context.moment))
+    by = replace(context, actor=user) if signs_up else context
+    by.record(session, Change.ACCOUNT_MADE, name)
+    return user

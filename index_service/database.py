@@ -1,0 +1,146 @@
+"""The database: an engine for each process, and short transactions.
+
+A question is asked in `reading()` or `writing()`. `writing()` commits when its block ends and rolls back
+when it raises, so an answer under 400 is a committed one. On SQLite a writing transaction takes the one
+write lock at once (BEGIN IMMEDIATE): two that began as readers could otherwise not both become writers.
+Passwords are hashed and tokens signed outside of both. Only services open transactions; what stands below
+them takes the session of the transaction it is part of.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from common.errors import Conflict, Unavailable
+from index_service.db import PREPARED
+
+BUSY_SECONDS = 30
+"""How long a SQLite writer waits for the one before it."""
+
+RESTED_SECONDS = 1.0
+"""After so long without work a connection is asked whether it still is one. To ask each time is a tenth of a page."""
+
+_READS = "wharfinger_reads"
+_USED = "wharfinger_used"
+_LOST = (OperationalError, InterfaceError, PoolTimeout)
+
+logger = logging.getLogger(__name__)
+
+
+class Database:
+    """The two ways to ask: `reading()` without a transaction, `writing()` within one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        # SQLite commits by itself where _begin opens no transaction.
+        options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {_READS: True}
+        self._reading = sessionmaker(engine.execution_options(**options), expire_on_commit=False)
+        self._writing = sessionmaker(engine, expire_on_commit=False)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Raises Unavailable when the database does not answer."""
+        with _translated(), self._reading() as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Commits at the end, rolls back on a raise. Raises Unavailable when the database does not answer."""
+        with _translated(), self._writing.begin() as session:
+            yield session
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except _LOST as error:
+        logger.warning("database: %s", error.args[0] if error.args else error)
+        raise Unavailable("The database does not answer, try again later") from error
+
+
+@contextmanager
+def unique(message: str) -> Iterator[None]:
+    """Around a transaction that another may forestall: what may be there only once is a Conflict of these words."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(message) from error
+
+
+def open_engine(url: str, *, pool_size: int = 5) -> Engine:
+    """An engine that connects on first use, so that each process after a fork opens its own connections."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(url, pool_size)
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    engine = create_engine(parsed, pool_size=pool_size, max_overflow=5, pool_timeout=15)
+    event.listen(engine, "do_execute", _execute_in_postgres)
+    _watch(engine)
+    return engine
+
+
+def _watch(engine: Engine) -> None:
+    """A connection that has rested may have ended, as when the database was started again: then all are made anew."""
+    failure = engine.dialect.loaded_dbapi.Error
+
+    def require_alive(connection: Any, record: ConnectionPoolEntry, _fairy: Any) -> None:
+        if time.monotonic() - record.info.get(_USED, 0.0) < RESTED_SECONDS:
+            return
+        try:
+            connection.execute("SELECT 1")
+            connection.rollback()
+        except failure as error:
+            raise InvalidatePoolError from error
+
+    def note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_USED] = time.monotonic()
+
+    event.listen(engine, "checkout", require_alive)
+    event.listen(engine, "checkin", note_use)
+
+
+def _execute_in_postgres(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    cursor.execute(statement, parameters, prepare=PREPARED in context.execution_options)
+    return True
+
+
+def _open_sqlite(url: str, pool_size: int) -> Engine:
+    Path(str(make_url(url).database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        # The driver's own habit of opening transactions is switched off; _begin opens them.
+        connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "check_same_thread": False},
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_timeout=BUSY_SECONDS,
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = ON")
+    # With a write-ahead log (set by `migrate`, kept in the file), NORMAL loses nothing when a process dies.
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    if not connection.get_execution_options().get(_READS):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,152 @@
+"""Proving credentials, for every way into the index. A wrong one is refused, never taken for none.
+
+A password is compared between transactions: that takes longer than a transaction may last.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from common.errors import Unauthenticated
+from common.names import RepositoryName
+from common.tokens import Access
+from index_service.accounts import access_tokens, authentication, fields
+from index_service.accounts.actor import Actor
+from index_service.accounts.attempts import Attempts
+from index_service.accounts.authentication import PasswordCheck, WrongCredential, WrongPassword
+from index_service.accounts.credential_cache import CredentialCache
+from index_service.accounts.models import AccessToken, User
+from index_service.accounts.passwords import Passwords
+from index_service.database import Database
+from index_service.db import Clock
+from index_service.services.credentials import Bearer, Caller, Credential, Login
+from index_service.tokens.passes import Tokens
+from index_service.tokens.signing import TokenRefused
+
+logger = logging.getLogger(__name__)
+
+
+class Authentication:
+    """Who somebody is, by a password, an access token or a token of the protocol."""
+
+    def __init__(
+        self,
+        database: Database,
+        passwords: Passwords,
+        cache: CredentialCache,
+        attempts: Attempts,
+        tokens: Tokens,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._check = PasswordCheck(passwords, cache, attempts)
+        self._attempts = attempts
+        self._tokens = tokens
+        self._clock = clock
+
+    def sign_in(self, name: str, password: str, address: str) -> Actor:
+        """Who this is, by the account's password. Raises WrongCredential, AccountInactive or TooMany."""
+        user = self._find(name)
+        self._store(user, self._check.require(user, name, password, address))
+        if user is None:
+            raise WrongCredential
+        return authentication.actor_of(user)
+
+    def sign_in_client(self, name: str, password: str, address: str) -> Actor:
+        """Who this is, by the account's password or by one of its access tokens. Raises as `sign_in` does."""
+        if access_tokens.looks_like(password):
+            return self._sign_in_by_token(name, password, address, counted=name)
+        return self.sign_in(name, password, address)
+
+    def sign_in_bearer(self, secret: str, address: str) -> Actor:
+        """Who this is by an access token alone. Raises as `sign_in` does."""
+        # Counted by the token: who brings one wrong token after the other is stopped by the rate of the address.
+        return self._sign_in_by_token(None, secret, address, counted=access_tokens.digest(secret))
+
+    def person(self, credential: Credential) -> Actor:
+        """Who logs in with a password or an access token. Raises Unauthenticated, Forbidden (inactive) or TooMany."""
+        if not isinstance(credential, Login):
+            raise Unauthenticated("Requires authorization")
+        return self.sign_in_client(credential.name, credential.password, credential.address)
+
+    def bearer(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
+        """Who brings a token for this repository and one of these accesses. Raises Unauthenticated."""
+        if not isinstance(credential, Bearer):
+            raise TokenRefused
+        with self._database.reading() as session:
+            found = self._tokens.redeem(session, credential.tokens, name, accesses, self._clock())
+        return Caller(found.actor, found.token, found.repository, found.record.client, found.record.is_own)
+
+    def caller(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
+        """Whoever it is, by any kind of credential or none. Raises as `person` and `bearer` do."""
+        if isinstance(credential, Login):
+            return Caller(self.person(credential), client=credential.client)
+        if isinstance(credential, Bearer) and credential.tokens:
+            return self.bearer(credential, name, *accesses)
+        return Caller()
+
+    def prove(self, name: str, password: str, address: str) -> None:
+        """Whoever is signed in gives the account's password again. Raises WrongPassword or TooMany."""
+        user = self._find(name)
+        try:
+            self._store(user, self._check.verify(user, name, password, address))
+        except WrongCredential as error:
+            raise WrongPassword from error
+
+    def prove_client(self, name: str, password: str, address: str) -> None:
+        """Whether this is the account's password, be it closed, or access token. Raises as `sign_in_client` does."""
+        if access_tokens.looks_like(password):
+            self._sign_in_by_token(name, password, address, counted=name)
+        else:
+            user = self._find(name)
+            self._store(user, self._check.verify(user, name, password, address))
+
+    def is_right(self, user: User, password: str) -> bool:
+        """Whether a password or an access token is this account's; counts no attempt."""
+        if access_tokens.looks_like(password):
+            return self._find_token(user.name, password) is not None
+        return self._passwords.match(user.password_hash, password)
+
+    def count(self, what: str, address: str) -> None:
+        """Count something that nobody has to be right about, such as letters asked for, as if it were a wrong password.
+
+        Raises TooMany.
+        """
+        with self._attempts.attempt(what, address) as attempt:
+            attempt.failed = True
+
+    def hashed(self, password: object) -> str:
+        """A new password as it is stored; takes a while, so it is asked outside of transactions. Raises Invalid."""
+        return self._passwords.hash(fields.check_password(password))
+
+    def _sign_in_by_token(self, name: str | None, secret: str, address: str, *, counted: str) -> Actor:
+        with self._attempts.attempt(counted, address) as attempt:
+            found = self._find_token(name, secret)
+            if found is None:
+                attempt.failed = True
+                logger.info("wrong access token for %.40r from %s", name or "whoever", address)
+                raise WrongCredential
+        actor = authentication.actor_of(*found)
+        self._note_use(found[1], address)
+        return actor
+
+    def _find(self, name: str) -> User | None:
+        with self._database.reading() as session:
+            return authentication.find(session, name)
+
+    def _find_token(self, name: str | None, secret: str) -> tuple[User, AccessToken] | None:
+        with self._database.reading() as session:
+            return access_tokens.find(session, name, secret, self._clock())
+
+    def _note_use(self, token: AccessToken, address: str) -> None:
+        moment = self._clock()
+        if access_tokens.is_use_due(token, moment):
+            with self._database.writing() as session:
+                access_tokens.note_use(session, token.id, moment, address)
+
+    def _store(self, user: User | None, renewed: str | None) -> None:
+        """The hash made anew, where there is one."""
+        if user is not None and renewed is not None:
+            with self._database.writing() as session:
+                authentication.replace_hash(session, user, renewed)

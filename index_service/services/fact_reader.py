@@ -1,0 +1,74 @@
+"""Reading the facts of a repository's images from its registry.
+
+A registry is asked with tokens of the index's own, and never while a transaction is open: it checks each of them back
+here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from common.errors import NotFound
+from common.names import ImageId, RepositoryName
+from common.tokens import Access, Token
+from index_service.database import Database
+from index_service.db import Clock
+from index_service.images import facts, keeping
+from index_service.images.facts import Facts
+from index_service.registry_client import RegistryClient
+from index_service.repositories.endpoints import Endpoints
+from index_service.repositories.models import Repository
+from index_service.tokens.passes import Tokens
+
+GoOn = Callable[[], None]
+"""Called between two questions of a long piece of work; what it raises ends the work there."""
+
+
+class FactReader:
+    """Asks registries what images are made of, and records it."""
+
+    def __init__(
+        self, database: Database, tokens: Tokens, endpoints: Endpoints, registries: RegistryClient, clock: Clock
+    ) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._endpoints = endpoints
+        self._registries = registries
+        self._clock = clock
+
+    def read(self, repository: Repository, *, everything: bool, go_on: GoOn) -> tuple[int, int]:
+        """Returns how many images were read, and how many the registry does not have."""
+        read = missing = at = 0
+        while True:
+            with self._database.reading() as session:
+                wanted = keeping.unknown(session, repository.id, after=at, everything=everything)
+            if not wanted:
+                break
+            found = self._ask_all(repository, [id_ for _, id_ in wanted], go_on)
+            with self._database.writing() as session:
+                keeping.record(session, found, self._clock())
+            read, missing, at = read + len(found), missing + len(wanted) - len(found), wanted[-1][0]
+        with self._database.writing() as session:
+            keeping.sum_layers(session, [repository.id])
+        return read, missing
+
+    def _ask_all(self, repository: Repository, ids: list[str], go_on: GoOn) -> list[Facts]:
+        token, endpoint = self._own(repository.full_name), self._endpoints.announced(repository.endpoint)
+        found = []
+        for id_ in ids:
+            go_on()
+            fact = self._ask(endpoint, token, ImageId(id_))
+            if fact is not None:
+                found.append(fact)
+        return found
+
+    def _ask(self, endpoint: str, token: Token, image: ImageId) -> Facts | None:
+        try:
+            described = self._registries.describe(endpoint, token, image)
+        except NotFound:
+            return None
+        return facts.read(image, described.json, described.size)
+
+    def _own(self, name: RepositoryName) -> Token:
+        with self._database.writing() as session:
+            return self._tokens.issue_own(session, name, Access.READ, self._clock())

@@ -1,0 +1,93 @@
+"""What a registry still has under the names that a repository bore before.
+
+A registry is asked with tokens of the index's own, and never while a transaction is open: it checks each of them back
+here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from common.errors import NotFound
+from common.names import RepositoryName, Tag
+from common.tokens import Access, Token
+from index_service.audit.log import AuditContext
+from index_service.database import Database
+from index_service.db import Clock
+from index_service.images import jobs
+from index_service.registry_client import RegistryClient
+from index_service.repositories import catalogue, managing
+from index_service.repositories.models import Repository
+from index_service.search import documents
+from index_service.tokens.passes import Tokens
+
+logger = logging.getLogger(__name__)
+
+
+class FormerNames:
+    """What a registry still has under the names that a repository bore before; `details` are those of its move."""
+
+    def __init__(self, database: Database, tokens: Tokens, registries: RegistryClient, clock: Clock) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._registries = registries
+        self._clock = clock
+
+    def leave_pending(self, endpoint: str, repository: Repository) -> None:
+        """Now, for a repository that is to be deleted and its move with it. Raises as the registry's client does."""
+        with self._database.reading() as session:
+            details = jobs.asked(session, jobs.MOVE, repository.id)
+        self.leave_all(endpoint, details, repository)
+
+    def leave_all(self, endpoint: str, details: Mapping[str, list[str]], repository: Repository) -> None:
+        for old in details.get("from", []):
+            self._leave(endpoint, RepositoryName.parse(old), repository)
+
+    def _leave(self, endpoint: str, old: RepositoryName, repository: Repository) -> None:
+        """Have the registry forget an old name, or what of it does not belong to who bears the name now."""
+        with self._database.reading() as session:
+            holder = catalogue.find(session, old)
+        if holder is None:
+            token = self._own(old)
+            self._forget(partial(self._registries.delete_repository, endpoint, token, old))
+        elif holder.id != repository.id:
+            self._forget_tags(endpoint, old)
+
+    def _forget_tags(self, endpoint: str, name: RepositoryName) -> None:
+        """What is not its own. A push announces its tags before it sets them, so one under way loses none."""
+        token = self._own(name)
+        try:
+            told = self._registries.tags(endpoint, token, name)
+        except NotFound:
+            return
+        for tag in sorted(told):
+            if tag not in self._kept(name):
+                self._forget(partial(self._registries.delete_tag, endpoint, token, name, tag))
+
+    def _kept(self, name: RepositoryName) -> set[Tag]:
+        with self._database.reading() as session:
+            holder = catalogue.find(session, name)
+            return set() if holder is None else set(catalogue.tags(session, holder.id, announced=True))
+
+    def _forget(self, delete: Callable[[], None]) -> None:
+        """What is gone already need not be deleted."""
+        try:
+            delete()
+        except NotFound:
+            logger.debug("the registry had forgotten it before")
+
+    def _own(self, name: RepositoryName) -> Token:
+        with self._database.writing() as session:
+            return self._tokens.issue_own(session, name, Access.DELETE, self._clock())
+
+
+def rename(session: Session, context: AuditContext, repository: Repository, target: RepositoryName) -> None:
+    """Give a repository another name, and have its registry follow. Raises as `managing.rename` does."""
+    old = repository.full_name
+    managing.rename(session, context, repository, target)
+    documents.refresh(session, repository.id)
+    jobs.ask(session, jobs.MOVE, repository.id, {"from": str(old)}, context.moment)

@@ -1,0 +1,43 @@
+"""Who may see an image at all, and what is pinned to those that are shown.
+
+Every function takes the session of the transaction it is part of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
+
+from common.errors import NotFound, Unauthenticated
+from common.names import ImageId
+from index_service.accounts.actor import Actor
+from index_service.images import listings
+from index_service.images.lineage import Place
+from index_service.repositories.roles import Gate
+from index_service.social import comments
+from index_service.social.comments import Remark
+
+MAX_PINNED = 50
+
+
+def require_login(gate: Gate, actor: Actor | None) -> None:
+    """Raises Unauthenticated where nobody sees images without a login."""
+    if actor is None and gate.login_only:
+        raise Unauthenticated("Requires authorization")
+
+
+def require_shown(session: Session, gate: Gate, actor: Actor | None, image_id: ImageId) -> None:
+    """Raises NotFound for an image in no repository that may be read, Unauthenticated where a login is needed."""
+    require_login(gate, actor)
+    if not listings.is_listed(session, image_id, gate.visible(actor)):
+        raise NotFound("Image not found")
+
+
+def pinned_to(
+    session: Session, visible: ColumnElement[bool], image_ids: Collection[str], places: dict[str, list[Place]]
+) -> list[Remark]:
+    """What is pinned to these images, and to these tags."""
+    tags = {(place.repository_id, place.tag) for found in places.values() for place in found}
+    return comments.pinned_to(session, visible, tags=tags, image_ids=image_ids, limit=MAX_PINNED)

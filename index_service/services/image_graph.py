@@ -1,0 +1,152 @@
+"""What people ask about how images are based on each other: a repository's lanes, all trees, one image's descent.
+
+Each method is one question, answered within a short transaction; no answer takes more statements where there is more
+to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
+
+from common.names import ImageId, RepositoryName
+from index_service.accounts.actor import Actor
+from index_service.database import Database
+from index_service.images import lanes, lineage, trees
+from index_service.images.lanes import Chart
+from index_service.images.lineage import Node, Place
+from index_service.images.trees import Branch
+from index_service.repositories.models import Repository
+from index_service.repositories.roles import Gate
+from index_service.search import finder
+from index_service.search.finder import MAX_PAGE_SIZE, Query
+from index_service.services.image_access import pinned_to, require_login, require_shown
+from index_service.services.summaries import RepositorySummary, Summaries
+from index_service.services.tags import BY_VERSION, tagged
+from index_service.social import comments
+from index_service.social.comments import Remark
+
+LANES_AT_ONCE = 12
+
+ROOTS_AT_ONCE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """One page of a repository's tagged images side by side.
+
+    `elsewhere` are the tags of other repositories at the same images, `stored` the bytes of all layers shown and
+    `counted` what they would be if every lane had its own.
+    """
+
+    head: RepositorySummary
+    chart: Chart
+    elsewhere: dict[str, list[Place]]
+    stored: int
+    counted: int
+    total: int
+    is_cut: bool
+    annotations: list[Remark]
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """Trees of images with the tags that point at them, and how many repositories use each of their images."""
+
+    trees: list[Branch]
+    places: dict[str, list[Place]]
+    uses: dict[str, int]
+    images: int
+    stored: int
+    total: int
+    is_cut: bool
+    annotations: list[Remark]
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """An image, what it is based on (its base last), and the tree of what was made from it."""
+
+    image_id: str
+    ancestors: list[Node]
+    forest: Forest
+
+
+class ImageGraph:
+    """The questions of the pages that draw images."""
+
+    def __init__(self, database: Database, gate: Gate, summaries: Summaries) -> None:
+        self._database = database
+        self._gate = gate
+        self._summaries = summaries
+
+    def lanes(self, actor: Actor | None, name: RepositoryName, offset: int) -> Lanes:
+        """A page of a repository's tagged images with all they are based on. Raises as the policy does."""
+        visible = self._gate.visible(actor)
+        with self._database.reading() as session:
+            found = self._summaries.read(session, actor, name)
+            repository = found.repository
+            groups, _, is_cut = tagged(session, repository.id, BY_VERSION)
+            tags = {group.image_id: group.tags for group in groups[offset : offset + LANES_AT_ONCE]}
+            family = lineage.merged_ancestries(session, tags.keys(), visible)
+            ids = [node.image_id for node in family.nodes]
+            others = lineage.places(session, ids, visible & (Repository.id != repository.id))
+            named = [(repository.id, tag) for group in tags.values() for tag in group]
+            pinned = comments.pinned_to(session, visible, tags=named, image_ids=ids)
+        chart = lanes.chart(family.nodes, tags)
+        counted = sum(lane.total_size for lane in chart.lanes)
+        stored = sum(node.size for node in family.nodes)
+        return Lanes(found.head, chart, others, stored, counted, len(groups), is_cut or family.is_cut, pinned)
+
+    def forest(self, actor: Actor | None, offset: int, words: str = "") -> Forest:
+        """All images the actor may see, by what they are based on: of the latest bases those with most users first.
+
+        With `words`, those of the repositories that a search for them finds, the best `MAX_PAGE_SIZE` of these.
+        """
+        require_login(self._gate, actor)
+        visible = self._gate.visible(actor)
+        with self._database.reading() as session:
+            among, is_more = self._found(session, actor, words) if words.strip() else (None, False)
+            roots, is_cut = lineage.roots(session, visible, among)
+            page = roots[offset : offset + ROOTS_AT_ONCE]
+            return _forest(session, page, visible, len(roots), among, is_cut=is_cut or is_more)
+
+    def _found(self, session: Session, actor: Actor | None, words: str) -> tuple[list[int], bool]:
+        """The numbers of repositories that hold the words, and whether more do."""
+        found = finder.search(session, Query(words, 1, MAX_PAGE_SIZE), self._gate, actor)
+        return [hit.id for hit in found.hits], found.total > len(found.hits)
+
+    def descent(self, actor: Actor | None, image_id: ImageId) -> Descent:
+        """What was made from an image, and what it is made from. Raises as `image` does."""
+        visible = self._gate.visible(actor)
+        with self._database.reading() as session:
+            require_shown(session, self._gate, actor, image_id)
+            ancestors = lineage.ancestry(session, image_id, visible)[1:]
+            return Descent(image_id, ancestors, _forest(session, [image_id], visible, 1))
+
+
+def _forest(
+    session: Session,
+    roots: Sequence[str],
+    visible: ColumnElement[bool],
+    total: int,
+    among: Collection[int] | None = None,
+    *,
+    is_cut: bool = False,
+) -> Forest:
+    family = lineage.descendants(session, roots, visible, among)
+    places = lineage.places(session, [node.image_id for node in family.nodes], visible)
+    if among is not None:
+        for found in places.values():
+            found.sort(key=lambda place: place.repository_id not in among)
+    grown = trees.grow(family.nodes, {*places, *roots})
+    order = {image_id: number for number, image_id in enumerate(roots)}
+    grown.sort(key=lambda tree: order.get(tree.node.image_id, len(order)))
+    shown = [branch.node.image_id for tree in grown for _, branch in tree.walk()]
+    uses = lineage.uses(session, shown, visible)
+    stored = sum(node.size for node in family.nodes)
+    pinned = pinned_to(session, visible, places.keys() | set(shown), places)
+    return Forest(grown, places, uses, len(family.nodes), stored, total, is_cut or family.is_cut, pinned)

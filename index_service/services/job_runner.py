@@ -1,0 +1,179 @@
+"""The job runner: takes jobs that are due out of the queue, one at a time, and does them in serving processes.
+
+A registry is asked with tokens of the index's own, and never while a transaction is open: it checks each of them back
+here, and a database that one question holds cannot answer the other.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import Event
+
+from common.errors import Failure, NotFound
+from common.names import ImageId, RepositoryName, Tag
+from common.tokens import Access, Token
+from index_service.database import Database
+from index_service.db import Clock
+from index_service.images import jobs
+from index_service.images.jobs import Taken
+from index_service.registry_client import RegistryClient
+from index_service.repositories import catalogue
+from index_service.repositories.endpoints import Endpoints
+from index_service.repositories.models import Repository
+from index_service.repositories.policy import RepositoryNotFound
+from index_service.services.fact_reader import FactReader
+from index_service.services.former_names import FormerNames
+from index_service.tokens.passes import Tokens
+
+MAX_READS = 8
+"""So often images are asked for that a registry does not have; then they are left, until the next push."""
+
+logger = logging.getLogger(__name__)
+
+
+class Interrupted(Exception):
+    """This process ends, or the job went to another."""
+
+
+class ImagesMissing(NotFound):
+    """The registry lacks images that a repository lists."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"The registry lacks {count} of the listed images")
+
+
+class JobRunner:
+    """Does what was enqueued. `wake_up` is set when there is something to do at once."""
+
+    def __init__(
+        self,
+        database: Database,
+        tokens: Tokens,
+        endpoints: Endpoints,
+        registries: RegistryClient,
+        facts: FactReader,
+        former_names: FormerNames,
+        clock: Clock,
+    ) -> None:
+        self.wake_up = Event()
+        self._database = database
+        self._tokens = tokens
+        self._endpoints = endpoints
+        self._registries = registries
+        self._facts = facts
+        self._former_names = former_names
+        self._clock = clock
+
+    def do_next(self, stopping: Event | None = None) -> bool:
+        """Do the job that is most due; returns whether there was one. Raises Unavailable when the database is."""
+        with self._database.reading() as session:
+            if not jobs.is_any_due(session, self._clock()):
+                return False
+        with self._database.writing() as session:
+            taken = jobs.take(session, self._clock())
+        if taken is not None:
+            self._do(LeasedJob(self._database, self._clock, taken, stopping or Event()))
+        return taken is not None
+
+    def _do(self, job: LeasedJob) -> None:
+        taken = job.taken
+        try:
+            repository = self._repository(taken.repository_id)
+            {jobs.READ: self._read, jobs.MOVE: self._move}[taken.kind](repository, job)
+            job.end()
+        except Interrupted:
+            job.put_back()
+        except ImagesMissing as missing:
+            if taken.attempts >= MAX_READS:
+                logger.warning("%s %s is given up: %s", taken.kind, taken.repository_id, missing.message)
+                job.end()
+            else:
+                job.fail(missing.message)
+        except Failure as failure:
+            logger.info("%s of repository %s: %s", taken.kind, taken.repository_id, failure.message)
+            job.fail(failure.message)
+        except Exception as error:
+            # Or the job would be due again at once, and keep all others waiting for ever.
+            logger.exception("%s of repository %s failed", taken.kind, taken.repository_id)
+            job.fail(f"{type(error).__name__}: the log says more")
+
+    def _read(self, repository: Repository, job: LeasedJob) -> None:
+        """The facts of listed images that are not known yet."""
+        _, missing = self._facts.read(repository, everything=False, go_on=job.go_on)
+        if missing:
+            raise ImagesMissing(missing)
+
+    def _move(self, repository: Repository, job: LeasedJob) -> None:
+        """The repository has another name: give the registry its tags under this one, and take away the old."""
+        endpoint = self._endpoints.announced(repository.endpoint)
+        with self._database.reading() as session:
+            tags = catalogue.tags(session, repository.id)
+        token = self._own(repository.full_name, Access.WRITE, repository.id)
+        for tag, image in tags.items():
+            job.go_on()
+            try:
+                self._move_tag(endpoint, token, repository, tag, image)
+            except NotFound as refusal:
+                # It never had the image, or takes no such name any more: that will not mend, and the others can move.
+                logger.warning("%s:%s is not moved to %s: %s", repository.full_name, tag, endpoint, refusal.message)
+        self._former_names.leave_all(endpoint, job.taken.details, repository)
+
+    def _move_tag(self, endpoint: str, token: Token, repository: Repository, tag: Tag, image: ImageId) -> None:
+        """Unless a push was faster: it has set the tag under the new name, or somebody has deleted it."""
+        if self._pointed_at(repository, tag) != image:
+            return
+        self._registries.set_tag(endpoint, token, repository.full_name, tag, image)
+        newer = self._pointed_at(repository, tag)
+        if newer not in (None, image):
+            # A push came in between, and may have been overwritten.
+            self._registries.set_tag(endpoint, token, repository.full_name, tag, newer)
+
+    def _pointed_at(self, repository: Repository, tag: Tag) -> ImageId | None:
+        with self._database.reading() as session:
+            return catalogue.tags(session, repository.id).get(tag)
+
+    def _repository(self, repository_id: int) -> Repository:
+        with self._database.reading() as session:
+            found = session.get(Repository, repository_id)
+        if found is None:
+            raise RepositoryNotFound
+        return found
+
+    def _own(self, name: RepositoryName, access: Access, repository_id: int | None = None) -> Token:
+        with self._database.writing() as session:
+            return self._tokens.issue_own(session, name, access, self._clock(), repository_id=repository_id)
+
+
+class LeasedJob:
+    """One taken job in this process's hands."""
+
+    def __init__(self, database: Database, clock: Clock, taken: Taken, stopping: Event) -> None:
+        self.taken = taken
+        self._database = database
+        self._clock = clock
+        self._stopping = stopping
+
+    def go_on(self) -> None:
+        """Keep the job for oneself. Raises Interrupted when this process is to end or another has it."""
+        if self._stopping.is_set():
+            raise Interrupted
+        moment = self._clock()
+        if self.taken.until - moment > jobs.TAKEN_FOR / 2:
+            return
+        with self._database.writing() as session:
+            kept = jobs.keep(session, self.taken, moment)
+        if kept is None:
+            raise Interrupted
+        self.taken = kept
+
+    def end(self) -> None:
+        with self._database.writing() as session:
+            jobs.done(session, self.taken)
+
+    def fail(self, reason: str) -> None:
+        with self._database.writing() as session:
+            jobs.failed(session, self.taken, reason, self._clock())
+
+    def put_back(self) -> None:
+        with self._database.writing() as session:
+            jobs.put_back(session, self.taken)

@@ -1,0 +1,131 @@
+"""What operators ask with `wharfinger-index`: each method is one command, done within short transactions or refused.
+
+An operator is nobody in particular: the audit log names no actor, and no policy is asked.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from common.errors import NotFound
+from common.names import RepositoryName
+from index_service.accounts import authentication, directory, organisations, standing
+from index_service.accounts.models import User
+from index_service.accounts.organisations import Profile
+from index_service.accounts.passwords import set_password
+from index_service.audit.log import AuditContext, Change
+from index_service.database import Database, unique
+from index_service.db import Clock
+from index_service.repositories import catalogue, managing
+from index_service.repositories.models import Repository
+from index_service.repositories.policy import RepositoryNotFound
+from index_service.services import former_names
+from index_service.services.authentication import Authentication
+from index_service.services.registration import Registration
+from index_service.tokens import passes
+
+TAKEN = "This name is taken"
+
+
+class Operations:
+    """The commands that change something; those that read registries anew are `Reindex`'s."""
+
+    def __init__(
+        self, database: Database, authentication: Authentication, registration: Registration, clock: Clock
+    ) -> None:
+        self._database = database
+        self._authentication = authentication
+        self._registration = registration
+        self._clock = clock
+
+    def create_user(self, name: str, password: str, email: str | None, *, is_admin: bool) -> None:
+        """Raises Invalid, Conflict, or Forbidden where nobody makes accounts."""
+        self._registration.create(name, password, email, is_admin=is_admin)
+
+    def set_password(self, name: str, password: str) -> None:
+        """Raises NotFound or Invalid."""
+        user_id = self._account(name).id
+        hashed = self._authentication.hashed(password)
+        with self._database.writing() as session:
+            set_password(session, user_id, hashed)
+            self._context().record(session, Change.PASSWORD_CHANGED, name)
+        self.revoke_tokens(name)
+
+    def set_active(self, name: str, *, is_active: bool) -> None:
+        """Open or close an account. Raises NotFound, LastAdministrator or SoleOwner."""
+        with self._database.writing() as session:
+            user = standing.hold(session, authentication.require(session, name).id)
+            standing.set_active(session, self._context(), user, is_active=is_active)
+
+    def set_admin(self, name: str, *, is_admin: bool) -> None:
+        """Raises NotFound or LastAdministrator."""
+        with self._database.writing() as session:
+            user = standing.hold(session, authentication.require(session, name).id)
+            standing.set_admin(session, self._context(), user, is_admin=is_admin)
+
+    def revoke_tokens(self, name: str) -> int:
+        """End every token of an account; returns how many. Raises NotFound."""
+        with self._database.writing() as session:
+            user = authentication.require(session, name)
+            count = passes.revoke(session, user.id)
+            self._context().record(session, Change.TOKENS_REVOKED, name, count=count)
+            return count
+
+    def clean(self) -> int:
+        """Delete all expired tokens, some at a time; returns how many."""
+        total = 0
+        while swept := self._sweep():
+            total += swept
+        return total
+
+    def create_organisation(self, name: str, owner: str) -> None:
+        """Raises Invalid, Conflict, or NotFound for an owner who does not exist."""
+        with unique(TAKEN), self._database.writing() as session:
+            user = directory.find_active(session, owner)
+            organisations.create(session, self._context(), name, Profile(), user.id)
+
+    def add_owner(self, name: str, person: str) -> None:
+        """Make somebody an owner of an organisation, a member first where need be. Raises NotFound."""
+        with self._database.writing() as session:
+            organisation, user = organisations.hold(session, name), directory.find_active(session, person)
+            context = self._context()
+            if organisations.membership(session, organisation.id, user.id) is None:
+                organisations.add_member(session, context, organisation, user)
+                session.flush()
+            organisations.set_owner(session, context, organisation, user, is_owner=True)
+
+    def set_private(self, name: RepositoryName, *, is_private: bool) -> None:
+        """Raises RepositoryNotFound."""
+        with self._database.writing() as session:
+            managing.set_private(session, self._context(), _held(session, name), is_private=is_private)
+
+    def rename(self, name: RepositoryName, target: RepositoryName) -> None:
+        """Raises RepositoryNotFound, Invalid or Conflict, or NotFound for no such namespace."""
+        with unique(TAKEN), self._database.writing() as session:
+            repository = _held(session, name)
+            if not catalogue.namespace_exists(session, target.namespace):
+                raise NotFound(f"no account and no organisation is named {target.namespace}")
+            former_names.rename(session, self._context(), repository, target)
+
+    def move_endpoint(self, old: str, new: str) -> int:
+        """A registry got another address; returns how many repositories live on it."""
+        with self._database.writing() as session:
+            return catalogue.move_endpoint(session, self._context(), old, new)
+
+    def _sweep(self) -> int:
+        with self._database.writing() as session:
+            return passes.sweep(session, self._clock())
+
+    def _account(self, name: str) -> User:
+        with self._database.reading() as session:
+            return authentication.require(session, name)
+
+    def _context(self) -> AuditContext:
+        return AuditContext(None, "", self._clock())
+
+
+def _held(session: Session, name: RepositoryName) -> Repository:
+    repository = catalogue.hold(session, name)
+    if repository is None:
+        raise RepositoryNotFound
+    return repository

@@ -1,0 +1,82 @@
+"""Signing up, by a page or by `docker login`; and the accounts that operators make.
+
+What an answer tells about names that exist is decided here. Where sign-up is open the protocol itself tells a name that
+is taken (§2.2: old daemons begin every login with a sign-up and go on only after one exact answer); where it is not,
+that answer is given only to who knows the password.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from sqlalchemy.exc import IntegrityError
+
+from common.errors import Forbidden
+from index_service.accounts import authentication, fields, registration
+from index_service.accounts.attempts import Attempts
+from index_service.accounts.registration import NameTaken
+from index_service.audit.log import AuditContext
+from index_service.database import Database
+from index_service.db import Clock
+from index_service.services.authentication import Authentication
+
+
+class SignUp(Enum):
+    """How a sign-up ended."""
+
+    CREATED = "created"
+    TAKEN = "taken"
+
+
+class Registration:
+    """Makes accounts, as far as `sign_up`, the setting, lets anybody have one."""
+
+    def __init__(
+        self, database: Database, authentication: Authentication, attempts: Attempts, clock: Clock, *, sign_up: str
+    ) -> None:
+        self._database = database
+        self._authentication = authentication
+        self._attempts = attempts
+        self._clock = clock
+        self._sign_up = sign_up
+
+    def sign_up(self, name: object, password: object, email: object, address: str) -> SignUp:
+        """What a stranger asks who wants an account. Raises Invalid, WrongCredential or TooMany."""
+        if self._sign_up != "open":
+            self._authentication.prove_client(str(name), str(password), address)
+            return SignUp.TAKEN
+        name, password, email = fields.check_name(name), fields.check_password(password), fields.check_email(email)
+        with self._database.reading() as session:
+            user = authentication.find(session, name)
+        with self._attempts.attempt(name, address) as attempt:
+            if user is not None:
+                attempt.failed = not self._authentication.is_right(user, password)
+                return SignUp.TAKEN
+            # Only here: old daemons ask for a name that is taken before every login.
+            with self._attempts.making(address) as making:
+                making.made = self._create(name, self._authentication.hashed(password), email, address)
+            attempt.failed = not making.made
+            return SignUp.CREATED if making.made else SignUp.TAKEN
+
+    def create(self, name: str, password: str, email: str | None, *, is_admin: bool) -> None:
+        """What an operator asks. Raises Invalid, NameTaken, or Forbidden where nobody makes accounts."""
+        if self._sign_up == "closed":
+            raise Forbidden("sign-up is closed; set WHARFINGER_INDEX_SIGN_UP to admin to make accounts by command")
+        name, hashed = fields.check_name(name), self._authentication.hashed(password)
+        checked = None if email is None else fields.check_email(email)
+        context = AuditContext(None, "", self._clock())
+        try:
+            with self._database.writing() as session:
+                registration.create(session, context, name, hashed, checked, is_admin=is_admin)
+        except IntegrityError as error:
+            raise NameTaken from error
+
+    def _create(self, name: str, password_hash: str, email: str, address: str) -> bool:
+        """Whether the name and the address were free."""
+        context = AuditContext(None, address, self._clock())
+        try:
+            with self._database.writing() as session:
+                registration.create(session, context, name, password_hash, email, signs_up=True)
+        except IntegrityError:
+            return False
+        return True

@@ -1,0 +1,125 @@
+"""Reading tags and images of a repository anew from its registry, by command; taking over what the index does not know.
+
+A registry is asked with tokens of the index's own, and never while a transaction is open: it checks each of them back
+here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from common.errors import Conflict, Forbidden, NotFound
+from common.names import ImageId, RepositoryName, Tag
+from common.tokens import Access, Token
+from index_service.accounts import authentication
+from index_service.database import Database
+from index_service.db import Clock
+from index_service.registry_client import RegistryClient
+from index_service.repositories import catalogue
+from index_service.repositories.catalogue import Pusher
+from index_service.repositories.endpoints import Endpoints
+from index_service.repositories.models import Repository
+from index_service.repositories.policy import RepositoryNotFound
+from index_service.search import documents
+from index_service.services.fact_reader import FactReader
+from index_service.tokens.passes import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What reading a repository anew found: how many tags and images, and how many images the registry lacks."""
+
+    tags: int
+    images: int
+    missing: int
+
+
+class Reindex:
+    """What `wharfinger-index reindex` asks."""
+
+    def __init__(
+        self,
+        database: Database,
+        tokens: Tokens,
+        endpoints: Endpoints,
+        registries: RegistryClient,
+        facts: FactReader,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._endpoints = endpoints
+        self._registries = registries
+        self._facts = facts
+        self._clock = clock
+
+    def renew(self, name: RepositoryName, owner: str | None = None) -> Renewed:
+        """Read tags and facts of a repository anew from its registry, adding and setting what it tells.
+
+        A repository that the index does not know is taken over for `owner`, an account's name; without one it is
+        refused. Raises NotFound, Conflict, Unavailable.
+        """
+        endpoint = self._endpoint_of(name, owner)
+        tags = self._registries.tags(endpoint, self._own(name, Access.READ), name)
+        repository = self._listed_as_told(name, owner, tags)
+        images, missing = self._facts.read(repository, everything=True, go_on=lambda: None)
+        return Renewed(len(tags), images, missing)
+
+    def repositories(self) -> list[RepositoryName]:
+        """All the index knows, by name."""
+        with self._database.reading() as session:
+            return catalogue.names(session)
+
+    def _endpoint_of(self, name: RepositoryName, owner: str | None) -> str:
+        with self._database.reading() as session:
+            found = catalogue.find(session, name)
+        if found is None and owner is None:
+            raise NotFound(f"the index knows no repository {name}")
+        return self._endpoints.choose(name) if found is None else self._endpoints.announced(found.endpoint)
+
+    def _listed_as_told(self, name: RepositoryName, owner: str | None, tags: dict[Tag, ImageId]) -> Repository:
+        """List the tags' images, then all that they are based on: a registry tells an ancestry of listed ones only."""
+        repository = self._with_tags(name, owner, tags)
+        token, endpoint = self._own(name, Access.READ), self._endpoints.announced(repository.endpoint)
+        for image in sorted(set(tags.values())):
+            try:
+                ancestry = self._registries.ancestry(endpoint, token, image)
+            except NotFound:
+                continue
+            self._record_images(repository.id, name, ancestry[::-1])
+        return repository
+
+    def _with_tags(self, name: RepositoryName, owner: str | None, tags: dict[Tag, ImageId]) -> Repository:
+        with self._database.writing() as session:
+            if catalogue.find(session, name) is None and owner is not None:
+                self._allocate(session, name, owner)
+            repository = catalogue.hold(session, name)
+            if repository is None:
+                raise RepositoryNotFound
+            pushed_at = repository.pushed_at
+            catalogue.record_images(session, repository, dict.fromkeys(tags.values()), self._clock())
+            for tag, image in tags.items():
+                catalogue.set_tag(session, repository, tag, image, Pusher(None), self._clock())
+            repository.pushed_at = pushed_at
+            documents.refresh(session, repository.id)
+            return repository
+
+    def _allocate(self, session: Session, name: RepositoryName, owner: str) -> None:
+        user = authentication.require(session, owner)
+        if not catalogue.namespace_exists(session, name.namespace):
+            raise Conflict(f"nobody is named {name.namespace}: make the account or organisation first")
+        if name.is_library and not user.is_admin:
+            raise Forbidden(f"{owner} is no administrator and cannot have {name}")
+        catalogue.allocate(session, name, user.id, self._endpoints.choose(name), self._clock())
+
+    def _record_images(self, repository_id: int, name: RepositoryName, ids: list[ImageId]) -> None:
+        with self._database.writing() as session:
+            repository = catalogue.hold(session, name)
+            if repository is not None and repository.id == repository_id:
+                catalogue.record_images(session, repository, dict.fromkeys(ids), self._clock())
+
+    def _own(self, name: RepositoryName, access: Access, repository_id: int | None = None) -> Token:
+        with self._database.writing() as session:
+            return self._tokens.issue_own(session, name, access, self._clock(), repository_id=repository_id)

@@ -1,0 +1,196 @@
+"""What people ask about a repository's tags: a page of them, and what was done with them.
+
+Each method is one question, answered within a short transaction; no answer takes more statements where there is more
+to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, select, true
+from sqlalchemy.orm import Session
+
+from common.names import RepositoryName, Tag
+from index_service.accounts.actor import Actor
+from index_service.database import Database
+from index_service.db import PLANNED_ONCE, Clock
+from index_service.images import versions
+from index_service.images.models import ImageRecord
+from index_service.repositories import history, moves
+from index_service.repositories.history import Day
+from index_service.repositories.models import TagRecord
+from index_service.repositories.moves import Move
+from index_service.repositories.roles import Gate
+from index_service.services.summaries import RepositorySummary, Summaries
+from index_service.social import comments
+from index_service.social.comments import Remark
+
+MAX_TAGS = 5000
+"""Of a repository with more tags the ones set last are looked at."""
+
+TAGS_AT_ONCE = 25
+
+MOVES_AT_ONCE = 25
+
+PULL_DAYS = 90
+
+BY_VERSION, BY_PUSH, BY_SIZE = "version", "pushed", "size"
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedImage:
+    """An image and all tags of one repository that point at it; facts are None while nobody knows them.
+
+    `moves` are the tags' last moves as far as they are kept, by tag; `set_at` is when the last of the tags was set.
+    """
+
+    image_id: str
+    tags: list[str]
+    moves: dict[str, Move]
+    set_at: datetime
+    size: int | None = None
+    total_size: int | None = None
+    layers: int | None = None
+    created_at: datetime | None = None
+    os: str = ""
+    architecture: str = ""
+    docker_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TagList:
+    """One page of a repository's tagged images; `total` of these, `tags` in all, `is_cut` where some were left out."""
+
+    head: RepositorySummary
+    images: list[TaggedImage]
+    total: int
+    tags: int
+    is_cut: bool
+    annotations: list[Remark]
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What was done to a repository, the last first, and how often it was pulled on each day."""
+
+    head: RepositorySummary
+    moves: list[Move]
+    total: int
+    days: list[Day]
+
+
+class Tags:
+    """The questions of the pages about tags."""
+
+    def __init__(self, database: Database, gate: Gate, summaries: Summaries, clock: Clock) -> None:
+        self._database = database
+        self._gate = gate
+        self._summaries = summaries
+        self._clock = clock
+
+    def tags(self, actor: Actor | None, name: RepositoryName, sort: str, offset: int) -> TagList:
+        """A page of the tags. Raises as the policy does."""
+        with self._database.reading() as session:
+            found = self._summaries.read(session, actor, name)
+            repository = found.repository
+            groups, count, is_cut = tagged(session, repository.id, sort)
+            shown = _described(session, repository.id, groups[offset : offset + TAGS_AT_ONCE])
+            pinned: list[Remark] = []
+            if found.is_annotated:
+                tags = [(repository.id, tag) for image in shown for tag in image.tags]
+                ids = [image.image_id for image in shown]
+                pinned = comments.pinned_to(session, self._gate.visible(actor), tags=tags, image_ids=ids)
+        return TagList(found.head, shown, len(groups), count, is_cut, pinned)
+
+    def activity(self, actor: Actor | None, name: RepositoryName, tag: Tag | None, offset: int) -> Activity:
+        """A page of what was done, with all tags or with one. Raises as the policy does."""
+        with self._database.reading() as session:
+            known = self._summaries.read(session, actor, name)
+            repository = known.repository
+            whose = history.of_repository(repository.id, tag)
+            found = moves.latest(session, whose, true(), MOVES_AT_ONCE, offset)
+            days = history.days(session, repository.id, self._clock().date(), PULL_DAYS)
+            return Activity(known.head, found, history.count(session, whose), days)
+
+
+def tagged(session: Session, repository_id: int, sort: str) -> tuple[list[TaggedImage], int, bool]:
+    """All images that tags point at, in the order asked for; how many tags, and whether there were too many."""
+    rows = session.execute(_LATEST_TAGS, {"repository": repository_id}).all()
+    kept = {name: (image_id or "", at, total) for name, image_id, at, total in rows[:MAX_TAGS]}
+    grouped: dict[str, list[str]] = {}
+    for name in versions.newest_first(kept):
+        grouped.setdefault(kept[name][0], []).append(name)
+    groups = [
+        TaggedImage(image_id, names, {}, max(kept[name][1] for name in names), total_size=kept[names[0]][2])
+        for image_id, names in grouped.items()
+    ]
+    return _sorted(groups, sort), len(kept), len(rows) > MAX_TAGS
+
+
+_LATEST_TAGS = (
+    select(TagRecord.name, TagRecord.image_id, TagRecord.updated_at, ImageRecord.total_size)
+    .outerjoin(ImageRecord, ImageRecord.image_id == TagRecord.image_id)
+    .where(TagRecord.repository_id == bindparam("repository"), TagRecord.image_id.is_not(None))
+    .order_by(TagRecord.updated_at.desc(), TagRecord.name)
+    .limit(MAX_TAGS + 1)
+    .execution_options(**PLANNED_ONCE)
+)
+
+
+def _sorted(groups: list[TaggedImage], sort: str) -> list[TaggedImage]:
+    if sort == BY_PUSH:
+        return sorted(groups, key=lambda group: group.set_at, reverse=True)
+    if sort == BY_SIZE:
+        return sorted(groups, key=lambda group: group.total_size or 0, reverse=True)
+    return groups
+
+
+def _described(session: Session, repository_id: int, groups: Sequence[TaggedImage]) -> list[TaggedImage]:
+    """The same with the images' facts and the tags' last moves."""
+    records = _records(session, [group.image_id for group in groups])
+    last = history.last_of_each(session, repository_id, [tag for group in groups for tag in group.tags])
+    return [_with_facts(group, records.get(group.image_id), last) for group in groups]
+
+
+def _with_facts(group: TaggedImage, record: Any, last: dict[str, Move]) -> TaggedImage:
+    own = {tag: last[tag] for tag in group.tags if tag in last and last[tag].image_id == group.image_id}
+    if record is None:
+        return TaggedImage(group.image_id, group.tags, own, group.set_at)
+    return TaggedImage(
+        group.image_id,
+        group.tags,
+        own,
+        group.set_at,
+        record.size,
+        record.total_size,
+        record.depth + 1,
+        record.created_at,
+        record.os,
+        record.architecture,
+        record.docker_version,
+    )
+
+
+def _records(session: Session, image_ids: Collection[str]) -> dict[str, Any]:
+    """What lists show of images."""
+    return {record.image_id: record for record in session.execute(_RECORDS, {"images": list(image_ids)})}
+
+
+_RECORDS = (
+    select(
+        ImageRecord.image_id,
+        ImageRecord.size,
+        ImageRecord.total_size,
+        ImageRecord.depth,
+        ImageRecord.created_at,
+        ImageRecord.os,
+        ImageRecord.architecture,
+        ImageRecord.docker_version,
+    )
+    .where(ImageRecord.image_id.in_(bindparam("images", expanding=True)))
+    .execution_options(**PLANNED_ONCE)
+)
