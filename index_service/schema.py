@@ -20,6 +20,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, MetaData, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import Session
 
 import migrations
 from index_service.accounts import models as _accounts
@@ -27,7 +28,7 @@ from index_service.audit import models as _audit
 from index_service.db import Base
 from index_service.images import models as _images
 from index_service.repositories import models as _repositories
-from index_service.search import engines
+from index_service.search import documents, engines
 from index_service.social import models as _social
 from index_service.tokens import models as _tokens
 
@@ -54,7 +55,12 @@ def is_modelled(name: str | None, kind: str, _parents: object = None) -> bool:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
+    """To a later revision. At head, write the search documents that are missing, in short transactions: a migration
+    creates their table empty, or empties it where older documents no longer serve, and an upgrade that was interrupted
+    leaves some of them to the next one."""
     _run(engine, lambda config: command.upgrade(config, revision))
+    if current(engine) == head():
+        _add_missing_documents(engine)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
@@ -83,6 +89,13 @@ def _run(engine: Engine, work: Callable[[Config], None]) -> None:
         config = _config()
         config.attributes["connection"] = connection
         work(config)
+
+
+def _add_missing_documents(engine: Engine) -> None:
+    after: int | None = 0
+    while after is not None:
+        with _explained(), _alone(engine) as connection, Session(connection) as session:
+            after = documents.add_missing(session, after)
 
 
 def _config() -> Config:

@@ -32,10 +32,16 @@ def refresh(session: Session, *repository_ids: int) -> None:
     engine_of(session).put(session, bags)
 
 
-def refresh_after(session: Session, last: int, limit: int = AT_ONCE) -> int | None:
-    """Refresh the repositories that follow number `last`; returns the last of them, None where none follows."""
-    following = select(Repository.id).where(Repository.id > last).order_by(Repository.id).limit(limit)
-    numbers = list(session.scalars(following))
+def add_missing(session: Session, after: int, limit: int = AT_ONCE) -> int | None:
+    """Write the documents of repositories that have none and follow number `after`, at most `limit` of them.
+
+    Returns the number of the last one; None where no document is missing.
+    """
+    engine = engine_of(session)
+    has_document = select(engine.key).where(engine.key == Repository.id).correlate(Repository).exists()
+    missing = select(Repository.id).where(Repository.id > after, ~has_document).order_by(Repository.id).limit(limit)
+    # Nobody may change or delete one of them before its document is written.
+    numbers = list(session.scalars(missing.with_for_update()))
     refresh(session, *numbers)
     return numbers[-1] if numbers else None
 

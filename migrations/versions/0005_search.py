@@ -1,15 +1,13 @@
-"""What search knows, in each database's own way; indexes for what is counted over the whole index.
+"""The table of search, in each database's own way; indexes for what is counted over the whole index.
 
-The table of search has no model. On SQLite the trigger goes with the table `repositories`: a later step that rebuilds
-that table has to make the trigger again.
+It is created empty: `index_service.schema.upgrade`, at head, writes the documents that are missing. The table has no
+model. On SQLite the trigger goes with the table `repositories`: a later step that rebuilds that table has to make the
+trigger again.
 """
 
 from __future__ import annotations
 
 from alembic import op
-from sqlalchemy.orm import Session
-
-from index_service.search import documents
 
 revision = "0005"
 down_revision = "0004"
@@ -33,15 +31,10 @@ BEGIN DELETE FROM search_documents WHERE rowid = old.id; END
 
 
 def upgrade() -> None:
-    connection = op.get_bind()
-    for statement in (_SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL).split(";\n"):
+    for statement in (_SQLITE if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL).split(";\n"):
         op.execute(statement)
     op.create_index(op.f("ix_pulls_day"), "pulls", ["day"])
     op.create_index(op.f("ix_images_size"), "images", ["size"])
-    last: int | None = 0
-    with Session(connection) as session:
-        while last is not None:
-            last = documents.refresh_after(session, last)
 
 
 def downgrade() -> None:

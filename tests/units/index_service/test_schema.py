@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import event, inspect, text
 
 from index_service import schema
 from index_service.database import open_engine
+from index_service.search.documents import AT_ONCE
 from tests.units.index_service.site import Site
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -187,3 +188,91 @@ def test_what_administrators_of_the_index_have_hidden_is_theirs_after_the_step(e
     with empty.connect() as connection:
         rows = connection.exec_driver_sql("SELECT is_moderated FROM comments ORDER BY id")
         assert [bool(moderated) for (moderated,) in rows] == [True, False, False]
+
+
+MANY = 2 * AT_ONCE + 100
+
+
+def write_repositories(engine, first, last):
+    """As the code of revision 0004 wrote them, which knew of no search documents."""
+    moment = "'2015-06-08 12:00:00'"
+    with engine.begin() as connection:
+        if first == 1:
+            connection.exec_driver_sql(
+                "INSERT INTO users (id, name, password_hash, is_active, is_admin, created_at)"
+                f" VALUES (1, 'ada', 'x', true, false, {moment})"
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO namespaces (name, user_id, default_private) VALUES ('ada', 1, false)"
+            )
+        connection.execute(
+            text(
+                "INSERT INTO repositories (id, namespace, name, creator_id, description, is_private, endpoint,"
+                " is_tagged, created_at, updated_at, pushed_at) VALUES"
+                " (:number, 'ada', :name, 1, 'a ship', false, 'e:1', true,"
+                f" {moment}, {moment}, {moment})"
+            ),
+            [{"number": number, "name": f"app{number}"} for number in range(first, last + 1)],
+        )
+
+
+def documents(engine):
+    with engine.connect() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM search_documents").scalar()
+
+
+def found(engine, query):
+    return Site(engine).request("GET", f"/v1/search?q={query}").json["num_results"]
+
+
+def test_repositories_older_than_search_are_found_after_the_upgrade(empty):
+    schema.upgrade(empty, "0004")
+    write_repositories(empty, 1, MANY)
+    schema.upgrade(empty)
+    assert documents(empty) == MANY
+    assert found(empty, f"app{AT_ONCE + 1}") == found(empty, f"app{MANY}") == 1
+    schema.downgrade(empty, "0004")
+    schema.upgrade(empty)
+    assert documents(empty) == MANY
+    assert found(empty, f"app{AT_ONCE + 1}") == found(empty, f"app{MANY}") == 1
+
+
+def test_search_is_filled_at_head_and_no_earlier(empty):
+    """The code speaks of columns that only the last step has."""
+    schema.upgrade(empty, "0004")
+    write_repositories(empty, 1, 3)
+    schema.upgrade(empty, "0005")
+    assert documents(empty) == 0
+    schema.upgrade(empty)
+    assert documents(empty) == 3
+
+
+def test_an_upgrade_that_was_interrupted_is_completed_by_the_next(empty):
+    """What it had written stays, and is not written again."""
+    schema.upgrade(empty, "0004")
+    write_repositories(empty, 1, MANY)
+    writes = []
+
+    def interrupt(_connection, _cursor, statement, *_):
+        if statement.startswith("INSERT INTO search_documents"):
+            writes.append(statement)
+            if len(writes) == 2:
+                raise InterruptedError
+
+    event.listen(empty, "before_cursor_execute", interrupt)
+    with pytest.raises(InterruptedError):
+        schema.upgrade(empty)
+    assert (schema.current(empty), documents(empty)) == (schema.head(), AT_ONCE)
+    schema.upgrade(empty)
+    assert (documents(empty), len(writes)) == (MANY, 2 + 2)
+    assert found(empty, f"app{MANY}") == 1
+
+
+def test_what_older_code_creates_beside_an_upgrade_is_found_after_the_next(empty):
+    schema.upgrade(empty, "0004")
+    write_repositories(empty, 1, 2)
+    schema.upgrade(empty)
+    write_repositories(empty, 3, 5)
+    assert found(empty, "ship") == 2
+    schema.upgrade(empty)
+    assert found(empty, "ship") == 5
