@@ -20,8 +20,6 @@ from index_service.services.images import Image
 from index_service.services.summaries import RepositorySummary
 from index_service.services.tags import Activity, TaggedImage, TagList
 
-PLACES_SHOWN = 3
-
 
 @dataclass(frozen=True, slots=True)
 class TagCell:

@@ -6,7 +6,6 @@ The flag is decoration beside a name that is written out, so it says nothing to 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from functools import lru_cache
 
 from markupsafe import Markup
@@ -16,105 +15,65 @@ _LIGHT = {"#f2b41c", "#fdfbf5"}
 
 HUES = 8
 
-
-def _bars(a: str, b: str, c: str) -> str:
-    return (
-        f'<path fill="{a}" d="M0 0h8v24H0z"/><path fill="{b}" d="M8 0h8v24H8z"/><path fill="{c}" d="M16 0h8v24h-8z"/>'
-    )
-
-
-def _bands(a: str, b: str, c: str) -> str:
-    return f'<path fill="{a}" d="M0 0h24v8H0z"/><path fill="{b}" d="M0 8h24v8H0z"/><path fill="{c}" d="M0 16h24v8H0z"/>'
-
-
-def _halves(a: str, b: str, c: str) -> str:
-    return (
-        f'<path fill="{a}" d="M0 0h12v24H0z"/><path fill="{b}" d="M12 0h12v24H12z"/>'
-        f'<circle fill="{c}" cx="12" cy="12" r="4.5"/>'
-    )
-
-
-def _cross(a: str, b: str, c: str) -> str:
-    return (
-        f'<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M9 0h6v9h9v6h-9v9H9v-9H0V9h9z"/>'
-        f'<path fill="{c}" d="M10.5 10.5h3v3h-3z"/>'
-    )
-
-
-def _saltire(a: str, b: str, c: str) -> str:
-    return (
-        f'<path fill="{a}" d="M0 0h24v24H0z"/><path stroke="{b}" stroke-width="5" d="M0 0l24 24M24 0L0 24"/>'
-        f'<circle fill="{c}" cx="12" cy="12" r="3"/>'
-    )
-
-
-def _quarters(a: str, b: str, c: str) -> str:
-    return (
-        f'<path fill="{a}" d="M0 0h12v12H0zM12 12h12v12H12z"/><path fill="{b}" d="M12 0h12v12H12z"/>'
-        f'<path fill="{c}" d="M0 12h12v12H0z"/>'
-    )
-
-
-def _diamond(a: str, b: str, c: str) -> str:
-    return (
-        f'<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M12 2l10 10-10 10L2 12z"/>'
-        f'<path fill="{c}" d="M12 8l4 4-4 4-4-4z"/>'
-    )
-
-
-def _border(a: str, b: str, c: str) -> str:
-    return f'<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M5 5h14v14H5z"/><path fill="{c}" d="M9 9h6v6H9z"/>'
-
-
-def _disc(a: str, b: str, c: str) -> str:
-    return (
-        f'<path fill="{a}" d="M0 0h24v12H0z"/><path fill="{c}" d="M0 12h24v12H0z"/>'
-        f'<circle fill="{b}" cx="12" cy="12" r="6.5"/>'
-    )
-
-
-def _diagonal(a: str, b: str, c: str) -> str:
-    return (
-        f'<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M24 0v24H0z"/>'
-        f'<path stroke="{c}" stroke-width="4" d="M0 24L24 0"/>'
-    )
-
-
-def _pile(a: str, b: str, c: str) -> str:
-    return (
-        f'<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M0 0l24 12L0 24z"/>'
-        f'<path fill="{c}" d="M0 5l14 7-14 7z"/>'
-    )
-
-
-def _checks(a: str, b: str, c: str) -> str:
-    return (
-        f'<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M0 0h8v8H0zM16 0h8v8h-8zM0 16h8v8H0zM16 16h8v8h-8z"/>'
-        f'<path fill="{c}" d="M8 8h8v8H8z"/>'
-    )
-
-
-_PATTERNS: tuple[Callable[[str, str, str], str], ...] = (
-    _bars,
-    _bands,
-    _halves,
-    _cross,
-    _saltire,
-    _quarters,
-    _diamond,
-    _border,
-    _disc,
-    _diagonal,
-    _pile,
-    _checks,
+_PATTERNS = (
+    # Bars.
+    '<path fill="{a}" d="M0 0h8v24H0z"/><path fill="{b}" d="M8 0h8v24H8z"/><path fill="{c}" d="M16 0h8v24h-8z"/>',
+    # Bands.
+    '<path fill="{a}" d="M0 0h24v8H0z"/><path fill="{b}" d="M0 8h24v8H0z"/><path fill="{c}" d="M0 16h24v8H0z"/>',
+    # Halves.
+    (
+        '<path fill="{a}" d="M0 0h12v24H0z"/><path fill="{b}" d="M12 0h12v24H12z"/>'
+        '<circle fill="{c}" cx="12" cy="12" r="4.5"/>'
+    ),
+    # Cross.
+    (
+        '<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M9 0h6v9h9v6h-9v9H9v-9H0V9h9z"/>'
+        '<path fill="{c}" d="M10.5 10.5h3v3h-3z"/>'
+    ),
+    # Saltire.
+    (
+        '<path fill="{a}" d="M0 0h24v24H0z"/><path stroke="{b}" stroke-width="5" d="M0 0l24 24M24 0L0 24"/>'
+        '<circle fill="{c}" cx="12" cy="12" r="3"/>'
+    ),
+    # Quarters.
+    (
+        '<path fill="{a}" d="M0 0h12v12H0zM12 12h12v12H12z"/><path fill="{b}" d="M12 0h12v12H12z"/>'
+        '<path fill="{c}" d="M0 12h12v12H0z"/>'
+    ),
+    # Diamond.
+    (
+        '<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M12 2l10 10-10 10L2 12z"/>'
+        '<path fill="{c}" d="M12 8l4 4-4 4-4-4z"/>'
+    ),
+    # Border.
+    '<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M5 5h14v14H5z"/><path fill="{c}" d="M9 9h6v6H9z"/>',
+    # Disc.
+    (
+        '<path fill="{a}" d="M0 0h24v12H0z"/><path fill="{c}" d="M0 12h24v12H0z"/>'
+        '<circle fill="{b}" cx="12" cy="12" r="6.5"/>'
+    ),
+    # Diagonal.
+    (
+        '<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M24 0v24H0z"/>'
+        '<path stroke="{c}" stroke-width="4" d="M0 24L24 0"/>'
+    ),
+    # Pile.
+    '<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M0 0l24 12L0 24z"/><path fill="{c}" d="M0 5l14 7-14 7z"/>',
+    # Checks.
+    (
+        '<path fill="{a}" d="M0 0h24v24H0z"/><path fill="{b}" d="M0 0h8v8H0zM16 0h8v8h-8zM0 16h8v8H0zM16 16h8v8h-8z"/>'
+        '<path fill="{c}" d="M8 8h8v8H8z"/>'
+    ),
 )
+"""Drawings in three colours, neighbours apart."""
 
 
 @lru_cache(maxsize=4096)
 def flag(name: str, size: str = "") -> Markup:
     """The flag of a person, an organisation or a namespace; `size` is empty, `small` or `large`."""
     digest = hashlib.sha256(name.encode()).digest()
-    drawing = _PATTERNS[digest[0] % len(_PATTERNS)](*_chosen(digest))
+    a, b, c = _chosen(digest)
+    drawing = _PATTERNS[digest[0] % len(_PATTERNS)].format(a=a, b=b, c=c)
     css = f"flag flag-{size}" if size else "flag"
     # Nothing of the name itself is in it.
     return Markup(f'<svg class="{css}" viewBox="0 0 24 24" aria-hidden="true" focusable="false">{drawing}</svg>')  # noqa: S704
