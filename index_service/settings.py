@@ -103,76 +103,83 @@ class IndexSettings:
 
     secret_keys: tuple[str, ...] = setting(
         secrets,
-        "Comma-separated keys that sign tokens, 32 characters or more each; the first signs, all verify.",
+        "Comma-separated keys that sign tokens, each at least 32 characters; the first signs, all verify.",
         secret=True,
     )
-    listen: str = setting(_address, "Where the index listens, host:port.", "127.0.0.1:5000")
-    workers: int = setting(whole_number(1), "Processes that serve.", 2)
+    listen: str = setting(_address, "Address to listen on, host:port.", "127.0.0.1:5000")
+    workers: int = setting(whole_number(1), "Number of worker processes.", 2)
     threads: int = setting(
-        whole_number(1), "Threads in each process at most: two work, more stand in for those who wait.", 16
+        whole_number(1),
+        "Maximum threads of each worker; it starts with two, and adds more while some of them wait.",
+        16,
     )
     database_url: str = setting(
         _database_url,
-        "Database: sqlite:///path or postgresql://user:password@host/name.",
+        "Database URL: sqlite:///path or postgresql://user:password@host/name.",
         "sqlite:///var/index.db",
         secret=True,
     )
     registry_endpoints: tuple[str, ...] = setting(
         _endpoints,
-        "Comma-separated host:port of each registry, as clients reach it; without scheme or path.",
+        "Comma-separated host:port of each registry, as clients reach it, without scheme or path.",
         ("127.0.0.1:5001",),
     )
     registry_urls: tuple[str, ...] = setting(
         _registry_urls,
-        "Comma-separated host:port=URL: where the index itself reaches a registry, if not at http://host:port.",
+        "Comma-separated host:port=URL: the URL by which the index reaches a registry, if not http://host:port.",
         (),
     )
-    registry_timeout: float = setting(seconds, "How long the index waits for a registry, in seconds.", 10.0)
+    registry_timeout: float = setting(seconds, "Timeout of requests to a registry, in seconds.", 10.0)
     site_url: str = setting(
         _site_url,
-        "Where people and docker reach the index, http(s)://host, for links in letters and the command lines on pages; "
-        "empty means http:// and where it listens.",
+        "Public URL of the index, http(s)://host, for links in e-mails and the commands shown on pages; empty means "
+        "http:// and the address it listens on.",
         "",
     )
     smtp_url: str = setting(
         _smtp_url,
-        "Who carries letters: smtp://[user:password@]host[:port], or smtps://; empty leaves them in mail_folder.",
+        "SMTP server for e-mail: smtp://[user:password@]host[:port], or smtps://; empty writes e-mails to mail_folder.",
         "",
         secret=True,
     )
-    mail_from: str = setting(_sender, "Whom letters are from.", "Wharfinger <wharfinger@localhost>")
-    mail_folder: str = setting(str, "Folder where letters are left when no server carries them.", "var/mail")
-    token_seconds: float = setting(seconds, "How long a token lives; longer than the longest push.", 6 * 3600.0)
+    mail_from: str = setting(_sender, "Sender of e-mails.", "Wharfinger <wharfinger@localhost>")
+    mail_folder: str = setting(str, "Directory that e-mails are written to when there is no SMTP server.", "var/mail")
+    token_seconds: float = setting(
+        seconds, "Lifetime of a token, in seconds; must exceed the longest push.", 6 * 3600.0
+    )
     credential_seconds: float = setting(
-        seconds, "How long a verified password is remembered, so that a pull does not hash on every call.", 30.0
+        seconds,
+        "TTL of the cache of verified passwords, in seconds, so that a pull does not hash on every request.",
+        30.0,
     )
     sign_up: str = setting(
         one_of("open", "closed", "admin"),
-        "Who makes accounts: open (anybody, by docker login), admin (by command only), closed (nobody).",
+        "Who may create accounts: open (anyone, also by docker login), admin (operators, by command), closed (no one).",
         "open",
     )
     anonymous_pull: bool = setting(
-        boolean, "Whether public repositories may be read, searched and pulled without a login.", True
+        boolean, "Whether public repositories can be viewed, searched and pulled without a login.", True
     )
     login_rate: str = setting(
-        _rate, "Wrong passwords taken for one name from one address, in each process.", "10/minute"
+        _rate, "Rate limit of failed logins per account and IP address, in each worker.", "10/minute"
     )
     address_rate: str = setting(
         _rate,
-        "Wrong passwords taken from one address, in each process; a fifth as many accounts may be made from it in an"
-        " hour.",
+        "Rate limit of failed logins per IP address, in each worker; sign-ups are limited to a fifth of it per hour.",
         "100/minute",
     )
-    comment_rate: str = setting(_rate, "Comments, edits and flags taken from one person, in each process.", "10/minute")
-    comment_confirmed: bool = setting(boolean, "Whether who comments needs a confirmed e-mail address.", False)
-    audit_days: int = setting(_days, "How many days the audit log is kept; 0 keeps it for ever.", 0)
+    comment_rate: str = setting(
+        _rate, "Rate limit of comments, edits and flags per account, in each worker.", "10/minute"
+    )
+    comment_confirmed: bool = setting(boolean, "Whether commenting requires a confirmed e-mail address.", False)
+    audit_days: int = setting(_days, "Days to keep the audit log; 0 keeps it forever.", 0)
     request_seconds: float = setting(
-        seconds, "How long a client may take to send a request, and to take an answer.", 20.0
+        seconds, "Deadline for a client to send its request, and to receive the response, in seconds.", 20.0
     )
     trusted_proxies: int = setting(
-        whole_number(), "How many proxies in front are believed about the client's address.", 0
+        whole_number(), "Number of reverse proxies whose X-Forwarded-* headers are trusted.", 0
     )
-    log_level: str = setting(one_of("debug", "info", "warning", "error"), "What is logged.", "info")
+    log_level: str = setting(one_of("debug", "info", "warning", "error"), "Lowest level to log.", "info")
 
     @property
     def site(self) -> str:

@@ -19,56 +19,64 @@ def _index_url(text: str) -> str:
 class RegistrySettings:
     """Either `index_url` names the index that tokens are checked with, or `standalone` says there is none."""
 
-    listen: str = setting(str, "Where the registry listens, host:port.", "127.0.0.1:5001")
-    workers: int = setting(whole_number(1), "Processes that serve.", 2)
-    index_url: str = setting(_index_url, "The index that tokens are checked with, as http://host:port.", "")
+    listen: str = setting(str, "Address to listen on, host:port.", "127.0.0.1:5001")
+    workers: int = setting(whole_number(1), "Number of worker processes.", 2)
+    index_url: str = setting(_index_url, "URL of the index that verifies tokens, as http://host:port.", "")
     standalone: bool = setting(
-        boolean, "Serve without an index: no accounts; whoever reaches the port may push and pull.", False
+        boolean, "Serve without an index: no accounts; anyone who can reach the port may push and pull.", False
     )
     secret_keys: tuple[str, ...] = setting(
         secrets,
-        "Comma-separated keys that sign grants, 32 characters or more each; the first signs, all verify. "
+        "Comma-separated keys that sign grants, each at least 32 characters; the first signs, all verify. "
         "Registries that share them accept each other's grants. Not needed standalone.",
         (),
         secret=True,
     )
-    storage: str = setting(str, "Storage driver, by the name of its entry point.", "filesystem")
-    storage_path: str = setting(str, "Root of the store, an existing folder.", "var/registry")
+    storage: str = setting(str, "Storage driver: the name of its entry point.", "filesystem")
+    storage_path: str = setting(str, "Root path within the store; for files, an existing directory.", "var/registry")
     redis_url: str = setting(
         str,
-        "Redis that remembers what never changes, for all registries before one store: redis://host:port/0.",
+        "Redis cache of immutable contents, shared by all registries of one store: redis://host:port/0.",
         "",
         secret=True,
     )
     delivery: str = setting(
         one_of("direct", "redirect", "nginx"),
-        "Who sends layers: direct (this registry), redirect (the store, by signed URL, where it has one and no TLS is "
-        "lost), nginx (the one in front, from the store's files or from its cache).",
+        "Who sends layers: direct (the registry), redirect (the store, by signed URL, where it supports one and TLS is "
+        "kept), nginx (the nginx in front, from the store's files or its cache).",
         "direct",
     )
     endpoints: tuple[str, ...] = setting(
-        listed, "Standalone only: what X-Docker-Endpoints says, host:port each; empty means the request's Host.", ()
+        listed, "Standalone only: comma-separated host:port for X-Docker-Endpoints; empty means the request's Host.", ()
     )
     grant_seconds: float = setting(
-        seconds, "How long a checked token is believed before the index is asked again.", 60.0
+        seconds, "Lifetime of a grant, in seconds: how long a verified token is trusted without the index.", 60.0
     )
-    index_timeout: float = setting(seconds, "Seconds the index may take to connect, and again to answer.", 5.0)
-    upload_seconds: float = setting(seconds, "Age at which an unfinished push is swept away.", 86400.0)
-    idle_seconds: float = setting(seconds, "How long a client may neither send nor take a byte.", 300.0)
-    graceful_seconds: int = setting(whole_number(), "How long transfers may go on after SIGTERM.", 600)
+    index_timeout: float = setting(
+        seconds, "Timeout to connect to the index, and to read its response, in seconds.", 5.0
+    )
+    upload_seconds: float = setting(seconds, "Age at which an unfinished push is deleted, in seconds.", 86400.0)
+    idle_seconds: float = setting(seconds, "Idle timeout of a client connection, in seconds.", 300.0)
+    graceful_seconds: int = setting(
+        whole_number(), "Graceful shutdown: seconds that transfers may continue after SIGTERM.", 600
+    )
     mirror_sources: tuple[MirrorSource, ...] = setting(
         read_sources,
-        "What this registry is a mirror of: NAMESPACE=URL pairs parted by blanks or commas, as "
-        "acme=https://user:password@registry.example; *=URL is for every other namespace.",
+        "Sources to mirror: NAMESPACE=URL pairs separated by spaces or commas, such as "
+        "acme=https://user:password@registry.example; *=URL is for all other namespaces.",
         (),
         secret=True,
     )
     mirror_tag_seconds: float = setting(
-        seconds, "How long a mirrored repository's tags are believed before its source is asked again.", 60.0
+        seconds, "TTL of a mirrored repository's tags, in seconds, before they are compared with the source.", 60.0
     )
-    mirror_timeout: float = setting(seconds, "Seconds a source may be silent; to connect, 5 of them at most.", 20.0)
-    trusted_proxies: int = setting(whole_number(), "Proxies in front whose X-Forwarded-* headers are believed.", 0)
-    log_level: str = setting(one_of("debug", "info", "warning", "error"), "Least level logged.", "info")
+    mirror_timeout: float = setting(
+        seconds, "Read timeout of a source, in seconds; the connect timeout is at most 5 of them.", 20.0
+    )
+    trusted_proxies: int = setting(
+        whole_number(), "Number of reverse proxies whose X-Forwarded-* headers are trusted.", 0
+    )
+    log_level: str = setting(one_of("debug", "info", "warning", "error"), "Lowest level to log.", "info")
 
     def __post_init__(self) -> None:
         if self.standalone and self.index_url:
