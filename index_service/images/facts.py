@@ -64,6 +64,11 @@ class Config:
     stop_signal: str = ""
 
 
+def platform(system: str, architecture: str) -> str:
+    """Such as `linux/amd64`; empty where the image does not say."""
+    return "/".join(part for part in (system, architecture) if part)
+
+
 def read(image_id: ImageId, raw: bytes, size: int) -> Facts:
     """The facts of one image. A JSON that is none leaves nothing but the id and the size."""
     text = raw.decode("utf-8", "replace")

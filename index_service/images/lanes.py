@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from index_service.images.lineage import Node, is_empty
+from index_service.images.lineage import Node, Place, is_empty
 
 LOWEST = 1.0
 """The height of a layer without bytes; one with bytes is higher by the logarithm of how many."""
@@ -107,3 +107,23 @@ def _laid_out(
 def _ordered(nodes: Sequence[Node], rank: Mapping[str, int]) -> list[Node]:
     """The foremost last, because what is put in last is taken out first."""
     return sorted(nodes, key=lambda node: (rank[node.image_id], node.image_id), reverse=True)
+
+
+def kinds(chart: Chart, elsewhere: Mapping[str, list[Place]]) -> dict[str, str]:
+    """What each layer is; it came from elsewhere if something based on it is tagged there."""
+    known = {block.node.image_id: block for block in chart.blocks}
+    foreign: set[str] = set()
+    for image_id in elsewhere:
+        at = known.get(image_id)
+        while at is not None and at.node.image_id not in foreign:
+            foreign.add(at.node.image_id)
+            at = known.get(at.node.parent_id or "")
+    return {image_id: _kind(block, image_id in foreign) for image_id, block in known.items()}
+
+
+def _kind(block: Block, is_foreign: bool) -> str:
+    if block.node.is_empty:
+        return "empty"
+    if is_foreign:
+        return "elsewhere"
+    return "shared" if block.lanes > 1 else "own"

@@ -27,6 +27,9 @@ MAX_ROOTS, MAX_WEIGHED = 500, 30
 MAX_USES = 100
 """Up to so many repositories are counted that list an image."""
 
+MAX_SHOWN_PLACES = 20
+"""Of an image in a graph so many tags are named."""
+
 
 PACKED_NOTHING, PLAIN_NOTHING = 64, 1024
 """Bytes of an archive without entries: packed by gzip or xz up to so many, unpacked just so many."""

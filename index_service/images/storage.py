@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Select, exists, func, select
@@ -39,6 +40,19 @@ class Storage:
     @property
     def saved(self) -> int:
         return max(0, self.apart - self.together)
+
+
+_ORDERS: dict[str, Callable[[NamespaceStorage], tuple[int, str]]] = {
+    "size": lambda row: (-row.together, row.namespace),
+    "saved": lambda row: (-row.saved, row.namespace),
+    "name": lambda row: (0, row.namespace),
+}
+STORAGE_SORTS = tuple(_ORDERS)
+
+
+def ordered(rows: Iterable[NamespaceStorage], sort: str) -> list[NamespaceStorage]:
+    """Sorted by one of `STORAGE_SORTS`."""
+    return sorted(rows, key=_ORDERS[sort])
 
 
 def measure(session: Session) -> Storage:

@@ -41,6 +41,12 @@ class Branch:
         return found
 
 
+def shared(trees: Sequence[Branch], uses: Mapping[str, int]) -> int:
+    """The bytes of the layers that several repositories have; `uses` counts them by image."""
+    branches = {branch.node.image_id: branch for tree in trees for _, branch in tree.walk()}
+    return sum(branch.added for image_id, branch in branches.items() if uses.get(image_id, 0) > 1)
+
+
 def grow(nodes: Sequence[Node], kept: Collection[str]) -> list[Branch]:
     """The trees of a family, the images in `kept` never folded; the biggest first."""
     known = {node.image_id: node for node in nodes}

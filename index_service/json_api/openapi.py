@@ -1,16 +1,15 @@
-"""The OpenAPI document: what the routes say of themselves, and the JSON twins of the site's pages."""
+"""The OpenAPI document: what the routes say of themselves."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from index_service.json_api import asking
-from index_service.json_api.answers import Failure
+from index_service.json_api.resources.lists import Error
 from index_service.json_api.routes import Param, Route
-from index_service.json_api.shapes import Schema, Shapes, described
-from index_service.json_api.twins import TWINS, Twin
+from index_service.json_api.schemas import Schema, Schemas, described
 
 VERSION = "3.1.0"
 
@@ -22,10 +21,8 @@ _NAMES = {
     "team": "The name of a team of the organisation.",
     "namespace": "The first part of repositories' names.",
     "comment": "The number of a comment.",
-    "number": "The number of a comment.",
     "token": "The number of an access token.",
     "session": "The id of a session.",
-    "link": "The last part of an address that a letter brought.",
 }
 
 _PASSWORD: list[Schema] = [{"password": []}]
@@ -85,22 +82,20 @@ _ERRORS = {
 }
 
 
-def document(routes: Iterable[Route], *, site: str, cookie: str) -> Schema:
+def document(routes: Sequence[Route], *, site: str, cookie: str) -> Schema:
     """As it is served; `site` is where, `cookie` the name of the session's."""
-    shapes = Shapes()
-    shapes.answer(Failure)
+    bodies = [route.body for route in routes if route.body is not None]
+    schemas = Schemas([*(route.answer for route in routes), Error], bodies)
     paths: dict[str, Schema] = {}
     for route in routes:
-        paths.setdefault(readable(route.rule), {})[route.method.lower()] = _operation(shapes, route)
-    for twin in TWINS:
-        paths[readable(twin.rule)] = {"get": _twin(shapes, twin)}
+        paths.setdefault(readable(route.rule), {})[route.method.lower()] = _operation(schemas, route)
     return {
         "openapi": VERSION,
         "info": {"title": "Wharfinger index", "version": "1", "description": _INTRODUCTION},
         "servers": [{"url": site}],
         "paths": paths,
         "components": {
-            "schemas": dict(sorted(shapes.components.items())),
+            "schemas": dict(sorted(schemas.components.items())),
             "responses": {f"Error{status}": _error(text) for status, text in _ERRORS.items()},
             "securitySchemes": {**_SECURITY, "session": {**_SECURITY["session"], "name": cookie}},
         },
@@ -112,7 +107,7 @@ def readable(rule: str) -> str:
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
 
 
-def _operation(shapes: Shapes, route: Route) -> Schema:
+def _operation(schemas: Schemas, route: Route) -> Schema:
     is_open, takes_tokens, more = _WHO[route.who]
     summary, description = _told(route.view)
     operation: Schema = {
@@ -121,27 +116,12 @@ def _operation(shapes: Shapes, route: Route) -> Schema:
         "summary": summary,
         "description": " ".join(filter(None, (description, more))),
         "parameters": [*_in_path(route.rule), *map(_in_query, route.query)],
-        "responses": {str(route.status): _answer(shapes, route), **_failures(route)},
+        "responses": {str(route.status): _answer(schemas, route), **_failures(route)},
         "security": _security(is_open=is_open, takes_tokens=takes_tokens, changes=route.method != "GET"),
     }
     if route.body is not None:
-        content = {"application/json": {"schema": shapes.body(route.body)}}
+        content = {"application/json": {"schema": schemas.of(route.body)}}
         operation["requestBody"] = {"required": True, "content": content}
-    return {key: value for key, value in operation.items() if value not in ("", [])}
-
-
-def _twin(shapes: Shapes, twin: Twin) -> Schema:
-    security: list[Schema] = [*([{}] if twin.is_open else []), {"session": []}]
-    failures = ("400", "403", "404", "503")
-    operation = {
-        "operationId": "page" + "".join(word.title() for word in re.findall(r"\w+", twin.rule)),
-        "tags": ["pages"],
-        "summary": f"The page {readable(twin.page)} as JSON",
-        "description": described(twin.shape),
-        "parameters": [*_in_path(twin.rule), *map(_in_query, twin.query)],
-        "responses": {"200": _content(shapes.answer(twin.shape), "The page."), **_references(failures)},
-        "security": security,
-    }
     return {key: value for key, value in operation.items() if value not in ("", [])}
 
 
@@ -160,7 +140,7 @@ def _in_path(rule: str) -> list[Schema]:
             "in": "path",
             "required": True,
             "description": _NAMES[name],
-            "schema": {"type": "integer" if converter in ("int", "number", "small_number") else "string"},
+            "schema": {"type": "integer" if converter in ("number", "small_number") else "string"},
         }
         for converter, name in names
     ]
@@ -170,10 +150,10 @@ def _in_query(param: Param) -> Schema:
     return {"name": param.name, "in": "query", "description": param.about, "schema": param.schema}
 
 
-def _answer(shapes: Shapes, route: Route) -> Schema:
+def _answer(schemas: Schemas, route: Route) -> Schema:
     if route.status == 204:
         return {"description": "Done."}
-    answer = _content(shapes.answer(route.answer), "Made." if route.status == 201 else "Found.")
+    answer = _content(schemas.of(route.answer), "Created." if route.status == 201 else "Found.")
     if any(param.name == "page" for param in route.query):
         about = 'Leads to the pages of the list beside this one: rel="prev" and rel="next".'
         answer["headers"] = {"Link": {"description": about, "schema": {"type": "string"}}}
@@ -202,7 +182,7 @@ def _references(statuses: Iterable[str]) -> Schema:
 
 
 def _error(text: str) -> Schema:
-    return _content({"$ref": "#/components/schemas/Failure"}, text)
+    return _content({"$ref": "#/components/schemas/Error"}, text)
 
 
 def _security(*, is_open: bool, takes_tokens: bool, changes: bool) -> list[Schema]:

@@ -15,11 +15,8 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 from werkzeug.routing import BaseConverter, PathConverter
 
-from common.http import reply
-from index_service.json_api import asking, bodies
-from index_service.json_api.answers import Stretch
-from index_service.pages.paging import Paging
-from index_service.pages.plain import plain
+from index_service.json_api import asking, bodies, schemas
+from index_service.json_api.resources.lists import Paging, UncountedPage
 from index_service.search.finder import NAME, PULLS, PUSHED, STARS
 
 PREFIX = "/api/v1"
@@ -113,7 +110,7 @@ class Routes:
 
 
 def paged(sorts: Sequence[str] = ()) -> list[Param]:
-    """The parameters of a list in pages, as `pages.paging.asked` reads them; the first of `sorts` is the default."""
+    """The parameters of a list in pages, as `paging.asked` reads them; the first of `sorts` is the default."""
     page = Param("page", "The page of the list, from 1.", {"type": "integer", "minimum": 1, "default": 1})
     if not sorts:
         return [page]
@@ -137,18 +134,18 @@ def _answering(route: Route) -> View:
 
 def _dressed(answer: Any, status: int) -> Response:
     if answer is None:
-        response = reply(None, 204)
-        response.set_data(b"")
-        return response
-    return reply(plain(answer), status, _links(answer))
+        return Response(status=204)
+    response = Response(schemas.encode(answer), status, mimetype="application/json")
+    response.headers.extend(_links(answer))
+    return response
 
 
 def _links(answer: Any) -> dict[str, str]:
     """The header Link, which leads from one page of a list to those beside it."""
     paging = getattr(answer, "paging", None)
     if isinstance(paging, Paging):
-        number, is_more = paging.number, paging.number < paging.pages
-    elif isinstance(answer, Stretch):
+        number, is_more = paging.number, paging.number * paging.size < paging.total
+    elif isinstance(answer, UncountedPage):
         number, is_more = answer.page, answer.is_more
     else:
         return {}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from index_service.accounts.models import AccessToken, Email, User
 from index_service.accounts.models import Session as SessionRecord
-from index_service.pages import HTML_ONLY
 from index_service.pages.forms import EMPTY, FormState
 
 
@@ -26,7 +25,7 @@ class ProfilePage:
     website: str
     language: str
     created_at: datetime
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
     @classmethod
     def of(cls, user: User, form: FormState = EMPTY) -> ProfilePage:
@@ -47,7 +46,7 @@ class ProfilePage:
 class PasswordPage:
     """The form for another password."""
 
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class EmailsPage:
     """The main address first."""
 
     addresses: tuple[Address, ...]
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
     @classmethod
     def of(cls, held: Iterable[Email], form: FormState = EMPTY) -> EmailsPage:
@@ -142,7 +141,7 @@ class TokensPage:
 
     name: str
     tokens: tuple[TokenShown, ...]
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from index_service.accounts.directory import PersonRow
 from index_service.audit.reading import Entry
 from index_service.images.storage import NamespaceStorage
 from index_service.images.waiting import Waiting
-from index_service.pages import HTML_ONLY
 from index_service.pages.forms import EMPTY, FormState
-from index_service.pages.paging import Paging
+from index_service.paging import Paging
 from index_service.services.administration import Counts, RegistryRow
 
 
@@ -34,7 +33,7 @@ class PeoplePage:
     q: str
     state: str
     states: tuple[str, ...]
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
 
 @dataclass(frozen=True, slots=True)

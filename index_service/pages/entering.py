@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from index_service.pages import HTML_ONLY
 from index_service.pages.forms import EMPTY, FormState
 
 
@@ -13,7 +12,7 @@ class SignInPage:
     """`next` is where to go on to."""
 
     next: str
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class ProvePage:
 
     name: str
     next: str
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class SignUpPage:
     """`is_open` is False where accounts are not made by people themselves."""
 
     is_open: bool
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class AskResetPage:
     """`is_sent` once an address was given, whoever's it is."""
 
     is_sent: bool = False
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +52,4 @@ class ResetPage:
     """Whose password a link replaces."""
 
     name: str
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY

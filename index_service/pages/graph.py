@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from index_service.images.lanes import Block, Chart
-from index_service.images.lineage import Node, Place
-from index_service.images.trees import Branch
-from index_service.pages import HTML_ONLY, drawing
+from index_service.images.lanes import Block, Chart, kinds
+from index_service.images.lineage import MAX_SHOWN_PLACES, Node, Place
+from index_service.images.trees import Branch, shared
+from index_service.pages import drawing
 from index_service.pages.annotations import Annotation, Pinned
 from index_service.pages.drawing import LaneDrawing, TreeDrawing
-from index_service.pages.paging import Paging
+from index_service.paging import Paging
 from index_service.services.image_graph import Descent, Forest, Lanes
 from index_service.services.summaries import RepositorySummary
-
-PLACES_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +63,13 @@ class RepositoryGraphPage(Pinned):
     is_cut: bool
     annotations: list[Annotation]
     paging: Paging
-    drawing: LaneDrawing = field(metadata=HTML_ONLY)
-    segments: list[Segment] = field(metadata=HTML_ONLY)
+    drawing: LaneDrawing
+    segments: list[Segment]
 
     @classmethod
     def of(cls, lanes: Lanes, paging: Paging) -> RepositoryGraphPage:
-        kinds = _kinds(lanes.chart, lanes.elsewhere)
-        layers = {block.node.image_id: _layer(block, kinds, lanes.elsewhere) for block in lanes.chart.blocks}
+        kind_of = kinds(lanes.chart, lanes.elsewhere)
+        layers = {block.node.image_id: _layer(block, kind_of, lanes.elsewhere) for block in lanes.chart.blocks}
         return cls(
             lanes.head,
             [LaneTold(lane.image_id, lane.tags, lane.total_size) for lane in lanes.chart.lanes],
@@ -127,7 +125,7 @@ class GraphPage:
     is_cut: bool
     annotations: list[Annotation]
     paging: Paging
-    drawing: TreeDrawing = field(metadata=HTML_ONLY)
+    drawing: TreeDrawing
 
     @classmethod
     def of(cls, query: str, forest: Forest, paging: Paging) -> GraphPage:
@@ -137,7 +135,7 @@ class GraphPage:
             trees,
             forest.images,
             forest.stored,
-            sum(branch.added for branch in _flat(trees).values() if branch.uses > 1),
+            shared(forest.trees, forest.uses),
             forest.is_cut,
             Annotation.all(forest.annotations),
             paging.of(forest.total),
@@ -159,7 +157,7 @@ class ImageGraphPage:
     images: int
     is_cut: bool
     annotations: list[Annotation]
-    drawing: TreeDrawing = field(metadata=HTML_ONLY)
+    drawing: TreeDrawing
 
     @classmethod
     def of(cls, descent: Descent) -> ImageGraphPage:
@@ -192,7 +190,7 @@ def _branch(forest: Forest, branch: Branch) -> BranchTold:
         branch.layers,
         branch.added,
         node.total_size,
-        places[:PLACES_TOLD],
+        places[:MAX_SHOWN_PLACES],
         len(places),
         forest.uses.get(node.image_id, 0),
         branch.hidden,
@@ -208,27 +206,7 @@ def _flat(branches: Sequence[BranchTold]) -> dict[str, BranchTold]:
     return found
 
 
-def _kinds(chart: Chart, elsewhere: Mapping[str, list[Place]]) -> dict[str, str]:
-    """What each layer is; it came from elsewhere if something based on it is tagged there."""
-    known = {block.node.image_id: block for block in chart.blocks}
-    foreign: set[str] = set()
-    for image_id in elsewhere:
-        at = known.get(image_id)
-        while at is not None and at.node.image_id not in foreign:
-            foreign.add(at.node.image_id)
-            at = known.get(at.node.parent_id or "")
-    return {image_id: _kind(block, image_id in foreign) for image_id, block in known.items()}
-
-
-def _kind(block: Block, is_foreign: bool) -> str:
-    if block.node.is_empty:
-        return "empty"
-    if is_foreign:
-        return "elsewhere"
-    return "shared" if block.lanes > 1 else "own"
-
-
-def _layer(block: Block, kinds: Mapping[str, str], elsewhere: Mapping[str, list[Place]]) -> LayerTold:
+def _layer(block: Block, kind_of: Mapping[str, str], elsewhere: Mapping[str, list[Place]]) -> LayerTold:
     node = block.node
     return LayerTold(
         node.image_id,
@@ -237,8 +215,8 @@ def _layer(block: Block, kinds: Mapping[str, str], elsewhere: Mapping[str, list[
         node.size,
         node.total_size,
         list(range(block.first, block.last + 1)),
-        kinds[node.image_id],
-        elsewhere.get(node.image_id, [])[:PLACES_TOLD],
+        kind_of[node.image_id],
+        elsewhere.get(node.image_id, [])[:MAX_SHOWN_PLACES],
     )
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from common.names import RepositoryName
-from index_service.images.facts import Config
+from index_service.images.facts import Config, platform
 from index_service.images.lineage import Node, Place, is_empty
 from index_service.images.steps import word_of
-from index_service.pages import HTML_ONLY
 from index_service.pages.annotations import Annotation, Pinned
-from index_service.pages.paging import Paging
+from index_service.paging import Paging
 from index_service.repositories.history import Day, program
 from index_service.repositories.moves import Move
 from index_service.services.deletion import Doomed
@@ -78,7 +77,7 @@ class TagsPage(Pinned):
     may_delete: bool
     annotations: list[Annotation]
     paging: Paging
-    largest: int = field(default=0, metadata=HTML_ONLY)
+    largest: int = 0
 
     @classmethod
     def of(cls, tags: TagList, paging: Paging) -> TagsPage:
@@ -224,11 +223,6 @@ def steps(layers: Sequence[Node], places: Mapping[str, list[Place]]) -> list[Ste
         Step(node.image_id, node.command, node.size, node.total_size, node.created_at, places.get(node.image_id, []))
         for node in reversed(layers)
     ]
-
-
-def platform(system: str, architecture: str) -> str:
-    """Such as `linux/amd64`; empty where the image does not say."""
-    return "/".join(part for part in (system, architecture) if part)
 
 
 def _cell(tag: str, move: Move | None) -> TagCell:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from index_service.accounts.directory import MemberRow, TeamMemberRow, TeamRow
-from index_service.pages import HTML_ONLY
 from index_service.pages.forms import EMPTY, FormState
-from index_service.pages.paging import Paging
+from index_service.paging import Paging
 from index_service.services.profiles import Shown
 
 
@@ -15,7 +14,7 @@ from index_service.services.profiles import Shown
 class NewOrganisationPage:
     """The form for another organisation."""
 
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class MembersPage:
     members: tuple[MemberRow, ...]
     paging: Paging
     may_change: bool
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class TeamsPage:
     teams: tuple[TeamRow, ...]
     paging: Paging
     may_change: bool
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class TeamPage:
     members: tuple[TeamMemberRow, ...]
     paging: Paging
     may_change: bool
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +59,4 @@ class OrganisationSettingsPage:
     profile: Shown
     member_role: str
     default_private: bool
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from index_service.pages import HTML_ONLY
 from index_service.pages.forms import EMPTY, FormState
-from index_service.pages.paging import Paging
 from index_service.pages.repositories import RepositoryCard
+from index_service.paging import Paging
 from index_service.repositories.giving import Given
 from index_service.repositories.moves import Move
 from index_service.services.profiles import Shown
@@ -60,4 +59,4 @@ class AccessPage:
     default_private: bool
     holders: tuple[Holder, ...]
     teams: tuple[str, ...]
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY

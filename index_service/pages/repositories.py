@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from common.names import LIBRARY, RepositoryName
-from index_service import markdown
 from index_service.search.finder import Hit
+from index_service.services.search import excerpt
 from index_service.social.comments import Remark
-
-_EXCERPT = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class RepositoryCard:
             hit.pull_count,
             hit.layer_bytes or None,
             hit.pushed_at,
-            next((_excerpt(remark) for remark in pinned), None),
+            next(map(excerpt, pinned), None),
         )
 
     @property
@@ -52,10 +50,3 @@ class RepositoryCard:
     @property
     def is_official(self) -> bool:
         return self.full_name.namespace == LIBRARY
-
-
-def _excerpt(remark: Remark) -> str:
-    """What an annotation is pinned to, and the beginning of its words in one line."""
-    pinned_to = remark.tag or (remark.image_id or "")[:12]
-    text = markdown.comment(remark.body).striptags()
-    return f"{pinned_to}: {text if len(text) <= _EXCERPT else text[:_EXCERPT] + '…'}"

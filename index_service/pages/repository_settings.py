@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from index_service.pages import HTML_ONLY
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.people import Holder
 from index_service.repositories.counting import Holdings
@@ -21,7 +20,7 @@ class RepositorySettingsPage:
     holdings: Holdings
     holders: tuple[Holder, ...]
     teams: tuple[str, ...]
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    form: FormState = EMPTY
 
     @classmethod
     def of(

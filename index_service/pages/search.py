@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from index_service.pages.paging import Paging
 from index_service.pages.repositories import RepositoryCard
+from index_service.paging import Paging
 from index_service.search.finder import Query
 from index_service.services.search import Found
 

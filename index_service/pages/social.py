@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from markupsafe import Markup
 
 from common.names import RepositoryName
-from index_service.pages import HTML_ONLY
 from index_service.pages.forms import EMPTY, FormState
-from index_service.pages.paging import Paging
+from index_service.paging import Paging
 from index_service.repositories.history import Day
 from index_service.repositories.moves import Move
 from index_service.services.social import Detail, Overview, Thread
@@ -75,7 +74,7 @@ class OverviewPage:
     last_move: Move | None
     pulls: tuple[Day, ...]
     annotations: tuple[CommentShown, ...]
-    readme_html: Markup = field(default=Markup(), metadata=HTML_ONLY)
+    readme_html: Markup
 
     @classmethod
     def of(cls, host: str, overview: Overview) -> OverviewPage:
@@ -118,8 +117,8 @@ class CommentsPage:
     head: RepositorySummary
     comments: tuple[CommentShown, ...]
     paging: Paging
-    tags: tuple[str, ...] = field(default=(), metadata=HTML_ONLY)
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    tags: tuple[str, ...] = ()
+    form: FormState = EMPTY
 
     @classmethod
     def of(cls, thread: Thread, paging: Paging, form: FormState = EMPTY) -> CommentsPage:
@@ -143,8 +142,8 @@ class CommentPage:
     head: RepositorySummary
     comment: CommentShown
     versions: tuple[Version, ...]
-    tags: tuple[str, ...] = field(default=(), metadata=HTML_ONLY)
-    form: FormState = field(default=EMPTY, metadata=HTML_ONLY)
+    tags: tuple[str, ...] = ()
+    form: FormState = EMPTY
 
     @classmethod
     def of(cls, detail: Detail, form: FormState = EMPTY) -> CommentPage:

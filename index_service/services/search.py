@@ -8,6 +8,7 @@ from datetime import timedelta
 from threading import Lock
 
 from common.errors import Unauthenticated
+from index_service import markdown
 from index_service.accounts.actor import Actor
 from index_service.database import Database
 from index_service.db import Clock
@@ -21,6 +22,7 @@ from index_service.social.comments import Remark
 EXPLORED = 8
 COUNT_EVERY_SECONDS = 60.0
 MAX_ANNOTATIONS = 3
+MAX_EXCERPT = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class Explored:
     starred: list[Hit]
     pulled: list[Hit]
     totals: Totals
+
+
+def excerpt(remark: Remark) -> str:
+    """What an annotation is pinned to, and the beginning of its words in one line."""
+    pinned_to = remark.tag or (remark.image_id or "")[:12]
+    text = markdown.comment(remark.body).striptags()
+    return f"{pinned_to}: {text if len(text) <= MAX_EXCERPT else text[:MAX_EXCERPT] + '…'}"
 
 
 class Search:

@@ -1,7 +1,8 @@
 """The door for people: pages, forms, templates, and what keeps them safe.
 
 A view is three sentences: it reads the names, asks one service one question, and shows the answer. What a page shows
-is a dataclass of `index_service.pages`; `showing.show` makes HTML of it, or JSON at the address of its twin.
+is a dataclass of `index_service.pages`, of which `showing.show` makes HTML; programs ask the API instead, to which the
+page's `<link rel="alternate">` leads.
 """
 
 from __future__ import annotations

@@ -41,7 +41,6 @@ def install(app: Flask) -> None:
         person=asking.person,
         site=asking.site,
         this_path=showing.this_path,
-        twin_url=showing.twin_url,
         url_for=url_for,
         url_with=showing.url_with,
     )

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from flask import Response, g, url_for
 
 from common import log
-from common.http import failure_reply
 from index_service.web import texts
 from index_service.web.asking import ProofNeeded
 from index_service.web.rendering import render
-from index_service.web.showing import go_on, is_twin, this_path
+from index_service.web.showing import go_on, this_path
 
 _KEPT = ("Retry-After", "Allow")
 
@@ -34,10 +33,6 @@ def dress(response: Response) -> Response:
     """
     if response.status_code < 400 or response.mimetype != "application/json":
         return response
-    if is_twin():
-        del response.headers["WWW-Authenticate"]
-        response.status_code = 403 if response.status_code == 401 else response.status_code
-        return response
     if response.status_code == 401:
         return _lead_to("entering.sign_in")
     dressed = _page(json.loads(response.get_data())["error"], response.status_code)
@@ -45,10 +40,8 @@ def dress(response: Response) -> Response:
     return dressed
 
 
-def ask_proof(failure: ProofNeeded) -> Response:
+def ask_proof(_: ProofNeeded) -> Response:
     """To give the password again, and back to the page one was on."""
-    if is_twin():
-        return failure_reply(failure.message, 403)
     return _lead_to("entering.prove")
 
 
@@ -57,7 +50,8 @@ def _page(message: str, status: int) -> Response:
     if status >= 500:
         # Whatever broke may be what finds out who asks.
         g.setdefault("person", None)
-    response = Response(render("failure.html", page=shown), status, content_type="text/html; charset=utf-8")
+    text = render("failure.html", page=shown, alternate=None)
+    response = Response(text, status, content_type="text/html; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -1,38 +1,42 @@
-"""How an answer to people is dressed: one page object becomes HTML or, at its twin's address, JSON."""
+"""How an answer to people is dressed: a page object becomes HTML, which names the API's resource for the same."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
-from flask import Blueprint, Response, current_app, request, url_for
+from flask import Blueprint, Response, request, url_for
 
-from index_service.pages.plain import plain
 from index_service.web.asking import own_path, site
 from index_service.web.rendering import render
 
-TWIN = "_json"
-
 View = Callable[..., Response]
 
+_API = "/api/v1"
 
-def page(views: Blueprint, rule: str, twin: str | None = None) -> Callable[[View], View]:
-    """Register a view for the HTML page at `rule` and its JSON at `twin`, which is `rule` with `.json` behind it."""
+_alternates: dict[str, tuple[str, tuple[str, ...]]] = {}
+"""By endpoints of pages: the resource of the API that tells what a page shows, and what it is not asked."""
+
+
+def page(views: Blueprint, rule: str, alternate: str = "", *, without: tuple[str, ...] = ()) -> Callable[[View], View]:
+    """Register a view for the page at `rule`; `alternate` is the path within the API of a resource that tells the same,
+    where there is one, with the names in `rule` that it needs. It is asked with the page's query, `without` what it
+    would take otherwise."""
 
     def register(view: View) -> View:
-        name = view.__name__
-        views.add_url_rule(rule, name, view, methods=["GET"])
-        views.add_url_rule(twin or f"{rule}.json", name + TWIN, view, methods=["GET"])
-        return view
+        if alternate:
+            _alternates[f"{views.name}.{view.__name__}"] = (_API + alternate, without)
+        return views.get(rule)(view)
 
     return register
 
 
 def show(shown: Any, template: str, status: int = 200) -> Response:
     """A page; `template` finds it as `page`, and its parts by their names in it."""
-    response = private(_as_json(shown, status) if is_twin() else _as_html(shown, template, status))
+    alternate = alternate_url() if status == 200 else None
+    text = render(template, page=shown, alternate=alternate)
+    response = private(Response(text, status, content_type="text/html; charset=utf-8"))
     if status != 200:
         return response
     response.add_etag(weak=True)
@@ -47,16 +51,14 @@ def private(response: Response) -> Response:
     return response
 
 
-def is_twin() -> bool:
-    return (request.endpoint or "").endswith(TWIN)
-
-
-def twin_url() -> str | None:
-    """Where the same page is JSON; None for what has no such twin, as a failure or the answer to a form."""
-    endpoint = request.endpoint
-    if request.method not in ("GET", "HEAD") or endpoint is None or not _has_rule(endpoint + TWIN):
+def alternate_url() -> str | None:
+    """Where the API tells what this page shows, with the same query; None where it does not, as for a form's answer."""
+    found = _alternates.get(str(request.endpoint))
+    if request.method not in ("GET", "HEAD") or found is None:
         return None
-    return _address(endpoint + TWIN, {})
+    resource, without = found
+    path = resource.format(**{name: quote(str(value)) for name, value in (request.view_args or {}).items()})
+    return f"{path}?{query}" if (query := _query(dict.fromkeys(without))) else path
 
 
 def this_path() -> str:
@@ -71,11 +73,12 @@ def this_path() -> str:
 
 def url_with(**changes: Any) -> str:
     """This page with other arguments in its query; None takes one away."""
-    return _address(str(request.endpoint), changes)
+    path = url_for(str(request.endpoint), **(request.view_args or {}))
+    return f"{path}?{query}" if (query := _query(changes)) else path
 
 
 def same_page(**names: Any) -> str:
-    """This page, or its twin, of something else; without a query."""
+    """This page of something else; without a query."""
     return url_for(str(request.endpoint), **names)
 
 
@@ -96,22 +99,7 @@ def flashes() -> list[tuple[str, str]]:
     return site().cookies.flashes()
 
 
-def _as_html(shown: Any, template: str, status: int) -> Response:
-    return Response(render(template, page=shown), status, content_type="text/html; charset=utf-8")
-
-
-def _as_json(shown: Any, status: int) -> Response:
-    text = json.dumps(plain(shown), ensure_ascii=False, indent=2)
-    return Response(text + "\n", status, content_type="application/json; charset=utf-8")
-
-
-def _has_rule(endpoint: str) -> bool:
-    return endpoint in current_app.view_functions
-
-
-def _address(endpoint: str, changes: dict[str, Any]) -> str:
-    """An address with this request's query. What anybody may write there must not become an option of `url_for`."""
+def _query(changes: dict[str, Any]) -> str:
+    """This request's query with these changes. What anybody may write there must not become an option of `url_for`."""
     arguments: dict[str, Any] = {**request.args.to_dict(flat=False), **changes}
-    query = urlencode({name: value for name, value in arguments.items() if value is not None}, doseq=True)
-    path = url_for(endpoint, **(request.view_args or {}))
-    return f"{path}?{query}" if query else path
+    return urlencode({name: value for name, value in arguments.items() if value is not None}, doseq=True)

@@ -9,15 +9,23 @@ from typing import Any
 from flask import request
 
 from common.errors import Invalid
-from index_service.accounts.directory import PEOPLE_SORTS, STATES, PersonRow
-from index_service.audit.reading import Entry, Filter
-from index_service.images.storage import NamespaceStorage
-from index_service.json_api.answers import Listing
+from index_service import paging
+from index_service.accounts.directory import PEOPLE_SORTS, STATES
+from index_service.audit.reading import Filter
+from index_service.images.storage import STORAGE_SORTS, ordered
 from index_service.json_api.asking import address, administrator, door, proved_administrator, services
+from index_service.json_api.bodies import UNSET, UnsetType
+from index_service.json_api.resources.admin import (
+    AccountListItem,
+    AuditEntry,
+    IndexTotals,
+    NamespaceStorage,
+    PasswordResetLink,
+    Registries,
+    StorageUsage,
+)
+from index_service.json_api.resources.lists import Page
 from index_service.json_api.routes import Param, Routes, argument, paged
-from index_service.json_api.shapes import ABSENT, Absent
-from index_service.pages import paging
-from index_service.services.administration import Counts, Registries
 
 _MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
 
@@ -25,37 +33,17 @@ routes = Routes("admin")
 
 
 @dataclass(frozen=True, slots=True)
-class StandingChange:
-    """What is to be changed of an account; what is left out stays as it is."""
+class AccountStatus:
+    """Whether an account is open, and an administrator's; what is left out stays as it is."""
 
-    is_active: bool | Absent = ABSENT
-    is_admin: bool | Absent = ABSENT
-
-
-@dataclass(frozen=True, slots=True)
-class ResetTold:
-    """Where somebody sets a new password; `email` is where to send it, null where there is no address."""
-
-    name: str
-    email: str | None
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class StorageTold:
-    """All that is kept, in bytes: `apart` is what it would be without sharing, `together` what it is."""
-
-    repositories: int
-    images: int
-    apart: int
-    together: int
-    counted_at: datetime
+    is_active: bool | UnsetType = UNSET
+    is_admin: bool | UnsetType = UNSET
 
 
 @routes.get("/admin", who=administrator)
-def get_counts() -> Counts:
-    """How much there is."""
-    return services().administration.counts(administrator())
+def get_counts() -> IndexTotals:
+    """Count accounts, organisations and repositories."""
+    return IndexTotals.of(services().administration.counts(administrator()))
 
 
 @routes.get(
@@ -67,56 +55,54 @@ def get_counts() -> Counts:
         Param("state", "Which accounts.", {"type": "string", "enum": [*STATES], "default": STATES[0]}),
     ],
 )
-def list_people() -> Listing[PersonRow]:
-    """The accounts."""
+def list_people() -> Page[AccountListItem]:
+    """List accounts."""
     asked, state = paging.asked(request.args, PEOPLE_SORTS), argument("state", STATES[0])
     if state not in STATES:
         raise Invalid(f"state has to be one of {', '.join(STATES)}")
     who, words = administrator(), argument("q")
     rows, total = services().administration.people(who, words, state, asked.sort, asked.size, asked.offset)
-    return Listing.of(asked.of(total), rows)
+    return Page.of(asked.of(total), map(AccountListItem.of, rows))
 
 
 @routes.patch("/admin/people/<someone:person>", who=proved_administrator)
-def change_person(person: str, body: StandingChange) -> None:
-    """Open or close an account, make an administrator or unmake one; not of oneself, and one at a time."""
+def change_person(person: str, body: AccountStatus) -> None:
+    """Open or close an account, or grant or revoke administrator rights. One change at a time, and none to oneself."""
     who, ask = proved_administrator(), services().administration
-    if (body.is_active is ABSENT) == (body.is_admin is ABSENT):
+    if (body.is_active is UNSET) == (body.is_admin is UNSET):
         raise Invalid("Give is_active or is_admin, one at a time")
-    if body.is_active is not ABSENT:
+    if body.is_active is not UNSET:
         ask.set_active(who, address(), person, is_active=body.is_active)
-    if body.is_admin is not ABSENT:
+    if body.is_admin is not UNSET:
         ask.set_admin(who, address(), person, is_admin=body.is_admin)
 
 
 @routes.post("/admin/people/<someone:person>/reset", who=proved_administrator)
-def create_reset_link(person: str) -> ResetTold:
-    """A link with which somebody sets a new password."""
+def create_reset_link(person: str) -> PasswordResetLink:
+    """Create a password reset link."""
     found = services().administration.reset_link(proved_administrator(), address(), person)
-    return ResetTold(found.name, found.email, f"{door().origin}/reset/{found.link}")
+    return PasswordResetLink(name=found.name, email=found.email, url=f"{door().origin}/reset/{found.link}")
 
 
 @routes.get("/admin/registries", who=administrator)
 def get_registries() -> Registries:
-    """The registries and their health, and what is still to be done with them."""
-    return services().administration.registries(administrator())
+    """List the registries, their health, and the jobs that wait for them."""
+    return Registries.of(services().administration.registries(administrator()))
 
 
 @routes.get("/admin/storage", who=administrator)
-def get_storage() -> StorageTold:
-    """How much is kept; counted every ten minutes at most."""
-    found = services().administration.storage(administrator())
-    kept = found.storage
-    return StorageTold(kept.repositories, kept.images, kept.apart, kept.together, found.at)
+def get_storage() -> StorageUsage:
+    """Get the storage usage of all namespaces. It is counted every ten minutes at most."""
+    return StorageUsage.of(services().administration.storage(administrator()))
 
 
-@routes.get("/admin/storage/namespaces", who=administrator, query=paged())
-def list_storage() -> Listing[NamespaceStorage]:
-    """What each namespace keeps, the largest first."""
+@routes.get("/admin/storage/namespaces", who=administrator, query=paged(STORAGE_SORTS))
+def list_storage() -> Page[NamespaceStorage]:
+    """List the storage usage of each namespace."""
     kept = services().administration.storage(administrator()).storage.namespaces
-    asked = paging.asked(request.args).of(len(kept))
-    rows = sorted(kept, key=lambda row: (-row.together, row.namespace))
-    return Listing.of(asked, rows[asked.offset : asked.offset + asked.size])
+    asked = paging.asked(request.args, STORAGE_SORTS).of(len(kept))
+    rows = ordered(kept, asked.sort)[asked.offset : asked.offset + asked.size]
+    return Page.of(asked, map(NamespaceStorage.of, rows))
 
 
 @routes.get(
@@ -124,21 +110,21 @@ def list_storage() -> Listing[NamespaceStorage]:
     who=administrator,
     query=[
         *paged(),
-        Param("actor", "Who did it."),
-        Param("action", "What was done: `role.given`, or `role` for all that is done to roles."),
-        Param("subject", "To whom or what: a name, or a namespace."),
-        Param("since", "The moment it begins with.", _MOMENT),
-        Param("until", "The moment before which it ends.", _MOMENT),
+        Param("actor", "Who made the change."),
+        Param("action", "Which change: `role.given`, or `role` for every change of roles."),
+        Param("subject", "What was changed: a name, or a namespace."),
+        Param("since", "The first moment, or day, of the entries.", _MOMENT),
+        Param("until", "The moment, or day, before which the entries end.", _MOMENT),
     ],
 )
-def list_audit() -> Listing[Entry]:
-    """The audit log, newest first."""
+def list_audit() -> Page[AuditEntry]:
+    """List the entries of the audit log, the newest first."""
     asked = paging.asked(request.args)
     wanted = Filter(
         argument("actor"), argument("action"), argument("subject", most=511), _moment("since"), _moment("until")
     )
     entries, total = services().administration.audit(administrator(), wanted, asked.size, asked.offset)
-    return Listing.of(asked.of(total), entries)
+    return Page.of(asked.of(total), map(AuditEntry.of, entries))
 
 
 def _moment(name: str) -> datetime | None:

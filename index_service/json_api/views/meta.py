@@ -12,5 +12,5 @@ routes = Routes("meta")
 
 @routes.get("/openapi.json")
 def get_document() -> dict[str, Any]:
-    """This document."""
+    """Get this document."""
     return door().document

@@ -8,15 +8,13 @@ from flask import request
 
 from common.errors import Invalid
 from common.names import RepositoryName, Tag
+from index_service import paging
 from index_service.accounts.actor import Actor
-from index_service.json_api.answers import All, Listing
 from index_service.json_api.asking import actor, address, door, known, proved, services
+from index_service.json_api.bodies import UNSET, Names, UnsetType, sent
+from index_service.json_api.resources.lists import List, Page
+from index_service.json_api.resources.repositories import DailyPulls, Repository, TagEvent, TaggedImage
 from index_service.json_api.routes import Param, Routes, argument, paged
-from index_service.json_api.shapes import ABSENT, Absent
-from index_service.pages import paging
-from index_service.pages.images import MoveRow, TagRow
-from index_service.pages.social import OverviewPage
-from index_service.repositories.history import Day
 from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION, MOVES_AT_ONCE, TAGS_AT_ONCE
 
 TAG_SORTS = (BY_VERSION, BY_PUSH, BY_SIZE)
@@ -26,23 +24,23 @@ routes = Routes("repositories")
 
 @dataclass(frozen=True, slots=True)
 class RepositoryChange:
-    """What is to be changed of a repository; what is left out stays as it is. `readme` is Markdown."""
+    """Changes to a repository; what is left out stays as it is. `readme` is Markdown."""
 
-    description: str | Absent = ABSENT
-    readme: str | Absent = ABSENT
-    is_private: bool | Absent = ABSENT
+    description: str | UnsetType = UNSET
+    readme: str | UnsetType = UNSET
+    is_private: bool | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """The full name of what is to be deleted, once more."""
+    """The full name of the repository to delete, once more."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """The full name that a repository is to have."""
+class NewName:
+    """The new full name of a repository."""
 
     name: str
 
@@ -51,29 +49,28 @@ class Target:
 class TagNames:
     """Tags of one repository."""
 
-    tags: tuple[str, ...]
+    tags: Names
 
 
-@routes.get(
-    "/repositories/<named:repository>", query=[Param("tag", "The tag of which `image_id` and `size` are told.")]
-)
-def get_repository(repository: str) -> OverviewPage:
-    """A repository with its README and what is pinned to its tags, and what the caller may do with it."""
+@routes.get("/repositories/<named:repository>", query=[Param("tag", "The tag whose `image_id` and `size` to get.")])
+def get_repository(repository: str) -> Repository:
+    """Get a repository: its README, the annotations of its tags, and what the caller may do with it."""
     return _told(actor(), RepositoryName.parse(repository), argument("tag"))
 
 
 @routes.patch("/repositories/<named:repository>")
-def change_repository(repository: str, body: RepositoryChange) -> OverviewPage:
-    """Change texts, or who may see it. Texts are open to all who may write, the rest to its administrators."""
+def change_repository(repository: str, body: RepositoryChange) -> Repository:
+    """Edit a repository's texts or its visibility. Texts are open to all who may write, visibility to its
+    administrators."""
     name = RepositoryName.parse(repository)
-    who = known() if body.is_private is ABSENT else proved()
+    who = known() if body.is_private is UNSET else proved()
     services().permissions.change(
         who,
         address(),
         name,
-        description=None if body.description is ABSENT else body.description,
-        readme=None if body.readme is ABSENT else body.readme,
-        is_private=None if body.is_private is ABSENT else body.is_private,
+        description=sent(body.description),
+        readme=sent(body.readme),
+        is_private=sent(body.is_private),
     )
     return _told(who, name)
 
@@ -88,47 +85,48 @@ def delete_repository(repository: str, body: Confirmation) -> None:
 
 
 @routes.post("/repositories/<named:repository>/@transfer", who=proved)
-def transfer_repository(repository: str, body: Target) -> OverviewPage:
-    """Give it another name, maybe in another namespace. Its registry follows in a moment."""
+def transfer_repository(repository: str, body: NewName) -> Repository:
+    """Rename a repository or transfer it to another namespace. Its registry follows in a moment."""
     name, target = RepositoryName.parse(repository), _target(body.name)
     services().permissions.transfer(proved(), address(), name, target)
     return _told(proved(), target)
 
 
 @routes.get("/repositories/<named:repository>/@tags", query=paged(TAG_SORTS))
-def list_tags(repository: str) -> Listing[TagRow]:
-    """The tags, one row for each image that any of them points at."""
+def list_tags(repository: str) -> Page[TaggedImage]:
+    """List the tags of a repository, one item for each image that any of them points at."""
     name, asked = RepositoryName.parse(repository), paging.asked(request.args, TAG_SORTS, TAGS_AT_ONCE)
     found = services().tags.tags(actor(), name, asked.sort, asked.offset)
-    return Listing.of(asked.of(found.total), map(TagRow.of, found.images))
+    return Page.of(asked.of(found.total), map(TaggedImage.of, found.images))
 
 
 @routes.delete("/repositories/<named:repository>/@tags")
 def delete_tags(repository: str, body: TagNames) -> None:
-    """Delete tags here and at the registry. Open to all who may write."""
+    """Delete tags of a repository here and at its registry. Open to all who may write."""
     name, tags = RepositoryName.parse(repository), [Tag(tag) for tag in dict.fromkeys(body.tags)]
     services().deletion.delete_tags(known(), name, tags)
 
 
 @routes.get(
-    "/repositories/<named:repository>/@activity", query=[*paged(), Param("tag", "Only what was done with this tag.")]
+    "/repositories/<named:repository>/@activity", query=[*paged(), Param("tag", "Only the history of this tag.")]
 )
-def list_activity(repository: str) -> Listing[MoveRow]:
-    """What was done with the tags: set or deleted, by whom, with which client, the last first."""
+def list_activity(repository: str) -> Page[TagEvent]:
+    """List the tag history of a repository: tags set and deleted, by whom and with which client, the newest first."""
     name, asked = RepositoryName.parse(repository), paging.asked(request.args, size=MOVES_AT_ONCE)
     text = argument("tag")
     found = services().tags.activity(actor(), name, Tag(text) if text else None, asked.offset)
-    return Listing.of(asked.of(found.total), map(MoveRow.of, found.moves))
+    return Page.of(asked.of(found.total), map(TagEvent.of, found.moves))
 
 
 @routes.get("/repositories/<named:repository>/@pulls")
-def list_pulls(repository: str) -> All[Day]:
-    """How often it was pulled on each of the last 90 days, in UTC."""
-    return All.of(services().tags.activity(actor(), RepositoryName.parse(repository), None, 0).days)
+def list_pulls(repository: str) -> List[DailyPulls]:
+    """List the pulls of a repository on each of the last 90 days, in UTC."""
+    days = services().tags.activity(actor(), RepositoryName.parse(repository), None, 0).days
+    return List.of(map(DailyPulls.of, days))
 
 
-def _told(who: Actor | None, name: RepositoryName, tag: str | None = None) -> OverviewPage:
-    return OverviewPage.of(door().host, services().social.overview(who, name, tag))
+def _told(who: Actor | None, name: RepositoryName, tag: str | None = None) -> Repository:
+    return Repository.of(door().host, services().social.overview(who, name, tag))
 
 
 def _target(text: str) -> RepositoryName:

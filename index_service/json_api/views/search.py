@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from flask import request
 
-from index_service.json_api.answers import Listing
+from index_service import paging
 from index_service.json_api.asking import actor, door, known, services
+from index_service.json_api.resources.lists import Page
+from index_service.json_api.resources.repositories import Explore, RepositoryListItem, SearchResult
 from index_service.json_api.routes import Param, Routes, argument, paged
-from index_service.pages import paging
-from index_service.pages.explore import ExplorePage
-from index_service.pages.repositories import RepositoryCard
-from index_service.pages.search import SearchPage
 from index_service.search.finder import SORTS, Query
 
 QUERY = (
     Param("q", "Words: in names, descriptions, READMEs and annotations, or the beginning of an image's id."),
     Param("namespace", "Only repositories of this namespace."),
-    Param("official", "Only repositories of `library`, where it says anything."),
-    Param("starred", "Only what the caller starred, where it says anything."),
+    Param("official", "Only repositories of `library`, with any value."),
+    Param("starred", "Only repositories that the caller starred, with any value."),
     *paged(SORTS),
 )
 
@@ -25,8 +23,8 @@ routes = Routes("search")
 
 
 @routes.get("/search", query=QUERY)
-def search() -> SearchPage:
-    """Repositories the caller may see that hold all the words; all of them where there are none."""
+def search() -> SearchResult:
+    """Search the repositories that the caller may see. Every word has to match; without words all are found."""
     asked = paging.asked(request.args, SORTS)
     query = Query(
         argument("q"),
@@ -38,18 +36,18 @@ def search() -> SearchPage:
         known().id if argument("starred") else None,
     )
     found = services().search.find(actor(), query)
-    return SearchPage.of(query, found, asked, services().images.only(actor(), query.text))
+    return SearchResult.of(query, found, asked, services().images.only(actor(), query.text))
 
 
 @routes.get("/repositories", query=QUERY)
-def list_repositories() -> Listing[RepositoryCard]:
-    """The same as a list alone."""
+def list_repositories() -> Page[RepositoryListItem]:
+    """List the repositories that a search finds."""
     found = search()
-    return Listing.of(found.paging, found.repositories)
+    return Page(items=found.repositories, paging=found.paging)
 
 
 @routes.get("/explore")
-def explore() -> ExplorePage:
-    """What was pushed last, is liked most and pulled most; and the index as docker is told it."""
+def explore() -> Explore:
+    """List the repositories that were pushed last, starred most and pulled most."""
     is_secure = door().origin.startswith("https:")
-    return ExplorePage.of(door().host, services().search.explore(actor()), is_secure=is_secure)
+    return Explore.of(door().host, services().search.explore(actor()), is_secure=is_secure)

@@ -8,11 +8,11 @@ from flask import request
 
 from common.errors import Invalid
 from common.names import ImageId, RepositoryName, Tag
-from index_service.json_api.answers import All, Listing
+from index_service import paging
 from index_service.json_api.asking import actor, administrator, known, services
+from index_service.json_api.resources.comments import Comment, CommentDetail, FlaggedComment
+from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.routes import Routes, paged
-from index_service.pages import paging
-from index_service.pages.social import CommentPage, CommentShown, Flagged
 from index_service.social.comments import Anchor
 
 routes = Routes("social")
@@ -20,8 +20,8 @@ routes = Routes("social")
 
 @dataclass(frozen=True, slots=True)
 class NewComment:
-    """A comment to be written, in Markdown. With a `tag` or an `image_id` it is an annotation, shown wherever that
-    tag or that image appears; that is for who may write to the repository."""
+    """A comment to write, in Markdown. With a `tag` or an `image_id` it is an annotation, shown wherever that tag or
+    that image appears; annotations are open to all who may write to the repository."""
 
     body: str
     tag: str | None = None
@@ -30,7 +30,7 @@ class NewComment:
 
 @dataclass(frozen=True, slots=True)
 class CommentText:
-    """What a comment is to say."""
+    """The new text of a comment, in Markdown."""
 
     body: str
 
@@ -44,15 +44,15 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a comment should not stand."""
+class FlagReason:
+    """Why a comment is flagged."""
 
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """Whether a flagged comment is hidden, or nothing found wrong with it."""
+class ModerationDecision:
+    """Whether to hide a flagged comment, or to dismiss its flags."""
 
     hide: bool
 
@@ -65,20 +65,21 @@ def give_star(repository: str) -> None:
 
 @routes.delete("/repositories/<named:repository>/@star")
 def take_star_back(repository: str) -> None:
-    """Take the star back."""
+    """Unstar a repository."""
     services().social.set_starred(known(), RepositoryName.parse(repository), is_starred=False)
 
 
 @routes.get("/repositories/<named:repository>/@comments", query=paged())
-def list_comments(repository: str) -> Listing[CommentShown]:
-    """The comments, the newest first. Hidden ones are shown to their authors and the repository's administrators."""
+def list_comments(repository: str) -> Page[Comment]:
+    """List the comments of a repository, the newest first. Hidden ones are told to their authors and to the
+    repository's administrators."""
     name, asked = RepositoryName.parse(repository), paging.asked(request.args)
     found = services().social.thread(actor(), name, asked.size, asked.offset)
-    return Listing.of(asked.of(found.total), map(CommentShown.of, found.remarks))
+    return Page.of(asked.of(found.total), map(Comment.of, found.remarks))
 
 
 @routes.post("/repositories/<named:repository>/@comments")
-def write_comment(repository: str, body: NewComment) -> CommentShown:
+def write_comment(repository: str, body: NewComment) -> Comment:
     """Write a comment, or an annotation."""
     name, anchor = RepositoryName.parse(repository), _anchor(body.tag, body.image_id)
     number = services().social.write(known(), name, body.body, anchor)
@@ -86,23 +87,23 @@ def write_comment(repository: str, body: NewComment) -> CommentShown:
 
 
 @routes.get("/repositories/<named:repository>/@comments/<number:comment>")
-def get_comment(repository: str, comment: int) -> CommentPage:
-    """A comment, and what it said before it was edited."""
+def get_comment(repository: str, comment: int) -> CommentDetail:
+    """Get a comment with its earlier versions."""
     name = RepositoryName.parse(repository)
-    return CommentPage.of(services().social.comment(actor(), name, comment))
+    return CommentDetail.of(services().social.comment(actor(), name, comment))
 
 
 @routes.patch("/repositories/<named:repository>/@comments/<number:comment>")
-def edit_comment(repository: str, comment: int, body: CommentText) -> CommentShown:
-    """Say something else instead. Open to its author; what it said can still be read."""
+def edit_comment(repository: str, comment: int, body: CommentText) -> Comment:
+    """Edit a comment. Open to its author; earlier versions can still be read."""
     name = RepositoryName.parse(repository)
     services().social.edit(known(), name, comment, body.body)
     return _comment(name, comment)
 
 
 @routes.put("/repositories/<named:repository>/@comments/<number:comment>/pin")
-def pin_comment(repository: str, comment: int, body: Pin) -> CommentShown:
-    """Make a comment an annotation, or with neither tag nor image one no more. Open to all who may write."""
+def pin_comment(repository: str, comment: int, body: Pin) -> Comment:
+    """Pin a comment to a tag or an image, or unpin it with neither. Open to all who may write."""
     name = RepositoryName.parse(repository)
     services().social.pin(known(), name, comment, _anchor(body.tag, body.image_id))
     return _comment(name, comment)
@@ -110,12 +111,12 @@ def pin_comment(repository: str, comment: int, body: Pin) -> CommentShown:
 
 @routes.delete("/repositories/<named:repository>/@comments/<number:comment>")
 def delete_comment(repository: str, comment: int) -> None:
-    """Delete a comment, with what it said before and its flags. Open to its author; others may hide it."""
+    """Delete a comment, with its earlier versions and its flags. Open to its author; others may hide it."""
     services().social.delete(known(), RepositoryName.parse(repository), comment)
 
 
 @routes.post("/repositories/<named:repository>/@comments/<number:comment>/hide")
-def hide_comment(repository: str, comment: int) -> CommentShown:
+def hide_comment(repository: str, comment: int) -> Comment:
     """Hide a comment. Open to the repository's administrators."""
     name = RepositoryName.parse(repository)
     services().social.set_hidden(known(), name, comment, is_hidden=True)
@@ -123,58 +124,55 @@ def hide_comment(repository: str, comment: int) -> CommentShown:
 
 
 @routes.post("/repositories/<named:repository>/@comments/<number:comment>/restore")
-def restore_comment(repository: str, comment: int) -> CommentShown:
-    """Show a hidden comment again. Open to the repository's administrators, or the index's where one of them hid it."""
+def restore_comment(repository: str, comment: int) -> Comment:
+    """Restore a hidden comment. Open to the repository's administrators, or to the index's where one of them hid it."""
     name = RepositoryName.parse(repository)
     services().social.set_hidden(known(), name, comment, is_hidden=False)
     return _comment(name, comment)
 
 
 @routes.put("/repositories/<named:repository>/@comments/<number:comment>/flag")
-def flag_comment(repository: str, comment: int, body: Reason) -> None:
-    """Tell the moderators of a comment."""
+def flag_comment(repository: str, comment: int, body: FlagReason) -> None:
+    """Flag a comment for the moderators."""
     services().social.flag(known(), RepositoryName.parse(repository), comment, body.reason)
 
 
 @routes.delete("/repositories/<named:repository>/@comments/<number:comment>/flag")
 def unflag_comment(repository: str, comment: int) -> None:
-    """Take one's flag back."""
+    """Remove the flag of the caller from a comment."""
     services().social.unflag(known(), RepositoryName.parse(repository), comment)
 
 
 @routes.get("/repositories/<named:repository>/@annotations")
-def list_annotations(repository: str) -> All[CommentShown]:
-    """What is pinned to the repository's tags and to the images they point at, the newest first."""
-    return All.of(
-        map(CommentShown.of, services().social.overview(actor(), RepositoryName.parse(repository)).annotations)
-    )
+def list_annotations(repository: str) -> List[Comment]:
+    """List the annotations of a repository's tags and of the images they point at, the newest first."""
+    return List.of(map(Comment.of, services().social.overview(actor(), RepositoryName.parse(repository)).annotations))
 
 
 @routes.get("/images/<image_id>/annotations")
-def list_image_annotations(image_id: str) -> All[CommentShown]:
-    """What is pinned to an image, in any repository the caller may see."""
+def list_image_annotations(image_id: str) -> List[Comment]:
+    """List the annotations of an image, in all repositories that the caller may see."""
     checked = ImageId(image_id)
     services().images.image(actor(), checked)
-    return All.of(map(CommentShown.of, services().social.annotations(actor(), None, (), [checked])))
+    return List.of(map(Comment.of, services().social.annotations(actor(), None, (), [checked])))
 
 
 @routes.get("/admin/comments", who=administrator, query=paged())
-def list_reported() -> Listing[Flagged]:
-    """What readers flagged and nobody judged yet, the most flagged first."""
+def list_reported() -> Page[FlaggedComment]:
+    """List the flagged comments that await a decision, the most flagged first."""
     asked = paging.asked(request.args)
     found, total = services().social.reported(administrator(), asked.size, asked.offset)
-    rows = [Flagged(CommentShown.of(each.remark), each.flags, each.reasons) for each in found]
-    return Listing.of(asked.of(total), rows)
+    return Page.of(asked.of(total), map(FlaggedComment.of, found))
 
 
 @routes.patch("/admin/comments/<number:comment>", who=administrator)
-def judge_comment(comment: int, body: Judgement) -> None:
-    """Hide a flagged comment, or dismiss its flags and show it again where an administrator hid it."""
+def judge_comment(comment: int, body: ModerationDecision) -> None:
+    """Hide a flagged comment, or dismiss its flags and restore it where an administrator hid it."""
     services().social.moderate(administrator(), comment, hide=body.hide)
 
 
-def _comment(name: RepositoryName, number: int) -> CommentShown:
-    return CommentShown.of(services().social.comment(known(), name, number).remark)
+def _comment(name: RepositoryName, number: int) -> Comment:
+    return Comment.of(services().social.comment(known(), name, number).remark)
 
 
 def _anchor(tag: str | None, image_id: str | None) -> Anchor:

@@ -34,7 +34,7 @@ LIFETIMES = ("30", "90", "365", "")
 views = Blueprint("account", __name__)
 
 
-@page(views, "/account")
+@page(views, "/account", "/account")
 def profile() -> Response:
     return show(ProfilePage.of(services().accounts.account(known().actor)), "account/profile.html")
 
@@ -74,7 +74,7 @@ def submit_password() -> Response:
     return begin_session(secret, url_for("account.password"))
 
 
-@page(views, "/account/emails")
+@page(views, "/account/emails", "/account/emails")
 def addresses() -> Response:
     return _show_addresses()
 
@@ -118,7 +118,7 @@ def remove_address() -> Response:
     return go_on(url_for("account.addresses"))
 
 
-@page(views, "/account/sessions")
+@page(views, "/account/sessions", "/account/sessions")
 def sessions() -> Response:
     who = known()
     return show(SessionsPage.of(services().accounts.sessions(who.actor), who.session), "account/sessions.html")
@@ -139,7 +139,7 @@ def end_other_sessions() -> Response:
     return go_on(url_for("account.sessions"))
 
 
-@page(views, "/account/tokens")
+@page(views, "/account/tokens", "/account/tokens")
 def tokens() -> Response:
     return _show_tokens()
 

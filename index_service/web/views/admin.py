@@ -9,12 +9,12 @@ from functools import partial
 from flask import Blueprint, Response, request
 
 from common.errors import Invalid
+from index_service import paging
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.log import Change
 from index_service.audit.reading import Filter
-from index_service.images.storage import NamespaceStorage
-from index_service.pages import paging
+from index_service.images.storage import STORAGE_SORTS, ordered
 from index_service.pages.admin import AdminPage, AuditPage, PeoplePage, RegistriesPage, ResetLinkPage, StoragePage
 from index_service.pages.forms import EMPTY, FormState
 from index_service.services.accounts import ResetLetter
@@ -29,16 +29,10 @@ LATEST = 8
 
 KINDS = tuple(dict.fromkeys(change.partition(".")[0] for change in Change))
 
-_ORDERS: dict[str, Callable[[NamespaceStorage], tuple[int, str]]] = {
-    "size": lambda row: (-row.together, row.namespace),
-    "saved": lambda row: (-row.saved, row.namespace),
-    "name": lambda row: (0, row.namespace),
-}
-
 views = Blueprint("admin", __name__)
 
 
-@page(views, "/admin")
+@page(views, "/admin", "/admin")
 def overview() -> Response:
     who, ask = require_admin(), services().administration
     registries, (latest, _) = ask.registries(who), ask.audit(who, Filter(), LATEST, 0)
@@ -46,7 +40,7 @@ def overview() -> Response:
     return show(shown, "admin/overview.html")
 
 
-@page(views, "/admin/people")
+@page(views, "/admin/people", "/admin/people")
 def people() -> Response:
     return _show_people(require_admin())
 
@@ -77,23 +71,23 @@ def reset_person() -> Response:
     return response
 
 
-@page(views, "/admin/registries")
+@page(views, "/admin/registries", "/admin/registries")
 def registries() -> Response:
     found = services().administration.registries(require_admin())
     return show(RegistriesPage(tuple(found.rows), found.waiting), "admin/registries.html")
 
 
-@page(views, "/admin/storage")
+@page(views, "/admin/storage", "/admin/storage/namespaces")
 def storage() -> Response:
     measured = services().administration.storage(require_admin())
     kept = measured.storage
-    asked = paging.asked(request.args, tuple(_ORDERS)).of(len(kept.namespaces))
-    rows = sorted(kept.namespaces, key=_ORDERS[asked.sort])[asked.offset : asked.offset + asked.size]
+    asked = paging.asked(request.args, STORAGE_SORTS).of(len(kept.namespaces))
+    rows = ordered(kept.namespaces, asked.sort)[asked.offset : asked.offset + asked.size]
     sums = (kept.repositories, kept.images, kept.apart, kept.together)
     return show(StoragePage(tuple(rows), asked, *sums, measured.at), "admin/storage.html")
 
 
-@page(views, "/admin/audit")
+@page(views, "/admin/audit", "/admin/audit", without=("since", "until"))
 def audit() -> Response:
     who, asked, text = require_admin(), paging.asked(request.args), _printable
     since, until = _day(text("since")), _day(text("until"))

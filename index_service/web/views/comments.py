@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from common.names import ImageId, RepositoryName, Tag
-from index_service.pages import paging
+from index_service import paging
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.social import CommentPage, CommentsPage, DeleteCommentPage, ModerationPage
 from index_service.social.comments import Anchor
@@ -20,7 +20,7 @@ views = Blueprint("comments", __name__)
 _ONE = "/r/<repository:repository>/@comments/<number:number>"
 
 
-@page(views, "/r/<repository:repository>/@comments")
+@page(views, "/r/<repository:repository>/@comments", "/repositories/{repository}/@comments")
 def thread(repository: str) -> Response:
     return _show_thread(RepositoryName.parse(repository))
 
@@ -36,7 +36,7 @@ def write(repository: str) -> Response:
     return go_on(f"{repository_url(name, 'comments')}#comment-{number}")
 
 
-@page(views, _ONE)
+@page(views, _ONE, "/repositories/{repository}/@comments/{number}")
 def comment(repository: str, number: int) -> Response:
     return _show_one(RepositoryName.parse(repository), number)
 
@@ -97,7 +97,7 @@ def flag(repository: str, number: int) -> Response:
     return _done(name, number, gettext("The moderators will look at it."))
 
 
-@page(views, "/admin/comments")
+@page(views, "/admin/comments", "/admin/comments")
 def moderation() -> Response:
     asked = paging.asked(request.args)
     reported, total = services().social.reported(require_admin(), asked.size, asked.offset)

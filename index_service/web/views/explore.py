@@ -15,7 +15,7 @@ _LOCAL = "127."
 views = Blueprint("explore", __name__)
 
 
-@page(views, "/", "/index.json")
+@page(views, "/", "/explore")
 def home() -> Response:
     parts = urlsplit(site().url)
     # Docker speaks plain HTTP to its own machine unasked.

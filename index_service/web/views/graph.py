@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from common.names import RepositoryName
-from index_service.pages import dot, paging
+from index_service import paging
+from index_service.pages import dot
 from index_service.pages.graph import GraphPage, ImageGraphPage, RepositoryGraphPage
 from index_service.services.image_graph import LANES_AT_ONCE, ROOTS_AT_ONCE
 from index_service.web.asking import actor, services, words
@@ -14,7 +15,7 @@ from index_service.web.showing import go_on, page, private, same_page, show
 views = Blueprint("graph", __name__)
 
 
-@page(views, "/r/<repository:repository>/@graph")
+@page(views, "/r/<repository:repository>/@graph", "/repositories/{repository}/@graph")
 def repository(repository: str) -> Response:
     return show(_lanes(repository), "graph/repository.html")
 
@@ -27,7 +28,7 @@ def repository_dot(repository: str) -> Response:
     return private(response)
 
 
-@page(views, "/i/<image_id>/graph")
+@page(views, "/i/<image_id>/graph", "/images/{image_id}/descendants")
 def image(image_id: str) -> Response:
     whole = services().images.whole(actor(), image_id)
     if whole != image_id:
@@ -35,7 +36,7 @@ def image(image_id: str) -> Response:
     return show(ImageGraphPage.of(services().image_graph.descent(actor(), whole)), "graph/image.html")
 
 
-@page(views, "/graph")
+@page(views, "/graph", "/graph")
 def forest() -> Response:
     asked, query = paging.asked(request.args, size=ROOTS_AT_ONCE), words()
     found = services().image_graph.forest(actor(), asked.offset, query)

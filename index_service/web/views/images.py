@@ -11,7 +11,7 @@ from index_service.web.showing import go_on, page, same_page, show
 views = Blueprint("images", __name__)
 
 
-@page(views, "/i/<image_id>")
+@page(views, "/i/<image_id>", "/images/{image_id}")
 def image(image_id: str) -> Response:
     whole = services().images.whole(actor(), image_id)
     if whole != image_id:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from flask import Blueprint, Response, request
 
 from common.errors import Invalid
+from index_service import paging
 from index_service.accounts.organisations import MEMBER_ROLES, Profile
-from index_service.pages import paging
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.organisations import (
     MembersPage,
@@ -44,7 +44,7 @@ def create() -> Response:
     return go_on(person_url(form["name"], "members"))
 
 
-@page(views, "/u/<name>/@members")
+@page(views, "/u/<name>/@members", "/organisations/{name}/members")
 def members(name: str) -> Response:
     return _show_members(name)
 
@@ -80,7 +80,7 @@ def set_owner(name: str) -> Response:
     return go_on(person_url(name, "members"))
 
 
-@page(views, "/u/<name>/@teams")
+@page(views, "/u/<name>/@teams", "/organisations/{name}/teams")
 def teams(name: str) -> Response:
     return _show_teams(name)
 
@@ -95,7 +95,7 @@ def create_team(name: str) -> Response:
     return go_on(_team_url(name, form["name"]))
 
 
-@page(views, "/u/<name>/@teams/<team>")
+@page(views, "/u/<name>/@teams/<team>", "/organisations/{name}/teams/{team}")
 def team(name: str, team: str) -> Response:
     return _show_team(name, team)
 
@@ -140,7 +140,7 @@ def delete_team(name: str, team: str) -> Response:
     return go_on(person_url(name, "teams"))
 
 
-@page(views, "/u/<name>/@settings")
+@page(views, "/u/<name>/@settings", "/organisations/{name}")
 def settings(name: str) -> Response:
     known()
     return _show_settings(name)

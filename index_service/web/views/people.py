@@ -6,11 +6,11 @@ from flask import Blueprint, Response, request
 
 from common.errors import Invalid
 from common.names import RepositoryName
-from index_service.pages import paging
+from index_service import paging
 from index_service.pages.forms import EMPTY, FormState
-from index_service.pages.paging import Paging
 from index_service.pages.people import AccessPage, ActivityPage, Holder, RepositoriesPage
 from index_service.pages.repositories import RepositoryCard
+from index_service.paging import Paging
 from index_service.repositories.policy import Role
 from index_service.search.finder import Hit
 from index_service.services.permissions import Receiver
@@ -25,21 +25,21 @@ SORTS = ("pushed", "stars", "pulls", "name")
 views = Blueprint("people", __name__)
 
 
-@page(views, "/u/<name>", "/u/<name>/@profile.json")
+@page(views, "/u/<name>", "/people/{name}")
 def repositories(name: str) -> Response:
     asked = paging.asked(request.args, SORTS)
     found = services().profiles.repositories(actor(), name, asked.sort, asked.size, asked.number)
     return _show_repositories(name, asked, found, starred=False)
 
 
-@page(views, "/u/<name>/@starred")
+@page(views, "/u/<name>/@starred", "/people/{name}/starred")
 def starred(name: str) -> Response:
     asked = paging.asked(request.args, SORTS)
     found = services().profiles.starred(actor(), name, asked.sort, asked.size, asked.number)
     return _show_repositories(name, asked, found, starred=True)
 
 
-@page(views, "/u/<name>/@activity")
+@page(views, "/u/<name>/@activity", "/people/{name}/activity")
 def activity(name: str) -> Response:
     asked = paging.asked(request.args)
     profile = services().profiles.shown(actor(), name)
@@ -48,7 +48,7 @@ def activity(name: str) -> Response:
     return show(shown, "people/activity.html")
 
 
-@page(views, "/u/<name>/@access")
+@page(views, "/u/<name>/@access", "/namespaces/{name}")
 def access(name: str) -> Response:
     known()
     return _show_access(name)

@@ -14,7 +14,7 @@ from index_service.web.showing import go_on, page, show
 views = Blueprint("repository", __name__)
 
 
-@page(views, "/r/<repository:repository>", "/r/<repository:repository>/@overview.json")
+@page(views, "/r/<repository:repository>", "/repositories/{repository}")
 def overview(repository: str) -> Response:
     """With `tag`, how to pull that one."""
     name = RepositoryName.parse(repository)

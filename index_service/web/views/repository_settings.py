@@ -24,7 +24,7 @@ TEXTS, ACCESS, TRANSFER, DELETE = "texts", "access", "transfer", "delete"
 views = Blueprint("repository_settings", __name__)
 
 
-@page(views, "/r/<repository:repository>/@settings")
+@page(views, "/r/<repository:repository>/@settings", "/repositories/{repository}/@settings")
 def texts(repository: str) -> Response:
     known()
     return _show(RepositoryName.parse(repository), TEXTS)
@@ -42,7 +42,7 @@ def describe(repository: str) -> Response:
     return go_on(repository_url(name))
 
 
-@page(views, "/r/<repository:repository>/@settings/access")
+@page(views, "/r/<repository:repository>/@settings/access", "/repositories/{repository}/@roles")
 def access(repository: str) -> Response:
     known()
     return _show(RepositoryName.parse(repository), ACCESS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from common.names import RepositoryName
-from index_service.pages import paging
+from index_service import paging
 from index_service.pages.search import SearchPage
 from index_service.search.finder import SORTS, Query
 from index_service.web.asking import actor, known, services, words
@@ -15,7 +15,7 @@ from index_service.web.showing import page, show
 views = Blueprint("searching", __name__)
 
 
-@page(views, "/search")
+@page(views, "/search", "/search")
 def search() -> Response:
     """All there is where nothing is searched for."""
     asked = paging.asked(request.args, SORTS)

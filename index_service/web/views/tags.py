@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from common.names import RepositoryName, Tag
-from index_service.pages import paging
+from index_service import paging
 from index_service.pages.images import ActivityPage, DeleteTagsPage, TagsPage
 from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION, MOVES_AT_ONCE, TAGS_AT_ONCE
 from index_service.web.addresses import repository_url
@@ -16,7 +16,7 @@ from index_service.web.showing import flash, go_on, page, show
 views = Blueprint("tags", __name__)
 
 
-@page(views, "/r/<repository:repository>/@tags")
+@page(views, "/r/<repository:repository>/@tags", "/repositories/{repository}/@tags")
 def listing(repository: str) -> Response:
     name = RepositoryName.parse(repository)
     asked = paging.asked(request.args, (BY_VERSION, BY_PUSH, BY_SIZE), TAGS_AT_ONCE)
@@ -42,7 +42,7 @@ def delete(repository: str) -> Response:
     return go_on(repository_url(name, "tags"))
 
 
-@page(views, "/r/<repository:repository>/@activity")
+@page(views, "/r/<repository:repository>/@activity", "/repositories/{repository}/@activity")
 def activity(repository: str) -> Response:
     name, tag = RepositoryName.parse(repository), request.args.get("tag", "")
     asked = paging.asked(request.args, size=MOVES_AT_ONCE)

@@ -81,8 +81,14 @@ class Reader:
         self.answer = self.client.get(path, headers=headers, environ_overrides=self.environ)
         return self.answer
 
-    def json(self, path: str) -> Any:
-        return self.get(path).get_json()
+    def api(self, path: str) -> Any:
+        """What the API tells the same reader."""
+        return self.get(f"/api/v1{path}").get_json()
+
+    def alternate(self, path: str) -> str | None:
+        """The resource of the API that a page names as its JSON."""
+        links = self.open(path).all("link", rel="alternate", type="application/json")
+        return links[0]["href"] if links else None
 
     def send(self, action: str, page: str | None = None, **fields: Any) -> Page:
         """Fill in the form of `page` (the same address, where none is given) that goes to `action`, and send it."""

@@ -63,7 +63,7 @@ def test_a_token_is_shown_once_with_what_to_do_with_it(harbour, alice, make):
     assert auth in text
     assert "http://127.0.0.1:5000/v1/" in text
     assert token not in alice.get("/account/tokens").get_data(as_text=True)
-    assert token not in alice.get("/account/tokens.json").get_data(as_text=True)
+    assert token not in alice.get("/api/v1/account/tokens").get_data(as_text=True)
     assert token not in str(harbour.rows("SELECT * FROM access_tokens")) + str(harbour.rows("SELECT * FROM audit"))
 
 
@@ -133,7 +133,7 @@ def test_its_end_is_the_end_of_what_was_issued_for_it(harbour, alice, make):
     answer = harbour.request("GET", "/v1/repositories/alice/app/images", auth=basic("alice", token), ask=True)
     bearer = f"Token {answer.headers['X-Docker-Token']}"
     assert harbour.redeem("alice/app", bearer) == 200
-    (row,) = alice.json("/account/tokens.json")["tokens"]
+    (row,) = alice.api("/account/tokens")["items"]
     page = alice.send("/account/tokens/revoke", "/account/tokens", token=row["id"])
     assert "The access token “laptop” is revoked." in page.text
     assert login(harbour, token) == 401
@@ -150,7 +150,7 @@ def test_it_ends_with_its_time(harbour, alice, make):
     harbour.clock.move(days=30)
     assert [login(harbour, short), login(harbour, lasting)] == [401, 200]
     alice.sign_in("alice")
-    rows = alice.json("/account/tokens.json")["tokens"]
+    rows = alice.api("/account/tokens")["items"]
     assert [row["is_expired"] for row in rows] == [False, True]
     assert "ended" in alice.open("/account/tokens").text
 
@@ -181,7 +181,7 @@ def test_its_last_use_is_kept_to_the_minute(harbour, alice, make):
     harbour.clock.move(seconds=1)
     login(harbour, token, address="192.0.2.8")
     assert used() == (harbour.clock(), "192.0.2.8")
-    assert alice.json("/account/tokens.json")["tokens"][0]["used_at"] == "2015-06-08T12:01:00Z"
+    assert alice.api("/account/tokens")["items"][0]["used_at"] == "2015-06-08T12:01:00Z"
 
 
 def test_guessing_tokens_is_slowed_down_like_guessing_passwords(harbour, make):

@@ -44,7 +44,7 @@ def audit(site):
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_wants_somebody_signed_in(harbour, alice, path):
     assert Reader(harbour).get(path).location == f"/sign-in?next={path}"
-    assert Reader(harbour).get(f"{path}.json").status_code == 403
+    assert Reader(harbour).get(f"/api/v1{path}").status_code == (404 if path == "/account/password" else 401)
     page = alice.open(path)
     assert alice.answer.status_code == 200
     assert len(page.all("h1")) == 1
@@ -53,13 +53,13 @@ def test_every_page_wants_somebody_signed_in(harbour, alice, path):
 
 def test_a_profile_is_changed_and_found_again(harbour, alice):
     assert "Your profile is saved." in alice.send("/account", **PROFILE).text
-    shown = alice.json("/account.json")
+    shown = alice.api("/account")
     assert shown["name"] == "alice"
     assert shown["about"] == "First line\nsecond line"
     assert {key: shown[key] for key in PROFILE if key != "about"} == {
         key: value for key, value in PROFILE.items() if key != "about"
     }
-    assert Reader(harbour, "bob").json("/account.json")["full_name"] == ""
+    assert Reader(harbour, "bob").api("/account")["full_name"] == ""
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_profile_that_cannot_be_is_shown_again_with_what_is_wrong(alice, wrong
     assert alice.answer.status_code == 422
     assert page.all("div", role="alert")
     assert not field or page.all("p", id=f"error-{field}")
-    assert alice.json("/account.json")["company"] == ""
+    assert alice.api("/account")["company"] == ""
 
 
 def test_what_a_person_writes_is_text_on_the_page(alice):
@@ -138,7 +138,7 @@ def test_what_is_dangerous_wants_a_password_given_lately(harbour, alice):
 
 def test_addresses_are_added_confirmed_made_main_and_removed(harbour, alice):
     alice.send("/account/emails", email="New@Example.com")
-    rows = alice.json("/account/emails.json")["addresses"]
+    rows = alice.api("/account/emails")["items"]
     assert [(row["address"], row["is_main"]) for row in rows] == [
         ("alice@example.com", True),
         ("new@example.com", False),
@@ -149,11 +149,11 @@ def test_addresses_are_added_confirmed_made_main_and_removed(harbour, alice):
     assert alice.answer.status_code == 404
     confirm(harbour, "new@example.com")
     alice.send("/account/emails/main", "/account/emails", email="new@example.com")
-    rows = alice.json("/account/emails.json")["addresses"]
+    rows = alice.api("/account/emails")["items"]
     assert [row["address"] for row in rows] == ["new@example.com", "alice@example.com"]
     assert rows[0]["confirmed_at"]
     alice.send("/account/emails/remove", "/account/emails", email="alice@example.com")
-    assert [row["address"] for row in alice.json("/account/emails.json")["addresses"]] == ["new@example.com"]
+    assert [row["address"] for row in alice.api("/account/emails")["items"]] == ["new@example.com"]
     actions = [action for _, action, _ in audit(harbour) if action.startswith("email")]
     assert actions == ["email.added", "email.confirmed", "email.made-main", "email.removed"]
 
@@ -188,7 +188,7 @@ def test_sessions_are_listed_and_ended_one_by_one(harbour, alice):
     agent = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
     harbour.clock.move(minutes=1)
     other = Reader(harbour, "alice", HTTP_USER_AGENT=agent, REMOTE_ADDR="2001:db8::1")
-    rows = alice.json("/account/sessions.json")["sessions"]
+    rows = alice.api("/account/sessions")["items"]
     assert [(row["is_current"], row["address"]) for row in rows] == [(False, "2001:db8::1"), (True, "192.0.2.1")]
     page = alice.open("/account/sessions")
     assert "Firefox on Linux" in page.text
@@ -207,7 +207,7 @@ def test_all_other_sessions_are_ended_at_once(harbour, alice):
 
 def test_another_persons_session_cannot_be_ended(harbour, alice):
     bob = Reader(harbour, "bob")
-    (row,) = bob.json("/account/sessions.json")["sessions"]
+    (row,) = bob.api("/account/sessions")["items"]
     csrf = alice.open("/account/sessions").forms["/language"]["csrf"]
     assert alice.post("/account/sessions/end", csrf=csrf, session=row["id"]).status_code == 404
     assert bob.get("/account").status_code == 200

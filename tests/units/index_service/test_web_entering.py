@@ -77,11 +77,11 @@ def test_the_letters_link_asks_and_its_form_confirms_once(harbour, letters):
     reader = Reader(harbour)
     reader.send("/sign-up", **NEW)
     link = link_of(letters()[0])
-    assert reader.json(f"{link}.json") == {"address": "dora@example.com"}
+    assert "dora@example.com" in reader.open(link).text
     assert harbour.rows("SELECT confirmed_at FROM emails") == [(None,)]
     assert "dora@example.com is confirmed." in reader.send(link).text
     assert harbour.rows("SELECT confirmed_at FROM emails") != [(None,)]
-    assert reader.json("/account/emails.json")["addresses"][0]["confirmed_at"] == "2015-06-08T12:00:00Z"
+    assert reader.api("/account/emails")["items"][0]["confirmed_at"] == "2015-06-08T12:00:00Z"
     assert reader.get(link).status_code == 404
     assert audit(harbour) == ["account.made", "email.confirmed"]
 
@@ -259,7 +259,7 @@ def test_a_forgotten_password_is_set_by_letter_and_everything_older_ends(harbour
     (letter,) = letters()
     assert letter["To"] == "alice@example.com"
     link = link_of(letter)
-    assert reader.json(f"{link}.json") == {"name": "alice"}
+    assert "alice" in reader.open(link).text
     assert "Sign in with it" in reader.send(link, password="another-password").text
     assert old.get("/account").status_code == 303
     assert harbour.redeem("alice/app", bearer) == 401

@@ -133,8 +133,8 @@ def test_signing_in_leads_on_to_where_one_wanted_to_be(site):
     assert reader.answer.location == "/account/tokens?a=b%26c"
 
 
-def test_a_twin_never_leads_elsewhere_and_asks_for_no_password(site):
-    answer = Reader(site).get("/account.json")
-    assert answer.status_code == 403
-    assert answer.get_json() == {"error": "Sign in first"}
-    assert "WWW-Authenticate" not in answer.headers
+def test_the_json_of_a_page_never_leads_elsewhere_and_opens_no_window_for_a_password(site):
+    answer = Reader(site).get("/api/v1/account")
+    assert answer.status_code == 401
+    assert answer.get_json() == {"error": "Requires authorization"}
+    assert not answer.headers["WWW-Authenticate"].startswith("Basic")

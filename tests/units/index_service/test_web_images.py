@@ -47,35 +47,35 @@ def paths(one):
     return (*PAGES, f"/i/{one.id}", f"/i/{one.id}/graph")
 
 
-def test_every_page_is_html_and_its_twin_the_same_as_json(harbour, family):
+def test_every_page_is_html_and_names_the_same_as_json(harbour, family):
     reader = Reader(harbour.site)
     for path in paths(family[2]):
         page = reader.open(path)
         assert reader.answer.status_code == 200, path
         (link,) = page.all("link", rel="alternate", type="application/json")
-        assert isinstance(reader.json(link["href"]), dict), path
+        assert reader.get(link["href"]).mimetype == "application/json", path
         assert not [given for _, given in page.attributes if "style" in given or any(key[:2] == "on" for key in given)]
         assert len(page.all("h1")) == 1
 
 
 def test_tags_of_one_image_stand_in_one_row(harbour, family):
     harbour.push("alice/app", (*family[:2], family[3]), "latest")
-    told = Reader(harbour.site).json("/r/alice/app/@tags.json")
-    assert [[tag["name"] for tag in row["tags"]] for row in told["images"]] == [["latest", "two"], ["one"]]
-    assert told["images"][1]["size"] == len(family[2].layer)
-    assert told["images"][1]["tags"][0] | {"set_at": ""} == {
+    told = Reader(harbour.site).api("/repositories/alice/app/@tags")
+    assert [[tag["name"] for tag in row["tags"]] for row in told["items"]] == [["latest", "two"], ["one"]]
+    assert told["items"][1]["size"] == len(family[2].layer)
+    assert told["items"][1]["tags"][0] | {"set_at": ""} == {
         "name": "one",
         "set_at": "",
         "person": "alice",
         "program": "docker 1.0.1",
-        "client": told["images"][1]["tags"][0]["client"],
+        "client": told["items"][1]["tags"][0]["client"],
     }
 
 
 def test_lists_are_sorted_and_paged_by_their_address(harbour, family):
     reader = Reader(harbour.site)
-    bigger = reader.json("/r/alice/app/@tags.json?sort=size")
-    assert bigger["images"][0]["tags"][0]["name"] == "one"
+    bigger = reader.api("/repositories/alice/app/@tags?sort=size")
+    assert bigger["items"][0]["tags"][0]["name"] == "one"
     assert bigger["paging"]["sort"] == "size"
     assert reader.get("/r/alice/app/@tags?sort=smell").status_code == 400
     for path in ("/r/alice/app/@tags", "/r/alice/app/@activity", "/r/alice/app/@graph", "/graph"):
@@ -85,8 +85,9 @@ def test_lists_are_sorted_and_paged_by_their_address(harbour, family):
 def test_a_private_repository_has_no_pages_for_strangers(harbour, family):
     for who in (None, "alice"):
         reader = Reader(harbour.site, who)
-        for part in ("tags", "activity", "graph", "tags.json", "activity.json", "graph.json"):
-            assert reader.get(f"/r/bob/secret/@{part}").status_code == 404
+        for part in ("tags", "activity", "graph"):
+            for path in ("/r", "/api/v1/repositories"):
+                assert reader.get(f"{path}/bob/secret/@{part}").status_code == 404
         for path in paths(family[0]):
             assert b"secret" not in reader.get(path).data
             assert b"stowaway" not in reader.get(path).data
@@ -98,7 +99,7 @@ def test_an_image_nobody_may_see_is_none(harbour, family):
     mine = image(size=100)
     harbour.push("bob/secret", (mine,), "mine")
     harbour.work_off()
-    for path in (f"/i/{mine.id}", f"/i/{mine.id}/graph", f"/i/{'0' * 64}", "/i/nonsense", "/i/nonsense.json"):
+    for path in (f"/i/{mine.id}", f"/i/{mine.id}/graph", f"/i/{'0' * 64}", "/i/nonsense", "/api/v1/images/nonsense"):
         assert reader.get(path).status_code == 404
     assert Reader(harbour.site, "bob").get(f"/i/{mine.id}").status_code == 200
 
@@ -106,9 +107,10 @@ def test_an_image_nobody_may_see_is_none(harbour, family):
 def test_twelve_digits_lead_to_the_image(harbour, family):
     reader = Reader(harbour.site)
     whole, beginning = family[2].id, family[2].id[:12]
-    for part in ("", ".json", "/graph", "/graph.json"):
+    for part in ("", "/graph"):
         answer = reader.get(f"/i/{beginning}{part}")
         assert (answer.status_code, answer.location) == (303, f"/i/{whole}{part}")
+    assert reader.alternate(f"/i/{beginning}") == f"/api/v1/images/{whole}"
     assert reader.get(f"/i/{beginning.upper()}").location == f"/i/{whole}"
     assert reader.get(f"/i/{whole[:63]}").location == f"/i/{whole}"
     for wrong in (whole[:11], whole + "0", beginning[:11] + "x", "0" * 12):
@@ -157,8 +159,8 @@ def test_search_leads_to_the_image_whose_id_begins_so(harbour, family):
     mine = image(size=100)
     harbour.push("bob/secret", (mine,), "mine")
     for words in (mine.id[:12], whole[:3], "alice", f"alice {whole[:12]}", ""):
-        assert reader.json(f"/search.json?q={words}")["image_id"] is None, words
-    assert Reader(harbour.site, "bob").json(f"/search.json?q={mine.id[:12]}")["image_id"] == mine.id
+        assert reader.api(f"/search?q={words}")["image_id"] is None, words
+    assert Reader(harbour.site, "bob").api(f"/search?q={mine.id[:12]}")["image_id"] == mine.id
     told = harbour.site.request("GET", f"/api/v1/search?q={whole[:12]}").get_json()
     assert told["image_id"] == whole
 
@@ -168,7 +170,7 @@ def test_an_image_is_told_as_a_dockerfile(harbour, family):
     page = reader.open(f"/i/{family[2].id}")
     for text in ("ADD file:ab in /", "RUN apt-get update", "RUN make one", "alice/app :one", "linux/amd64"):
         assert text.replace(" :", ":") in page.text.replace(" :", ":"), text
-    told = reader.json(f"/i/{family[2].id}.json")
+    told = reader.api(f"/images/{family[2].id}")
     assert [step["text"] for step in told["steps"]] == ["ADD file:ab in /", "RUN apt-get update", "RUN make one"]
     assert told["total_size"] == sum(len(each.layer) for each in family[:3])
     assert json.loads(told["raw"])["id"] == family[2].id
@@ -176,7 +178,7 @@ def test_an_image_is_told_as_a_dockerfile(harbour, family):
 
 def test_lanes_are_drawn_and_told_as_a_list(harbour, family):
     reader = Reader(harbour.site)
-    told = reader.json("/r/alice/app/@graph.json")
+    told = reader.api("/repositories/alice/app/@graph")
     lanes = {layer["image_id"]: layer["lanes"] for layer in told["layers"]}
     assert sorted(map(len, lanes.values())) == [1, 1, 2, 2]
     kinds = {layer["image_id"]: layer["kind"] for layer in told["layers"]}
@@ -188,7 +190,7 @@ def test_lanes_are_drawn_and_told_as_a_list(harbour, family):
     for text in ("ADD file:ab in /", "RUN apt-get update", "RUN make one", "CMD [two]", "one", "two"):
         assert text in listed
     # Whoever also reads the other repository sees that the layers came with it.
-    assert Reader(harbour.site, "bob").json("/r/alice/app/@graph.json")["layers"][0]["kind"] == "elsewhere"
+    assert Reader(harbour.site, "bob").api("/repositories/alice/app/@graph")["layers"][0]["kind"] == "elsewhere"
 
 
 def test_lanes_are_there_for_graphviz(harbour, family):
@@ -227,7 +229,7 @@ def read_dot(text):
 
 def test_the_tree_of_all_images_links_to_each(harbour, family):
     reader = Reader(harbour.site)
-    told = reader.json("/graph.json")
+    told = reader.api("/graph")
     (tree,) = told["trees"]
     assert (tree["image_id"], tree["layers"], tree["places"]) == (family[0].id, 1, [])
     (branching,) = tree["branches"]
@@ -253,11 +255,11 @@ def test_of_a_long_name_in_the_tree_the_tag_is_kept(harbour, family):
 
 
 def test_the_tree_says_what_is_shared(harbour, family):
-    told = Reader(harbour.site).json("/graph.json")
+    told = Reader(harbour.site).api("/graph")
     assert (told["stored"], told["shared"]) == (sum(len(each.layer) for each in family), 0)
     # Whoever also reads the second repository sees that all but one layer are in both.
     reader = Reader(harbour.site, "bob")
-    told = reader.json("/graph.json")
+    told = reader.api("/graph")
     assert told["shared"] == told["stored"] - len(family[2].layer)
     assert "of it shared by several repositories" in reader.open("/graph").text
 
@@ -267,14 +269,14 @@ def test_the_tree_is_narrowed_by_words(harbour, family):
     page = reader.open("/graph?q=alice/app")
     assert {f"/i/{family[0].id}", f"/i/{family[2].id}"} <= {given.get("href") for given in page.all("a")}
     assert page.forms["/graph"] == {"q": "alice/app"}
-    (twin,) = page.all("link", rel="alternate", type="application/json")
-    assert reader.json(twin["href"])["query"] == "alice/app"
+    (link,) = page.all("link", rel="alternate", type="application/json")
+    assert reader.get(link["href"]).get_json()["query"] == "alice/app"
     for words in ("secret", "stowaway", "no-such"):
         page = reader.open(f"/graph?q={words}")
         assert "No repository with these words has an image" in page.text
         assert family[0].id not in reader.answer.text
     assert reader.get(f"/graph?q={'x' * 256}").status_code == 400
-    assert Reader(harbour.site, "bob").json("/graph.json?q=secret")["images"] == 3
+    assert Reader(harbour.site, "bob").api("/graph?q=secret")["images"] == 3
     told = harbour.site.request("GET", "/api/v1/graph?q=app").get_json()
     assert (told["query"], told["images"]) == ("app", 4)
 
@@ -290,7 +292,7 @@ def test_pages_without_anything_say_so(harbour):
 
 def test_an_image_nobody_described_yet_has_a_page(harbour):
     harbour.site.push("alice/app", "alice")
-    id_ = Reader(harbour.site).json("/r/alice/app/@tags.json")["images"][0]["image_id"]
+    id_ = Reader(harbour.site).api("/repositories/alice/app/@tags")["items"][0]["image_id"]
     assert "Not looked at yet" in Reader(harbour.site).open(f"/i/{id_}").text
     assert "Not looked at yet" in Reader(harbour.site).open(f"/i/{id_}/graph").text
 
@@ -321,7 +323,7 @@ def test_nothing_an_image_or_a_client_says_becomes_code(harbour):
         assert '<b>"' not in reader.answer.text, path
         assert not [given for _, given in page.attributes if any(key[:2] == "on" for key in given)], path
         assert "5444439" not in page.text, path
-        assert reader.json(f"{path}.json"), path
+        assert reader.get(reader.alternate(path)).is_json, path
     assert read_dot(reader.get("/r/alice/app/@graph.dot").get_data(as_text=True))[1]
 
 
@@ -338,7 +340,7 @@ def test_who_may_write_deletes_tags_by_several(harbour, family):
     )
     assert answer.status_code == 303
     assert "2 tags are deleted" in reader.open(answer.location).text
-    assert reader.json("/r/alice/app/@tags.json")["images"] == []
+    assert reader.api("/repositories/alice/app/@tags")["items"] == []
 
 
 def test_nothing_chosen_is_said(harbour, family):
@@ -368,7 +370,7 @@ def test_a_registry_that_is_away_deletes_nothing_and_the_page_says_so(harbour, f
     page = reader.send("/r/alice/app/@tags/delete", "/r/alice/app/@tags/delete?tag=one")
     assert reader.answer.status_code == 503
     assert "The registry does not answer now" in page.text
-    assert len(reader.json("/r/alice/app/@tags.json")["images"]) == 2
+    assert len(reader.api("/repositories/alice/app/@tags")["items"]) == 2
 
 
 def test_activity_tells_pushes_deletions_and_pulls(harbour, family):
@@ -376,10 +378,11 @@ def test_activity_tells_pushes_deletions_and_pulls(harbour, family):
     harbour.site.services.pull_counts.write()
     reader = Reader(harbour.site, "alice")
     reader.send("/r/alice/app/@tags/delete", "/r/alice/app/@tags/delete?tag=one")
-    told = reader.json("/r/alice/app/@activity.json")
-    moves = [(move["tag"], move["image_id"] is None, move["program"]) for move in told["moves"]]
+    told = reader.api("/repositories/alice/app/@activity")
+    moves = [(move["tag"], move["image_id"] is None, move["program"]) for move in told["items"]]
     assert sorted(moves) == [("one", False, "docker 1.0.1"), ("one", True, ""), ("two", False, "docker 1.0.1")]
-    assert (told["pulls"], told["days"][-1]["count"]) == (1, 1)
+    assert reader.api("/repositories/alice/app/@pulls")["items"][-1]["count"] == 1
+    assert reader.api("/repositories/alice/app")["head"]["pull_count"] == 1
     text = reader.open("/r/alice/app/@activity?tag=one").text
     assert "alice deleted one" in text
     assert "alice pushed two" not in text

@@ -33,7 +33,7 @@ def town(site):
 
 
 def names(answer):
-    return [card["full_name"] for card in answer["repositories"]]
+    return [card["full_name"] for card in answer["items"]]
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,17 @@ def names(answer):
 )
 def test_a_name_shows_the_repositories_that_the_reader_may_see(town, who, seen):
     reader = Reader(town, who)
-    assert names(reader.json("/u/acme/@profile.json")) == seen
+    assert names(reader.api("/people/acme/repositories")) == seen
     page = reader.open("/u/acme")
     for name in ("app", "secret"):
         assert bool(page.all("a", href=f"/r/acme/{name}")) is (f"acme/{name}" in seen)
-    moves = reader.json("/u/acme/@activity.json")["moves"]
+    moves = reader.api("/people/acme/activity")["items"]
     assert [move["repository"] for move in moves] == seen
     assert Page(reader.get("/u/olga/@activity")).all("a", href="/r/acme/app")
 
 
 def test_an_organisations_page_says_what_it_is(town):
-    shown = Reader(town).json("/u/acme/@profile.json")["profile"]
+    shown = Reader(town).api("/people/acme")
     assert (shown["kind"], shown["full_name"], shown["standing"], shown["may_manage"]) == (
         "organisation",
         "Acme Ltd",
@@ -74,7 +74,7 @@ def test_an_organisations_page_says_what_it_is(town):
 
 def test_who_is_in_an_organisation_is_told_to_its_members(town):
     def memberships(who):
-        shown = Reader(town, who).json("/u/mia/@profile.json")["profile"]
+        shown = Reader(town, who).api("/people/mia")
         return [found["name"] for found in shown["organisations"]]
 
     assert [memberships(who) for who in (None, "eve", "olga", "mia", "root")] == [[], [], ["acme"], ["acme"], ["acme"]]
@@ -85,9 +85,9 @@ def test_lists_are_sorted_and_paged_by_their_address(town):
         town.push(f"eve/app{number:02}", "eve")
         town.clock.move(minutes=1)
     reader = Reader(town)
-    first, second = (reader.json(f"/u/eve/@profile.json?sort=name&page={number}") for number in (1, 2))
+    first, second = (reader.api(f"/people/eve/repositories?sort=name&page={number}") for number in (1, 2))
     assert names(first) + names(second) == [f"eve/app{number:02}" for number in range(30)]
-    assert names(reader.json("/u/eve/@profile.json"))[0] == "eve/app29"
+    assert names(reader.api("/people/eve/repositories"))[0] == "eve/app29"
     assert reader.open("/u/eve?sort=name").links["Next"].endswith("/u/eve?sort=name&page=2")
     assert reader.open("/u/eve/@activity").links["Older"].endswith("/u/eve/@activity?page=2")
     for path, status in (("/u/eve?page=3", 404), ("/u/eve?sort=best", 400), ("/u/eve?page=0", 400)):
@@ -121,7 +121,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(town):
                 f" SELECT {olga.id}, id, created_at FROM repositories WHERE name = 'app{number}'"
             )
     assert counts() == before
-    assert len(reader.json("/u/olga/@starred.json")["repositories"]) == 8
+    assert len(reader.api("/people/olga/starred")["items"]) == 8
 
 
 def test_what_people_write_is_text(town):
@@ -174,7 +174,8 @@ def test_where_everybody_has_to_sign_in_nothing_is_shown_before(town):
     for path in ("/u/acme", "/u/acme/@activity", "/u/olga/@starred", "/u/nobody"):
         answer = Reader(town).get(path)
         assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/sign-in")
-        assert Reader(town).get(f"{path}{'/@profile' if '@' not in path else ''}.json").status_code == 403
+        resource = path.replace("/u/", "/people/").replace("/@", "/")
+        assert Reader(town).get(f"/api/v1{resource}").status_code == 401
 
 
 def test_a_closed_account_shows_nothing_but_its_name_and_repositories(town):

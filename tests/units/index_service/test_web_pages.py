@@ -1,4 +1,4 @@
-"""How the site answers, whatever the page: HTML and its twin, failures, headers, assets, languages."""
+"""How the site answers, whatever the page: HTML and what it names as its JSON, failures, headers, assets, languages."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ def reader(site):
     return Reader(site)
 
 
-def test_a_page_names_its_twin_and_the_twin_is_the_same_as_json(reader):
+def test_a_page_names_the_resource_of_the_api_that_tells_the_same(reader):
     page = reader.open("/")
     (link,) = page.all("link", rel="alternate", type="application/json")
-    assert link["href"] == "/index.json"
-    assert reader.json("/index.json")["host"] in page.text
-    assert reader.answer.content_type == "application/json; charset=utf-8"
+    assert page.links["This page as JSON"] == link["href"] == "/api/v1/explore"
+    assert reader.get(link["href"]).get_json()["host"] in page.text
+    assert reader.answer.content_type == "application/json"
 
 
-def test_the_twins_address_keeps_the_query_and_nothing_in_it_steers_addresses(reader):
-    page = reader.open("/?_external=1&_scheme=javascript&endpoint=x&q=a%26b&q=c")
-    (link,) = page.all("link", rel="alternate", type="application/json")
-    assert link["href"] == "/index.json?_external=1&_scheme=javascript&endpoint=x&q=a%26b&q=c"
+def test_the_resource_is_asked_with_the_query_and_nothing_in_it_steers_addresses(reader):
+    query = "_external=1&_scheme=javascript&endpoint=x&repository=y&q=a%26b&q=c"
+    assert reader.alternate(f"/?{query}") == f"/api/v1/explore?{query}"
+    assert reader.alternate(f"/search?{query}") == f"/api/v1/search?{query}"
 
 
-def test_what_is_for_html_alone_is_not_in_the_twin(reader):
-    assert reader.json("/sign-in.json") == {"next": "/"}
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-up", "/reset", "/nowhere", "/r/no/such", "/search?page=9"])
+def test_a_form_alone_and_a_failure_name_no_resource(reader, path):
+    assert reader.alternate(path) is None
+    assert "This page as JSON" not in reader.open(path).text
 
 
 def test_pages_carry_the_headers_that_keep_strangers_out(reader):

@@ -1,60 +1,20 @@
-"""What pages are made of: paging, JSON, flags, forms, addresses."""
+"""What pages are made of: paging, flags, forms, addresses."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from enum import IntEnum, StrEnum
 
 import pytest
 from flask import Flask
 
 from common.errors import Conflict, Invalid, NotFound, TooMany
-from common.names import ImageId, RepositoryName
-from index_service.pages import HTML_ONLY, paging
-from index_service.pages.paging import Paging
-from index_service.pages.plain import plain
+from common.names import RepositoryName
+from index_service import paging
 from index_service.pages.repositories import RepositoryCard
+from index_service.paging import Paging
 from index_service.web import flags
 from index_service.web.addresses import image_url, person_url, repository_url
 from index_service.web.asking import own_path
 from index_service.web.forms import Form
-from index_service.web.languages import lazy
 from tests.units.index_service.site import IMAGES
-
-
-class Colour(StrEnum):
-    RED = "red"
-
-
-class Rank(IntEnum):
-    HIGH = 3
-
-    def __str__(self) -> str:
-        return "high"
-
-
-@dataclass(frozen=True)
-class Inner:
-    name: RepositoryName
-    hidden: str = field(default="x", metadata=HTML_ONLY)
-
-
-def test_everything_a_page_holds_has_one_form_in_json():
-    moment = datetime(2015, 6, 8, 14, 30, tzinfo=timezone(timedelta(hours=2)))
-    assert plain(Inner(RepositoryName("library", "busybox"))) == {"name": "library/busybox"}
-    assert plain((moment, Colour.RED, Rank.HIGH, lazy("Explore"), ImageId(IMAGES[0]), None, True, 1, 1.5)) == [
-        "2015-06-08T12:30:00Z",
-        "red",
-        "high",
-        "Explore",
-        IMAGES[0],
-        None,
-        True,
-        1,
-        1.5,
-    ]
-    assert plain({"b": {2, 1}, 3: [Inner(RepositoryName("a", "b"))]}) == {"b": [1, 2], "3": [{"name": "a/b"}]}
 
 
 def test_a_page_of_a_list_is_asked_for_by_address():

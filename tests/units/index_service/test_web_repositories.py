@@ -52,9 +52,9 @@ def test_exploring(site, reader, social):
     assert "/r/alice/app" in page.links.values()
     assert page.links["busybox"] == "/r/busybox"
     assert "secret" not in page.text
-    twin = reader.json("/index.json")
-    assert [card["full_name"] for card in twin["starred"]] == ["alice/app", "library/busybox"]
-    assert twin["totals"]["repositories"] == 2
+    told = reader.api("/explore")
+    assert [found["full_name"] for found in told["starred"]] == ["alice/app", "library/busybox"]
+    assert told["totals"]["repositories"] == 2
     assert "secret" in Reader(site, "alice").open("/").text
 
 
@@ -67,13 +67,13 @@ def test_searching(site, reader):
     for query in ("app", "镜像", IMAGES[2], "alice/app"):
         page = reader.open(f"/search?q={quote(query)}")
         assert "/r/alice/app" in page.links.values()
-        assert reader.json(f"/search.json?q={quote(query)}")["repositories"][0]["full_name"] == "alice/app"
+        assert reader.api(f"/search?q={quote(query)}")["repositories"][0]["full_name"] == "alice/app"
     assert "Nothing was found" in reader.open("/search?q=secret").text
     assert "/r/alice/secret" in Reader(site, "alice").open("/search?q=secret").links.values()
-    assert reader.json("/search.json")["paging"]["total"] == 2
-    assert reader.json("/search.json?official=yes")["repositories"][0]["full_name"] == "library/busybox"
-    assert reader.json("/search.json?namespace=alice")["paging"]["total"] == 1
-    assert reader.json("/search.json?sort=name")["repositories"][0]["full_name"] == "alice/app"
+    assert reader.api("/search")["paging"]["total"] == 2
+    assert reader.api("/search?official=yes")["repositories"][0]["full_name"] == "library/busybox"
+    assert reader.api("/search?namespace=alice")["paging"]["total"] == 1
+    assert reader.api("/search?sort=name")["repositories"][0]["full_name"] == "alice/app"
 
 
 @pytest.mark.parametrize("query", ["sort=evil", "page=0", "page=x", "namespace=.%2F.", "q=" + "x" * 256])
@@ -84,7 +84,7 @@ def test_what_cannot_be_searched_for(reader, query):
 def test_what_i_starred(site, social):
     bob = Reader(site, "bob")
     social.set_starred(site.actor("bob"), APP, is_starred=True)
-    found = bob.json("/search.json?starred=yes")
+    found = bob.api("/search?starred=yes")
     assert [card["full_name"] for card in found["repositories"]] == ["alice/app"]
     assert Reader(site).get("/search?starred=yes").headers["Location"].startswith("/sign-in")
 
@@ -108,13 +108,13 @@ def test_the_first_page_of_a_repository(site, reader):
     for words in ("An app", "About", "It works .", "docker pull 127.0.0.1:5000/alice/app:2.0"):
         assert words in page.text, page.text
     assert "docker pull 127.0.0.1:5000/alice/app:1.0" in reader.open("/r/alice/app?tag=1.0").text
-    twin = reader.json("/r/alice/app/@overview.json")
-    assert (twin["readme"], twin["tags"], twin["head"]["may_write"]) == (
+    told = reader.api("/repositories/alice/app")
+    assert (told["readme"], told["tags"], told["head"]["may_write"]) == (
         "# About\n\nIt **works**.",
         ["2.0", "1.0"],
         False,
     )
-    assert len(twin["pulls"]) == 90
+    assert len(told["pulls"]) == 90
     assert "docker pull 127.0.0.1:5000/busybox" in reader.open("/r/busybox").text
     assert reader.open("/r/library/busybox").text == reader.open("/r/busybox").text
 
@@ -150,7 +150,7 @@ def test_a_command_to_copy_is_one_command(site, reader):
         assert f"{program} {shlex.quote(argument)}" in reader.open(path).text, path
 
 
-@pytest.mark.parametrize("part", ["", "/@comments", "/@comments/1", "/@overview.json"])
+@pytest.mark.parametrize("part", ["", "/@comments", "/@comments/1", "/@tags"])
 def test_a_private_repository_is_not_there(site, reader, part):
     for asking in (reader, Reader(site, "bob"), Reader(site, "root")):
         assert asking.get(f"/r/alice/secret{part}").status_code == 404
@@ -164,10 +164,10 @@ def test_giving_a_star(site, reader):
     bob = Reader(site, "bob")
     page = bob.send("/r/alice/app/@star", "/r/alice/app")
     assert "Take the star back" in page.text
-    assert bob.json("/r/alice/app/@overview.json")["head"]["star_count"] == 1
+    assert bob.api("/repositories/alice/app")["head"]["star_count"] == 1
     bob.send("/r/alice/app/@star", "/r/alice/app/@comments")
     assert bob.answer.request.path == "/r/alice/app/@comments"
-    assert bob.json("/r/alice/app/@overview.json")["head"]["star_count"] == 0
+    assert bob.api("/repositories/alice/app")["head"]["star_count"] == 0
     assert "/r/alice/app/@star" not in reader.open("/r/alice/app").forms
     assert reader.open("/r/alice/app").all("a", href="/sign-in?next=/r/alice/app")
 
@@ -177,14 +177,16 @@ def test_a_comment_from_its_writing_to_its_history(site, reader):
     page = bob.send("/r/alice/app/@comments", body="It *works*")
     assert "It works" in page.text
     assert "tag" not in page.forms["/r/alice/app/@comments"]
-    twin = reader.json("/r/alice/app/@comments.json")
-    (comment,) = twin["comments"]
-    assert (comment["body"], comment["author"], twin["paging"]["total"]) == ("It *works*", "bob", 1)
+    told = reader.api("/repositories/alice/app/@comments")
+    (comment,) = told["items"]
+    assert (comment["body"], comment["author"], told["paging"]["total"]) == ("It *works*", "bob", 1)
     here = f"/r/alice/app/@comments/{comment['id']}"
     page = bob.send(here, body="It *worked*")
     for words in ("It worked", "What it said before", "It works"):
         assert words in page.text
-    assert [version["body"] for version in reader.json(f"{here}.json")["versions"]] == ["It *works*"]
+    assert [version["body"] for version in reader.api("/repositories/alice/app/@comments/1")["versions"]] == [
+        "It *works*"
+    ]
     page = reader.open(here)
     assert here not in page.forms
     assert f"{here}/flag" not in page.forms
@@ -199,7 +201,7 @@ def test_a_comment_of_ones_own_is_deleted_after_one_question(site, reader):
     for words in ("Delete this comment?", "never mind", "nothing brings it back"):
         assert words in page.text
     assert page.links["Keep it"] == here
-    assert bob.json(f"{here}/delete.json")["comment"]["body"] == "never mind"
+    assert bob.alternate(f"{here}/delete") is None
     assert "Delete it" not in alice.open(here).links
     assert alice.get(f"{here}/delete").status_code == 403
     assert reader.get(f"{here}/delete").headers["Location"].startswith("/sign-in")
@@ -247,7 +249,7 @@ def test_hiding_flagging_moderating(site, reader):
     here = "/r/alice/app/@comments/1"
     alice.send(f"{here}/hide", here)
     assert "rude words" not in reader.open("/r/alice/app/@comments").text
-    assert reader.get(here).status_code == reader.get(f"{here}.json").status_code == 404
+    assert reader.get(here).status_code == reader.get(f"/api/v1/repositories{here[2:]}").status_code == 404
     assert "rude words" in bob.open("/r/alice/app/@comments").text
     alice.send(f"{here}/hide", here)
     carol.send(f"{here}/flag", here, reason="manners")
@@ -257,13 +259,13 @@ def test_hiding_flagging_moderating(site, reader):
     page = root.open("/admin/comments")
     for words in ("rude words", "manners", "flagged by 1 reader"):
         assert words in page.text
-    assert root.json("/admin/comments.json")["comments"][0]["reasons"] == ["manners"]
+    assert root.api("/admin/comments")["items"][0]["reasons"] == ["manners"]
     root.send("/admin/comments/1", "/admin/comments", hidden="yes")
     assert "rude words" not in reader.open("/r/alice/app/@comments").text
     assert "Nothing has been reported" in root.open("/admin/comments").text
     assert f"{here}/hide" not in alice.open(here).forms
     assert "only such a one can show it again" in alice.open(here).text
-    assert alice.json(f"{here}.json")["comment"]["is_moderated"] is True
+    assert alice.api("/repositories/alice/app/@comments/1")["comment"]["is_moderated"] is True
     assert "It is shown." in root.send(f"{here}/hide", here).text
     assert f"{here}/hide" not in root.open(here).forms
     assert "rude words" in reader.open("/r/alice/app/@comments").text

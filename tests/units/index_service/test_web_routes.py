@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from index_service.web.asking import is_site
-from index_service.web.showing import TWIN
 from tests.units.index_service.reader import Page, Reader
 from tests.units.index_service.site import IMAGES
 
@@ -67,22 +66,13 @@ def routes(site, method):
                 yield rule.endpoint, adapter.build(rule.endpoint, values, method=method)
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_every_page_has_a_twin(harbour):
-    endpoints = {endpoint for endpoint, _ in routes(harbour, "GET")}
-    pages = {endpoint for endpoint in endpoints if not endpoint.endswith(TWIN)}
-    assert {page + TWIN for page in pages} <= endpoints
-
-
 @pytest.mark.parametrize("who", [None, "alice", "root"])
-def test_every_page_answers_everybody_in_html_and_its_twin_in_json(harbour, who):
-    for endpoint, path in routes(harbour, "GET"):
+def test_every_page_answers_everybody_in_html(harbour, who):
+    for _, path in routes(harbour, "GET"):
         reader = Reader(harbour, who)
         answer = reader.get(path)
         assert answer.status_code in (200, 303, 400, 403, 404), (path, answer.status_code)
-        assert answer.mimetype == ("application/json" if endpoint.endswith(TWIN) else "text/html") or (
-            answer.status_code == 303
-        ), path
+        assert answer.mimetype == "text/html" or answer.status_code == 303, path
         assert "script-src 'self'" in answer.headers["Content-Security-Policy"], path
         if answer.mimetype == "text/html" and answer.status_code == 200:
             expect_sound(Page(answer), path)

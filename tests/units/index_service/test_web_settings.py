@@ -24,6 +24,12 @@ PAGES = {
     f"{SETTINGS}/transfer": {"olga", "adam"},
     f"{SETTINGS}/delete": {"olga", "adam"},
 }
+RESOURCES = {
+    "/api/v1/repositories/acme/app/@settings": PAGES[SETTINGS],
+    "/api/v1/repositories/acme/app/@roles": PAGES[f"{SETTINGS}/access"],
+}
+"""What the first two name as their JSON."""
+
 FORMS = {
     # The form, what it brings, and who may send it.
     SETTINGS: ({"description": "New", "readme": "# New"}, {"olga", "wanda", "adam"}),
@@ -79,7 +85,10 @@ def test_who_sees_which_page(town, is_private):
         for path, allowed in PAGES.items():
             answer = reader.get(path)
             assert answer.status_code == (303 if who is None else 200 if who in allowed else 403), (who, path)
-            assert reader.get(f"{path}.json").status_code == (200 if who in allowed else 403), (who, path)
+            if who in allowed:
+                assert reader.alternate(path) in {None, *RESOURCES}, (who, path)
+        for path, allowed in RESOURCES.items():
+            assert reader.get(path).status_code == (401 if who is None else 200 if who in allowed else 403), (who, path)
 
 
 @SQLITE
@@ -146,16 +155,16 @@ def test_writers_are_offered_the_texts_alone(town):
     page = Reader(town, "wanda").open(SETTINGS)
     assert not page.all("a", href=f"{SETTINGS}/delete")
     assert Reader(town, "adam").open(SETTINGS).all("a", href=f"{SETTINGS}/delete")
-    twin = Reader(town, "wanda").json(f"{SETTINGS}.json")
-    assert (twin["holders"], twin["teams"], twin["head"]["may_manage"]) == ([], [], False)
+    told = Reader(town, "wanda").api("/repositories/acme/app/@settings")
+    assert (told["holders"], told["teams"], told["head"]["may_manage"]) == ([], [], False)
 
 
 def test_texts_come_back_as_they_were_written(town):
     readme = "  # Ducks\n\n\t<b>&amp;</b> \u4e2d\u6587 \U0001f986\n"
     reader = Reader(town, "olga")
     reader.send(SETTINGS, description='Serves "ducks"', readme=readme.replace("\n", "\r\n"))
-    twin = reader.json(f"{SETTINGS}.json")
-    assert (twin["head"]["description"], twin["readme"]) == ('Serves "ducks"', readme.strip())
+    told = reader.api("/repositories/acme/app/@settings")
+    assert (told["head"]["description"], told["readme"]) == ('Serves "ducks"', readme.strip())
     (row,) = town.rows("SELECT readme FROM repositories")
     reader.send(SETTINGS, description="", readme=row.readme)
     assert town.rows("SELECT readme FROM repositories") == [row]

@@ -8,7 +8,6 @@ import pytest
 from werkzeug.routing import Map
 
 from index_service.web.asking import is_site
-from index_service.web.showing import TWIN
 from tests.units.index_service.json_api.world import World, populate
 from tests.units.index_service.reader import Page, Reader
 from tests.units.index_service.site import IMAGES
@@ -182,9 +181,50 @@ def test_everybody_may_do_what_the_table_says_and_no_more(world, caller):
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_the_table_names_every_route(site):
-    rules = [rule for rule in site.app.url_map.iter_rules() if is_site(rule.rule) and not rule.endpoint.endswith(TWIN)]
+    rules = [rule for rule in site.app.url_map.iter_rules() if is_site(rule.rule)]
     routes = {(method, rule.endpoint) for rule in rules for method in rule.methods - {"HEAD", "OPTIONS"}}
     assert {named(site.app.url_map, case) for case in (*PAGES, *FORMS)} == routes - {("GET", "assets.static")}
+
+
+@pytest.fixture
+def resources(world):
+    """What pages name as their JSON, by page."""
+    readers = {caller: Reader(world.site, caller or None) for caller in EVERYBODY}
+    return {case: readers[case.ok[-1]].alternate(case.path) for case in PAGES if case.status == 200}
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("caller", EVERYBODY)
+def test_the_json_of_a_page_is_for_those_who_see_the_page(world, resources, caller):
+    reader = Reader(world.site, caller or None)
+    for case, resource in resources.items():
+        if resource is not None:
+            answer = reader.get(resource)
+            assert (answer.status_code == 200) is (caller in case.ok), (resource, answer.status_code)
+            assert answer.status_code in (200, 401, 403, 404), resource
+            assert answer.is_json, resource
+            # The audit log of all that happens is an administrator's.
+            assert caller in (*READERS, ROOT) or "alice/secret" not in answer.text, resource
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_every_page_but_forms_and_files_names_its_json(resources):
+    without = {case.path.partition("?")[0].replace("/secret", "/app") for case, found in resources.items() if not found}
+    assert without == {
+        "/sign-in",
+        "/sign-up",
+        "/reset",
+        "/prove",
+        "/opensearch.xml",
+        "/account/password",
+        "/organisations/new",
+        f"{R}/@comments/2/delete",
+        f"{R}/@comments/4/delete",
+        f"{R}/@graph.dot",
+        f"{R}/@tags/delete",
+        f"{R}/@settings/transfer",
+        f"{R}/@settings/delete",
+    }
 
 
 def named(url_map: Map, case: Case) -> tuple[str, str]:

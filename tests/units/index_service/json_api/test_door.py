@@ -209,7 +209,7 @@ REFUSALS = [
     ("DELETE", f"{R}/@tags", {"tags": ["no/tag"]}, "Invalid tag name"),
     ("DELETE", f"{R}/@tags", {}, "Missing field 'tags'"),
     ("DELETE", R, {"name": "alice/ap"}, "name has to be the name"),
-    ("PUT", f"{R}/@roles/people/bob", {"role": "owner"}, "role has to be one of 'read', 'write', 'admin'"),
+    ("PUT", f"{R}/@roles/people/bob", {"role": "owner"}, "role has to be one of 'admin', 'read', 'write'"),
     ("PUT", f"{R}/@roles/people/bob", {"role": ["read"]}, "role has to be one of"),
     ("POST", "/account/tokens", {}, "Missing field 'name'"),
     ("POST", "/account/tokens", {"name": "x", "expires_at": "tomorrow"}, "expires_at has to be a moment"),

@@ -1,0 +1,214 @@
+"""What administrators of the index are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from index_service import registry_health
+from index_service.accounts.directory import PersonRow
+from index_service.audit.reading import Entry
+from index_service.images import storage
+from index_service.images.waiting import Failing, Waiting
+from index_service.services import administration
+from index_service.services.administration import Counts, Measured, RegistryRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexTotals:
+    """How many accounts, organisations and repositories there are."""
+
+    people: int
+    organisations: int
+    repositories: int
+
+    @classmethod
+    def of(cls, counts: Counts) -> IndexTotals:
+        return cls(people=counts.people, organisations=counts.organisations, repositories=counts.repositories)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountListItem:
+    """An account; `email` is the main address, null where there is none."""
+
+    name: str
+    full_name: str
+    email: str | None
+    is_confirmed: bool
+    is_active: bool
+    is_admin: bool
+    since: datetime
+
+    @classmethod
+    def of(cls, row: PersonRow) -> AccountListItem:
+        return cls(
+            name=row.name,
+            full_name=row.full_name,
+            email=row.email,
+            is_confirmed=row.is_confirmed,
+            is_active=row.is_active,
+            is_admin=row.is_admin,
+            since=row.since,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordResetLink:
+    """Where a person sets a new password; `email` is where to send it, null where there is no address."""
+
+    name: str
+    email: str | None
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryHealth:
+    """How a registry answered: `failures` by what it depends on, empty where all is well."""
+
+    is_well: bool
+    failures: Mapping[str, str]
+    milliseconds: int
+    asked_at: datetime
+
+    @classmethod
+    def of(cls, health: registry_health.Health) -> RegistryHealth:
+        return cls(
+            is_well=health.is_well,
+            failures=health.failures,
+            milliseconds=health.milliseconds,
+            asked_at=health.asked_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """A registry; one that is not configured any more still has repositories."""
+
+    endpoint: str
+    is_configured: bool
+    repositories: int
+    health: RegistryHealth
+
+    @classmethod
+    def of(cls, row: RegistryRow) -> Registry:
+        return cls(
+            endpoint=row.endpoint,
+            is_configured=row.is_configured,
+            repositories=row.repositories,
+            health=RegistryHealth.of(row.health),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailingJob:
+    """A job that failed so far; `failure` says why, and it is tried again at `due_at`."""
+
+    kind: str
+    repository: str
+    attempts: int
+    failure: str
+    asked_at: datetime
+    due_at: datetime
+
+    @classmethod
+    def of(cls, job: Failing) -> FailingJob:
+        return cls(
+            kind=job.kind,
+            repository=str(job.repository),
+            attempts=job.attempts,
+            failure=job.failure,
+            asked_at=job.asked_at,
+            due_at=job.due_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQueue:
+    """How many jobs wait, since when the oldest does, and the first of those that fail."""
+
+    count: int
+    oldest: datetime | None
+    failing: tuple[FailingJob, ...]
+
+    @classmethod
+    def of(cls, waiting: Waiting) -> JobQueue:
+        return cls(count=waiting.count, oldest=waiting.oldest, failing=tuple(map(FailingJob.of, waiting.failing)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registries:
+    """All registries, and the jobs that wait for them."""
+
+    rows: tuple[Registry, ...]
+    waiting: JobQueue
+
+    @classmethod
+    def of(cls, found: administration.Registries) -> Registries:
+        return cls(rows=tuple(map(Registry.of, found.rows)), waiting=JobQueue.of(found.waiting))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageUsage:
+    """How many bytes the registries keep: `apart` is what it would be without sharing, `together` what it is."""
+
+    repositories: int
+    images: int
+    apart: int
+    together: int
+    counted_at: datetime
+
+    @classmethod
+    def of(cls, found: Measured) -> StorageUsage:
+        return cls(
+            repositories=found.storage.repositories,
+            images=found.storage.images,
+            apart=found.storage.apart,
+            together=found.storage.together,
+            counted_at=found.at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceStorage:
+    """How many bytes one namespace keeps, without sharing (`apart`) and with it (`together`)."""
+
+    namespace: str
+    repositories: int
+    images: int
+    apart: int
+    together: int
+
+    @classmethod
+    def of(cls, row: storage.NamespaceStorage) -> NamespaceStorage:
+        return cls(
+            namespace=row.namespace,
+            repositories=row.repositories,
+            images=row.images,
+            apart=row.apart,
+            together=row.together,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """A change; `actor` is empty where an operator's command made it, and where nobody knows who did."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: Mapping[str, Any]
+    address: str
+
+    @classmethod
+    def of(cls, entry: Entry) -> AuditEntry:
+        return cls(
+            at=entry.at,
+            actor=entry.actor,
+            action=entry.action,
+            subject=entry.subject,
+            details=entry.details,
+            address=entry.address,
+        )

@@ -1,0 +1,107 @@
+"""Comments, annotations, and what readers flagged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from index_service.json_api.resources.summaries import RepositorySummary
+from index_service.services.social import Detail
+from index_service.social.comments import Remark, Reported
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    """A comment, in Markdown; with `tag` or `image_id` it is an annotation. `author` is empty where the account is
+    gone; `is_moderated`: an administrator of the index has hidden it."""
+
+    id: int
+    repository: str
+    author: str
+    body: str
+    tag: str | None
+    image_id: str | None
+    created_at: datetime
+    edited_at: datetime | None
+    is_hidden: bool
+    is_moderated: bool
+    is_flagged: bool
+
+    @classmethod
+    def of(cls, remark: Remark) -> Comment:
+        return cls(
+            id=remark.id,
+            repository=str(remark.repository),
+            author=remark.author,
+            body=remark.body,
+            tag=remark.tag,
+            image_id=remark.image_id,
+            created_at=remark.created_at,
+            edited_at=remark.edited_at,
+            is_hidden=remark.is_hidden,
+            is_moderated=remark.is_moderated,
+            is_flagged=remark.is_flagged,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """A comment that is pinned to a `tag` of its repository, or to an image wherever that appears."""
+
+    id: int
+    repository: str
+    author: str
+    body: str
+    tag: str | None
+    image_id: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, remark: Remark) -> Annotation:
+        return cls(
+            id=remark.id,
+            repository=str(remark.repository),
+            author=remark.author,
+            body=remark.body,
+            tag=remark.tag,
+            image_id=remark.image_id,
+            created_at=remark.created_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentVersion:
+    """What a comment said, and until when."""
+
+    body: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentDetail:
+    """A comment with its earlier versions, the latest first."""
+
+    head: RepositorySummary
+    comment: Comment
+    versions: tuple[CommentVersion, ...]
+
+    @classmethod
+    def of(cls, found: Detail) -> CommentDetail:
+        return cls(
+            head=RepositorySummary.of(found.head),
+            comment=Comment.of(found.remark),
+            versions=tuple(CommentVersion(body=body, until=until) for body, until in found.versions),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlaggedComment:
+    """A comment, how many readers flagged it, and the reasons that they gave."""
+
+    comment: Comment
+    flags: int
+    reasons: tuple[str, ...]
+
+    @classmethod
+    def of(cls, reported: Reported) -> FlaggedComment:
+        return cls(comment=Comment.of(reported.remark), flags=reported.flags, reasons=reported.reasons)

@@ -1,0 +1,103 @@
+"""Roles, and what else may be changed of a repository or a namespace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from index_service.json_api.resources.summaries import RepositorySummary
+from index_service.repositories import counting
+from index_service.repositories.giving import Given
+from index_service.services import permissions, summaries
+from index_service.services.permissions import NamespaceSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleAssignment:
+    """A role that a person or a team was assigned; `everywhere` in all of the namespace."""
+
+    name: str
+    is_team: bool
+    full_name: str
+    role: str
+    everywhere: bool
+
+    @classmethod
+    def of(cls, given: Given) -> RoleAssignment:
+        return cls(
+            name=given.team or given.person,
+            is_team=bool(given.team),
+            full_name=given.full_name,
+            role=str(given.role),
+            everywhere=given.everywhere,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryRoles:
+    """Who has a role in a repository; `teams` are those that could be assigned one."""
+
+    holders: tuple[RoleAssignment, ...]
+    teams: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: permissions.RepositorySettings) -> RepositoryRoles:
+        return cls(holders=tuple(map(RoleAssignment.of, found.given)), teams=tuple(found.teams))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace:
+    """Who has a role in all of a namespace, and whether what is pushed under a new name is private."""
+
+    default_private: bool
+    holders: tuple[RoleAssignment, ...]
+    teams: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: NamespaceSettings) -> Namespace:
+        return cls(
+            default_private=found.default_private,
+            holders=tuple(map(RoleAssignment.of, found.given)),
+            teams=tuple(found.teams),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """What is deleted with a repository; `layer_bytes` as far as sizes are known."""
+
+    tags: int
+    images: int
+    stars: int
+    pulls: int
+    layer_bytes: int
+
+    @classmethod
+    def of(cls, found: counting.Holdings) -> Holdings:
+        return cls(
+            tags=found.tags,
+            images=found.images,
+            stars=found.stars,
+            pulls=found.pulls,
+            layer_bytes=found.layer_bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositorySettings:
+    """The settings of a repository; `holders` and `teams` are empty for callers who may not manage it."""
+
+    head: RepositorySummary
+    readme: str
+    holdings: Holdings
+    holders: tuple[RoleAssignment, ...]
+    teams: tuple[str, ...]
+
+    @classmethod
+    def of(cls, head: summaries.RepositorySummary, found: permissions.RepositorySettings) -> RepositorySettings:
+        return cls(
+            head=RepositorySummary.of(head),
+            readme=found.readme,
+            holdings=Holdings.of(found.holdings),
+            holders=tuple(map(RoleAssignment.of, found.given)),
+            teams=tuple(found.teams),
+        )
