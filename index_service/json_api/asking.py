@@ -13,13 +13,13 @@ browsers send cookies, and passwords once given, along with whatever a page of a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from flask import current_app, g, request
 
 from common.errors import Forbidden, Unauthenticated
 from index_service import forgery
+from index_service.accounts import policy
 from index_service.accounts.actor import Actor
 from index_service.accounts.sessions import SignedIn
 from index_service.cookies import SESSION, Cookies
@@ -29,7 +29,6 @@ from index_service.services.credentials import read_basic
 
 EXTENSION = "wharfinger-json-api"
 FORGERY_HEADER = "X-CSRF-Token"
-PROOF_LASTS = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -106,17 +105,14 @@ def by_password() -> Actor:
 def proved() -> Actor:
     """Somebody who gave the password now, or to the session lately. Raises Unauthenticated or Forbidden."""
     found, session = by_password(), asker().signed_in
-    if session is not None and door().clock() - session.proved_at > PROOF_LASTS:
+    if session is not None and not policy.is_proved(session.proved_at, door().clock()):
         raise Forbidden("Give your password again to go on: at /prove, or with this request")
     return found
 
 
 def administrator() -> Actor:
     """Raises Unauthenticated or Forbidden."""
-    found = known()
-    if not found.is_admin or found.limits is not None:
-        raise Forbidden("Only administrators may do this")
-    return found
+    return policy.require_administrator(actor())
 
 
 def proved_administrator() -> Actor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
+from index_service.accounts.policy import PROOF_LASTS
 from index_service.json_api import asking
 from index_service.json_api.resources.lists import Error
 from index_service.json_api.routes import Param, Route
@@ -28,7 +30,10 @@ _NAMES = {
 _PASSWORD: list[Schema] = [{"password": []}]
 _TOKEN: list[Schema] = [{"accessToken": []}]
 
-_PROVED = "Not open to access tokens; of a session the password must have been given in the last 15 minutes."
+_PROVED = (
+    "Not open to access tokens; of a session the password must have been given in the last "
+    f"{PROOF_LASTS // timedelta(minutes=1)} minutes."
+)
 
 _WHO: dict[Callable[[], Any], tuple[bool, bool, str]] = {
     asking.anybody: (True, True, ""),

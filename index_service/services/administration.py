@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 
-from common.errors import Conflict, Forbidden, Unauthenticated
+from common.errors import Conflict
 from index_service.accounts import directory, emails, standing
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PersonRow
 from index_service.accounts.links import Links
+from index_service.accounts.policy import require_administrator
 from index_service.audit import reading
 from index_service.audit.log import AuditContext, Change
 from index_service.audit.reading import Entry, Filter
@@ -94,7 +95,7 @@ class Administration:
         self, actor: Actor | None, words: str, state: str, sort: str, limit: int, offset: int
     ) -> tuple[list[PersonRow], int]:
         """A part of the accounts, and how many there are. Raises Unauthenticated or Forbidden, as all questions do."""
-        _require_admin(actor)
+        require_administrator(actor)
         with self._database.reading() as session:
             rows = directory.people(session, words, state, sort, limit, offset)
             return rows, directory.count_people(session, words, state)
@@ -131,7 +132,7 @@ class Administration:
 
     def registries(self, actor: Actor | None) -> Registries:
         """Configured registries first, then those that only old repositories are on."""
-        _require_admin(actor)
+        require_administrator(actor)
         with self._database.reading() as session:
             counts = counting.by_endpoint(session)
             left = waiting(session)
@@ -143,14 +144,14 @@ class Administration:
 
     def counts(self, actor: Actor | None) -> Counts:
         """How much there is, whether who asks may see it or not."""
-        _require_admin(actor)
+        require_administrator(actor)
         with self._database.reading() as session:
             people, organisations = directory.counts(session)
             return Counts(people, organisations, counting.repositories(session))
 
     def storage(self, actor: Actor | None) -> Measured:
         """What namespaces keep; counted no oftener than every ten minutes, for it may take seconds."""
-        _require_admin(actor)
+        require_administrator(actor)
         with self._measuring:
             if self._measured is None or time.monotonic() - self._measured[0] > STORAGE_KEPT_SECONDS:
                 with self._database.reading() as session:
@@ -160,20 +161,12 @@ class Administration:
 
     def audit(self, actor: Actor | None, wanted: Filter, limit: int, offset: int) -> tuple[list[Entry], int]:
         """A part of the log, newest first, and how many entries fit."""
-        _require_admin(actor)
+        require_administrator(actor)
         with self._database.reading() as session:
             return reading.entries(session, wanted, limit, offset), reading.count(session, wanted)
 
     def _context(self, actor: Actor | None, address: str) -> AuditContext:
-        return AuditContext(_require_admin(actor), address, self._clock())
-
-
-def _require_admin(actor: Actor | None) -> Actor:
-    if actor is None:
-        raise Unauthenticated("Requires authorization")
-    if not actor.is_admin or actor.limits is not None:
-        raise Forbidden("Only administrators may do this")
-    return actor
+        return AuditContext(require_administrator(actor), address, self._clock())
 
 
 def _require_other(context: AuditContext, name: str) -> None:

@@ -20,6 +20,7 @@ from index_service.accounts.actor import Actor
 from index_service.accounts.directory import MemberRow, TeamMemberRow, TeamRow
 from index_service.accounts.models import Namespace, Organisation, Team
 from index_service.accounts.organisations import Profile
+from index_service.accounts.policy import is_administrator
 from index_service.audit.log import AuditContext
 from index_service.database import Database, unique
 from index_service.db import Clock
@@ -213,7 +214,7 @@ def _seen(session: Session, actor: Actor | None, name: str, *, hold: bool = Fals
     _require_password(actor)
     found = organisations.hold(session, name) if hold else organisations.find(session, name)
     member = None if found is None else organisations.membership(session, found.id, actor.id)
-    if found is None or (member is None and not actor.is_admin):
+    if found is None or (member is None and not is_administrator(actor)):
         # Administrators see who is where, and change nothing of it.
         raise NotFound("no such organisation")
     return found, member is not None and member.is_owner

@@ -19,6 +19,7 @@ from index_service.accounts import directory, fields, organisations
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import Membership
 from index_service.accounts.models import Namespace, Organisation, User
+from index_service.accounts.policy import is_administrator
 from index_service.database import Database
 from index_service.repositories import moves
 from index_service.repositories.models import Repository
@@ -134,7 +135,7 @@ def _memberships(session: Session, actor: Actor | None, user: User) -> list[Memb
     """Who is in an organisation is its members' to know, and the administrators'; not their access tokens'."""
     if actor is None or actor.limits is not None:
         return []
-    if actor.id == user.id or actor.is_admin:
+    if actor.id == user.id or is_administrator(actor):
         return directory.memberships(session, user.id)
     return directory.shared(session, user.id, actor.id)
 

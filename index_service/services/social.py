@@ -19,6 +19,7 @@ from common.errors import Forbidden
 from common.names import RepositoryName
 from index_service import markdown
 from index_service.accounts.actor import Actor
+from index_service.accounts.policy import is_administrator
 from index_service.database import Database
 from index_service.db import PLANNED_ONCE, Clock
 from index_service.images import versions
@@ -299,7 +300,7 @@ def _rendered(repository: Repository) -> Markup:
 
 
 def _reader(actor: Actor | None, *, may_pin: bool, may_manage: bool) -> Reader:
-    number, may_moderate = (None, False) if actor is None else (actor.id, _moderates(actor))
+    number, may_moderate = (None, False) if actor is None else (actor.id, is_administrator(actor))
     return Reader(number, may_pin, may_manage, may_moderate)
 
 
@@ -318,10 +319,6 @@ def _require_pin(reader: Reader) -> None:
         raise Forbidden("Only who may write to the repository may pin a comment")
 
 
-def _moderates(actor: Actor) -> bool:
-    return actor.is_admin and actor.limits is None
-
-
 def _require_moderator(actor: Actor) -> None:
-    if not _moderates(actor):
+    if not is_administrator(actor):
         raise Forbidden("Only administrators may do this")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from urllib.parse import urlsplit
 
 from flask import current_app, g, request
 
 from common.errors import Forbidden, Invalid, Unauthenticated
+from index_service.accounts import policy
 from index_service.accounts.actor import Actor
 from index_service.accounts.sessions import SignedIn
 from index_service.cookies import LANGUAGE, SESSION, Cookies
@@ -20,7 +20,6 @@ from index_service.services.accounts import Browser
 from index_service.web import languages
 
 EXTENSION = "wharfinger-site"
-PROOF_LASTS = timedelta(minutes=15)
 MAX_BROWSER = 255
 MAX_QUERY = 255
 
@@ -97,17 +96,14 @@ def known() -> SignedIn:
 def proved() -> SignedIn:
     """Who is signed in and gave the password lately. Raises Unauthenticated or ProofNeeded, which lead back."""
     found = known()
-    if site().clock() - found.proved_at > PROOF_LASTS:
+    if not policy.is_proved(found.proved_at, site().clock()):
         raise ProofNeeded
     return found
 
 
 def require_admin() -> Actor:
     """Raises Unauthenticated, or Forbidden to whoever is no administrator."""
-    found = known().actor
-    if not found.is_admin:
-        raise Forbidden("Only administrators may do this")
-    return found
+    return policy.require_administrator(known().actor)
 
 
 def address() -> str:
