@@ -6,16 +6,16 @@ check status and length of every reply, and of some layers every byte.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
-from benchmarks.layers import Image, Layer, frame
-from benchmarks.loop import Steps
-from benchmarks.wire import Address, Broken, Reply, Request, Upload, Want
+from benchmarks.layers import Image, Layer
+from benchmarks.wire import Address, Broken, Reply, Request, Want
+from tests.clients.steps import Steps
+from tests.clients.wire import Header
 
 CHUNKED = "Transfer-Encoding: chunked"
 
@@ -61,6 +61,18 @@ def head(address: Address, line: str, habits: Habits, fields: Sequence[str] = ()
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b"")
 
 
+def encoded(line: str, headers: Iterable[Header], habits: Habits) -> bytes:
+    """A daemon's whole head as bytes: what it says of its connection is a habit."""
+    return f"{line} HTTP/1.1\r\n".encode() + _fields(tuple(headers), habits.keep_alive)
+
+
+@lru_cache(maxsize=4096)
+def _fields(headers: tuple[Header, ...], keep_alive: bool) -> bytes:
+    """Most requests of a session bear the same."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers if name != "Connection" or not keep_alive]
+    return "".join([*lines, "\r\n"]).encode()
+
+
 def fetch(address: Address, first: bytes, layer: Layer, habits: Habits, verify: bool) -> Steps:
     """Get a layer with the request `first`."""
     want = Want.SHA256 if verify else Want.READ if habits.read else Want.LENGTH
@@ -76,27 +88,17 @@ def follow(address: Address, first: bytes, habits: Habits, want: Want = Want.BOD
     """The reply to `first`, after one redirect at most: credentials stay behind (protocol §1.9)."""
     reply = yield Request(address, first, want=want, keep_alive=habits.keep_alive)
     if reply.status in _REDIRECTS:
-        target = reply.header(b"location").decode()
+        target = reply.header("Location") or ""
         address = address_of(urlsplit(target).netloc)
         again = head(address, f"GET {local_part(target)}", habits)
         reply = yield Request(address, again, want=want, keep_alive=habits.keep_alive)
     return reply
 
 
-def upload(layer: Layer) -> Upload:
-    descriptor, length = layer.filling.framed
-    return Upload(descriptor, length, frame(layer.tail) + frame(b""))
-
-
 def require(reply: Reply, wanted: tuple[int, ...], what: str) -> Reply:
     if reply.status not in wanted:
         raise Broken(f"{what}: status {reply.status} {reply.body[:120].decode(errors='replace')}".strip())
     return reply
-
-
-@lru_cache(maxsize=64)
-def parsed(body: bytes) -> Any:
-    return json.loads(body)
 
 
 @lru_cache(maxsize=64)

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from benchmarks.client import Habits, Verify, address_of, fetch, head, local_part
 from benchmarks.layers import Image, Layer
-from benchmarks.loop import Steps, Together
 from benchmarks.wire import Broken
+from tests.clients.steps import Steps, Together
 
 
 class Direct:

@@ -20,6 +20,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmarks.wire import Upload
+
 CHUNK = 32 * 1024
 """Daemons sent layers in HTTP chunks of this many bytes: the buffer of Go's io.Copy."""
 
@@ -72,6 +74,12 @@ class Layer:
         state = self.filling.hash.copy()
         state.update(self.tail)
         return state.hexdigest()
+
+    @property
+    def chunks(self) -> Upload:
+        """What a push sends."""
+        descriptor, length = self.filling.framed
+        return Upload(descriptor, length, frame(self.tail) + frame(b""))
 
     @cached_property
     def payload(self) -> str:

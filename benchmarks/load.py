@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 
 from benchmarks.client import Habits, every
 from benchmarks.layers import Image, Pattern
-from benchmarks.loop import Loop, Pause, Steps
+from benchmarks.loop import Loop, Pause
 from benchmarks.processes import machine_cpu_seconds
 from benchmarks.set_up import MirrorSetUp, SetUp
 from benchmarks.wire import Broken
+from tests.clients.steps import Steps
 
 IMAGE = "image"
 """The repository that is pulled from."""

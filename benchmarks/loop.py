@@ -11,23 +11,14 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from benchmarks.wire import Address, Broken, Exchange, Request, connect
-
-Steps: TypeAlias = Generator[Any, Any, Any]
+from tests.clients.steps import Steps, Together
 
 _TICK = 0.25
-
-
-@dataclass(slots=True)
-class Together:
-    """Run these, at most `limit` at a time; the results come in this order."""
-
-    steps: Sequence[Steps]
-    limit: int
 
 
 @dataclass(slots=True)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from benchmarks.client import Daemon, Habits
 from benchmarks.layers import Image
-from benchmarks.loop import Loop, Steps
+from benchmarks.loop import Loop
 from benchmarks.processes import Server
 from benchmarks.store import ObjectStore
 from benchmarks.wire import Address
+from tests.clients.steps import Steps
 from tests.servers.process import free_port
 
 NAMESPACE = "bench"

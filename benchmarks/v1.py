@@ -1,103 +1,111 @@
-"""A daemon of 2015, Docker 1.6, with a v1 index and a v1 registry (protocol §1.5, §1.7)."""
+"""A daemon of 2015, Docker 1.7, with a v1 index and a v1 registry: that of the tests, on the loop of the benchmarks.
+
+It asks what a daemon asks once it knows whom it speaks to: no pings and no sign-ups, only the push or the pull.
+"""
 
 from __future__ import annotations
 
-import base64
-import json
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
-from benchmarks.client import CHUNKED, Habits, Verify, address_of, fetch, head, last, parsed, require, upload
+from benchmarks.client import Habits, Verify, encoded, fetch
 from benchmarks.layers import Image, Layer
-from benchmarks.loop import Steps, Together
-from benchmarks.wire import Address, Broken, Request
+from benchmarks.wire import Address, Broken, Reply, Request
+from tests.clients import steps
+from tests.clients.docker_v1 import Daemon
+from tests.clients.generations import V1_7, Generation
+from tests.clients.steps import Steps, Together
+from tests.clients.wire import Target
 
-_AGENT = "docker/1.6.2 go/go1.4.2 git-commit/7c8fca2 kernel/3.16.0-4-amd64 os/linux arch/amd64"
+_TAG = "latest"
 
 
 class V1:
     """One session with the index at `address`, which says what registry to go on with."""
 
-    def __init__(self, address: Address, repository: str, habits: Habits, login: tuple[str, str] | None = None) -> None:
-        self._index = self._registry = address
-        self._path = f"/v1/repositories/{repository}"
-        self._habits = replace(habits, agent=_AGENT)
-        self._basic = [f"Authorization: Basic {_base64(':'.join(login))}"] if login else []
-        self._session: list[str] = []
-        self._cookies: dict[str, str] = {}
+    def __init__(self, address: Address, repository: str, habits: Habits, login: tuple[str, str] = ("", "")) -> None:
+        self._index = Target("http", *address)
+        self._repository = repository
+        self._habits = habits
+        self._login = login
 
-    def pull(self, image: Image, verify: Verify) -> Steps:
-        """Images, tags, ancestry, then JSON and layer of each image, base first."""
-        listed = yield from self._ask_index(f"GET {self._path}/images", (200,))
-        if len(parsed(listed.body)) < len(image.layers):
-            raise Broken("GET images: too few")
-        tags = yield from self._ask(f"GET {self._path}/tags")
-        if parsed(tags.body).get("latest") != image.id:
-            raise Broken("GET tags: not the image that was tagged")
-        ancestry = yield from self._ask(f"GET /v1/images/{image.id}/ancestry")
-        if parsed(ancestry.body) != image.ancestry:
+    def pull(self, image: Image, verify: Verify) -> Steps[None]:
+        daemon = self._daemon(image, verify)
+        pulled = yield from _on_loop(daemon.pulling(self._repository, _TAG), self._habits)
+        if [each.id for each in pulled] != image.ancestry:
             raise Broken("GET ancestry: not the image's")
-        if self._habits.parallel == 1:
-            for layer in image.layers:
-                yield from self._pull_layer(layer, verify())
-        else:
-            yield Together([self._pull_layer(layer, verify()) for layer in image.layers], self._habits.parallel)
 
-    def push(self, image: Image) -> Steps:
-        """Announce the images; of each the existence test, JSON, layer, checksum; then the tag and the end."""
-        listing = [{"id": layer.id} for layer in image.layers]
-        listing[-1]["Tag"] = "latest"
-        yield from self._ask_index(f"PUT {self._path}/", (200, 201), json.dumps(listing).encode())
-        for layer in image.layers:
-            yield from self._push_layer(layer)
-        yield from self._ask(f"PUT {self._path}/tags/latest", json.dumps(image.id).encode(), (200, 201))
-        yield from self._ask_index(f"PUT {self._path}/images", (204,), b"[]")
+    def push(self, image: Image) -> Steps[None]:
+        """Raises Broken where the registry has one of the images already: a push of what is there measures nothing."""
+        daemon = self._daemon(image, lambda: False)
+        sent = yield from _on_loop(daemon.pushing(self._repository, image.layers, _TAG), self._habits)
+        if len(sent) != len(image.layers):
+            raise Broken("PUT json: the registry has a new image already")
 
-    def _pull_layer(self, layer: Layer, verify: bool) -> Steps:
-        described = yield from self._ask(f"GET /v1/images/{layer.id}/json")
-        if described.body != layer.json:
+    def _daemon(self, image: Image, verify: Verify) -> _Daemon:
+        return _Daemon(self._index, self._login, self._habits, image, verify)
+
+
+class _Daemon(Daemon):
+    """Keeps no table of its steps, and looks at no more of a layer than the round asks for."""
+
+    def __init__(self, index: Target, login: tuple[str, str], habits: Habits, image: Image, verify: Verify) -> None:
+        super().__init__(_generation(habits.parallel), index, *login)
+        self._habits = habits
+        self._verify = verify
+        self._expected: Mapping[str, Layer] = {layer.id: layer for layer in image.layers}
+
+    def list_images(self, name: str) -> Steps[Reply]:
+        listed = yield from super().list_images(name)
+        if len(listed.json()) < len(self._expected):
+            raise Broken("GET images: too few")
+        return listed
+
+    def get_json(self, endpoint: Target, image_id: str) -> Steps[tuple[bytes, int | None]]:
+        described = yield from super().get_json(endpoint, image_id)
+        if described[0] != self._expected[image_id].json:
             raise Broken("GET json: not the bytes that were pushed")
-        first = head(self._registry, f"GET /v1/images/{layer.id}/layer", self._habits, self._session)
-        yield from fetch(self._registry, first, layer, self._habits, verify)
+        return described
 
-    def _push_layer(self, layer: Layer) -> Steps:
-        path = f"/v1/images/{layer.id}"
-        asked = yield self._request(f"GET {path}/json")
-        if asked.status == 200:
-            raise Broken("GET json: the registry has a new image already")
-        yield from self._ask(f"PUT {path}/json", layer.json, fields=["Content-Type: application/json"])
-        sent = self._request(f"PUT {path}/layer", fields=["Content-Type: application/octet-stream", CHUNKED])
-        sent.upload = upload(layer)
-        require((yield sent), (200,), "PUT layer")
-        yield from self._ask(f"PUT {path}/checksum", b"", fields=[f"X-Docker-Checksum-Payload: {layer.payload}"])
+    def get_layer(self, endpoint: Target, image_id: str, size: int | None) -> Steps[bytes]:
+        line = f"GET /v1/images/{image_id}/layer"
+        first = encoded(line, self.head(endpoint, line, self.for_registry()), self._habits)
+        layer = self._expected[image_id]
+        yield from fetch((endpoint.host, endpoint.port), first, layer, self._habits, self._verify())
+        return b""
 
-    def _ask_index(self, line: str, wanted: tuple[int, ...], body: bytes | None = None) -> Steps:
-        """The answer names the token and the registry to go on with."""
-        first = head(self._index, line, self._habits, [*self._basic, "X-Docker-Token: true"], body)
-        reply = require((yield Request(self._index, first, keep_alive=self._habits.keep_alive)), wanted, last(line))
-        token = reply.header(b"x-docker-token").decode()
-        if token:
-            self._session = [f"Authorization: Token {token}"]
-        endpoints = reply.header(b"x-docker-endpoints").decode()
-        if endpoints:
-            self._registry = address_of(endpoints.partition(",")[0])
-        return reply
+    def check(self, name: str, holds: bool, expected: object, answer: Reply) -> None:
+        if not holds:
+            told = answer.body[:120].decode(errors="replace")
+            raise Broken(f"{name}: status {answer.status}, not {expected} {told}".strip())
 
-    def _ask(
-        self, line: str, body: bytes | None = None, wanted: tuple[int, ...] = (200,), fields: list[str] | None = None
-    ) -> Steps:
-        """One question to the registry; a cookie it sets is sent from now on."""
-        reply = require((yield self._request(line, body, fields)), wanted, last(line))
-        cookie = reply.header(b"set-cookie").decode().partition(";")[0]
-        if cookie and cookie not in self._cookies.values():
-            self._cookies[cookie.partition("=")[0]] = cookie
-            token = [field for field in self._session if not field.startswith("Cookie")]
-            self._session = [*token, f"Cookie: {'; '.join(self._cookies.values())}"]
-        return reply
-
-    def _request(self, line: str, body: bytes | None = None, fields: list[str] | None = None) -> Request:
-        first = head(self._registry, line, self._habits, [*self._session, *(fields or [])], body)
-        return Request(self._registry, first, keep_alive=self._habits.keep_alive)
+    def note(self, name: str, answer: Reply, expected: object, *, passed: bool) -> None:
+        """Nobody reads it."""
 
 
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
+@lru_cache
+def _generation(layers_at_once: int) -> Generation:
+    return replace(V1_7, checksum="payload", layers_at_once=layers_at_once)
+
+
+def _on_loop(daemon: Steps, habits: Habits) -> Steps:
+    """What a daemon of the tests yields, as the loop takes it."""
+    got = None
+    while True:
+        try:
+            step = daemon.send(got)
+        except StopIteration as end:
+            return end.value
+        if isinstance(step, steps.Request):
+            step = _request(step, habits)
+        elif isinstance(step, Together):
+            step = Together([_on_loop(each, habits) for each in step.steps], step.limit)
+        got = yield step
+
+
+def _request(asked: steps.Request, habits: Habits) -> Request:
+    """What stands for the chunks of a layer here is an `Upload`."""
+    first = encoded(asked.line, asked.headers, habits) + (asked.body or b"")
+    address = asked.target.host, asked.target.port
+    return Request(address, first, upload=asked.chunks, keep_alive=habits.keep_alive)

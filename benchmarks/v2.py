@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.client import CHUNKED, Habits, Verify, fetch, follow, head, last, local_part, require, upload
+from benchmarks.client import CHUNKED, Habits, Verify, fetch, follow, head, last, local_part, require
 from benchmarks.layers import MANIFEST, Image, Layer, digest, frame
-from benchmarks.loop import Steps, Together
 from benchmarks.wire import Address, Broken, Request, Upload
+from tests.clients.steps import Steps, Together
 
 _AGENT = "docker/1.12.6 go/go1.6.4 git-commit/78d1802 kernel/3.16.0-4-amd64 os/linux arch/amd64"
 
@@ -38,7 +38,7 @@ class V2:
     def push(self, image: Image) -> Steps:
         """Of each layer, and of the configuration, the existence test, POST, PATCH, PUT; then the manifest."""
         for layer in image.layers:
-            yield from self._push_blob("sha256:" + layer.sha256, upload(layer))
+            yield from self._push_blob("sha256:" + layer.sha256, layer.chunks)
         yield from self._push_blob(digest(image.config), Upload(-1, 0, frame(image.config) + frame(b"")))
         fields = [f"Content-Type: {MANIFEST}"]
         yield from self._ask(f"PUT {self._path}/manifests/latest", (201,), fields, image.manifest)
@@ -52,10 +52,10 @@ class V2:
         test.bodiless = True
         require((yield test), (404,), "HEAD blob")
         begun = yield from self._ask(f"POST {self._path}/blobs/uploads/", (202,), body=b"")
-        sent = self._request(f"PATCH {local_part(begun.header(b'location').decode())}", [CHUNKED])
+        sent = self._request(f"PATCH {local_part(begun.header('Location') or '')}", [CHUNKED])
         sent.upload = content
         patched = require((yield sent), (202,), "PATCH upload")
-        location = local_part(patched.header(b"location").decode())
+        location = local_part(patched.header("Location") or "")
         closing = f"{location}{'&' if '?' in location else '?'}digest={blob.replace(':', '%3A')}"
         yield from self._ask(f"PUT {closing}", (201,), body=b"")
 

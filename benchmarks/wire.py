@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import select
 import socket
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
+
+from tests.clients.wire import error_message
 
 Address: TypeAlias = tuple[str, int]
 
@@ -75,15 +79,36 @@ class Reply:
     length: int = 0
     body: bytes = b""
     sha256: str = ""
+    _lower: bytes = field(init=False)
 
-    def header(self, name: bytes) -> bytes:
-        """The value of the first header called `name` (lower case), empty where absent."""
-        start = self.head.lower().find(b"\r\n" + name + b":")
-        if start < 0:
-            return b""
-        start += len(name) + 3
-        end = self.head.find(b"\r\n", start)
-        return self.head[start : end if end >= 0 else None].strip()
+    def __post_init__(self) -> None:
+        self._lower = self.head.lower()
+
+    def header(self, name: str) -> str | None:
+        """The value of the first header of this name."""
+        wanted = _name_in_head(name)
+        return self._value_after(wanted, 0)[0] if wanted in self._lower else None
+
+    def headers_named(self, name: str) -> list[str]:
+        wanted, values, end = _name_in_head(name), [], 0
+        while wanted in self._lower[end:]:
+            value, end = self._value_after(wanted, end)
+            values.append(value)
+        return values
+
+    def _value_after(self, wanted: bytes, position: int) -> tuple[str, int]:
+        start = self._lower.index(wanted, position) + len(wanted)
+        end = self._lower.find(b"\r\n", start)
+        end = len(self.head) if end < 0 else end
+        return self.head[start:end].strip().decode("latin-1"), end
+
+    def json(self) -> Any:
+        """Parsed once for all that got these bytes: who reads it changes nothing in it."""
+        return _parsed(self.body)
+
+    def error(self) -> str:
+        """The message of a failure. Raises WireError."""
+        return error_message(self.body)
 
 
 @dataclass(slots=True, eq=False)
@@ -125,8 +150,9 @@ class Exchange:
     @property
     def reusable(self) -> bool:
         """Whether the connection can serve again, once the reply is whole."""
-        close = self.reply is None or self.reply.header(b"connection").lower() == b"close"
-        return self.request.keep_alive and not self.sending and not close
+        if not self.request.keep_alive or self.sending or self.reply is None:
+            return False
+        return (self.reply.header("Connection") or "").lower() != "close"
 
     def send(self) -> None:
         """Send what is left of the request. Raises BlockingIOError where the socket takes no more for now."""
@@ -232,12 +258,22 @@ def connect(source: str, address: Address) -> socket.socket:
 def _expected_length(request: Request, reply: Reply) -> int:
     if request.bodiless or reply.status in (204, 304):
         return 0
-    length = reply.header(b"content-length")
+    length = reply.header("Content-Length")
     if length:
         return int(length)
-    if reply.header(b"transfer-encoding").lower() == b"chunked":
+    if (reply.header("Transfer-Encoding") or "").lower() == "chunked":
         return _CHUNKED
     raise Broken("the reply has neither length nor chunks")
+
+
+@cache
+def _name_in_head(name: str) -> bytes:
+    return b"\r\n" + name.lower().encode() + b":"
+
+
+@lru_cache(maxsize=64)
+def _parsed(body: bytes) -> Any:
+    return json.loads(body)
 
 
 def _unchunk(framed: bytes) -> bytes:

@@ -1,4 +1,7 @@
-"""Pushes and pulls as a daemon of 2015 did, with Python's standard library."""
+"""Pushes and pulls as a daemon of 2015 did, with Python's standard library.
+
+Not the daemon of `tests/clients`: the demo needs the service and nothing else, no tests and none of their packages.
+"""
 
 from __future__ import annotations
 

@@ -51,7 +51,10 @@ class Generation:
     writes_trailer: bool = False
     checksum_with_json: bool = False
     checksum: str = "tarsum"
-    """What PUT checksum carries: `none` (no such request), `tarsum`, `wrong` (0.9's payload) or `both`."""
+    """What PUT checksum carries: `none` (no such request), `tarsum`, `wrong` (0.9's payload) or `both`.
+
+    `payload` alone is no generation's: a load of many pushes leaves out the tarsum, which from 0.10 on nobody checks.
+    """
     layer_type: bool = False
     content_ids: bool = False
 
@@ -62,7 +65,7 @@ class Generation:
     head_before_layer: bool = False
     resumes: bool = False
     asks_single_tag: bool = False
-    parallel_layers: bool = False
+    layers_at_once: int = 1
 
     # names and search
     many_slashes: bool = False
@@ -98,7 +101,7 @@ V1_5 = replace(V1_3, name="1.5", agent=_agent("1.5.0"), asks_v2="base")
 V1_6 = replace(V1_5, name="1.6", agent=_agent("1.6.2"), ping_agent=None, existence="parallel")
 V1_7 = replace(V1_6, name="1.7", agent=_agent("1.7.1"), empty_basic=False, needs_token=False, takes_any_token=True)
 V1_9 = replace(V1_7, name="1.9", agent=_agent("1.9.1"), asks_single_tag=True, many_slashes=True)
-V1_10 = replace(V1_9, name="1.10", agent=_agent("1.10.3"), asks_v2="full", content_ids=True, parallel_layers=True)
+V1_10 = replace(V1_9, name="1.10", agent=_agent("1.10.3"), asks_v2="full", content_ids=True, layers_at_once=3)
 V1_12 = replace(
     V1_10, name="1.12", agent=_agent("1.12.6") + " UpstreamClient(Docker-Client/1.12.6 \\(linux\\))", signs_up=False,
     search_limit=True,

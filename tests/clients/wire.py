@@ -71,17 +71,22 @@ class Answer:
         return json.loads(self.body)
 
     def error(self) -> str:
-        """The message of a failure as a daemon reads it: a JSON object of string values, key `error`."""
-        try:
-            document = self.json()
-        except ValueError as error:
-            raise WireError(f"an error body daemons cannot read: {self.body[:200]!r}") from error
-        if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
-            raise WireError(f"an error body daemons cannot read: {self.body[:200]!r}")
-        return str(document["error"])
+        """The message of a failure. Raises WireError."""
+        return error_message(self.body)
 
     def __str__(self) -> str:
         return f"{self.status} {self.body[:160]!r}" + ("" if self.complete else " (cut short)")
+
+
+def error_message(body: bytes) -> str:
+    """The message of a failure as a daemon reads it: a JSON object of string values, key `error`. Raises WireError."""
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise WireError(f"an error body daemons cannot read: {body[:200]!r}") from error
+    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
+        raise WireError(f"an error body daemons cannot read: {body[:200]!r}")
+    return str(document["error"])
 
 
 @dataclass
