@@ -71,18 +71,19 @@ def create_user(name: str, email: str | None, admin: bool, password_stdin: bool)
 
 @main.command("set-password")
 @click.argument("name")
+@click.option("--keep-access-tokens", is_flag=True, help="Leave the account's access tokens valid.")
 @_password_stdin
-def set_password(name: str, password_stdin: bool) -> None:
-    """Give NAME another password and end all tokens issued to NAME."""
+def set_password(name: str, keep_access_tokens: bool, password_stdin: bool) -> None:
+    """Set the password of NAME; end all sessions, tokens and links that came with the old one."""
     with _operations() as operations:
-        operations.set_password(name, _password(password_stdin))
+        operations.set_password(name, _password(password_stdin), keeps_access_tokens=keep_access_tokens)
         click.echo(f"The password of {name} is changed.")
 
 
 @main.command()
 @click.argument("name")
 def deactivate(name: str) -> None:
-    """Close the account NAME: no login, and no token issued to it works."""
+    """Close the account NAME: no login, and all its sessions, tokens and links end for good."""
     _set_active(name, is_active=False)
 
 
@@ -126,10 +127,11 @@ def add_owner(organisation: str, name: str) -> None:
 @main.command("revoke-tokens")
 @click.argument("name")
 def revoke_tokens(name: str) -> None:
-    """End every token issued to NAME."""
+    """End every token of NAME: pull and push tokens of its daemons, and access tokens."""
     with _operations() as operations:
-        count = operations.revoke_tokens(name)
-        click.echo(f"{count} tokens of {name} are revoked.")
+        ended = operations.revoke_tokens(name)
+        both = f"{_count(ended.protocol_tokens, 'pull/push token')} and {_count(ended.access_tokens, 'access token')}"
+        click.echo(f"{both} of {name} revoked.")
 
 
 @main.command()
@@ -195,6 +197,10 @@ def _renew(reindex: Reindex, name: RepositoryName, owner: str | None) -> bool:
     lacking = f", {found.missing} images missing" if found.missing else ""
     click.echo(f"{name}: {found.tags} tags, {found.images} images{lacking}")
     return True
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _set_active(name: str, *, is_active: bool) -> None:

@@ -30,14 +30,13 @@ from index_service.images import models as _images
 from index_service.repositories import models as _repositories
 from index_service.search import documents, engines
 from index_service.social import models as _social
-from index_service.tokens import models as _tokens
 
 LOCK_SECONDS = 120
 """How long a SQLite file is waited for that others have open."""
 
 _LOCK_NUMBER = 0x77686172
 
-_MODELS = (_accounts, _audit, _images, _repositories, _social, _tokens)
+_MODELS = (_accounts, _audit, _images, _repositories, _social)
 
 
 class SchemaError(Exception):

@@ -12,9 +12,8 @@ import secrets
 import string
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
 
-from sqlalchemy import CursorResult, delete, func, or_, select, true, update
+from sqlalchemy import delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Invalid
@@ -129,12 +128,6 @@ def revoke(session: Session, user_id: int, token_id: int) -> str | None:
     if name is not None:
         session.execute(delete(AccessToken).where(AccessToken.id == token_id))
     return name
-
-
-def revoke_all(session: Session, user_id: int) -> int:
-    """End all tokens of a person; returns how many."""
-    statement = delete(AccessToken).where(AccessToken.user_id == user_id)
-    return cast("CursorResult[tuple[()]]", session.execute(statement)).rowcount
 
 
 def digest(secret: str) -> str:

@@ -1,8 +1,9 @@
 """Links in letters: signed statements that end by themselves once they were used.
 
 A confirmation names the address it confirms and ends when that is confirmed or gone; a reset names a digest of the
-password it replaces and ends with that password, or when the address it was sent to is no more the account's. So
-nothing has to be stored, and nothing can be used twice.
+password it replaces and ends with that password, when the address it was sent to is no more the account's, or when all
+access of the account is ended, which its `reset_generation` counts. So no link has to be stored, and none can be used
+twice.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from itsdangerous import BadData, URLSafeSerializer
 
 from common.errors import NotFound
+from index_service.accounts.models import User
 
 CONFIRM_LASTS = timedelta(days=7)
 RESET_LASTS = timedelta(hours=2)
@@ -41,6 +43,10 @@ class Reset:
     mark: str
     address: str | None
 
+    def is_for(self, user: User) -> bool:
+        """Whether the account still has the password it had, and its links were not ended since."""
+        return self.mark == _mark(user)
+
 
 class Links:
     """Signs and reads the links of one index."""
@@ -56,8 +62,8 @@ class Links:
         (address,) = self._read("confirm", link, moment)
         return str(address)
 
-    def reset(self, user_id: int, password_hash: str, moment: datetime, address: str | None = None) -> str:
-        return self._sign(_RESET, [user_id, mark(password_hash), address], moment + RESET_LASTS)
+    def reset(self, user: User, moment: datetime, address: str | None = None) -> str:
+        return self._sign(_RESET, [user.id, _mark(user), address], moment + RESET_LASTS)
 
     def to_reset(self, link: str, moment: datetime) -> Reset:
         """What a link resets. Raises LinkEnded."""
@@ -81,6 +87,7 @@ class Links:
         return URLSafeSerializer(self._keys, salt=f"wharfinger.index.{kind}", signer_kwargs=options)
 
 
-def mark(password_hash: str) -> str:
-    """Enough of a stored hash to know it again, and nothing to guess a password with."""
-    return hashlib.sha256(password_hash.encode()).hexdigest()[:32]
+def _mark(user: User) -> str:
+    """Enough of a stored hash to know it again, and nothing to guess a password with; another once links were ended."""
+    generation = str(user.reset_generation) if user.reset_generation else ""
+    return hashlib.sha256(f"{user.password_hash}{generation}".encode()).hexdigest()[:32]

@@ -11,7 +11,10 @@ from index_service.db import Base, Moment
 
 
 class User(Base):
-    """A person; `name` is also the namespace this person may push to. An empty `language` is the browser's."""
+    """A person; `name` is also the namespace this person may push to. An empty `language` is the browser's.
+
+    `reset_generation` counts how often the links that set a new password were ended.
+    """
 
     __tablename__ = "users"
 
@@ -27,6 +30,7 @@ class User(Base):
     company: Mapped[str] = mapped_column(String(100), default="")
     website: Mapped[str] = mapped_column(String(255), default="")
     language: Mapped[str] = mapped_column(String(10), default="")
+    reset_generation: Mapped[int] = mapped_column(default=0)
 
 
 class Email(Base):
@@ -78,6 +82,36 @@ class AccessToken(Base):
     expires_at: Mapped[datetime | None] = mapped_column(Moment)
     used_at: Mapped[datetime | None] = mapped_column(Moment)
     used_from: Mapped[str] = mapped_column(String(45), default="")
+
+
+class ProtocolToken(Base):
+    """A pull or push token as it is stored: never its signature, only the digest.
+
+    `user_id` is None where an anonymous caller may read.
+
+    The index's own (`is_own`) let it ask a registry what it knows, whoever the repository belongs to. `client` is the
+    User-Agent of whom it was issued to. One issued to whom an access token proved ends with that.
+
+    `repository` is a name, `repository_id` whose it was when the token was issued, None for the index's own
+    that are for whatever bears the name. It is no foreign key: it says so of what is gone, too.
+
+    `consumed_at` is set on a delete token that has been used: it answers the client's closing DELETE
+    (protocol §2.8) and nothing else. A revoked token is a deleted row.
+    """
+
+    __tablename__ = "tokens"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    repository: Mapped[str] = mapped_column(String(511))
+    repository_id: Mapped[int | None]
+    access: Mapped[str] = mapped_column(String(6))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    consumed_at: Mapped[datetime | None] = mapped_column(Moment)
+    is_own: Mapped[bool] = mapped_column(default=False)
+    client: Mapped[str] = mapped_column(String(255), default="")
+    access_token_id: Mapped[int | None] = mapped_column(ForeignKey("access_tokens.id", ondelete="CASCADE"), index=True)
 
 
 class Organisation(Base):

@@ -8,11 +8,6 @@ from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, update
-from sqlalchemy.orm import Session
-
-from index_service.accounts.models import Session as SessionRecord
-from index_service.accounts.models import User
 
 
 class Passwords:
@@ -39,12 +34,6 @@ class Passwords:
     def is_outdated(self, password_hash: str) -> bool:
         """Whether the hash was made with other parameters than those of today."""
         return self._hasher.check_needs_rehash(password_hash)
-
-
-def set_password(session: Session, user_id: int, password_hash: str) -> None:
-    """A new password; every browser has to be told it."""
-    session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
-    session.execute(delete(SessionRecord).where(SessionRecord.user_id == user_id))
 
 
 def _encoded(password: str) -> bytes:

@@ -5,12 +5,11 @@ Every function takes the session of the transaction it is part of.
 
 from __future__ import annotations
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict
-from index_service.accounts import organisations
-from index_service.accounts.models import Session as SignedInSession
+from index_service.accounts import access, organisations
 from index_service.accounts.models import User
 from index_service.audit.log import AuditContext, Change
 
@@ -33,7 +32,7 @@ def hold(session: Session, user_id: int) -> User:
 
 
 def set_active(session: Session, context: AuditContext, user: User, *, is_active: bool) -> None:
-    """Open or close an account that is held; a closed one is signed out everywhere.
+    """Open or close an account that is held; all access it had ends, and what was issued before never lives again.
 
     Raises LastAdministrator or SoleOwner.
     """
@@ -42,7 +41,7 @@ def set_active(session: Session, context: AuditContext, user: User, *, is_active
     if not is_active:
         _require_other_admin(session, user)
         organisations.require_other_owners(session, user)
-        session.execute(delete(SignedInSession).where(SignedInSession.user_id == user.id))
+    access.end(session, user.id)
     user.is_active = is_active
     change = Change.ACCOUNT_ACTIVATED if is_active else Change.ACCOUNT_DEACTIVATED
     context.record(session, change, user.name)

@@ -9,16 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, NotFound
-from index_service.accounts import access_tokens, authentication, emails, fields, sessions
+from index_service.accounts import access_tokens, authentication, emails, fields, password_changes, sessions
 from index_service.accounts.access_tokens import NewToken
 from index_service.accounts.actor import Actor
-from index_service.accounts.links import LinkEnded, Links, mark
+from index_service.accounts.links import LinkEnded, Links
 from index_service.accounts.models import AccessToken, Email, User
 from index_service.accounts.models import Session as SessionRecord
-from index_service.accounts.passwords import set_password
 from index_service.accounts.registration import NameTaken
 from index_service.accounts.sessions import SignedIn
 from index_service.audit.log import AuditContext, Change
@@ -26,7 +24,6 @@ from index_service.database import Database
 from index_service.db import Clock
 from index_service.services.authentication import Authentication
 from index_service.services.registration import Registration, SignUp
-from index_service.tokens import passes
 
 
 class SignUpClosed(Forbidden):
@@ -168,41 +165,29 @@ class Accounts:
         Raises TooMany, also the same.
         """
         self._authentication.count(f"reset {email.lower()}", address)
-        moment = self._clock()
         with self._database.writing() as session:
             user = emails.owner_for_reset(session, email.lower())
             if user is None:
                 return None
             # Whoever asks has proved nothing: it is not the account's doing.
-            AuditContext(None, address, moment).record(session, Change.PASSWORD_RESET_ASKED, user.name)
-            link = self._links.reset(user.id, user.password_hash, moment, email.lower())
+            context = AuditContext(None, address, self._clock())
+            link = password_changes.reset_link(session, context, self._links, user, email.lower())
             return ResetLetter(email.lower(), user.name, user.language, link)
 
     def to_reset(self, link: str) -> str:
         """Whose password a link would replace. Raises LinkEnded."""
         with self._database.reading() as session:
-            return self._resettable(session, link).name
+            context = AuditContext(None, "", self._clock())
+            return password_changes.resettable(session, context, self._links, link).name
 
     def reset(self, link: str, password: str, browser: Browser) -> None:
-        """A new password; all sessions, tokens and access tokens of the account end. Raises LinkEnded or Invalid."""
+        """A new password; all access that the account had ends. Raises LinkEnded or Invalid."""
         self.to_reset(link)
         hashed = self._authentication.hashed(password)
         with self._database.writing() as session:
-            user = self._resettable(session, link, hold=True)
-            set_password(session, user.id, hashed)
-            passes.revoke(session, user.id)
-            access_tokens.revoke_all(session, user.id)
-            AuditContext(user, browser.address, self._clock()).record(session, Change.PASSWORD_RESET, user.name)
-
-    def _resettable(self, session: Session, link: str, *, hold: bool = False) -> User:
-        reset = self._links.to_reset(link, self._clock())
-        wanted = select(User).where(User.id == reset.user_id, User.is_active)
-        user = session.scalar(wanted.with_for_update() if hold else wanted)
-        if user is None or mark(user.password_hash) != reset.mark:
-            raise LinkEnded
-        if reset.address is not None and not emails.is_of(session, user.id, reset.address):
-            raise LinkEnded
-        return user
+            context = AuditContext(None, browser.address, self._clock())
+            user = password_changes.resettable(session, context, self._links, link, hold=True)
+            password_changes.reset(session, context, user, hashed)
 
     def _begin(self, user_id: int, browser: Browser, old: str) -> str:
         with self._database.writing() as session:
@@ -231,18 +216,18 @@ class Accounts:
             session.execute(update(User).where(User.id == actor.id).values(language=language))
 
     def change_password(self, who: SignedIn, current: str, password: str, browser: Browser) -> str:
-        """A new password, which ends all sessions and tokens; returns the secret of a new session for this browser.
+        """A new password, which ends all sessions, pull and push tokens and links that reset it.
+
+        Returns the secret of a new session for this browser.
 
         Access tokens stay: they are other passwords. Raises WrongPassword, TooMany or Invalid.
         """
         self._authentication.prove(who.actor.name, current, browser.address)
         hashed = self._authentication.hashed(password)
         with self._database.writing() as session:
-            moment = self._clock()
-            set_password(session, who.actor.id, hashed)
-            passes.revoke(session, who.actor.id)
-            AuditContext(who.actor, browser.address, moment).record(session, Change.PASSWORD_CHANGED, who.actor.name)
-            return sessions.begin(session, who.actor.id, moment, browser.address, browser.name)
+            context = AuditContext(who.actor, browser.address, self._clock())
+            password_changes.change(session, context, who.actor, hashed, keeps_access_tokens=True)
+            return sessions.begin(session, who.actor.id, context.moment, browser.address, browser.name)
 
     def addresses(self, actor: Actor) -> list[Email]:
         """The main one first."""

@@ -11,13 +11,13 @@ from datetime import datetime
 from threading import Lock
 
 from common.errors import Conflict
-from index_service.accounts import directory, emails, standing
+from index_service.accounts import directory, emails, password_changes, standing
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PersonRow
 from index_service.accounts.links import Links
 from index_service.accounts.policy import require_administrator
 from index_service.audit import reading
-from index_service.audit.log import AuditContext, Change
+from index_service.audit.log import AuditContext
 from index_service.audit.reading import Entry, Filter
 from index_service.database import Database
 from index_service.db import Clock
@@ -27,7 +27,6 @@ from index_service.images.waiting import Waiting, waiting
 from index_service.registry_health import Health, RegistryHealth
 from index_service.repositories import counting
 from index_service.repositories.endpoints import Endpoints
-from index_service.tokens import passes
 
 STORAGE_KEPT_SECONDS = 600.0
 
@@ -101,14 +100,12 @@ class Administration:
             return rows, directory.count_people(session, words, state)
 
     def set_active(self, actor: Actor | None, address: str, name: str, *, is_active: bool) -> None:
-        """Open or close an account; a closed one is signed out and its tokens end. Raises NotFound or Conflict."""
+        """Open or close an account; all access it had ends. Raises NotFound or Conflict."""
         context = self._context(actor, address)
         with self._database.writing() as session:
             user = standing.hold(session, directory.find_person(session, name).id)
             _require_other(context, user.name)
             standing.set_active(session, context, user, is_active=is_active)
-            if not is_active:
-                passes.revoke(session, user.id)
 
     def set_admin(self, actor: Actor | None, address: str, name: str, *, is_admin: bool) -> None:
         """Raises NotFound or Conflict."""
@@ -125,9 +122,8 @@ class Administration:
             user = directory.find_person(session, name)
             if not user.is_active:
                 raise Conflict("This account is closed: open it first")
-            context.record(session, Change.PASSWORD_RESET_ASKED, user.name)
             addresses = emails.listed(session, user.id)
-            link = self._links.reset(user.id, user.password_hash, context.moment)
+            link = password_changes.reset_link(session, context, self._links, user)
             return ResetLink(user.name, addresses[0].address if addresses else None, user.language, link)
 
     def registries(self, actor: Actor | None) -> Registries:

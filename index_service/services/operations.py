@@ -9,11 +9,10 @@ from sqlalchemy.orm import Session
 
 from common.errors import NotFound
 from common.names import RepositoryName
-from index_service.accounts import authentication, directory, organisations, standing
-from index_service.accounts.models import User
+from index_service.accounts import access, authentication, directory, organisations, password_changes, standing
+from index_service.accounts.access import Ended
 from index_service.accounts.organisations import Profile
-from index_service.accounts.passwords import set_password
-from index_service.audit.log import AuditContext, Change
+from index_service.audit.log import AuditContext
 from index_service.database import Database, unique
 from index_service.db import Clock
 from index_service.repositories import catalogue, managing
@@ -42,14 +41,13 @@ class Operations:
         """Raises Invalid, Conflict, or Forbidden where nobody makes accounts."""
         self._registration.create(name, password, email, is_admin=is_admin)
 
-    def set_password(self, name: str, password: str) -> None:
-        """Raises NotFound or Invalid."""
-        user_id = self._account(name).id
+    def set_password(self, name: str, password: str, *, keeps_access_tokens: bool = False) -> None:
+        """Set a password and end all access that came with the old one. Raises NotFound or Invalid."""
+        with self._database.reading() as session:
+            user = authentication.require(session, name)
         hashed = self._authentication.hashed(password)
         with self._database.writing() as session:
-            set_password(session, user_id, hashed)
-            self._context().record(session, Change.PASSWORD_CHANGED, name)
-        self.revoke_tokens(name)
+            password_changes.change(session, self._context(), user, hashed, keeps_access_tokens=keeps_access_tokens)
 
     def set_active(self, name: str, *, is_active: bool) -> None:
         """Open or close an account. Raises NotFound, LastAdministrator or SoleOwner."""
@@ -63,13 +61,10 @@ class Operations:
             user = standing.hold(session, authentication.require(session, name).id)
             standing.set_admin(session, self._context(), user, is_admin=is_admin)
 
-    def revoke_tokens(self, name: str) -> int:
-        """End every token of an account; returns how many. Raises NotFound."""
+    def revoke_tokens(self, name: str) -> Ended:
+        """End an account's pull and push tokens and its access tokens; returns how many. Raises NotFound."""
         with self._database.writing() as session:
-            user = authentication.require(session, name)
-            count = passes.revoke(session, user.id)
-            self._context().record(session, Change.TOKENS_REVOKED, name, count=count)
-            return count
+            return access.revoke_tokens(session, self._context(), authentication.require(session, name))
 
     def clean(self) -> int:
         """Delete all expired tokens, some at a time; returns how many."""
@@ -115,10 +110,6 @@ class Operations:
     def _sweep(self) -> int:
         with self._database.writing() as session:
             return passes.sweep(session, self._clock())
-
-    def _account(self, name: str) -> User:
-        with self._database.reading() as session:
-            return authentication.require(session, name)
 
     def _context(self) -> AuditContext:
         return AuditContext(None, "", self._clock())

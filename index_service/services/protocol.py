@@ -15,10 +15,9 @@ from sqlalchemy.orm import Session
 from common.errors import Forbidden, Unauthenticated
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
-from index_service.accounts import emails, fields
+from index_service.accounts import emails, fields, password_changes
 from index_service.accounts.actor import Actor
 from index_service.accounts.models import Email
-from index_service.accounts.passwords import set_password
 from index_service.accounts.registration import NameTaken
 from index_service.audit.log import AuditContext, Change
 from index_service.database import Database
@@ -110,17 +109,13 @@ class Protocol:
         try:
             with self._database.writing() as session:
                 if password_hash is not None:
-                    set_password(session, actor.id, password_hash)
-                    context.record(session, Change.PASSWORD_CHANGED, actor.name)
+                    password_changes.change(session, context, actor, password_hash, keeps_access_tokens=True)
                 if checked is not None and not emails.is_of(session, actor.id, checked):
                     emails.require_room(session, actor.id)
                     session.add(Email(user_id=actor.id, address=checked, created_at=context.moment))
                     context.record(session, Change.EMAIL_ADDED, actor.name, email=checked)
         except IntegrityError as error:
             raise NameTaken from error
-        if password is not None:
-            with self._database.writing() as session:
-                passes.revoke(session, actor.id)
 
     def announce_push(self, credential: Credential, name: RepositoryName, entries: list[Entry]) -> Issued:
         """A push begins: take the name if it is free, add to its list, let the client write (protocol §2.3)."""

@@ -1,4 +1,4 @@
-"""Tokens in SQL: issued, redeemed, consumed, revoked, swept up.
+"""Pull and push tokens in SQL: issued, redeemed, consumed, swept up. `accounts/access.py` revokes them.
 
 A token can be presented any number of times and in parallel until it expires, is revoked, or its bearer is no longer
 permitted what it was issued for: a deactivated account, a repository made private or deleted. One that deletes, and one
@@ -20,11 +20,10 @@ from sqlalchemy.orm import Session
 from common.names import RepositoryName
 from common.tokens import Access, Token
 from index_service.accounts.actor import Actor, Limits
-from index_service.accounts.models import AccessToken, User
+from index_service.accounts.models import AccessToken, ProtocolToken, User
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import GRANTED_BY
 from index_service.repositories.roles import Gate
-from index_service.tokens.models import TokenRecord
 from index_service.tokens.signing import Signer, TokenRefused, digest
 
 SWEEP_AT_ONCE = 500
@@ -41,7 +40,7 @@ class Found:
     """A token that we issued and that has not ended; `repository` is None when that is gone."""
 
     token: Token
-    record: TokenRecord
+    record: ProtocolToken
     user: User | None
     access_token: AccessToken | None
     repository: Repository | None
@@ -120,7 +119,7 @@ class Tokens:
         **columns: Any,
     ) -> Token:
         token = self._signer.sign(repository, access)
-        record = TokenRecord(
+        record = ProtocolToken(
             digest=digest(token),
             repository=str(repository),
             access=access,
@@ -151,11 +150,11 @@ class Tokens:
         self._signer.verify(token)
         name = token.repository
         row = session.execute(
-            select(TokenRecord, User, AccessToken, Repository)
-            .outerjoin(User, User.id == TokenRecord.user_id)
-            .outerjoin(AccessToken, AccessToken.id == TokenRecord.access_token_id)
+            select(ProtocolToken, User, AccessToken, Repository)
+            .outerjoin(User, User.id == ProtocolToken.user_id)
+            .outerjoin(AccessToken, AccessToken.id == ProtocolToken.access_token_id)
             .outerjoin(Repository, and_(Repository.namespace == name.namespace, Repository.name == name.name))
-            .where(TokenRecord.digest == digest(token))
+            .where(ProtocolToken.digest == digest(token))
         ).first()
         if row is None or (found := Found(token, *row)).has_ended(moment):
             raise TokenRefused
@@ -183,34 +182,29 @@ class Tokens:
         raise TokenRefused
 
 
-def consume(session: Session, record: TokenRecord, moment: datetime) -> None:
+def consume(session: Session, record: ProtocolToken, moment: datetime) -> None:
     """Use up a token that works once. Raises TokenRefused when another was quicker."""
-    unused = (TokenRecord.digest == record.digest, TokenRecord.consumed_at.is_(None))
-    if _rows(session, update(TokenRecord).where(*unused).values(consumed_at=moment)) != 1:
+    unused = (ProtocolToken.digest == record.digest, ProtocolToken.consumed_at.is_(None))
+    if _rows(session, update(ProtocolToken).where(*unused).values(consumed_at=moment)) != 1:
         raise TokenRefused
 
 
 def forget_consumed(session: Session, user_id: int, repository: RepositoryName, moment: datetime) -> bool:
     """Whether this person's delete token for this repository was consumed and is not yet forgotten; now it is."""
     consumed = (
-        TokenRecord.user_id == user_id,
-        TokenRecord.repository == str(repository),
-        TokenRecord.consumed_at.is_not(None),
-        TokenRecord.expires_at > moment,
+        ProtocolToken.user_id == user_id,
+        ProtocolToken.repository == str(repository),
+        ProtocolToken.consumed_at.is_not(None),
+        ProtocolToken.expires_at > moment,
     )
-    return _rows(session, delete(TokenRecord).where(*consumed)) > 0
-
-
-def revoke(session: Session, user_id: int) -> int:
-    """End every token of a person; returns how many."""
-    return _rows(session, delete(TokenRecord).where(TokenRecord.user_id == user_id))
+    return _rows(session, delete(ProtocolToken).where(*consumed)) > 0
 
 
 def sweep(session: Session, moment: datetime, limit: int = SWEEP_AT_ONCE) -> int:
     """Delete up to `limit` expired tokens, those another sweeper is at left out; returns how many."""
-    expired = select(TokenRecord.digest).where(TokenRecord.expires_at <= moment).limit(limit)
+    expired = select(ProtocolToken.digest).where(ProtocolToken.expires_at <= moment).limit(limit)
     digests = list(session.scalars(expired.with_for_update(skip_locked=True)))
-    return _rows(session, delete(TokenRecord).where(TokenRecord.digest.in_(digests))) if digests else 0
+    return _rows(session, delete(ProtocolToken).where(ProtocolToken.digest.in_(digests))) if digests else 0
 
 
 def _rows(session: Session, statement: Update | Delete) -> int:

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from index_service import schema
+from index_service.accounts.access_tokens import NewToken
 from index_service.cli import main
 from tests.units.index_service.site import IMAGES, basic
 
@@ -58,7 +59,7 @@ def test_the_life_of_an_account(run, site):
 def test_tokens_are_revoked_and_cleaned(run, site):
     site.user("alice")
     token = site.push("alice/app", "alice")
-    assert run("revoke-tokens", "alice") == (0, "1 tokens of alice are revoked.", "")
+    assert run("revoke-tokens", "alice") == (0, "1 pull/push token and 0 access tokens of alice revoked.", "")
     assert site.redeem("alice/app", token) == 401
     # The clock of this test stands in 2015.
     site.pull_token("alice/app")
@@ -70,6 +71,18 @@ def test_a_password_set_by_command_ends_tokens(run, site):
     token = site.push("alice/app", "alice")
     run("set-password", "alice", "--password-stdin", stdin="labpass2\n")
     assert site.redeem("alice/app", token) == 401
+
+
+def test_access_tokens_go_with_a_password_set_by_command_unless_they_are_to_stay(run, site):
+    site.user("alice")
+    token = site.services.accounts.make_access_token(site.actor("alice"), NewToken("laptop", "*", True, None), "")
+    assert run("set-password", "alice", "--keep-access-tokens", "--password-stdin", stdin="labpass2\n")[0] == 0
+    assert login(site, "alice", token) == 200
+    assert run("set-password", "alice", "--password-stdin", stdin="labpass3\n")[0] == 0
+    assert login(site, "alice", token) == 401
+    token = site.services.accounts.make_access_token(site.actor("alice"), NewToken("laptop", "*", True, None), "")
+    assert run("revoke-tokens", "alice") == (0, "0 pull/push tokens and 1 access token of alice revoked.", "")
+    assert login(site, "alice", token) == 401
 
 
 def test_access_and_endpoints_are_set(run, site):

@@ -1,0 +1,55 @@
+"""A new password in place of the old one: changed, set by an operator, or reset by a link.
+
+Every function takes the session of the transaction it is part of; the password comes hashed, since that takes longer
+than a transaction may.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from index_service.accounts import access, emails
+from index_service.accounts.access import Kind
+from index_service.accounts.links import LinkEnded, Links
+from index_service.accounts.models import User
+from index_service.audit.log import AuditContext, Change, Named
+
+
+def change(
+    session: Session, context: AuditContext, user: Named, password_hash: str, *, keeps_access_tokens: bool
+) -> None:
+    """Set a password, and end the access that came with the one before."""
+    _replace(session, user, password_hash, Kind.ALL ^ Kind.ACCESS_TOKENS if keeps_access_tokens else Kind.ALL)
+    context.record(session, Change.PASSWORD_CHANGED, user.name)
+
+
+def reset_link(session: Session, context: AuditContext, links: Links, user: User, address: str | None = None) -> str:
+    """A link that sets a new password; `address` is where it is sent, None for one that an administrator hands over."""
+    context.record(session, Change.PASSWORD_RESET_ASKED, user.name)
+    return links.reset(user, context.moment, address)
+
+
+def resettable(session: Session, context: AuditContext, links: Links, link: str, *, hold: bool = False) -> User:
+    """Whose password a link resets, with `hold` kept from other writers. Raises LinkEnded."""
+    found = links.to_reset(link, context.moment)
+    wanted = select(User).where(User.id == found.user_id, User.is_active)
+    user = session.scalar(wanted.with_for_update() if hold else wanted)
+    if user is None or not found.is_for(user):
+        raise LinkEnded
+    if found.address is not None and not emails.is_of(session, user.id, found.address):
+        raise LinkEnded
+    return user
+
+
+def reset(session: Session, context: AuditContext, user: User, password_hash: str) -> None:
+    """Set a password by a link, as the account's own doing; all access ends, for somebody else may have had it."""
+    _replace(session, user, password_hash, Kind.ALL)
+    replace(context, actor=user).record(session, Change.PASSWORD_RESET, user.name)
+
+
+def _replace(session: Session, user: Named, password_hash: str, ended: Kind) -> None:
+    session.execute(update(User).where(User.id == user.id).values(password_hash=password_hash))
+    access.end(session, user.id, ended)

@@ -1,0 +1,194 @@
+"""What ends an account's access: which deed ends which kind of it, by every door, and all of it in one transaction."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
+
+from common.errors import Unavailable
+from index_service.accounts.access_tokens import NewToken
+from index_service.accounts.links import LinkEnded
+from index_service.services.accounts import Browser
+from tests.units.index_service.reader import Reader
+from tests.units.index_service.site import authorization, basic
+
+BROWSER = Browser("192.0.2.1", "")
+APP = "/v1/repositories/alice/app/images"
+
+
+class Held:
+    """All access that alice has: a session, pull tokens, an access token, a link that resets her password."""
+
+    def __init__(self, site):
+        self._site = site
+        accounts = site.services.accounts
+        alice = site.actor("alice")
+        self._secret = accounts.sign_in("alice", "password-alice", BROWSER)
+        self._pull_token = site.pull_token("alice/app", "alice")
+        self._access_token = accounts.make_access_token(alice, NewToken("laptop", "*", True, None), "")
+        with_it = site.request("GET", APP, auth=basic("alice", self._access_token), ask=True)
+        self._pull_token_of_access_token = authorization(with_it)
+        self.link = accounts.ask_reset("alice@example.com", "").link
+
+    @property
+    def alive(self):
+        site, accounts = self._site, self._site.services.accounts
+        answers = {
+            "session": accounts.signed_in(self._secret) is not None,
+            "pull token": site.redeem("alice/app", self._pull_token) == 200,
+            "pull token of the access token": site.redeem("alice/app", self._pull_token_of_access_token) == 200,
+            "access token": site.request("GET", "/v1/users/", auth=basic("alice", self._access_token)).status_code
+            == 200,
+            "reset link": self._opens(),
+        }
+        return {kind for kind, answer in answers.items() if answer}
+
+    def _opens(self):
+        try:
+            self._site.services.accounts.to_reset(self.link)
+        except LinkEnded:
+            return False
+        return True
+
+
+@pytest.fixture
+def site(make_site):
+    site = make_site(address_rate="1000/minute")
+    site.user("alice")
+    site.user("root", admin=True)
+    site.push("alice/app", "alice")
+    site.set_private("alice/app")
+    return site
+
+
+@pytest.fixture
+def held(site):
+    held = Held(site)
+    assert len(held.alive) == 5
+    return held
+
+
+def by_command(site, is_active):
+    site.services.operations.set_active("alice", is_active=is_active)
+
+
+def by_page(site, is_active):
+    change = "open" if is_active else "close"
+    Reader(site, "root").send("/admin/people", person="alice", change=change)
+
+
+def by_api(site, is_active):
+    body = {"is_active": is_active}
+    answer = site.request(
+        "PATCH", "/api/v1/admin/people/alice", user="root", body=body, Content_Type="application/json"
+    )
+    assert answer.status_code < 300, answer.data
+
+
+@pytest.mark.parametrize("door", [by_command, by_page, by_api])
+def test_a_closed_account_opened_again_begins_with_its_password_alone(site, held, door):
+    door(site, False)
+    assert held.alive == set()
+    door(site, True)
+    assert held.alive == set()
+    assert site.request("GET", "/v1/users/", user="alice").status_code == 200
+
+
+def test_what_a_version_before_left_to_a_closed_account_ends_when_it_is_opened(site, held):
+    with site.engine.begin() as connection:
+        connection.execute(text("UPDATE users SET is_active = false WHERE name = 'alice'"))
+    by_command(site, True)
+    assert held.alive == set()
+
+
+def reset(site, held):
+    site.services.accounts.reset(held.link, "another-password", BROWSER)
+
+
+def set_by_operator(site, _held):
+    site.services.operations.set_password("alice", "another-password")
+
+
+def set_by_operator_but_access_tokens(site, _held):
+    site.services.operations.set_password("alice", "another-password", keeps_access_tokens=True)
+
+
+def changed_on_the_site(site, _held):
+    site.services.accounts.change_password(
+        site.services.accounts.signed_in(site.services.accounts.sign_in("alice", "password-alice", BROWSER)),
+        "password-alice",
+        "another-password",
+        BROWSER,
+    )
+
+
+def changed_by_client(site, _held):
+    answer = site.request("PUT", "/v1/users/alice/", user="alice", body={"password": "another-password"})
+    assert answer.status_code == 204, answer.data
+
+
+@pytest.mark.parametrize(
+    ("deed", "left"),
+    [
+        (reset, set()),
+        (set_by_operator, set()),
+        (set_by_operator_but_access_tokens, {"access token"}),
+        (changed_on_the_site, {"access token"}),
+        (changed_by_client, {"access token"}),
+    ],
+)
+def test_another_password_ends_what_the_old_one_opened(site, held, deed, left):
+    assert site.request("GET", "/v1/users/", user="alice").status_code == 200
+    deed(site, held)
+    assert held.alive == left
+    statuses = [
+        site.request("GET", "/v1/users/", auth=basic("alice", password)).status_code
+        for password in ("password-alice", "another-password")
+    ]
+    assert statuses == [401, 200]
+
+
+def test_revoked_tokens_are_of_both_kinds_and_browsers_stay(site, held):
+    ended = site.services.operations.revoke_tokens("alice")
+    assert (ended.sessions, ended.protocol_tokens, ended.access_tokens) == (0, 3, 1)
+    assert held.alive == {"session", "reset link"}
+    again = site.services.operations.revoke_tokens("alice")
+    assert (again.protocol_tokens, again.access_tokens) == (0, 0)
+
+
+@contextmanager
+def failing(engine, statement):
+    """The database goes away when this is asked of it."""
+
+    def fail(_connection, _cursor, asked, *_):
+        if asked.startswith(statement):
+            raise OperationalError(asked, None, Exception("the connection is lost"))
+
+    event.listen(engine, "before_cursor_execute", fail)
+    yield
+    event.remove(engine, "before_cursor_execute", fail)
+
+
+def set_and_told_of_failure(site):
+    with pytest.raises(Unavailable):
+        site.services.operations.set_password("alice", "another-password")
+
+
+def changed_and_told_of_failure(site):
+    answer = site.request("PUT", "/v1/users/alice/", user="alice", body={"password": "another-password"})
+    assert answer.status_code == 503
+
+
+@pytest.mark.parametrize("deed", [set_and_told_of_failure, changed_and_told_of_failure])
+def test_a_password_is_changed_with_all_that_ends_or_not_at_all(site, held, deed):
+    with failing(site.engine, "DELETE FROM tokens"):
+        deed(site)
+    assert len(held.alive) == 5
+    statuses = [
+        site.request("GET", "/v1/users/", auth=basic("alice", password)).status_code
+        for password in ("password-alice", "another-password")
+    ]
+    assert statuses == [200, 401]
