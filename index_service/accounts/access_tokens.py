@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from common.errors import Conflict, Invalid
+from common.errors import Conflict, Invalid, NotFound
 from index_service.accounts import fields
 from index_service.accounts.models import AccessToken, User
+from index_service.audit.log import AuditContext, Change, Named
 
 PREFIX = "whp_"
 LENGTH = 40
@@ -71,23 +72,25 @@ def check_pattern(text: str) -> str:
     return text
 
 
-def create(session: Session, user_id: int, asked: NewToken, moment: datetime) -> str:
+def create(session: Session, context: AuditContext, user: Named, asked: NewToken) -> str:
     """A new token; returns it, which is kept nowhere. Raises TooManyTokens."""
-    held = select(func.count()).select_from(AccessToken).where(AccessToken.user_id == user_id)
+    held = select(func.count()).select_from(AccessToken).where(AccessToken.user_id == user.id)
     if (session.scalar(held) or 0) >= MAX_TOKENS:
         raise TooManyTokens
     secret = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
     session.add(
         AccessToken(
-            user_id=user_id,
+            user_id=user.id,
             name=asked.name,
             digest=digest(secret),
             can_write=asked.can_write,
             pattern=asked.pattern,
-            created_at=moment,
+            created_at=context.moment,
             expires_at=asked.expires_at,
         )
     )
+    details = {"token": asked.name, "pattern": asked.pattern, "write": asked.can_write}
+    context.record(session, Change.ACCESS_TOKEN_MADE, user.name, **details)
     return secret
 
 
@@ -122,11 +125,13 @@ def listed(session: Session, user_id: int) -> list[AccessToken]:
     return list(session.scalars(own.order_by(AccessToken.id.desc()).limit(MAX_TOKENS)))
 
 
-def revoke(session: Session, user_id: int, token_id: int) -> str | None:
-    """End a token of this person, and what was issued for it; returns its name, None where there is no such token."""
-    name = session.scalar(select(AccessToken.name).where(AccessToken.user_id == user_id, AccessToken.id == token_id))
-    if name is not None:
-        session.execute(delete(AccessToken).where(AccessToken.id == token_id))
+def revoke(session: Session, context: AuditContext, user: Named, token_id: int) -> str:
+    """End a token of this person, and what was issued for it; returns its name. Raises NotFound."""
+    name = session.scalar(select(AccessToken.name).where(AccessToken.user_id == user.id, AccessToken.id == token_id))
+    if name is None:
+        raise NotFound("That is not an access token of yours")
+    session.execute(delete(AccessToken).where(AccessToken.id == token_id))
+    context.record(session, Change.ACCESS_TOKEN_REVOKED, user.name, token=name)
     return name
 
 

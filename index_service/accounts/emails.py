@@ -5,14 +5,15 @@ Every function takes the session of the transaction it is part of.
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from common.errors import Conflict
+from common.errors import Conflict, NotFound
 from index_service.accounts.models import Email, User
+from index_service.audit.log import AuditContext, Change, Named
 
 MAX_ADDRESSES = 10
 """Of one person."""
@@ -32,6 +33,11 @@ class TooManyAddresses(Conflict):
         super().__init__("You have as many addresses as one account may have")
 
 
+class NoSuchAddress(NotFound):
+    def __init__(self) -> None:
+        super().__init__("That is not an address of yours")
+
+
 class LastAddress(Conflict):
     """Without an address nobody could reset the password."""
 
@@ -49,17 +55,18 @@ def is_of(session: Session, user_id: int, address: str) -> bool:
     return session.scalar(select(Email.id).where(Email.user_id == user_id, Email.address == address)) is not None
 
 
-def add(session: Session, user_id: int, address: str, moment: datetime) -> None:
+def add(session: Session, context: AuditContext, user: Named, address: str) -> None:
     """Not confirmed yet. Raises AddressTaken or TooManyAddresses."""
-    require_room(session, user_id)
-    session.add(Email(user_id=user_id, address=address, created_at=moment))
+    _require_room(session, user.id)
+    session.add(Email(user_id=user.id, address=address, created_at=context.moment))
     try:
         session.flush()
     except IntegrityError as error:
         raise AddressTaken from error
+    context.record(session, Change.EMAIL_ADDED, user.name, email=address)
 
 
-def require_room(session: Session, user_id: int) -> None:
+def _require_room(session: Session, user_id: int) -> None:
     """Raises TooManyAddresses to who has as many as may be; whoever adds one meanwhile waits."""
     session.execute(select(User.id).where(User.id == user_id).with_for_update())
     held = select(func.count()).select_from(Email).where(Email.user_id == user_id)
@@ -67,39 +74,40 @@ def require_room(session: Session, user_id: int) -> None:
         raise TooManyAddresses
 
 
-def remove(session: Session, user_id: int, address: str) -> bool:
-    """Whether the person had it. Raises LastAddress."""
-    held = [email.address for email in listed(session, user_id)]
+def remove(session: Session, context: AuditContext, user: Named, address: str) -> None:
+    """Raises NotFound or LastAddress."""
+    held = [email.address for email in listed(session, user.id)]
     if address not in held:
-        return False
+        raise NoSuchAddress
     if len(held) == 1:
         raise LastAddress
-    session.execute(delete(Email).where(Email.user_id == user_id, Email.address == address))
-    return True
+    session.execute(delete(Email).where(Email.user_id == user.id, Email.address == address))
+    context.record(session, Change.EMAIL_REMOVED, user.name, email=address)
 
 
-def make_main(session: Session, user_id: int, address: str) -> bool:
-    """Move the address before the others; whether it is one of the person's and confirmed."""
-    held = listed(session, user_id)
+def make_main(session: Session, context: AuditContext, user: Named, address: str) -> None:
+    """Move the address before the others. Raises NotFound for one that is not the person's, or not confirmed."""
+    held = listed(session, user.id)
     chosen = [email for email in held if email.address == address and email.confirmed_at is not None]
     if not chosen:
-        return False
+        raise NoSuchAddress
     others = [email for email in held if email.address != address]
     rows = [(email.address, email.created_at, email.confirmed_at) for email in chosen + others]
-    session.execute(delete(Email).where(Email.user_id == user_id))
+    session.execute(delete(Email).where(Email.user_id == user.id))
     for kept, created_at, confirmed_at in rows:
-        session.add(Email(user_id=user_id, address=kept, created_at=created_at, confirmed_at=confirmed_at))
+        session.add(Email(user_id=user.id, address=kept, created_at=created_at, confirmed_at=confirmed_at))
         session.flush()
+    context.record(session, Change.EMAIL_MADE_MAIN, user.name, email=address)
+
+
+def confirm(session: Session, context: AuditContext, address: str) -> bool:
+    """Confirm an address, as its owner's own doing; whether there was one that was not confirmed."""
+    user = find_unconfirmed(session, address)
+    if user is None:
+        return False
+    session.execute(update(Email).where(Email.address == address).values(confirmed_at=context.moment))
+    replace(context, actor=user).record(session, Change.EMAIL_CONFIRMED, user.name, email=address)
     return True
-
-
-def confirm(session: Session, address: str, moment: datetime) -> User | None:
-    """Whose address it is that is confirmed now; None where it was already, or is nobody's any more."""
-    owner = select(User).join(Email, Email.user_id == User.id)
-    user = session.scalar(owner.where(Email.address == address, Email.confirmed_at.is_(None)))
-    if user is not None:
-        session.execute(update(Email).where(Email.address == address).values(confirmed_at=moment))
-    return user
 
 
 def find_unconfirmed(session: Session, address: str) -> User | None:

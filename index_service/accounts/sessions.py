@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import CursorResult, Delete, Update, delete, select, update
+from sqlalchemy import ColumnElement, CursorResult, Delete, Update, delete, select, update
 from sqlalchemy.orm import Session
 
+from common.errors import NotFound
 from index_service.accounts.actor import Actor
 from index_service.accounts.models import Session as SessionRecord
 from index_service.accounts.models import User
+from index_service.audit.log import AuditContext, Change, Named
 
 LIFETIME = timedelta(days=30)
 """How long a session lasts that is not used."""
@@ -113,10 +115,21 @@ def replace(session: Session, secret: str) -> None:
     session.execute(delete(SessionRecord).where(SessionRecord.digest == digest(secret)))
 
 
-def end_all(session: Session, user_id: int, but: str = "") -> int:
+def revoke(session: Session, context: AuditContext, user: Named, digest: str) -> None:
+    """End one of a person's sessions from another browser. Raises NotFound."""
+    if not _revoke(session, context, user, SessionRecord.digest == digest):
+        raise NotFound("That is not a session of yours")
+
+
+def revoke_others(session: Session, context: AuditContext, user: Named, own: str) -> int:
     """End all of a person's sessions but the one with this digest; returns how many."""
-    others = (SessionRecord.user_id == user_id, SessionRecord.digest != but)
-    return _rows(session, delete(SessionRecord).where(*others))
+    return _revoke(session, context, user, SessionRecord.digest != own)
+
+
+def _revoke(session: Session, context: AuditContext, user: Named, which: ColumnElement[bool]) -> int:
+    count = _rows(session, delete(SessionRecord).where(SessionRecord.user_id == user.id, which))
+    context.record(session, Change.SESSION_REVOKED, user.name, count=count)
+    return count
 
 
 def sweep(session: Session, moment: datetime, limit: int = 500) -> int:

@@ -6,7 +6,6 @@ What is written is never changed. It goes when it is older than it is to be kept
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -76,7 +75,18 @@ class AuditContext:
     moment: datetime
 
     def record(self, session: Session, action: Change, subject: str, **details: object) -> None:
-        record(session, self.actor, action, subject, details, self.address, self.moment)
+        """Write down one change in the transaction that makes it. No secret may stand in the details."""
+        session.add(
+            AuditRecord(
+                at=self.moment,
+                actor_id=None if self.actor is None else self.actor.id,
+                actor_name="" if self.actor is None else self.actor.name,
+                action=action,
+                subject=subject,
+                details=json.dumps(details, ensure_ascii=False),
+                address=self.address,
+            )
+        )
 
 
 def prune(session: Session, before: datetime, limit: int) -> int:
@@ -86,26 +96,3 @@ def prune(session: Session, before: datetime, limit: int) -> int:
     if ids:
         session.execute(delete(AuditRecord).where(AuditRecord.id.in_(ids)))
     return len(ids)
-
-
-def record(
-    session: Session,
-    actor: Named | None,
-    action: Change,
-    subject: str,
-    details: Mapping[str, object],
-    address: str,
-    moment: datetime,
-) -> None:
-    """Write down one change; `actor` is None for an operator's command. No secret may stand in the details."""
-    session.add(
-        AuditRecord(
-            at=moment,
-            actor_id=None if actor is None else actor.id,
-            actor_name="" if actor is None else actor.name,
-            action=action,
-            subject=subject,
-            details=json.dumps(dict(details), ensure_ascii=False),
-            address=address,
-        )
-    )

@@ -205,9 +205,10 @@ def lists_image(session: Session, repository_id: int, image_id: ImageId) -> bool
     return found is not None
 
 
-def drop(session: Session, repository_id: int) -> None:
-    """Forget a repository with its images and tags."""
-    session.execute(delete(Repository).where(Repository.id == repository_id))
+def drop(session: Session, context: AuditContext, repository: Repository) -> None:
+    """Delete a repository with its images and tags."""
+    session.execute(delete(Repository).where(Repository.id == repository.id))
+    context.record(session, Change.REPOSITORY_DELETED, str(repository.full_name))
 
 
 def move_endpoint(session: Session, context: AuditContext, old: str, new: str) -> int:

@@ -5,6 +5,7 @@ Every function takes the session of the transaction it is part of.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -99,8 +100,7 @@ def take(session: Session, context: AuditContext, of: User | Team, scope: Scope)
     held = session.scalar(select(RoleRecord).where(scope.is_it, _is_of(of)))
     if held is None:
         raise NotFound("no such role")
-    context.record(session, Change.ROLE_TAKEN, str(scope), **_named(of), role=held.role)
-    session.delete(held)
+    _take(session, context, of, [held.id], str(scope), role=held.role)
 
 
 def take_all(session: Session, context: AuditContext, user: User, namespace: str) -> None:
@@ -109,8 +109,14 @@ def take_all(session: Session, context: AuditContext, user: User, namespace: str
     there = or_(RoleRecord.namespace == namespace, RoleRecord.repository_id.in_(repositories))
     ids = list(session.scalars(select(RoleRecord.id).where(RoleRecord.user_id == user.id, there)))
     if ids:
-        session.execute(delete(RoleRecord).where(RoleRecord.id.in_(ids)))
-        context.record(session, Change.ROLE_TAKEN, namespace, **_named(user), roles=len(ids))
+        _take(session, context, user, ids, namespace, roles=len(ids))
+
+
+def _take(
+    session: Session, context: AuditContext, of: User | Team, ids: Sequence[int], where: str, **details: object
+) -> None:
+    session.execute(delete(RoleRecord).where(RoleRecord.id.in_(ids)))
+    context.record(session, Change.ROLE_TAKEN, where, **_named(of), **details)
 
 
 def drop_teams(session: Session, repository: Repository) -> None:

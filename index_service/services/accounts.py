@@ -10,16 +10,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
-from common.errors import Forbidden, NotFound
+from common.errors import Forbidden
 from index_service.accounts import access_tokens, authentication, emails, fields, password_changes, sessions
 from index_service.accounts.access_tokens import NewToken
 from index_service.accounts.actor import Actor
+from index_service.accounts.emails import NoSuchAddress
 from index_service.accounts.links import LinkEnded, Links
 from index_service.accounts.models import AccessToken, Email, User
 from index_service.accounts.models import Session as SessionRecord
 from index_service.accounts.registration import NameTaken
 from index_service.accounts.sessions import SignedIn
-from index_service.audit.log import AuditContext, Change
+from index_service.audit.log import AuditContext, Named
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.services.authentication import Authentication
@@ -150,13 +151,11 @@ class Accounts:
 
     def confirm(self, link: str, address: str) -> str:
         """The address that a link confirms now; `address` is the browser's, for the log. Raises LinkEnded."""
-        moment = self._clock()
-        confirmed = self._links.confirmed(link, moment)
+        context = self._context(None, address)
+        confirmed = self._links.confirmed(link, context.moment)
         with self._database.writing() as session:
-            user = emails.confirm(session, confirmed, moment)
-            if user is None:
+            if not emails.confirm(session, context, confirmed):
                 raise LinkEnded
-            AuditContext(user, address, moment).record(session, Change.EMAIL_CONFIRMED, user.name, email=confirmed)
         return confirmed
 
     def ask_reset(self, email: str, address: str) -> ResetLetter | None:
@@ -170,14 +169,14 @@ class Accounts:
             if user is None:
                 return None
             # Whoever asks has proved nothing: it is not the account's doing.
-            context = AuditContext(None, address, self._clock())
+            context = self._context(None, address)
             link = password_changes.reset_link(session, context, self._links, user, email.lower())
             return ResetLetter(email.lower(), user.name, user.language, link)
 
     def to_reset(self, link: str) -> str:
         """Whose password a link would replace. Raises LinkEnded."""
         with self._database.reading() as session:
-            context = AuditContext(None, "", self._clock())
+            context = self._context(None, "")
             return password_changes.resettable(session, context, self._links, link).name
 
     def reset(self, link: str, password: str, browser: Browser) -> None:
@@ -185,7 +184,7 @@ class Accounts:
         self.to_reset(link)
         hashed = self._authentication.hashed(password)
         with self._database.writing() as session:
-            context = AuditContext(None, browser.address, self._clock())
+            context = self._context(None, browser.address)
             user = password_changes.resettable(session, context, self._links, link, hold=True)
             password_changes.reset(session, context, user, hashed)
 
@@ -216,16 +215,14 @@ class Accounts:
             session.execute(update(User).where(User.id == actor.id).values(language=language))
 
     def change_password(self, who: SignedIn, current: str, password: str, browser: Browser) -> str:
-        """A new password, which ends all sessions, pull and push tokens and links that reset it.
+        """Returns the secret of a session for this browser; `accounts/access.py` says which access ends.
 
-        Returns the secret of a new session for this browser.
-
-        Access tokens stay: they are other passwords. Raises WrongPassword, TooMany or Invalid.
+        Raises WrongPassword, TooMany or Invalid.
         """
         self._authentication.prove(who.actor.name, current, browser.address)
         hashed = self._authentication.hashed(password)
         with self._database.writing() as session:
-            context = AuditContext(who.actor, browser.address, self._clock())
+            context = self._context(who.actor, browser.address)
             password_changes.change(session, context, who.actor, hashed, keeps_access_tokens=True)
             return sessions.begin(session, who.actor.id, context.moment, browser.address, browser.name)
 
@@ -239,26 +236,21 @@ class Accounts:
 
         Raises Invalid, AddressTaken, TooManyAddresses or, to who asks too often, TooMany.
         """
-        checked, moment = fields.check_email(email), self._clock()
+        checked = fields.check_email(email)
         self._authentication.count(f"letters {actor.name}", address)
         with self._database.writing() as session:
-            emails.add(session, actor.id, checked, moment)
-            AuditContext(actor, address, moment).record(session, Change.EMAIL_ADDED, actor.name, email=checked)
+            emails.add(session, self._context(actor, address), actor, checked)
         return checked
 
     def remove_address(self, actor: Actor, email: str, address: str) -> None:
         """Raises NotFound or LastAddress."""
         with self._database.writing() as session:
-            if not emails.remove(session, actor.id, email):
-                raise NotFound("That is not an address of yours")
-            AuditContext(actor, address, self._clock()).record(session, Change.EMAIL_REMOVED, actor.name, email=email)
+            emails.remove(session, self._context(actor, address), actor, email)
 
     def make_main(self, actor: Actor, email: str, address: str) -> None:
         """Raises NotFound for an address that is not the actor's, or not confirmed."""
         with self._database.writing() as session:
-            if not emails.make_main(session, actor.id, email):
-                raise NotFound("That is not an address of yours")
-            AuditContext(actor, address, self._clock()).record(session, Change.EMAIL_MADE_MAIN, actor.name, email=email)
+            emails.make_main(session, self._context(actor, address), actor, email)
 
     def unconfirmed(self, actor: Actor, email: str, address: str) -> str:
         """An address of the actor that still waits to be confirmed.
@@ -268,7 +260,7 @@ class Accounts:
         self._authentication.count(f"letters {actor.name}", address)
         held = [kept.address for kept in self.addresses(actor) if kept.confirmed_at is None]
         if email not in held:
-            raise NotFound("That is not an address of yours")
+            raise NoSuchAddress
         return email
 
     def sessions(self, actor: Actor) -> list[SessionRecord]:
@@ -279,17 +271,12 @@ class Accounts:
     def end_session(self, actor: Actor, digest: str, address: str) -> None:
         """Raises NotFound."""
         with self._database.writing() as session:
-            if not sessions.end(session, actor.id, digest):
-                raise NotFound("That is not a session of yours")
-            AuditContext(actor, address, self._clock()).record(session, Change.SESSION_REVOKED, actor.name)
+            sessions.revoke(session, self._context(actor, address), actor, digest)
 
     def end_other_sessions(self, who: SignedIn, address: str) -> int:
         """Sign out everywhere else; returns from how many browsers."""
         with self._database.writing() as session:
-            count = sessions.end_all(session, who.actor.id, but=who.session)
-            context = AuditContext(who.actor, address, self._clock())
-            context.record(session, Change.SESSION_REVOKED, who.actor.name, count=count)
-            return count
+            return sessions.revoke_others(session, self._context(who.actor, address), who.actor, who.session)
 
     def access_tokens(self, actor: Actor) -> list[AccessToken]:
         """The newest first."""
@@ -298,25 +285,13 @@ class Accounts:
 
     def make_access_token(self, actor: Actor, asked: NewToken, address: str) -> str:
         """Returns the token, which is told this once. Raises TooManyTokens."""
-        moment = self._clock()
         with self._database.writing() as session:
-            secret = access_tokens.create(session, actor.id, asked, moment)
-            AuditContext(actor, address, moment).record(
-                session,
-                Change.ACCESS_TOKEN_MADE,
-                actor.name,
-                token=asked.name,
-                pattern=asked.pattern,
-                write=asked.can_write,
-            )
-        return secret
+            return access_tokens.create(session, self._context(actor, address), actor, asked)
 
     def revoke_access_token(self, actor: Actor, token_id: int, address: str) -> str:
         """Ends the token, and what was issued for it; returns its name. Raises NotFound."""
         with self._database.writing() as session:
-            name = access_tokens.revoke(session, actor.id, token_id)
-            if name is None:
-                raise NotFound("That is not an access token of yours")
-            context = AuditContext(actor, address, self._clock())
-            context.record(session, Change.ACCESS_TOKEN_REVOKED, actor.name, token=name)
-        return name
+            return access_tokens.revoke(session, self._context(actor, address), actor, token_id)
+
+    def _context(self, actor: Named | None, address: str) -> AuditContext:
+        return AuditContext(actor, address, self._clock())

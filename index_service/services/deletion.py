@@ -12,7 +12,7 @@ from common.errors import NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access
 from index_service.accounts.actor import Actor
-from index_service.audit.log import AuditContext, Change
+from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import versions
@@ -129,8 +129,7 @@ class Deletion:
         with self._database.writing() as session:
             repository = catalogue.hold(session, name)
             if repository is not None and repository.id == repository_id:
-                catalogue.drop(session, repository.id)
-                AuditContext(actor, address, self._clock()).record(session, Change.REPOSITORY_DELETED, str(name))
+                catalogue.drop(session, AuditContext(actor, address, self._clock()), repository)
 
     def _drop_tag(
         self, repository_id: int, name: RepositoryName, tag: Tag, image_id: ImageId | None, actor: Actor

@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 from threading import Lock
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, Unauthenticated
@@ -17,9 +16,9 @@ from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
 from index_service.accounts import emails, fields, password_changes
 from index_service.accounts.actor import Actor
-from index_service.accounts.models import Email
+from index_service.accounts.emails import AddressTaken
 from index_service.accounts.registration import NameTaken
-from index_service.audit.log import AuditContext, Change
+from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import jobs
@@ -97,7 +96,7 @@ class Protocol:
         return self._authentication.person(credential)
 
     def change_account(self, credential: Credential, name: str, password: object, email: object) -> None:
-        """Set one's own password, which ends all one's tokens, or add an address; None leaves either as it is."""
+        """Set one's own password, or add an address; None leaves either as it is."""
         actor = self._authentication.person(credential)
         if actor.name != name:
             raise Forbidden("Only one's own account can be changed")
@@ -111,10 +110,8 @@ class Protocol:
                 if password_hash is not None:
                     password_changes.change(session, context, actor, password_hash, keeps_access_tokens=True)
                 if checked is not None and not emails.is_of(session, actor.id, checked):
-                    emails.require_room(session, actor.id)
-                    session.add(Email(user_id=actor.id, address=checked, created_at=context.moment))
-                    context.record(session, Change.EMAIL_ADDED, actor.name, email=checked)
-        except IntegrityError as error:
+                    emails.add(session, context, actor, checked)
+        except AddressTaken as error:
             raise NameTaken from error
 
     def announce_push(self, credential: Credential, name: RepositoryName, entries: list[Entry]) -> Issued:
@@ -252,10 +249,7 @@ class Protocol:
             raise TokenRefused
         passes.consume(session, found.record, self._clock())
         if found.repository is not None:
-            catalogue.drop(session, found.repository.id)
-            AuditContext(found.actor, "", self._clock()).record(
-                session, Change.REPOSITORY_DELETED, str(found.token.repository)
-            )
+            catalogue.drop(session, AuditContext(found.actor, "", self._clock()), found.repository)
 
     def _ask_of_images(self, session: Session, repository: Repository) -> None:
         """Have the facts of what was pushed asked of the registry, soon and behind the scenes."""
