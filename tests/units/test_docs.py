@@ -61,15 +61,15 @@ def test_every_setting_stands_in_its_page(page, heading, service, cls):
     assert table(page, heading) == declared
 
 
-@pytest.mark.parametrize("heading", ["Index", "Registry", "Registry alone"])
+@pytest.mark.parametrize("heading", ["Index", "Registry", "Standalone registry"])
 def test_every_route_stands_in_the_routes_page(heading, tmp_path):
     app = {
         "Index": lambda: create_index(IndexSettings(secret_keys=(KEY,), database_url=f"sqlite:///{tmp_path}/i.db")),
         "Registry": lambda: registry(index_url="http://127.0.0.1:1", secret_keys=(KEY,)),
-        "Registry alone": lambda: registry(standalone=True),
+        "Standalone registry": lambda: registry(standalone=True),
     }[heading]()
     routes = {(method, readable(rule.rule)) for rule in app.url_map.iter_rules() for method in rule.methods}
-    if heading == "Registry alone":
+    if heading == "Standalone registry":
         routes -= {(row[0], row[1]) for row in with_head(table("routes.md", "Registry"))}
     if heading == "Index":
         routes -= {(row[0], row[1]) for row in with_head([*site(), *table("routes.md", "JSON API")])}
