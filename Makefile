@@ -2,6 +2,7 @@
 # make demo            fills the index that make run started with a few example images, people, a team and comments
 # make run-standalone  a registry alone, with no index
 # make test            everything the tests need, then every one of them
+# make quick           for the hand that just changed a line: lint, types, contracts, and the units on SQLite
 # make texts           brings the site's catalogues up to date with its texts
 #
 # Settings (docs/settings.md) are given in the environment; VAR is the data folder.
@@ -11,7 +12,7 @@ VENV   ?= .venv
 VAR    ?= var
 BIN    := $(VENV)/bin
 
-.PHONY: run demo run-standalone test texts lint types check-imports install test-tools clean
+.PHONY: run demo run-standalone test quick texts lint types check-imports install test-tools clean
 
 install: $(VENV)/installed
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -53,7 +54,10 @@ test-tools:
 	tests/install-tools
 
 test: install test-tools lint types check-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
+
+quick: install lint types check-imports
+	$(BIN)/python -m pytest -n auto --quick tests/units
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from tests.groups import in_order, is_quick
 from tests.servers.gcs import Gcs
 from tests.servers.openstack import OpenStack
 from tests.servers.radosgw import Radosgw, start_radosgw
 from tests.servers.setups import SetUp, SetUps
 from tests.servers.tls import make_certificate
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="leave out what needs PostgreSQL or another server to be started"
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two a core: many tests wait. They need about a gigabyte each."""
+    return min(2 * (os.cpu_count() or 1), 16)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.import_plugin("tests.workers")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        config.hook.pytest_deselected(items=[item for item in items if not is_quick(item)])
+        items[:] = [item for item in items if is_quick(item)]
+    items[:] = in_order(items)
 
 
 @pytest.fixture(scope="session")

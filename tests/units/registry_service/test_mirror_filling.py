@@ -159,6 +159,7 @@ def test_a_layer_the_source_has_not_is_not_found(source, site):
 @pytest.mark.parametrize(
     "body",
     [b"", b"[]", b"<html>", b'{"id": "%s"}' % CHAIN[1].id.encode(), b'{"id": "%s", "parent": "x"}' % BASE.id.encode()],
+    ids=["nothing", "a list", "a page", "another image", "a bad parent"],
 )
 def test_a_json_that_is_not_the_images_is_not_served(source, site, body):
     source.say(JSON, Said(body, [SIZE]))

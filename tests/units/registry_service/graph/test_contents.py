@@ -113,7 +113,11 @@ def test_every_compression(store: Store, packer: str) -> None:
     assert [entry[0] for entry in store.images.files(image)] == ["/a", "/b"]
 
 
-@pytest.mark.parametrize("layer", [b"no tar at all" * 100, gzip.compress(b"no tar" * 100), b"\x1f\x8brubbish", b"x"])
+@pytest.mark.parametrize(
+    "layer",
+    [b"no tar at all" * 100, gzip.compress(b"no tar" * 100), b"\x1f\x8brubbish", b"x"],
+    ids=["long", "gzip", "rubbish in gzip", "one byte"],
+)
 def test_what_is_no_tar(store: Store, layer: bytes) -> None:
     image = push_layer(store, layer)
     for ask in (store.images.files, store.images.diff):

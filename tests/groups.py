@@ -1,0 +1,49 @@
+"""Which tests run one after another in one worker of pytest-xdist: those that share a server.
+
+A test's group follows from the fixtures it uses, so that no test names one. What shares nothing runs wherever a worker
+is idle. Groups begin before everything else, the longest first, so that none of them is what all wait for.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.servers.setups import ALL
+
+LONGEST_FIRST = ("openstack", "radosgw", "gcs", "setups", "browser")
+"""The session's fixtures that are servers."""
+
+
+def group_of(item: pytest.Item) -> str | None:
+    """The server it asks for, or its module, where the module has a fixture that all its tests share."""
+    if not isinstance(item, pytest.Function):
+        return None
+    for server in LONGEST_FIRST:
+        if server in item.fixturenames:
+            return f"{server} {_set_up(item)}" if server == "setups" else server
+    definitions = item._fixtureinfo.name2fixturedefs.values()
+    return item.path.stem if any(known[-1].scope == "module" for known in definitions) else None
+
+
+def is_quick(item: pytest.Item) -> bool:
+    """Whether it needs neither one of the session's servers nor PostgreSQL, nor one of its module's."""
+    return group_of(item) is None and not (hasattr(item, "callspec") and "postgresql" in item.callspec.params.values())
+
+
+def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """As workers take them."""
+    return sorted(items, key=lambda item: _rank(group_of(item)))
+
+
+def _set_up(item: pytest.Function) -> str:
+    """The name of the set-up it runs against."""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    named = [value for value in parameters if isinstance(value, str) and value in ALL]
+    return named[0] if named else "standalone-http" if "standalone" in item.fixturenames else "split-http"
+
+
+def _rank(group: str | None) -> tuple[int, str]:
+    if group is None:
+        return len(LONGEST_FIRST) + 1, ""
+    server = group.partition(" ")[0]
+    return LONGEST_FIRST.index(server) if server in LONGEST_FIRST else len(LONGEST_FIRST), group
