@@ -4,26 +4,24 @@ it is ready, and ended as a process group."""
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 
 PATIENCE = 60.0
 """Seconds a program gets to come up. Never a measure of speed: only a program that will not come up takes them."""
 
-
-_PORTS = range(10_000, 32_768)
-"""Below the ephemeral ports: one of those may become some client's source port before its server takes it."""
-
-_RANDOM = random.SystemRandom()
-"""Tests seed the module's own generator, and several processes would then try the same ports."""
+PORTS = range(20_000, 32_000)
+"""Below those that connections are given, and without any that Chromium refuses to go to."""
+PORTS_APART = 16
+"""More than there are workers."""
 
 _SERVER_SETTINGS = ("WHARFINGER_", "REGISTRY_", "AWS_", "CEPH_")
 
@@ -40,13 +38,23 @@ def require(program: str, package: str) -> str:
     return found
 
 
+def _ports() -> Iterator[int]:
+    """Those of this worker of pytest-xdist, again and again, begun anywhere: other suites may run beside this one."""
+    own = PORTS[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % PORTS_APART :: PORTS_APART]
+    begin = os.getpid() % len(own)
+    return cycle([*own[begin:], *own[:begin]])
+
+
+_next_ports = _ports()
+
+
 def free_port() -> int:
-    """A port nobody uses on loopback. Raises ServerFailed."""
-    for port in _RANDOM.sample(_PORTS, 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise ServerFailed("no port is free")
+    """One that nobody listens at, nor will until this process gives it away: no other worker chooses it, and the kernel
+    gives it to no connection."""
+    for port in _next_ports:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            break
+    return port
 
 
 def server_environ(settings: Mapping[str, str]) -> dict[str, str]:
@@ -87,8 +95,9 @@ class Process:
         """Raises ServerFailed when the program ends or does not become ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
+            # Where a shell has started the tests in the background, they and so their children ignore SIGINT.
             self._child = subprocess.Popen(
-                self.command,
+                ["env", "--default-signal=INT", *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
