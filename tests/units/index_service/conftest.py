@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from index_service import schema
 from index_service.database import open_engine
 from index_service.web import languages
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Postgres, Reused
 from tests.units.index_service.site import Site
 
 
@@ -31,11 +31,10 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres: Postgres) -> str:
-    """The name of a migrated database."""
+def migrated_database(postgres: Postgres) -> Reused:
     url = postgres.create_database()
     _migrate(url)
-    return url.rpartition("/")[2]
+    return Reused(postgres, url)
 
 
 @pytest.fixture(scope="session")
@@ -75,10 +74,9 @@ def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "index.db")
         yield f"sqlite:///{tmp_path}/index.db"
         return
-    server = request.getfixturevalue("postgres")
-    url = server.create_database(request.getfixturevalue("postgres_template"))
-    yield url
-    server.drop_database(url)
+    database = request.getfixturevalue("migrated_database")
+    yield database.url
+    database.restore()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every test of the API begins with the same people and repositories, made once and copied."""
+"""Every test of the API begins with the same people and repositories, made once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from index_service.database import open_engine
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Postgres, Reused
 from tests.units.index_service.json_api.world import World, populate
 from tests.units.index_service.site import Site
 
@@ -23,11 +23,10 @@ def populated_file(sqlite_template: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-def populated_database(postgres: Postgres, postgres_template: str) -> str:
-    """Its name."""
-    url = postgres.create_database(postgres_template)
+def populated_database(postgres: Postgres, migrated_database: Reused) -> Reused:
+    url = postgres.create_database(migrated_database.template)
     _populate(url)
-    return url.rpartition("/")[2]
+    return Reused(postgres, url)
 
 
 def _populate(url: str) -> None:
@@ -43,10 +42,9 @@ def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
         shutil.copy(request.getfixturevalue("populated_file"), tmp_path / "index.db")
         yield f"sqlite:///{tmp_path}/index.db"
         return
-    server = request.getfixturevalue("postgres")
-    url = server.create_database(request.getfixturevalue("populated_database"))
-    yield url
-    server.drop_database(url)
+    database = request.getfixturevalue("populated_database")
+    yield database.url
+    database.restore()
 
 
 @pytest.fixture
