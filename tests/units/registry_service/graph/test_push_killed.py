@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +13,8 @@ from registry_service.graph.push import Push
 from registry_service.storage import paths
 from registry_service.storage.filesystem import Filesystem
 from registry_service.storage.guard import Guard
+from tests.forked import Forked
+from tests.units.registry_service.graph import push_child
 from tests.units.registry_service.graph.store import Image, Store
 
 BASE = Image("base")
@@ -22,15 +22,17 @@ OTHER_BYTES = Image("base", framing=1)
 NEVER = 0
 
 
-def push(root: Path, kill_at: int, framing: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.units.registry_service.graph.push_child"]
-    return subprocess.run([*command, str(root), str(kill_at), str(framing)], stdout=subprocess.PIPE, text=True)
+def push(root: Path, kill_at: int, framing: int = 0) -> tuple[int, str]:
+    """How the process ended, and what it said."""
+    process = Forked(push_child.main, str(root), str(kill_at), str(framing))
+    said, _ = process.communicate()
+    return process.wait(), said
 
 
 @cache
 def steps_of_a_push(root: Path) -> int:
     root.mkdir()
-    return int(push(root, NEVER).stdout)
+    return int(push(root, NEVER)[1])
 
 
 def store_at(root: Path) -> Store:
@@ -48,10 +50,10 @@ def test_killed_at_every_step(tmp_path: Path, again: Image, before: str) -> None
         root = tmp_path / str(kill_at)
         root.mkdir()
         leave(root, before)
-        done = push(root, kill_at)
-        if done.returncode == 0:
+        status, _ = push(root, kill_at)
+        if status == 0:
             break
-        assert done.returncode == -signal.SIGKILL
+        assert status == -signal.SIGKILL
         died += 1
         demand_whole_or_nothing(root, again)
     assert died >= steps
@@ -99,8 +101,8 @@ def test_repeated_deaths(tmp_path: Path) -> None:
     """Each attempt dies one step later than the one before, in one and the same store."""
     died = 0
     for kill_at in range(1, 200):
-        done = push(tmp_path, kill_at, framing=kill_at % 2)
-        if done.returncode == 0:
+        status, _ = push(tmp_path, kill_at, framing=kill_at % 2)
+        if status == 0:
             break
         died += 1
         store_at(tmp_path)
