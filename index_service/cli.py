@@ -63,10 +63,10 @@ _password_stdin = click.option("--password-stdin", is_flag=True, help="Read the 
 @click.option("--admin", is_flag=True, help="May push library repositories.")
 @_password_stdin
 def create_user(name: str, email: str | None, admin: bool, password_stdin: bool) -> None:
-    """Make the account NAME."""
+    """Create the account NAME."""
     with _operations() as operations:
         operations.create_user(name, _password(password_stdin), email, is_admin=admin)
-        click.echo(f"Account {name} is made.")
+        click.echo(f"Created account {name}.")
 
 
 @main.command("set-password")
@@ -77,20 +77,20 @@ def set_password(name: str, keep_access_tokens: bool, password_stdin: bool) -> N
     """Set the password of NAME; end all sessions, tokens and links that came with the old one."""
     with _operations() as operations:
         operations.set_password(name, _password(password_stdin), keeps_access_tokens=keep_access_tokens)
-        click.echo(f"The password of {name} is changed.")
+        click.echo(f"Changed the password of {name}.")
 
 
 @main.command()
 @click.argument("name")
 def deactivate(name: str) -> None:
-    """Close the account NAME: no login, and all its sessions, tokens and links end for good."""
+    """Deactivate the account NAME: no login, and all its sessions, tokens and reset links end for good."""
     _set_active(name, is_active=False)
 
 
 @main.command()
 @click.argument("name")
 def activate(name: str) -> None:
-    """Open the account NAME again."""
+    """Activate the account NAME again."""
     _set_active(name, is_active=True)
 
 
@@ -98,30 +98,30 @@ def activate(name: str) -> None:
 @click.argument("name")
 @click.argument("answer", type=click.Choice(["yes", "no"]))
 def set_admin(name: str, answer: str) -> None:
-    """Make NAME an administrator, or no more."""
+    """Grant NAME administrator rights, or remove them."""
     with _operations() as operations:
         operations.set_admin(name, is_admin=answer == "yes")
-        click.echo(f"Account {name} is {'an' if answer == 'yes' else 'no'} administrator.")
+        click.echo(f"{name} is {'now' if answer == 'yes' else 'no longer'} an administrator.")
 
 
 @main.command("create-organisation")
 @click.argument("name")
 @click.option("--owner", required=True, help="The account that owns it.")
 def create_organisation(name: str, owner: str) -> None:
-    """Make the organisation NAME."""
+    """Create the organisation NAME."""
     with _operations() as operations:
         operations.create_organisation(name, owner)
-        click.echo(f"Organisation {name} is made, owned by {owner}.")
+        click.echo(f"Created organisation {name}, owned by {owner}.")
 
 
 @main.command("add-owner")
 @click.argument("organisation")
 @click.argument("name")
 def add_owner(organisation: str, name: str) -> None:
-    """Make NAME an owner of ORGANISATION, for one whose owners are gone or to go."""
+    """Make NAME an owner of ORGANISATION, when its owners are gone or are about to leave."""
     with _operations() as operations:
         operations.add_owner(organisation, name)
-        click.echo(f"{name} owns {organisation}.")
+        click.echo(f"{name} is now an owner of {organisation}.")
 
 
 @main.command("revoke-tokens")
@@ -136,9 +136,9 @@ def revoke_tokens(name: str) -> None:
 
 @main.command()
 def clean() -> None:
-    """Delete expired tokens; serving does so too, some at a time."""
+    """Delete expired tokens; serving processes do so too, some at a time."""
     with _operations() as operations:
-        click.echo(f"{operations.clean()} expired tokens are deleted.")
+        click.echo(f"Deleted {_count(operations.clean(), 'expired token')}.")
 
 
 @main.command("set-access")
@@ -148,18 +148,18 @@ def set_access(repository: str, access: str) -> None:
     """Make REPOSITORY public or private."""
     with _operations() as operations:
         operations.set_private(RepositoryName.parse(repository), is_private=access == "private")
-        click.echo(f"{RepositoryName.parse(repository)} is {access}.")
+        click.echo(f"{RepositoryName.parse(repository)} is now {access}.")
 
 
 @main.command("rename")
 @click.argument("repository")
 @click.argument("target")
 def rename(repository: str, target: str) -> None:
-    """Give REPOSITORY the name TARGET; while the index serves, the registry follows."""
+    """Rename REPOSITORY to TARGET; while the index serves, the registry follows."""
     with _operations() as operations:
         old, new = RepositoryName.parse(repository), RepositoryName.parse(target)
         operations.rename(old, new)
-        click.echo(f"{old} is {new}.")
+        click.echo(f"Renamed {old} to {new}.")
 
 
 @main.command("move-endpoint")
@@ -168,27 +168,27 @@ def rename(repository: str, target: str) -> None:
 def move_endpoint(old: str, new: str) -> None:
     """Send clients to the registry NEW (host:port) for every repository on OLD."""
     with _operations() as operations:
-        click.echo(f"{operations.move_endpoint(old, new)} repositories are on {new} now.")
+        click.echo(f"Moved {_count(operations.move_endpoint(old, new), 'repository')} to {new}.")
 
 
 @main.command()
 @click.argument("repositories", nargs=-1)
-@click.option("--take-over", "owner", metavar="OWNER", help="Take repositories over that the index does not know.")
+@click.option("--take-over", "owner", metavar="OWNER", help="Take over repositories that the index does not know.")
 def reindex(repositories: tuple[str, ...], owner: str | None) -> None:
-    """Read tags and images of REPOSITORIES, or of all, anew from their registries, while the index is being served.
+    """Reread tags and images of REPOSITORIES, or of all, from their registries, while the index is being served.
 
-    What a registry tells is added or set; what it does not tell stays as it is. A registry has no list of its
-    repositories: to take over those it held before this index, name them.
+    What a registry returns is added or updated; nothing is removed. A registry has no list of its repositories: to
+    take over those it held before this index, name them.
     """
     names = [RepositoryName.parse(repository) for repository in repositories]
     with _services() as services:
         names = names or services.reindex.repositories()
-        failed = [name for name in names if not _renew(services.reindex, name, owner)]
+        failed = [name for name in names if not _reindex(services.reindex, name, owner)]
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(names)} repositories could not be read")
 
 
-def _renew(reindex: Reindex, name: RepositoryName, owner: str | None) -> bool:
+def _reindex(reindex: Reindex, name: RepositoryName, owner: str | None) -> bool:
     try:
         found = reindex.renew(name, owner)
     except Failure as failure:
@@ -200,13 +200,14 @@ def _renew(reindex: Reindex, name: RepositoryName, owner: str | None) -> bool:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def _set_active(name: str, *, is_active: bool) -> None:
     with _operations() as operations:
         operations.set_active(name, is_active=is_active)
-        click.echo(f"Account {name} is {'active' if is_active else 'inactive'}.")
+        click.echo(f"{'Activated' if is_active else 'Deactivated'} account {name}.")
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class Operations:
         with unique(TAKEN), self._database.writing() as session:
             repository = _held(session, name)
             if not catalogue.namespace_exists(session, target.namespace):
-                raise NotFound(f"no account and no organisation is named {target.namespace}")
+                raise NotFound(f"no account or organisation is named {target.namespace}")
             former_names.rename(session, self._context(), repository, target)
 
     def move_endpoint(self, old: str, new: str) -> int:

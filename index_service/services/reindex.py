@@ -109,9 +109,9 @@ class Reindex:
     def _allocate(self, session: Session, name: RepositoryName, owner: str) -> None:
         user = authentication.require(session, owner)
         if not catalogue.namespace_exists(session, name.namespace):
-            raise Conflict(f"nobody is named {name.namespace}: make the account or organisation first")
+            raise Conflict(f"no account or organisation is named {name.namespace}; create it first")
         if name.is_library and not user.is_admin:
-            raise Forbidden(f"{owner} is no administrator and cannot have {name}")
+            raise Forbidden(f"{owner} is not an administrator and cannot own {name}")
         catalogue.allocate(session, name, user.id, self._endpoints.choose(name), self._clock())
 
     def _record_images(self, repository_id: int, name: RepositoryName, ids: list[ImageId]) -> None:

@@ -37,7 +37,7 @@ def login(site, name, password):
 def test_the_life_of_an_account(run, site):
     assert run("create-user", "alice", "--email", "a@example.com", "--password-stdin", stdin="labpass1\n") == (
         0,
-        "Account alice is made.",
+        "Created account alice.",
         "",
     )
     assert login(site, "alice", "labpass1") == 200
@@ -63,7 +63,7 @@ def test_tokens_are_revoked_and_cleaned(run, site):
     assert site.redeem("alice/app", token) == 401
     # The clock of this test stands in 2015.
     site.pull_token("alice/app")
-    assert run("clean") == (0, "1 expired tokens are deleted.", "")
+    assert run("clean") == (0, "Deleted 1 expired token.", "")
 
 
 def test_a_password_set_by_command_ends_tokens(run, site):
@@ -92,7 +92,7 @@ def test_access_and_endpoints_are_set(run, site):
     assert site.request("GET", "/v1/repositories/alice/app/images").status_code == 404
     assert run("set-access", "alice/app", "public")[0] == 0
     assert site.request("GET", "/v1/repositories/alice/app/images").status_code == 200
-    assert run("move-endpoint", "127.0.0.1:5001", "r:1") == (0, "1 repositories are on r:1 now.", "")
+    assert run("move-endpoint", "127.0.0.1:5001", "r:1") == (0, "Moved 1 repository to r:1.", "")
 
 
 def test_organisations_are_made_and_never_left_alone(run, site):
@@ -100,30 +100,30 @@ def test_organisations_are_made_and_never_left_alone(run, site):
     site.user("bob")
     assert run("create-organisation", "acme", "--owner", "alice") == (
         0,
-        "Organisation acme is made, owned by alice.",
+        "Created organisation acme, owned by alice.",
         "",
     )
     refused = "Error: This person is the last owner of acme: make somebody else an owner there first"
     assert run("deactivate", "alice")[::2] == (1, refused)
-    assert run("add-owner", "acme", "bob") == (0, "bob owns acme.", "")
+    assert run("add-owner", "acme", "bob") == (0, "bob is now an owner of acme.", "")
     assert site.push("acme/app", "bob")
     assert [row.actor_name for row in site.rows("SELECT actor_name FROM audit WHERE subject = 'acme'")] == [""] * 3
-    assert run("deactivate", "alice") == (0, "Account alice is inactive.", "")
+    assert run("deactivate", "alice") == (0, "Deactivated account alice.", "")
 
 
 def test_administrators_are_made_and_unmade(run, site):
     site.user("alice")
     site.user("root", admin=True)
-    assert run("set-admin", "alice", "yes") == (0, "Account alice is an administrator.", "")
+    assert run("set-admin", "alice", "yes") == (0, "alice is now an administrator.", "")
     assert site.push("app", "alice")
-    assert run("set-admin", "alice", "no") == (0, "Account alice is no administrator.", "")
+    assert run("set-admin", "alice", "no") == (0, "alice is no longer an administrator.", "")
     assert site.request("PUT", "/v1/repositories/app/", user="alice", body=[]).status_code == 403
 
 
 def test_a_repository_is_renamed(run, site):
     site.user("alice")
     site.push("alice/app", "alice")
-    assert run("rename", "alice/app", "alice/web") == (0, "alice/app is alice/web.", "")
+    assert run("rename", "alice/app", "alice/web") == (0, "Renamed alice/app to alice/web.", "")
     assert site.request("GET", "/v1/repositories/alice/web/images").status_code == 200
 
 
