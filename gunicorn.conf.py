@@ -29,7 +29,7 @@ else:
     worker_class = "index_service.worker.Worker"
 
     def child_exit(_arbiter, worker):
-        """However a worker ended, the others learn of it."""
+        """Free the worker's slot on the scoreboard."""
         worker.forget()
 
 

@@ -72,8 +72,8 @@ def _translated() -> Iterator[None]:
 
 
 @contextmanager
-def unique(message: str) -> Iterator[None]:
-    """Around a transaction that another may forestall: what may be there only once is a Conflict of these words."""
+def conflict_on_duplicate(message: str) -> Iterator[None]:
+    """Around a transaction: a violated unique constraint, as a concurrent duplicate causes, is a Conflict."""
     try:
         yield
     except IntegrityError as error:

@@ -14,13 +14,12 @@ from sqlalchemy.types import TypeDecorator
 LIKE_ESCAPE = "\\"
 
 PREPARED = "wharfinger_prepared"
-"""The name of the option that PLANNED_ONCE sets."""
+"""The name of the execution option that PREPARED_STATEMENT sets."""
 
-PLANNED_ONCE = {PREPARED: True}
-"""Options of a statement that is made once, for a page that many ask for, and looks by keys, or has its limits in its
-text as the ranking of a search has: PostgreSQL keeps a plan of it on each connection. All others are planned for what
-they are asked: a plan made for any word or anybody is a bad one for a word that is everywhere, and for whom few things
-concern."""
+PREPARED_STATEMENT = {PREPARED: True}
+"""Execution options of a prepared statement: PostgreSQL keeps its plan on each connection. For statements of popular
+pages that look rows up by key, or have their limits in their text, as the ranking of a search. All others are planned
+anew for their parameters: a generic plan is a bad one for a word that is everywhere, or a user few rows belong to."""
 
 Clock = Callable[[], datetime]
 
@@ -64,8 +63,8 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def literally(text: str) -> str:
-    """A text as a part of a LIKE pattern, with LIKE_ESCAPE, in which every character stands for itself."""
+def escape_like(text: str) -> str:
+    """Escape a text for use in a LIKE pattern whose ESCAPE is LIKE_ESCAPE."""
     for special in (LIKE_ESCAPE, "%", "_"):
         text = text.replace(special, LIKE_ESCAPE + special)
     return text

@@ -1,7 +1,7 @@
 """The scoreboard: how many connections each worker of the index holds, for all of them to see.
 
-A page of memory that the arbiter maps before it forks. Each worker has a place of its own and writes nowhere else, so
-nothing is locked; a reader may see the counts of a moment ago.
+Shared memory that the arbiter maps before it forks. Each worker has a slot of its own and writes nowhere else, so no
+lock is needed; a reader may see slightly stale counts.
 
 Gunicorn's `reuse_port`, by which the kernel spreads connections over the workers, was measured beside it. Of 20 readers
 on 2 workers the busier one gets 50 to 59 % with the scoreboard, 50 to 70 % with `reuse_port` and up to 100 % with
@@ -13,32 +13,32 @@ from __future__ import annotations
 
 import mmap
 
-PLACES = 256
+SLOTS = 256
 
 
 class Scoreboard:
-    """Places are given and taken back by the arbiter alone; `tell` and `least` are for workers."""
+    """The arbiter alone allocates and frees slots; workers call `publish` and `lowest`."""
 
     def __init__(self) -> None:
-        self._counts = memoryview(mmap.mmap(-1, 4 * PLACES)).cast("I")
-        self._free = list(range(PLACES))
+        self._counts = memoryview(mmap.mmap(-1, 4 * SLOTS)).cast("I")
+        self._free = list(range(SLOTS))
 
     def join(self) -> int | None:
-        """A place for a worker that is about to begin; None where there are too many, who then go without."""
+        """Allocate a slot for a worker about to start; None once all are taken: that worker is not balanced."""
         return self._free.pop() if self._free else None
 
-    def leave(self, place: int | None) -> None:
-        """The worker is gone, however it went."""
-        if place is not None:
-            self.tell(place, None)
-            self._free.append(place)
+    def leave(self, slot: int | None) -> None:
+        """Free the slot of a worker that has ended."""
+        if slot is not None:
+            self.publish(slot, None)
+            self._free.append(slot)
 
-    def tell(self, place: int | None, connections: int | None) -> None:
-        """So many are held here; None while nobody is there to take one."""
-        if place is not None:
-            self._counts[place] = 0 if connections is None else connections + 1
+    def publish(self, slot: int | None, connections: int | None) -> None:
+        """Publish the number of connections; None while the worker accepts none."""
+        if slot is not None:
+            self._counts[slot] = 0 if connections is None else connections + 1
 
-    def least(self) -> int | None:
-        """What the worker with the fewest holds; None where nobody has told."""
-        told = [count for count in self._counts if count]
-        return min(told) - 1 if told else None
+    def lowest(self) -> int | None:
+        """The connections of the least loaded worker; None where no worker has published."""
+        published = [count for count in self._counts if count]
+        return min(published) - 1 if published else None

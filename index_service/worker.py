@@ -1,14 +1,16 @@
-"""The threaded worker, for whom no client may hold a thread for ever, and which shares its work with the others.
+"""The threaded worker of the index: gunicorn's, with a read deadline, a lingering close and load balancing.
 
-Gunicorn's own reads a request from a socket that waits without end: as many half requests as there are threads, and
-nobody is served any more. Here a request has to be there, and each answer taken, within `REQUEST_SECONDS`.
+Read deadline: gunicorn's worker reads a request from a socket without a timeout: as many slow clients (slow loris) as
+there are threads stop the service. Here a request must arrive, and each response be taken, within `REQUEST_SECONDS`.
+Where nginx stands in front, it buffers requests, and this protects the naked index alone.
 
-Once a client has its last answer, gunicorn's own closes after the client has, or after two seconds, and whoever else is
-there waits for that too. Here that is one event among the others.
+Lingering close: after the last response gunicorn's worker waits in its event loop until the client has closed, or two
+seconds, and delays every other connection. Here the close is one event among the others.
 
-All workers accept from one socket, and gunicorn's own takes what it can get and keeps it: of twenty readers that come
-at once one worker serves all, as long as they stay, and the other stands idle. Here whoever has more connections than
-another lets that one go first, and closes a connection with its answer where two more are too many.
+Load balancing: all workers accept from one socket, and one of gunicorn's takes what it can get and keeps it. Of twenty
+clients that connect at once, one worker serves all, as long as they keep their connections, and the other stays idle.
+Here a worker with more connections than another lets that one accept first, and closes a connection with its response
+when it has two more. `scoreboard` says why not by `reuse_port`.
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
 from index_service.background import EXTENSION
-from index_service.crew import Crew
 from index_service.scoreboard import Scoreboard
+from index_service.thread_pool import ElasticThreadPool
 
 LINGER_SECONDS = 2.0
-"""How long a client may take to close a connection that is closed here."""
+"""How long a client may take to close its side of a connection that is closed on ours."""
 
 _PIECE = 64 * 1024
 _PAUSE_SECONDS = 0.002
@@ -36,22 +38,22 @@ _PAUSE_SECONDS = 0.002
 _scoreboard = Scoreboard()
 
 
-class PatientSocket(socket.socket):
-    """A connection that gives each of its requests so many seconds, however they trickle."""
+class DeadlineSocket(socket.socket):
+    """A connection with a read deadline for each request, however slowly its bytes arrive."""
 
     __slots__ = ("_seconds", "_until")
 
     def expect_request(self, seconds: float) -> None:
-        """The time of the next request begins."""
+        """Set the deadline of the next request."""
         self._seconds = seconds
         self._until = time.monotonic() + seconds
 
     def setblocking(self, flag: bool) -> None:
-        """To wait is to wait for so long."""
+        """A blocking socket has a timeout, here."""
         self.settimeout(self._seconds if flag else 0.0)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Raises NoMoreData once the time is over, as if the client had gone."""
+        """Raises NoMoreData after the deadline, as if the client had disconnected."""
         timeout = self.gettimeout()
         if not timeout:
             return super().recv(size, flags)
@@ -68,18 +70,18 @@ class PatientSocket(socket.socket):
 
 
 class Worker(ThreadWorker):
-    """Serves the index, with a thread behind it for what is not done while somebody waits."""
+    """Serves the index, with a background thread for work that no request waits for."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        # Here it is the arbiter's still.
+        # This runs in the arbiter, before the fork.
         super().__init__(*arguments, **named)
-        self._place = _scoreboard.join()
-        # Closed on this side, and until when the client may; the oldest first.
-        self._leaving: dict[Any, float] = {}
+        self._slot = _scoreboard.join()
+        # Connections closed on our side, each with the deadline for the client to close its own; the oldest first.
+        self._lingering: dict[Any, float] = {}
 
     def forget(self) -> None:
-        """To be called by the arbiter, once the process is gone."""
-        _scoreboard.leave(self._place)
+        """Give the place on the scoreboard back; the arbiter calls it once the process has ended."""
+        _scoreboard.leave(self._slot)
 
     def run(self) -> None:
         background = self.wsgi.extensions[EXTENSION]
@@ -87,24 +89,24 @@ class Worker(ThreadWorker):
         try:
             super().run()
         finally:
-            _scoreboard.tell(self._place, None)
+            _scoreboard.publish(self._slot, None)
             background.stop()
 
     def handle(self, conn: Any) -> Any:
-        if not isinstance(conn.sock, PatientSocket):
+        if not isinstance(conn.sock, DeadlineSocket):
             plain = conn.sock
-            conn.sock = PatientSocket(plain.family, plain.type, plain.proto, plain.detach())
+            conn.sock = DeadlineSocket(plain.family, plain.type, plain.proto, plain.detach())
         conn.sock.expect_request(self.wsgi.config["REQUEST_SECONDS"])
         return super().handle(conn)
 
     def accept(self, listener: Any) -> None:
-        if self._ahead() > 0:
+        if self._load_difference() > 0:
             time.sleep(_PAUSE_SECONDS)
         super().accept(listener)
-        self._tell()
+        self._publish()
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        if self._ahead() > 1:
+        if self._load_difference() > 1:
             req.force_close()
         return super().handle_request(req, conn)
 
@@ -112,32 +114,32 @@ class Worker(ThreadWorker):
         if fs.exception() or fs.result():
             super().finish_request(conn, fs)
         else:
-            self._leave(conn)
+            self._linger(conn)
 
     def murder_pending(self) -> None:
         super().murder_pending()
         now = time.monotonic()
-        for conn in list(takewhile(lambda conn: self._leaving[conn] <= now, self._leaving)):
-            self._part(conn)
+        for conn in list(takewhile(lambda conn: self._lingering[conn] <= now, self._lingering)):
+            self._end_linger(conn)
 
-    def get_thread_pool(self) -> Crew:
-        return Crew(self.cfg.threads)
+    def get_thread_pool(self) -> ElasticThreadPool:
+        return ElasticThreadPool(self.cfg.threads)
 
     def notify(self) -> None:
-        # The loop comes by once a second at least.
-        self.tpool.reinforce()
-        self._tell()
+        # The event loop calls this once a second or more often.
+        self.tpool.grow()
+        self._publish()
         super().notify()
 
-    def _leave(self, conn: Any) -> None:
-        """Close on this side. While the client sends more, to close altogether could take its answer from it."""
+    def _linger(self, conn: Any) -> None:
+        """Half-close. A full close while the client still sends would reset the connection and lose its response."""
         try:
             conn.sock.shutdown(socket.SHUT_WR)
             conn.sock.setblocking(False)
         except OSError:
             self._close(conn)
             return
-        self._leaving[conn] = time.monotonic() + LINGER_SECONDS
+        self._lingering[conn] = time.monotonic() + LINGER_SECONDS
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
 
     def _drain(self, conn: Any, client: socket.socket) -> None:
@@ -148,10 +150,10 @@ class Worker(ThreadWorker):
         except OSError:
             is_over = True
         if is_over:
-            self._part(conn)
+            self._end_linger(conn)
 
-    def _part(self, conn: Any) -> None:
-        del self._leaving[conn]
+    def _end_linger(self, conn: Any) -> None:
+        del self._lingering[conn]
         self.poller.unregister(conn.sock)
         self._close(conn)
 
@@ -159,14 +161,14 @@ class Worker(ThreadWorker):
         self.nr_conns -= 1
         conn.close()
 
-    def _tell(self) -> None:
-        _scoreboard.tell(self._place, self._held() if self.alive else None)
+    def _publish(self) -> None:
+        _scoreboard.publish(self._slot, self._open_connections() if self.alive else None)
 
-    def _ahead(self) -> int:
-        """How many more connections this worker has than the one with the fewest."""
-        least = _scoreboard.least()
-        return 0 if least is None else self._held() - least
+    def _load_difference(self) -> int:
+        """How many more connections this worker has than the least loaded one."""
+        lowest = _scoreboard.lowest()
+        return 0 if lowest is None else self._open_connections() - lowest
 
-    def _held(self) -> int:
-        """The connections that bring work."""
-        return self.nr_conns - len(self._leaving)
+    def _open_connections(self) -> int:
+        """Connections that may bring requests, without those that linger."""
+        return self.nr_conns - len(self._lingering)

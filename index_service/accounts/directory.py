@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from common.errors import Invalid, NotFound
 from index_service.accounts import fields
 from index_service.accounts.models import Email, Member, Organisation, Team, TeamMember, User
-from index_service.db import LIKE_ESCAPE, literally
+from index_service.db import LIKE_ESCAPE, escape_like
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def _matches(words: str, state: str) -> ColumnElement[bool]:
     condition = conditions.get(state, User.id.is_not(None))
     if not words:
         return condition
-    like = f"%{literally(''.join(filter(str.isprintable, words.lower())))}%"
+    like = f"%{escape_like(''.join(filter(str.isprintable, words.lower())))}%"
     addresses = select(Email.user_id).where(Email.address.like(like, escape=LIKE_ESCAPE))
     texts = or_(User.name.like(like, escape=LIKE_ESCAPE), func.lower(User.full_name).like(like, escape=LIKE_ESCAPE))
     return and_(condition, or_(texts, User.id.in_(addresses)))

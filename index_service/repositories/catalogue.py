@@ -18,7 +18,7 @@ from common.errors import Conflict
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.models import Namespace
 from index_service.audit.log import AuditContext, Change
-from index_service.db import PLANNED_ONCE, insert_missing, upsert
+from index_service.db import PREPARED_STATEMENT, insert_missing, upsert
 from index_service.repositories.models import ListedImage, Repository, TagMove, TagRecord
 
 
@@ -33,12 +33,12 @@ class Pusher:
 IS_NAMED = and_(Repository.namespace == bindparam("namespace"), Repository.name == bindparam("name"))
 """The condition on a repository that `asked_by_name` gives the values of."""
 
-_FIND = select(Repository).where(IS_NAMED).execution_options(**PLANNED_ONCE)
+_FIND = select(Repository).where(IS_NAMED).execution_options(**PREPARED_STATEMENT)
 _HOLD = select(Repository).where(IS_NAMED).with_for_update()
 
 _OF_REPOSITORY = TagRecord.repository_id == bindparam("repository")
 _TAGS = select(TagRecord.name, TagRecord.image_id).where(_OF_REPOSITORY, TagRecord.image_id.is_not(None))
-_TAGS = _TAGS.execution_options(**PLANNED_ONCE)
+_TAGS = _TAGS.execution_options(**PREPARED_STATEMENT)
 _MEANT = func.coalesce(TagRecord.image_id, TagRecord.announced_id)
 _ANNOUNCED = select(TagRecord.name, _MEANT).where(_OF_REPOSITORY, _MEANT.is_not(None))
 

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from index_service.db import PLANNED_ONCE
+from index_service.db import PREPARED_STATEMENT
 from index_service.repositories import moves
 from index_service.repositories.models import PullCount, TagMove
 from index_service.repositories.moves import Move
@@ -22,14 +22,14 @@ _DAYS = (
     select(PullCount.day, PullCount.count)
     .where(PullCount.repository_id == bindparam("repository"))
     .where(PullCount.day.between(bindparam("first"), bindparam("until")))
-    .execution_options(**PLANNED_ONCE)
+    .execution_options(**PREPARED_STATEMENT)
 )
 
 _IS_OF = TagMove.repository_id == bindparam("repository")
-_LAST = moves.latest_of(_IS_OF).limit(1).execution_options(**PLANNED_ONCE)
+_LAST = moves.latest_of(_IS_OF).limit(1).execution_options(**PREPARED_STATEMENT)
 _OF_TAGS = _IS_OF & TagMove.tag.in_(bindparam("tags", expanding=True))
 _LAST_OF_EACH = moves.latest_of(TagMove.id.in_(select(func.max(TagMove.id)).where(_OF_TAGS).group_by(TagMove.tag)))
-_LAST_OF_EACH = _LAST_OF_EACH.execution_options(**PLANNED_ONCE)
+_LAST_OF_EACH = _LAST_OF_EACH.execution_options(**PREPARED_STATEMENT)
 
 _PROGRAM = re.compile(r"([A-Za-z][\w-]{0,30})/(\d[\w.-]{0,30})")
 

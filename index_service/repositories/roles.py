@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from common.names import LIBRARY, RepositoryName
 from index_service.accounts.actor import Actor
 from index_service.accounts.models import Member, Namespace, Organisation, TeamMember
-from index_service.db import LIKE_ESCAPE, literally
+from index_service.db import LIKE_ESCAPE, escape_like
 from index_service.repositories.models import Repository, RoleRecord
 from index_service.repositories.policy import Action, Facts, RepositoryNotFound, Role, permits, require
 
@@ -160,4 +160,4 @@ def _opened(actor: Actor) -> ColumnElement[bool]:
     if actor.limits is None:
         return true()
     full = Repository.namespace + "/" + Repository.name
-    return full.like(literally(actor.limits.pattern).replace("*", "%"), escape=LIKE_ESCAPE)
+    return full.like(escape_like(actor.limits.pattern).replace("*", "%"), escape=LIKE_ESCAPE)

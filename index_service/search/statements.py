@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.selectable import Subquery
 
 from common.names import LIBRARY
-from index_service.db import LIKE_ESCAPE, PLANNED_ONCE, literally
+from index_service.db import LIKE_ESCAPE, PREPARED_STATEMENT, escape_like
 from index_service.repositories.models import ListedImage, Repository
 from index_service.search.engines import Engine, full_name
 from index_service.search.words import All, Asked, Expression
@@ -94,9 +94,12 @@ class Shape:
             "begins_name": first.begins_name,
             "in_names": All(tuple(word.in_name for word in words)),
         }
-        values: dict[str, Any] = {"whole": " ".join(word.text for word in words), "begins": f"{literally(first.text)}%"}
+        values: dict[str, Any] = {
+            "whole": " ".join(word.text for word in words),
+            "begins": f"{escape_like(first.text)}%",
+        }
         for place, word in enumerate(words):
-            values[f"holds{place}"] = f"%{literally(word.text)}%"
+            values[f"holds{place}"] = f"%{escape_like(word.text)}%"
             # "g" comes after every hexadecimal digit.
             values[f"from{place}"], values[f"to{place}"] = word.text, f"{word.text}g"
             if word.in_text is not None:
@@ -157,7 +160,7 @@ def _public_listing(sort: str) -> Select[Any]:
 
 @lru_cache(_KEPT)
 def _public_ranking(shape: Shape, sort: str, among: Among) -> Select[Any]:
-    return _ranking(PUBLIC, shape, sort, among).execution_options(**PLANNED_ONCE)
+    return _ranking(PUBLIC, shape, sort, among).execution_options(**PREPARED_STATEMENT)
 
 
 def _some(shape: Shape) -> Select[Any]:

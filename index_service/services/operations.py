@@ -13,7 +13,7 @@ from index_service.accounts import access, authentication, directory, organisati
 from index_service.accounts.access import Ended
 from index_service.accounts.organisations import Profile
 from index_service.audit.log import AuditContext
-from index_service.database import Database, unique
+from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
 from index_service.repositories import catalogue, managing
 from index_service.repositories.models import Repository
@@ -75,7 +75,7 @@ class Operations:
 
     def create_organisation(self, name: str, owner: str) -> None:
         """Raises Invalid, Conflict, or NotFound for an owner who does not exist."""
-        with unique(TAKEN), self._database.writing() as session:
+        with conflict_on_duplicate(TAKEN), self._database.writing() as session:
             user = directory.find_active(session, owner)
             organisations.create(session, self._context(), name, Profile(), user.id)
 
@@ -96,7 +96,7 @@ class Operations:
 
     def rename(self, name: RepositoryName, target: RepositoryName) -> None:
         """Raises RepositoryNotFound, Invalid or Conflict, or NotFound for no such namespace."""
-        with unique(TAKEN), self._database.writing() as session:
+        with conflict_on_duplicate(TAKEN), self._database.writing() as session:
             repository = _held(session, name)
             if not catalogue.namespace_exists(session, target.namespace):
                 raise NotFound(f"no account or organisation is named {target.namespace}")

@@ -22,7 +22,7 @@ from index_service.accounts.models import Namespace, Organisation, Team
 from index_service.accounts.organisations import Profile
 from index_service.accounts.policy import is_administrator
 from index_service.audit.log import AuditContext
-from index_service.database import Database, unique
+from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
 from index_service.repositories import giving, managing
 from index_service.repositories.giving import Whole
@@ -73,7 +73,7 @@ class Organisations:
     def create(self, actor: Actor, address: str, name: object, profile: Profile) -> None:
         """A new one, owned by who asks. Raises Invalid, or Conflict for a name somebody has."""
         _require_password(actor)
-        with unique(TAKEN), self._database.writing() as session:
+        with conflict_on_duplicate(TAKEN), self._database.writing() as session:
             organisations.create(session, self._context(actor, address), name, profile, actor.id)
 
     def settings(self, actor: Actor, name: str) -> OrganisationSettings:
@@ -104,7 +104,10 @@ class Organisations:
 
     def add_member(self, actor: Actor, address: str, name: str, person: str) -> None:
         """Raises NotFound, Forbidden or Conflict."""
-        with unique("This person is a member already"), self._changing(actor, name) as (session, organisation):
+        with (
+            conflict_on_duplicate("This person is a member already"),
+            self._changing(actor, name) as (session, organisation),
+        ):
             user = directory.find_active(session, person)
             organisations.add_member(session, self._context(actor, address), organisation, user)
 
@@ -146,7 +149,7 @@ class Organisations:
 
     def create_team(self, actor: Actor, address: str, name: str, team: object, about: object) -> None:
         """Raises Invalid, Conflict, NotFound or Forbidden."""
-        with unique(TAKEN), self._changing(actor, name) as (session, organisation):
+        with conflict_on_duplicate(TAKEN), self._changing(actor, name) as (session, organisation):
             organisations.create_team(session, self._context(actor, address), organisation, team, about)
 
     def delete_team(self, actor: Actor, address: str, name: str, team: str) -> None:
@@ -166,7 +169,10 @@ class Organisations:
 
     def join_team(self, actor: Actor, address: str, name: str, team: str, person: str) -> None:
         """Raises NotFound, Forbidden or Conflict."""
-        with unique("This person is in the team already"), self._changing(actor, name) as (session, organisation):
+        with (
+            conflict_on_duplicate("This person is in the team already"),
+            self._changing(actor, name) as (session, organisation),
+        ):
             found, user = organisations.find_team(session, organisation, team), directory.find_active(session, person)
             organisations.join_team(session, self._context(actor, address), organisation, found, user)
 

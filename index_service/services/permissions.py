@@ -18,7 +18,7 @@ from index_service.accounts import directory, organisations
 from index_service.accounts.actor import Actor
 from index_service.accounts.models import Namespace, Team, User
 from index_service.audit.log import AuditContext
-from index_service.database import Database, unique
+from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
 from index_service.repositories import catalogue, counting, giving, managing
 from index_service.repositories.counting import Holdings
@@ -141,7 +141,7 @@ class Permissions:
 
         Raises Invalid or Conflict, and as the policy does where the target may not be taken.
         """
-        with unique(TAKEN), self._changing(actor, name) as (session, repository):
+        with conflict_on_duplicate(TAKEN), self._changing(actor, name) as (session, repository):
             self._gate.require_creatable(session, actor, target)
             former_names.rename(session, self._context(actor, address), repository, target)
         self._wake_up.set()

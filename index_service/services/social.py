@@ -21,7 +21,7 @@ from index_service import markdown
 from index_service.accounts.actor import Actor
 from index_service.accounts.policy import is_administrator
 from index_service.database import Database
-from index_service.db import PLANNED_ONCE, Clock
+from index_service.db import PREPARED_STATEMENT, Clock
 from index_service.images import versions
 from index_service.images.models import ImageRecord
 from index_service.repositories import catalogue, history
@@ -40,7 +40,7 @@ PULL_DAYS = 90
 MAX_ANNOTATIONS = 50
 
 _TOTAL_SIZE = select(ImageRecord.total_size).where(ImageRecord.image_id == bindparam("image"))
-_TOTAL_SIZE = _TOTAL_SIZE.execution_options(**PLANNED_ONCE)
+_TOTAL_SIZE = _TOTAL_SIZE.execution_options(**PREPARED_STATEMENT)
 
 
 @dataclass(frozen=True, slots=True)

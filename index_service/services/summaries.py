@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, undefer_group
 from common.names import RepositoryName
 from index_service.accounts.actor import Actor
 from index_service.database import Database
-from index_service.db import PLANNED_ONCE
+from index_service.db import PREPARED_STATEMENT
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository, TagRecord
 from index_service.repositories.policy import Action, permits
@@ -96,5 +96,5 @@ _SUMMARY = (
     )
     .options(undefer_group("texts"))
     .where(catalogue.IS_NAMED)
-    .execution_options(**PLANNED_ONCE)
+    .execution_options(**PREPARED_STATEMENT)
 )

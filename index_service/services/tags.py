@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from common.names import RepositoryName, Tag
 from index_service.accounts.actor import Actor
 from index_service.database import Database
-from index_service.db import PLANNED_ONCE, Clock
+from index_service.db import PREPARED_STATEMENT, Clock
 from index_service.images import versions
 from index_service.images.models import ImageRecord
 from index_service.repositories import history, moves
@@ -137,7 +137,7 @@ _LATEST_TAGS = (
     .where(TagRecord.repository_id == bindparam("repository"), TagRecord.image_id.is_not(None))
     .order_by(TagRecord.updated_at.desc(), TagRecord.name)
     .limit(MAX_TAGS + 1)
-    .execution_options(**PLANNED_ONCE)
+    .execution_options(**PREPARED_STATEMENT)
 )
 
 
@@ -192,5 +192,5 @@ _RECORDS = (
         ImageRecord.docker_version,
     )
     .where(ImageRecord.image_id.in_(bindparam("images", expanding=True)))
-    .execution_options(**PLANNED_ONCE)
+    .execution_options(**PREPARED_STATEMENT)
 )

@@ -31,7 +31,7 @@ from common.errors import Forbidden, Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.fields import check_text
 from index_service.accounts.models import Email, User
-from index_service.db import PLANNED_ONCE, insert_missing
+from index_service.db import PREPARED_STATEMENT, insert_missing
 from index_service.repositories.models import ListedImage, Repository, TagRecord
 from index_service.social.models import Comment, CommentVersion, Flag
 
@@ -302,7 +302,7 @@ _PINNED_IN = (
     .where(Comment.repository_id.in_(bindparam("repositories", expanding=True)), *_ARE_PINNED)
     .order_by(*_NEWEST)
     .limit(bindparam("limit"))
-    .execution_options(**PLANNED_ONCE)
+    .execution_options(**PREPARED_STATEMENT)
 )
 
 

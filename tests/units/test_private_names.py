@@ -29,17 +29,17 @@ from gunicorn.workers.ggevent import GeventWorker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from packaging.requirements import Requirement
 
-from index_service.crew import Crew
+from index_service.thread_pool import ElasticThreadPool
 from index_service.worker import Worker as IndexWorker
 from registry_service.chunked import ChunkedBody
 from registry_service.worker import SendfileSocket
 from registry_service.worker import Worker as RegistryWorker
 
-INDEX, REGISTRY, CHUNKED, CREW = (
+INDEX, REGISTRY, CHUNKED, THREAD_POOL = (
     "index_service/worker.py",
     "registry_service/worker.py",
     "registry_service/chunked.py",
-    "index_service/crew.py",
+    "index_service/thread_pool.py",
 )
 CONFIGURATION = "gunicorn.conf.py"
 
@@ -119,8 +119,8 @@ def test_gunicorn_has_the_settings_we_set() -> None:
 
 def test_a_worker_calls_of_its_thread_pool_what_ours_has() -> None:
     called = set(re.findall(r"tpool\.(\w+)\(", inspect.getsource(ThreadWorker)))
-    assert called == {"submit", "shutdown"}, f"mend {CREW}"
-    assert all(hasattr(Crew, name) for name in called)
+    assert called == {"submit", "shutdown"}, f"mend {THREAD_POOL}"
+    assert all(hasattr(ElasticThreadPool, name) for name in called)
 
 
 def test_a_worker_reads_its_request_by_recv_alone() -> None:

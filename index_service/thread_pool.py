@@ -1,8 +1,8 @@
-"""The threads of a worker: few, and more while some of these wait for something slow.
+"""The elastic thread pool of a worker: two threads, and more while some of them are blocked.
 
-All threads of a process share one Python. Sixteen that work at once take a fifth longer for each page than two, and
-none is ready before the others; two keep it busy, while one of them waits for the database. But a thread that
-waits for a registry, or for a client that sends its request bit by bit, must not keep the others' work waiting.
+All threads of a process share one interpreter. Sixteen that run at once take a fifth longer for each page than two, and
+none finishes before the others; two keep the interpreter busy while one of them waits for the database. But a thread
+blocked on a registry, or on a client that sends its request byte by byte, must not delay the requests of others.
 """
 
 from __future__ import annotations
@@ -14,49 +14,49 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
-FEW = 2
+MIN_THREADS = 2
 SLOW_SECONDS = 0.3
-"""Who has been at one thing for so long is waiting for something, and another takes the place."""
+"""A thread that has run one job for longer counts as blocked, and another is started in its place."""
 
 Job: TypeAlias = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
-class Crew:
-    """Does what it is given in that order, with never more than `most` threads."""
+class ElasticThreadPool:
+    """Runs jobs in the order they were submitted, on `MIN_THREADS` to `max_threads` threads."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_threads: int) -> None:
+        self._max_threads = max_threads
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
-        self._is_over = False
+        self._is_shut_down = False
         self._begun: dict[int, float] = {}
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """What comes of the work, and what it raises, comes by the future."""
+        """Returns a future of the result, or of the exception that the work raises."""
         answer: Future[Any] = Future()
         self._jobs.put((answer, work, arguments))
-        self.reinforce()
+        self.grow()
         return answer
 
-    def reinforce(self) -> None:
-        """Begin threads where some are needed; to be called now and then, for nobody else notices who is slow."""
+    def grow(self) -> None:
+        """Start threads in place of blocked ones. Call it about once a second: no event tells when a thread blocks."""
         with self._lock:
-            while self._threads < self._wanted() and not self._is_over:
+            while self._threads < self._wanted() and not self._is_shut_down:
                 self._threads += 1
-                threading.Thread(target=self._work, name="crew").start()
+                threading.Thread(target=self._work, name="pool").start()
 
     def shutdown(self, *, wait: bool) -> None:
-        """Threads end with what they are at. Nobody waits for that but the process at its end, whatever `wait` says."""
+        """Threads end once the queue is empty. Only the end of the process waits for them, whatever `wait` says."""
         del wait
         with self._lock:
-            self._is_over = True
+            self._is_shut_down = True
             for _ in range(self._threads):
                 self._jobs.put(None)
 
     def _wanted(self) -> int:
         slow_since = time.monotonic() - SLOW_SECONDS
-        return min(self._most, FEW + sum(begun < slow_since for begun in self._begun.values()))
+        return min(self._max_threads, MIN_THREADS + sum(begun < slow_since for begun in self._begun.values()))
 
     def _work(self) -> None:
         own = threading.get_ident()
@@ -76,7 +76,7 @@ def _do(answer: Future[Any], work: Callable[..., Any], arguments: tuple[Any, ...
         return
     try:
         result = work(*arguments)
-    except BaseException as error:  # noqa: BLE001 - for whoever looks at the future
+    except BaseException as error:  # noqa: BLE001 - the caller of the future gets it
         answer.set_exception(error)
     else:
         answer.set_result(result)
