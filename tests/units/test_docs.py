@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import dataclasses
 import re
 from pathlib import Path
@@ -111,6 +112,37 @@ def test_every_folder_and_module_stands_in_the_tree():
         for module in (ROOT / package).rglob("*.py"):
             if module.name != "__init__.py" and "versions" not in module.parts:
                 assert module.name in named, f"{module.relative_to(ROOT)} is missing from the tree"
+
+
+@pytest.mark.parametrize("service", ["index", "registry"])
+def test_the_layers_of_the_page_are_those_of_the_import_contract(service):
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / "setup.cfg", encoding="utf-8")
+    layers = (
+        contracts[f"importlinter:contract:{service}"]["layers"].replace(f"{service}_service.", "").replace(" |", ",")
+    )
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert f"`{' > '.join(layers.split(chr(10))[1:])}`" in page
+
+
+PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_that_a_page_names_exists(page):
+    """`accounts/access.py` and `access.py` are both names of `index_service/accounts/access.py`."""
+    folders = ("common", "index_service", "registry_service", "migrations", "tests", "benchmarks", "deploy", "docs")
+    modules = [f"/{path.relative_to(ROOT)}" for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    modules += [f"/{path.name}" for path in ROOT.glob("*.py")]
+    named = re.findall(r"`([\w/-]+\.py)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not any(module.endswith(f"/{name}") for module in modules)] == []
+
+
+def test_every_decision_has_its_four_parts():
+    page = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    for entry in page.split("\n### ")[1:]:
+        parts = re.findall(r"^- \*\*(\w+)\.\*\*", entry, re.MULTILINE)
+        assert parts == ["Context", "Decision", "Measured", "Costs"], entry.splitlines()[0]
 
 
 def test_every_link_between_the_pages_leads_somewhere():
