@@ -23,6 +23,7 @@ from registry_service.graph.stages import Received
 from registry_service.mirror.client import Source, SourceUnavailable, SourceWrong
 from registry_service.mirror.spool import Spool
 from registry_service.storage.driver import Offload
+from registry_service.storage.retrying import Retries, RetryPolicy
 
 UPLOADER = "mirror"
 """Whose stage a layer lies in until it is sealed. There is one download at a time, so one name is enough."""
@@ -33,8 +34,8 @@ STALE_SECONDS = 180.0
 RESUMES = 5
 """How often in a row a source may break off."""
 
-_PAUSE_SECONDS = 0.2
-"""Before the first resumption; each further one waits twice as long."""
+RETRY = RetryPolicy(1 + RESUMES, backoff_seconds=0.4)
+"""A source that restarts takes longer than a store's busy moment: six seconds on average, all resumptions together."""
 
 _PROGRESS_BYTES = 1024 * 1024
 """A source that sent this much since it last broke off is given all its chances again."""
@@ -146,7 +147,8 @@ class Download:
 
     def _blocks(self) -> Iterator[bytes]:
         """The whole layer, into the spool and on to the store. Raises NotAtSource, SourceUnavailable."""
-        offset, breaks = 0, 0
+        offset = 0
+        retries: Retries | None = None
         while True:
             begun, problem = offset, SourceUnavailable(f"{self._offer.source.host} sent less than it announced")
             try:
@@ -163,10 +165,10 @@ class Download:
             else:
                 if self._offer.size in (None, offset):
                     return
-            breaks = 1 if offset - begun >= _PROGRESS_BYTES else breaks + 1
-            if offset == 0 or self._offer.size is None or breaks > RESUMES:
+            if retries is None or offset - begun >= _PROGRESS_BYTES:
+                retries = Retries(RETRY)
+            if offset == 0 or self._offer.size is None or not retries.wait():
                 raise problem
-            time.sleep(_PAUSE_SECONDS * 2 ** (breaks - 1))
 
     def _rest(self, offset: int) -> Iterator[bytes]:
         return self._offer.source.layer(self._offer.repository, self._offer.image, offset, self._offer.size)

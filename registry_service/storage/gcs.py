@@ -30,7 +30,6 @@ import requests
 import urllib3
 from google.api_core import exceptions as answers
 from google.api_core.client_options import ClientOptions
-from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials, Signing
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.auth.transport.requests import AuthorizedSession, Request
@@ -50,6 +49,8 @@ from registry_service.storage.driver import (
     StorageProblem,
     Writer,
 )
+from registry_service.storage.resuming import EmptyReader, RawBody, ResumingReader
+from registry_service.storage.retrying import BROKEN, TRANSIENT_STATUSES, Refused, RetryPolicy
 
 CHUNK = 8 * 1024**2
 """Bytes of a stream sent at a time, and kept in memory until the store has them; a multiple of 256 KiB."""
@@ -59,9 +60,6 @@ ANONYMOUS = "anonymous"
 _SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 
 _CONNECT_SECONDS = 10.0
-
-_PASSING = (408, 429, 500, 502, 503, 504)
-"""Answers of a store that may answer otherwise in a moment."""
 
 _DELETERS = 8
 
@@ -74,8 +72,6 @@ _LONGEST_ROOT = 120
 """Names have at most 1,024 bytes, paths at most 900."""
 
 _INCOMPLETE = 308
-
-_BROKEN = (urllib3.exceptions.HTTPError, requests.RequestException, OSError)
 
 T = TypeVar("T")
 
@@ -157,26 +153,14 @@ class Gcs(Driver):
             self._api.insert(self._at(path), content)
 
     def create(self, path: str, content: bytes) -> bool:
-        # An answer may be lost and the request sent again: what is there then bears our mark.
-        mark = uuid.uuid4().hex
-        failed: list[Exception] = []
         with _told(path):
-            try:
-                self._api.insert(self._at(path), content, mark, failed.append)
-            except answers.PreconditionFailed:
-                return bool(failed) and self._api.mark_of(self._at(path)) == mark
-            return True
+            return self._api.create(self._at(path), content)
 
     def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
         if length == 0:
             self.stat(path)
-            return _Nothing()
-        with _told(path):
-            try:
-                response = self._api.media(self._at(path), offset, length)
-            except answers.RequestRangeNotSatisfiable:
-                return _Nothing()
-        return _GcsReader(self._api, path, self._at(path), offset, response)
+            return EmptyReader()
+        return _GcsReader(self._api, path, self._at(path), offset, length)
 
     def open_writer(self, path: str) -> Writer:
         return _GcsWriter(self._api, path, self._at(path))
@@ -282,7 +266,7 @@ class _Api:
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._timeout = settings.timeout
-        self.attempts = settings.attempts
+        self.retry = RetryPolicy(settings.attempts)
         self._paid_by = {"userProject": settings.project} if settings.project else {}
         self._objects = f"b/{settings.bucket}/o"
         options = ClientOptions(api_endpoint=self.endpoint, universe_domain=credentials.universe_domain)
@@ -300,8 +284,8 @@ class _Api:
         described: dict[str, Any] = self.ask("GET", self._url(name), {"fields": fields}).json()
         return described
 
-    def mark_of(self, name: str) -> str | None:
-        """The mark `insert` left on an object; None also where there is no object."""
+    def _mark_of(self, name: str) -> str | None:
+        """The mark `create` left on an object; None also where there is no object."""
         with suppress(answers.NotFound):
             mark: str | None = self.describe(name, "metadata").get("metadata", {}).get("mark")
             return mark
@@ -321,10 +305,26 @@ class _Api:
             raise answers.FailedPrecondition("Ranges are not served: is it stored with a Content-Encoding?")
         return response
 
-    def insert(
-        self, name: str, content: bytes, mark: str | None = None, on_error: Callable[[Exception], object] | None = None
-    ) -> None:
-        """Store a whole content in one request; with a mark, only where there is nothing (else PreconditionFailed)."""
+    def insert(self, name: str, content: bytes) -> None:
+        """Store a whole content in one request."""
+        self.retried(lambda: self._insert(name, content))
+
+    def create(self, name: str, content: bytes) -> bool:
+        """As `insert`, unless something is there."""
+        mark = uuid.uuid4().hex
+
+        def attempt(number: int) -> bool:
+            try:
+                self._insert(name, content, mark)
+            except answers.PreconditionFailed:
+                # An earlier attempt's answer may have been lost: what is there then bears our mark.
+                return number > 1 and self._mark_of(name) == mark
+            return True
+
+        return self.retry.call(attempt, _is_transient)
+
+    def _insert(self, name: str, content: bytes, mark: str | None = None) -> None:
+        """With a mark, only where there is nothing. Raises PreconditionFailed."""
         document: dict[str, Any] = {"name": name, "contentType": "application/octet-stream", "crc32c": _crc32c(content)}
         if mark is not None:
             document["metadata"] = {"mark": mark}
@@ -333,13 +333,14 @@ class _Api:
             f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{json.dumps(document)}\r\n"
             f"--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n"
         )
-        self.ask(
+        only_new = {} if mark is None else {"ifGenerationMatch": "0"}
+        self.once(
             "POST",
             self._url(service="upload/"),
-            {"uploadType": "multipart", **({} if mark is None else {"ifGenerationMatch": "0"})},
+            (200,),
+            params={"uploadType": "multipart", **only_new, **self._paid_by},
             headers={"Content-Type": f"multipart/related; boundary={boundary}"},
             data=b"".join([head.encode(), content, f"\r\n--{boundary}--".encode()]),
-            on_error=on_error,
         )
 
     def start_upload(self, name: str) -> str:
@@ -381,19 +382,15 @@ class _Api:
         query: Mapping[str, str] | None = None,
         *,
         expected: tuple[int, ...] = (200,),
-        on_error: Callable[[Exception], object] | None = None,
         **request: Any,
     ) -> requests.Response:
-        """One request, tried again; `on_error` hears of each failure after which it is."""
+        """One request, retried where that may help."""
         params = {**(query or {}), **self._paid_by}
-        return self.again(lambda: self.once(method, url, expected, params=params, **request), on_error)
+        return self.retried(lambda: self.once(method, url, expected, params=params, **request))
 
-    def again(self, act: Callable[[], T], on_error: Callable[[Exception], object] | None = None) -> T:
-        """Do something, again where it failed in a way that may pass, as often as the settings allow."""
-        left = itertools.count(self.attempts - 1, -1)
-        retry = Retry(lambda error: _may_pass(error) and next(left) > 0, initial=0.2, maximum=8.0, timeout=None)
-        result: T = retry(act, on_error=on_error)()
-        return result
+    def retried(self, act: Callable[[], T]) -> T:
+        """Do something, and retry it where it failed in a way that is transient."""
+        return self.retry.call(lambda _: act(), _is_transient)
 
     def once(self, method: str, url: str, expected: tuple[int, ...], **request: Any) -> requests.Response:
         # While a body is being sent, it is the connecting time-out that counts.
@@ -410,62 +407,26 @@ class _Api:
         return url if name is None else f"{url}/{quote(name, safe='')}"
 
 
-class _Nothing(Reader):
-    """No bytes of a content that is there."""
+class _GcsReader(ResumingReader):
+    """Pinned to one generation of the object."""
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(())
-
-    def close(self) -> None:
-        pass
-
-
-class _GcsReader(Reader):
-    """Reads one generation to its end, over as many connections as it takes."""
-
-    def __init__(self, api: _Api, path: str, name: str, position: int, response: requests.Response) -> None:
+    def __init__(self, api: _Api, path: str, name: str, offset: int, length: int | None) -> None:
         self._api = api
-        self._path = path
         self._name = name
-        self._position = position
-        self._response = response
-        self._left = _length(response)
-        self._generation = response.headers.get("X-Goog-Generation")
+        self._generation: str | None = None
+        self._is_pinned = False
+        super().__init__(path, api.retry, offset, length)
 
-    def __iter__(self) -> Iterator[bytes]:
-        while self._left:
-            block = self._block()
-            self._position += len(block)
-            self._left -= len(block)
-            yield block
-        self.close()
-
-    def close(self) -> None:
-        self._response.close()
-
-    def _block(self) -> bytes:
-        for _ in range(self._api.attempts):
-            if block := self._read():
-                return block
-            self._resume()
-        raise StorageFailure(self._path, "the store hung up again and again")
-
-    def _read(self) -> bytes:
-        """Empty where the connection broke."""
-        with suppress(*_BROKEN):
-            block: bytes = self._response.raw.read(min(BLOCK, self._left), decode_content=False)
-            return block
-        return b""
-
-    def _resume(self) -> None:
-        self.close()
-        if self._generation is None:
-            raise StorageFailure(self._path, "the store hung up")
+    def _open(self, position: int, left: int | None) -> tuple[RawBody, int]:
+        if self._is_pinned and self._generation is None:
+            raise StorageFailure(self._path, "the store hung up, and does not say which generation it was reading")
         with _told(self._path):
             try:
-                self._response = self._api.media(self._name, self._position, self._left, self._generation)
-            except answers.NotFound:
-                raise StorageFailure(self._path, "replaced or deleted after the store hung up") from None
+                response = self._api.media(self._name, position, left, self._generation)
+            except answers.RequestRangeNotSatisfiable as error:
+                raise Refused(self._path, 416) from error
+        self._generation, self._is_pinned = response.headers.get("X-Goog-Generation"), True
+        return RawBody(response), _length(response)
 
 
 class _GcsWriter(Writer):
@@ -519,11 +480,11 @@ class _Upload:
         total = "*" if checksum is None else str(end)
         headers = {} if checksum is None else {"X-Goog-Hash": f"crc32c={checksum}"}
         while self._kept < end:
-            self._api.again(lambda: self._advance(chunk, end, total, headers))
+            self._api.retried(lambda: self._advance(chunk, end, total, headers))
 
     def cancel(self) -> None:
         """Let the store drop what it has; where that fails, it does so by itself after a week."""
-        with suppress(GoogleAuthError, answers.GoogleAPICallError, *_BROKEN):
+        with suppress(GoogleAuthError, answers.GoogleAPICallError, *BROKEN):
             self._api.once("DELETE", self._url, (204, 499), data=b"")
 
     def _advance(self, chunk: _Pending, end: int, total: str, headers: Mapping[str, str]) -> None:
@@ -630,7 +591,7 @@ def _try_out(api: _Api, settings: GcsSettings) -> None:
             f"gcs bucket {bucket} cannot be listed ({_reason(error)}): mend WHARFINGER_GCS_CREDENTIALS, "
             "or give the account the role Storage Object User on the bucket"
         ) from None
-    except (answers.GoogleAPIError, *_BROKEN) as error:
+    except (answers.GoogleAPIError, *BROKEN) as error:
         raise SettingsError(
             f"gcs at {api.endpoint} does not answer as it should ({_reason(error)}): mend WHARFINGER_GCS_ENDPOINT, "
             "or the way there"
@@ -651,16 +612,16 @@ def _told(path: str) -> Iterator[None]:
         if "specified bucket" in str(error):
             raise StorageFailure(path, "the bucket is no longer there") from None
         raise PathNotFound(path) from None
-    except (answers.GoogleAPIError, GoogleAuthError, *_BROKEN) as error:
+    except (answers.GoogleAPIError, GoogleAuthError, *BROKEN) as error:
         raise StorageFailure(path, _reason(error)) from None
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     if isinstance(error, answers.GoogleAPICallError):
-        return error.code in _PASSING
+        return error.code in TRANSIENT_STATUSES
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.SSLError)):
         return False
-    return isinstance(error, (TransportError, *_BROKEN))
+    return isinstance(error, (TransportError, *BROKEN))
 
 
 def _reason(error: Exception) -> str:

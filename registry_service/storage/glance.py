@@ -31,7 +31,6 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
-from urllib3.exceptions import HTTPError
 
 from common.settings import SettingsError, load, one_of, seconds, setting, variable, whole_number
 from registry_service.storage import factory, paths
@@ -49,6 +48,8 @@ from registry_service.storage.driver import (
 )
 from registry_service.storage.guard import Guard
 from registry_service.storage.keystone import Identity, IdentityProblem, Login, certificates_file
+from registry_service.storage.resuming import EmptyReader, RawBody, ResumingReader
+from registry_service.storage.retrying import BROKEN, TRANSIENT_STATUSES, NoAnswer, Refused, RetryPolicy
 
 MIB = 1024**2
 
@@ -60,11 +61,7 @@ _COMMITTED = "wharfinger_committed"
 _PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 _LONGEST_NAME = 255
 _PAGE = 100
-_PAUSE_SECONDS = 0.1
-
-_TRANSIENT = (408, 429, 500, 502, 503, 504)
 _FULL = (413, 507)
-_BROKEN = (requests.RequestException, HTTPError, http.client.HTTPException, OSError)
 
 Image = Mapping[str, Any]
 
@@ -115,14 +112,6 @@ def from_environ(storage_path: str, environ: Mapping[str, str]) -> Glance:
     settings = load(GlanceSettings, "glance", environ)
     alternate = factory.create(settings.alternate, settings.alternate_path or storage_path, environ)
     return Glance(settings, storage_path, alternate)
-
-
-class Refused(StorageFailure):
-    """Glance answered, and not as asked."""
-
-    def __init__(self, path: str, status: int, attempts: int) -> None:
-        self.status = status
-        super().__init__(path, f"Glance answers {status}" + (f" at attempt {attempts}" if attempts > 1 else ""))
 
 
 class UploadBroken(Exception):
@@ -185,7 +174,15 @@ class Glance(Driver):
         image = self.images.find(path) if self._keeps(path) else None
         if image is None:
             return self._alternate.open_reader(path, offset, length)
-        return _ImageReader(self.images, path, image, offset, length)
+        while True:
+            rest = max(0, image["size"] - offset)
+            size = rest if length is None else min(rest, length)
+            if not size:
+                return EmptyReader()
+            try:
+                return _ImageReader(self.images, path, image, offset, size)
+            except PathNotFound:
+                image = self.images.successor(path, image)
 
     def open_writer(self, path: str) -> Writer:
         if not self._keeps(path):
@@ -262,6 +259,7 @@ class Images:
     def __init__(self, settings: GlanceSettings, root: str) -> None:
         """Log in. Raises SettingsError."""
         self.settings = settings
+        self.retry = RetryPolicy(settings.attempts)
         self._root = root
         same = ("auth_url", "user", "user_domain", "password", "project", "project_domain", "region", "interface",
                 "ca_bundle", "connect_timeout", "read_timeout", "connections")  # fmt: skip
@@ -349,6 +347,15 @@ class Images:
             if image.get(_PATH, "").startswith(start):
                 yield image
 
+    def successor(self, path: str, image: Image) -> Image:
+        """What replaced an image between our finding it and asking for it. Raises PathNotFound if it was deleted."""
+        found = self.find(path)
+        if found is None:
+            raise PathNotFound(path)
+        if found["id"] == image["id"]:
+            raise StorageFailure(path, "Glance has lost its data")
+        return found
+
     def path_of(self, image: Image) -> str:
         return str(image[_PATH]).removeprefix(self._root)
 
@@ -382,32 +389,25 @@ class Images:
             following, query = page.get("next"), {}
 
     def _ask(self, path: str, method: str, place: str, **named_ones: Any) -> requests.Response:
-        """Make one request, again where that may help; every one may be made twice.
+        """Make one request, retried where that may help; every one may be made twice.
 
         Raises PathNotFound, StorageFull, Refused for another answer than asked for, StorageFailure for none.
         """
-        attempts = self.settings.attempts
-        reason = ""
-        for attempt in range(1, attempts + 1):
-            if attempt > 1:
-                time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 2))
+
+        def attempt(number: int) -> requests.Response:
             try:
                 answer = self._identity.session.request(
                     urljoin(f"{self._url}/", place), method, raise_exc=False, redirect=False, log=False,
                     **named_ones,
                 )  # fmt: skip
-            except IdentityProblem as error:
-                reason = type(error).__name__
-                continue
-            except _BROKEN as error:
-                reason = type(error).__name__
-                continue
-            if answer.ok:
-                return answer
-            answer.close()
-            if answer.status_code not in _TRANSIENT or attempt == attempts:
-                raise _problem(path, answer.status_code, attempt)
-        raise StorageFailure(path, f"{reason} at attempt {attempts}")
+            except (IdentityProblem, *BROKEN) as error:
+                raise NoAnswer(path, f"{type(error).__name__} at attempt {number}") from error
+            if not answer.ok:
+                answer.close()
+                raise _problem(path, answer.status_code, number)
+            return answer
+
+        return self.retry.call(attempt)
 
     def _tag(self, folder: str) -> str:
         """A tag for what is below a folder; by a digest, for tags are short."""
@@ -429,7 +429,7 @@ class Upload:
             self._connection.putheader("Content-Type", "application/octet-stream")
             self._connection.putheader("Transfer-Encoding", "chunked")
             self._connection.endheaders()
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._broken(error) from error
 
     def send(self, data: memoryview) -> None:
@@ -440,7 +440,7 @@ class Upload:
                 self._connection.send(b"%x\r\n" % len(piece))
                 self._connection.send(piece)
                 self._connection.send(b"\r\n")
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._broken(error) from error
 
     def finish(self) -> int:
@@ -449,7 +449,7 @@ class Upload:
             self._connection.send(b"0\r\n\r\n")
             answer = self._connection.getresponse()
             answer.read()
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._broken(error) from error
         self._connection.close()
         return answer.status
@@ -463,28 +463,13 @@ class Upload:
         return UploadBroken(f"the upload broke off ({type(error).__name__})")
 
 
-class _ImageReader(Reader):
-    """One download, and after a break the rest of the same image."""
+class _ImageReader(ResumingReader):
+    """Pinned to one image, whose data never change."""
 
-    def __init__(self, images: Images, path: str, image: Image, offset: int, length: int | None) -> None:
+    def __init__(self, images: Images, path: str, image: Image, offset: int, length: int) -> None:
         self._images = images
-        self._path = path
         self._image = image
-        self._position = offset
-        rest = max(0, image["size"] - offset)
-        self._left = rest if length is None else min(rest, length)
-        self._answer: Any = self._open() if self._left else None
-
-    def __iter__(self) -> Iterator[bytes]:
-        while self._left:
-            block = self._read()
-            self._position += len(block)
-            self._left -= len(block)
-            yield block
-
-    def close(self) -> None:
-        if self._answer is not None:
-            self._answer.close()
+        super().__init__(path, images.retry, offset, length)
 
     def compare(self, content: bytes) -> None:
         """Raises StorageFailure unless these are the image's data."""
@@ -492,43 +477,10 @@ class _ImageReader(Reader):
         if expected not in (None, hashlib.md5(content, usedforsecurity=False).hexdigest()):
             raise StorageFailure(self._path, "Glance's bytes are not those of their checksum")
 
-    def _open(self) -> requests.Response:
-        while True:
-            whole = self._position == 0 and self._left == self._image["size"]
-            try:
-                return self._images.download(self._path, self._image["id"], self._position, self._left, whole)
-            except PathNotFound:
-                self._find_again()
-
-    def _find_again(self) -> None:
-        """It was replaced between our finding it and asking for it. Raises PathNotFound when it was deleted."""
-        found = self._images.find(self._path)
-        if found is None:
-            raise PathNotFound(self._path)
-        if found["id"] == self._image["id"]:
-            raise StorageFailure(self._path, "Glance has lost its data")
-        self._image = found
-        self._left = min(self._left, max(0, found["size"] - self._position))
-
-    def _read(self) -> bytes:
-        """The next block; after a break that of another answer, as long as each break brought something."""
-        attempts = self._images.settings.attempts
-        for attempt in range(attempts):
-            if attempt:
-                self._resume(attempt)
-            with suppress(*_BROKEN):
-                block: bytes = self._answer.raw.read(min(BLOCK, self._left))
-                if block:
-                    return block
-        raise StorageFailure(self._path, f"Glance's answer broke off {attempts} times")
-
-    def _resume(self, attempt: int) -> None:
-        self.close()
-        time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
-        try:
-            self._answer = self._images.download(self._path, self._image["id"], self._position, self._left, False)
-        except PathNotFound as gone:
-            raise StorageFailure(self._path, "it was replaced or deleted while it was read") from gone
+    def _open(self, position: int, left: int | None) -> tuple[RawBody, int]:
+        size = self._image["size"] - position if left is None else left
+        whole = position == 0 and size == self._image["size"]
+        return RawBody(self._images.download(self._path, self._image["id"], position, size, whole)), size
 
 
 class _ImageWriter(Writer):
@@ -587,17 +539,15 @@ class _ImageWriter(Writer):
 
     def _send_buffer(self) -> None:
         """Upload what is in the buffer, each attempt to a new image."""
-        attempts = self._images.settings.attempts
-        for attempt in range(1, attempts + 1):
+
+        def attempt(number: int) -> None:
             try:
                 self._end(self._begin())
             except UploadBroken as error:
                 self.cancel()
-                if attempt == attempts:
-                    raise StorageFailure(self._path, f"{error} at attempt {attempt}") from error
-                time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
-            else:
-                return
+                raise NoAnswer(self._path, f"{error} at attempt {number}") from error
+
+        self._images.retry.call(attempt, lambda error: isinstance(error.__cause__, UploadBroken))
 
     def _end(self, upload: Upload) -> None:
         """Have the data taken, and see that they were. Raises UploadBroken where another attempt may help."""
@@ -608,7 +558,7 @@ class _ImageWriter(Writer):
             if not self._is_whole():
                 raise
             return
-        if status in _TRANSIENT:
+        if status in TRANSIENT_STATUSES:
             raise UploadBroken(f"Glance answers {status}")
         if not 200 <= status < 300:
             raise _problem(self._path, status, 1)
@@ -633,12 +583,12 @@ def _folders(path: str) -> Iterator[str]:
         yield path
 
 
-def _problem(path: str, status: int, attempts: int) -> StorageProblem:
+def _problem(path: str, status: int, attempt: int) -> StorageProblem:
     if status == 404:
         return PathNotFound(path)
     if status in _FULL:
         return StorageFull(path, f"Glance answers {status}")
-    return Refused(path, status, attempts)
+    return Refused(path, status, attempt=attempt, store="Glance")
 
 
 def _connection(scheme: str, place: str, settings: GlanceSettings) -> http.client.HTTPConnection:

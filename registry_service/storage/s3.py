@@ -7,35 +7,34 @@ What such a store has not, and what stands for it here:
     move        a copy made by the store, part by part above what one request copies, then a delete
     reading on  what is being read may be replaced: a broken answer is resumed only if the object is still the same
 
-Requests are repeated (`s3_requests`). An answer that was lost makes two of them ambiguous, the conditional PUT and the
-completion of an upload: both leave a mark in the object's metadata, by which the repeated request is told that its
-predecessor did the work.
+Requests are retried (`s3_requests`). An answer that was lost makes two of them ambiguous, the conditional PUT and the
+completion of an upload: both leave a mark in the object's metadata, by which a retry finds that its predecessor did the
+work.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPMessage
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from common.settings import load
 from registry_service.storage.candidates import Candidates
-from registry_service.storage.driver import BLOCK, Driver, PathNotFound, Reader, Stat, StorageFailure, Writer
+from registry_service.storage.driver import Driver, PathNotFound, Reader, Stat, StorageFailure, Writer
+from registry_service.storage.resuming import EmptyReader, ResumingReader
+from registry_service.storage.retrying import Refused, Retries
 from registry_service.storage.s3_connections import Answer
-from registry_service.storage.s3_requests import Bucket, Page, Refused, S3Settings, named, new_mark, pause
+from registry_service.storage.s3_requests import Bucket, Page, S3Settings, named, new_mark
 
 PARTS = 10_000
 """A multipart upload has no more parts than these, anywhere."""
 
 COPY_PART = 1024**3
 """Bytes that one request copies of an object too large for one."""
-
-_NO_RANGES = "the store ignores ranges"
 
 
 def from_environ(storage_path: str, environ: Mapping[str, str]) -> S3:
@@ -67,21 +66,25 @@ class S3(Driver):
         if self._candidates is not None:
             return self._candidates.create(path, content)
         mark = new_mark()
-        for conflicts in range(1, self._settings.attempts + 1):
+        conflicts = Retries(self._bucket.retry)
+        while True:
             try:
                 self._bucket.make(path, "put_object", Body=content, IfNoneMatch="*", Metadata=mark)
             except Refused as refused:
                 if refused.status == 412:
-                    return bool(refused.repeated) and self._bucket.bears(path, mark)
+                    return refused.attempt > 1 and self._bucket.bears(path, mark)
                 # AWS: another one is being created right now.
                 if refused.status != 409:
                     raise
-                time.sleep(pause(conflicts))
+                if not conflicts.wait():
+                    raise StorageFailure(path, "others keep creating it") from refused
             else:
                 return True
-        raise StorageFailure(path, "others keep creating it")
 
     def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
+        if length == 0:
+            self._bucket.look(path)
+            return EmptyReader()
         return _ObjectReader(self._bucket, path, offset, length)
 
     def open_writer(self, path: str) -> Writer:
@@ -216,76 +219,24 @@ class S3(Driver):
             writer.commit()
 
 
-class _ObjectReader(Reader):
-    """One answer of the store, and after a break the rest of the same object."""
+class _ObjectReader(ResumingReader):
+    """Pinned to one version of the object by its entity tag."""
 
     def __init__(self, bucket: Bucket, path: str, offset: int, length: int | None) -> None:
         self._bucket = bucket
-        self._path = path
-        self._position = offset
-        self._left = 0
-        self._answer: Any = None
-        if length == 0:
-            bucket.look(path)
-            return
-        wanted = _range(offset, None if length is None else offset + length - 1)
-        try:
-            answer = bucket.fetch(path, **wanted)
-        except Refused as refused:
-            if refused.status != 416:
-                raise
-            return
-        self._answer = answer
+        self._etag: str | None = None
+        super().__init__(path, bucket.retry, offset, length)
+
+    def _open(self, position: int, left: int | None) -> tuple[Answer, int]:
+        asked = _range(position, left)
+        if self._etag is not None:
+            asked["If-Match"] = self._etag
+        answer = self._bucket.fetch(self._path, **asked)
+        if "Range" in asked and answer.status != 206:
+            answer.close()
+            raise StorageFailure(self._path, "the store ignores ranges")
         self._etag = answer.headers["ETag"]
-        self._left = _length(path, answer.headers)
-        if wanted:
-            self._demand_range(answer)
-        if not self._left:
-            # Read, an empty answer gives its connection back.
-            self._answer.read()
-
-    def __iter__(self) -> Iterator[bytes]:
-        while self._left:
-            block = self._read()
-            self._position += len(block)
-            self._left -= len(block)
-            yield block
-
-    def close(self) -> None:
-        if self._answer is not None:
-            self._answer.close()
-
-    def _demand_range(self, answer: Answer) -> None:
-        if answer.status != 206:
-            self.close()
-            raise StorageFailure(self._path, _NO_RANGES)
-
-    def _read(self) -> bytes:
-        """The next block; after a break that of another answer, as long as each break brought something."""
-        attempts = self._bucket.settings.attempts
-        for attempt in range(attempts):
-            if attempt:
-                time.sleep(pause(attempt))
-                self._resume()
-            with suppress(HTTPException, OSError):
-                block: bytes = self._answer.read(min(BLOCK, self._left))
-                if block:
-                    return block
-        raise StorageFailure(self._path, f"the store's answer broke off {attempts} times")
-
-    def _resume(self) -> None:
-        self._answer.close()
-        rest = _range(self._position, self._position + self._left - 1)
-        try:
-            answer = self._bucket.fetch(self._path, **rest, **{"If-Match": self._etag})
-        except PathNotFound as gone:
-            raise StorageFailure(self._path, "it was deleted while it was read") from gone
-        except Refused as refused:
-            if refused.status not in (412, 416):
-                raise
-            raise StorageFailure(self._path, "it was replaced while it was read") from refused
-        self._answer = answer
-        self._demand_range(answer)
+        return answer, _length(self._path, answer.headers)
 
 
 class _ObjectWriter(Writer):
@@ -340,10 +291,10 @@ def copy_ranges(size: int, part: int) -> Iterator[str]:
         yield f"bytes={first}-{min(first + part, size) - 1}"
 
 
-def _range(first: int, last: int | None) -> dict[str, str]:
-    if not first and last is None:
+def _range(first: int, length: int | None) -> dict[str, str]:
+    if not first and length is None:
         return {}
-    return {"Range": f"bytes={first}-{'' if last is None else last}"}
+    return {"Range": f"bytes={first}-{'' if length is None else first + length - 1}"}
 
 
 def _length(path: str, headers: HTTPMessage) -> int:

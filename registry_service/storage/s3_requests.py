@@ -1,18 +1,17 @@
-"""Requests to one S3 bucket: settings, connections, signatures, repetition, and failures in the contract's words.
+"""Requests to one S3 bucket: settings, connections, signatures, retries, and failures in the contract's words.
 
 Two ways lead there. `ask` goes through boto3, which knows all of S3 and takes 1.5 ms of processor time for a request.
 `fetch`, `look` and `page`, for all that a pull asks, have boto3 sign a URL, remember it, and send it over connections
 of their own (`s3_connections`): a tenth of the time, which is what most of a pull would be spent on.
 
-Either repeats what may pass, a bounded number of times with growing pauses. botocore's own repetition is off: it shares
-an allowance among all requests of a process and stops repeating any when the allowance is used up.
+Either retries what is transient (`retrying`). botocore's own retries are off: all requests of a process share a
+quota of them, and when it is used up none is retried.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import random
 import re
 import secrets
 import ssl
@@ -46,6 +45,7 @@ from botocore.utils import get_environ_proxies
 from common.cache import Cache
 from common.settings import SettingsError, one_of, seconds, setting, variable, whole_number
 from registry_service.storage.driver import PathNotFound, StorageFailure, StorageFull, StorageProblem
+from registry_service.storage.retrying import BROKEN, NoAnswer, Refused, RetryPolicy
 from registry_service.storage.s3_connections import Answer, Connections, Unreachable
 
 MIB = 1024**2
@@ -62,13 +62,14 @@ REMEMBERED_URLS = 4096
 
 _OWN_URL_SECONDS = 1800
 _PAGE = 1000
-_PAUSE_SECONDS = 0.1
 _MARK = "wharfinger-mark"
 _CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
 
 _ABSENT = ("NoSuchKey", "404", "NotFound")
 _FULL = ("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull")
-_PASSING = ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "InternalError")
+_TRANSIENT_CODES = ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "InternalError")
+"""Some stores send these with a status 400, as S3 itself does with the first."""
+
 _FORBIDDEN = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403")
 _ELSEWHERE = ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException", "301")
 
@@ -142,22 +143,6 @@ def named(field: str) -> str:
     return variable("s3", field)
 
 
-class Refused(StorageFailure):
-    """The store answered, and not as asked: its status and code, and how often it had been asked before."""
-
-    def __init__(self, path: str, error: ClientError, repeated: int = 0) -> None:
-        self.status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        self.code = str(error.response.get("Error", {}).get("Code", ""))[:64]
-        self.repeated = repeated
-        attempts = f" at attempt {repeated + 1}" if repeated else ""
-        super().__init__(path, f"the store answers {self.status} {self.code}{attempts}")
-
-    @property
-    def passes(self) -> bool:
-        """Whether the same request may be answered otherwise in a moment."""
-        return self.status in (429, 500, 502, 503, 504) or self.code in _PASSING
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """A part of a listing: keys of objects with their entity tags, prefixes with the slash they end with."""
@@ -183,6 +168,7 @@ class Bucket:
     def __init__(self, settings: S3Settings, storage_path: str) -> None:
         """Try the bucket out. Raises SettingsError saying what to mend."""
         self.settings = settings
+        self.retry = RetryPolicy(settings.attempts, _TRANSIENT_CODES)
         self.root = "".join(f"{name}/" for name in storage_path.split("/") if name)
         self._client = connect(settings, settings.endpoint_url)
         self._signer = connect(settings, settings.url_endpoint) if settings.url_endpoint else self._client
@@ -207,7 +193,7 @@ class Bucket:
     def ask_bucket(self, path: str, operation: str, **arguments: Any) -> Any:
         """Make one of boto3's requests that names no object; the path is for failures. Raises as `ask`."""
         request = getattr(self._client, operation)
-        return self._repeat(path, lambda: request(Bucket=self.settings.bucket, **arguments))
+        return self._retried(path, lambda: request(Bucket=self.settings.bucket, **arguments))
 
     def make(self, path: str, operation: str, **arguments: Any) -> Any:
         """As `ask`, for what makes an object: it is encrypted as the settings say."""
@@ -216,13 +202,13 @@ class Bucket:
     def fetch(self, path: str, **headers: str) -> Answer:
         """GET the object at a path: an answer to read and close. Raises as `ask`."""
         wanted = _Signable("get_object", (("Key", self.key(path)),))
-        answer: Answer = self._repeat(path, lambda: self._send("GET", wanted, headers))
+        answer: Answer = self._retried(path, lambda: self._send("GET", wanted, headers))
         return answer
 
     def look(self, path: str) -> HTTPMessage:
         """The headers of the object at a path. Raises as `ask`."""
         wanted = _Signable("head_object", (("Key", self.key(path)),))
-        answer: Answer = self._repeat(path, lambda: self._send("HEAD", wanted, {}))
+        answer: Answer = self._retried(path, lambda: self._send("HEAD", wanted, {}))
         # Read, an empty answer gives its connection back.
         answer.read()
         return answer.headers
@@ -237,7 +223,7 @@ class Bucket:
             wanted["Delimiter"] = "/"
         signable = _Signable("list_objects", tuple(wanted.items()))
         try:
-            found: Page = self._repeat(path, lambda: _read_page(self._send("GET", signable, {}).read()))
+            found: Page = self._retried(path, lambda: _read_page(self._send("GET", signable, {}).read()))
         except ET.ParseError as error:
             raise StorageFailure(path, "the store's listing is no XML") from error
         if found.goes_on_after and found.goes_on_after <= marker:
@@ -269,7 +255,7 @@ class Bucket:
             self.ask(path, "complete_multipart_upload", UploadId=upload, MultipartUpload={"Parts": parts})
         except Refused as refused:
             # An earlier request may have done it, and its answer was lost.
-            if refused.code != "NoSuchUpload" or not refused.repeated or not self.bears(path, mark):
+            if refused.code != "NoSuchUpload" or refused.attempt == 1 or not self.bears(path, mark):
                 raise
 
     def abort_upload(self, path: str, upload: str) -> None:
@@ -277,21 +263,18 @@ class Bucket:
         with suppress(StorageProblem):
             self.ask(path, "abort_multipart_upload", UploadId=upload)
 
-    def _repeat(self, path: str, request: Callable[[], Any]) -> Any:
-        for repeated in range(self.settings.attempts):
-            if repeated:
-                time.sleep(pause(repeated))
+    def _retried(self, path: str, request: Callable[[], Any]) -> Any:
+        def attempt(number: int) -> Any:
             try:
                 return request()
             except ClientError as error:
-                problem, cause = _problem(path, error, repeated), error
-                if not isinstance(problem, Refused) or not problem.passes:
-                    raise problem from error
-            except (HTTPClientError, HTTPException, OSError) as error:
-                problem, cause = StorageFailure(path, _reason(error)), error
+                raise _problem(path, error, number) from error
+            except (HTTPClientError, *BROKEN) as error:
+                raise NoAnswer(path, _reason(error)) from error
             except BotoCoreError as error:
                 raise StorageFailure(path, _reason(error)) from error
-        raise problem from cause
+
+        return self.retry.call(attempt)
 
     def _send(self, method: str, wanted: _Signable, headers: Mapping[str, str]) -> Answer:
         remembered = self._remembered(wanted)
@@ -349,7 +332,7 @@ class Bucket:
                     Bucket=self.settings.bucket, Key=self.key(PROBE), Body=b"", IfNoneMatch="*", **self._dressing
                 )
             except ClientError as error:
-                status = Refused(PROBE, error).status
+                status = _refused(PROBE, error).status
                 if status in (409, 412):
                     return True
                 if status in (400, 501):
@@ -373,11 +356,6 @@ class Bucket:
             if not page.get("IsTruncated"):
                 return
             after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
-
-
-def pause(repeated: int) -> float:
-    """Seconds before something is done again that was done so often; uneven, so that many do not come at once."""
-    return _PAUSE_SECONDS * 2.0 ** (repeated - 1) * random.uniform(0.5, 1.5)  # noqa: S311
 
 
 def new_mark() -> dict[str, str]:
@@ -480,8 +458,14 @@ def _seal_with_md5(params: dict[str, Any], **_: Any) -> None:
     params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
 
 
-def _problem(path: str, error: ClientError, repeated: int) -> StorageProblem:
-    refused = Refused(path, error, repeated)
+def _refused(path: str, error: ClientError, attempt: int = 1) -> Refused:
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    code = str(error.response.get("Error", {}).get("Code", ""))[:64]
+    return Refused(path, status, attempt=attempt, code=code)
+
+
+def _problem(path: str, error: ClientError, attempt: int) -> StorageProblem:
+    refused = _refused(path, error, attempt)
     if refused.code in _ABSENT:
         return PathNotFound(path)
     if refused.code in _FULL or refused.status == 507:
@@ -507,7 +491,7 @@ def _complaint(settings: S3Settings, error: Exception) -> SettingsError:
     """One line that says which setting to mend."""
     where = settings.endpoint_url or "AWS"
     if isinstance(error, ClientError):
-        return SettingsError(f"s3: {_advice_on_answer(settings, Refused('', error), where)}")
+        return SettingsError(f"s3: {_advice_on_answer(settings, _refused('', error), where)}")
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
         advice = f"there are no credentials: set {named('access_key')} and {named('secret_key')}, or AWS's own"
     elif isinstance(error, SSLError):

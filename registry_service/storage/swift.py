@@ -49,7 +49,9 @@ from registry_service.storage.driver import (
     StorageProblem,
     Writer,
 )
-from registry_service.storage.swift_account import MIB, Account, Broken, Refused, SwiftSettings, named
+from registry_service.storage.resuming import EmptyReader, ResumingReader
+from registry_service.storage.retrying import Refused
+from registry_service.storage.swift_account import MIB, Account, SwiftSettings, named
 
 LEFTOVER_SECONDS = 48 * 3600.0
 """A record this old belongs to a process that was killed."""
@@ -70,7 +72,7 @@ _NEWEST = {"X-Newest": "true"}
 _UPLOAD = "x-object-meta-wharfinger-upload"
 _MARK = "x-object-meta-wharfinger-mark"
 _PLAIN = "application/octet-stream"
-_PAUSE_SECONDS = 0.1
+_POLL_SECONDS = 0.025
 
 _DIGESTS = ("sha256", "sha512", "sha1")
 """For temporary URLs, the best first; clusters that do not say which they know, know the last."""
@@ -103,6 +105,7 @@ class Swift(Driver):
         self.patience_seconds = patience_seconds
         self.root = "".join(f"{name}/" for name in storage_path.split("/") if name)
         self._account = Account(settings)
+        self.retry = self._account.retry
         self.known = _Known(self._account.capabilities(), settings)
         self.segments = Segments(self, settings.segments_container or f"{settings.container}_segments")
         self._signer = self._try_out()
@@ -136,6 +139,9 @@ class Swift(Driver):
         return self._bears(path, mark)
 
     def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
+        if length == 0:
+            self.head(path)
+            return EmptyReader()
         return _ObjectReader(self, path, offset, length, {})
 
     def open_writer(self, path: str) -> Writer:
@@ -466,7 +472,7 @@ class Segments:
         while announcements and time.monotonic() < deadline:
             announcements = announcements & self._announced(path).keys()
             if announcements:
-                time.sleep(_PAUSE_SECONDS / 4)
+                time.sleep(_POLL_SECONDS)
         self._store.delete_names(path, self._container, sorted(announcements))
 
     def sweep(self, leftover_seconds: float) -> None:
@@ -533,76 +539,28 @@ class _Replacing:
             self._store.segments.settle(self._path, self._old, READERS_SECONDS)
 
 
-class _ObjectReader(Reader):
-    """One answer of the store, and after a break the rest of the same object."""
+class _ObjectReader(ResumingReader):
+    """Pinned to one version of the object by its entity tag."""
 
     def __init__(self, store: Swift, path: str, offset: int, length: int | None, headers: Mapping[str, str]) -> None:
         self._store = store
-        self._path = path
-        self._position = offset
-        self._left = 0
-        self._body: Any = None
+        self._headers = headers
+        self._etag: str | None = None
         self.md5: str | None = None
-        if length == 0:
-            store.stat(path)
-            return
-        try:
-            answer, self._body = self._ask({**headers, **_range(offset, length)})
-        except Refused as refused:
-            if refused.status != 416:
-                raise
-            return
+        super().__init__(path, store.retry, offset, length)
+
+    def _open(self, position: int, left: int | None) -> tuple[Any, int]:
+        asked = {**self._headers, **_range(position, left)}
+        if self._etag is not None:
+            asked = {"If-Match": f'"{self._etag}"', **_range(position, left)}
+        answer, body = self._store.ask(
+            self._path, client.get_object, self._store.settings.container, self._store.key(self._path),
+            headers=asked, resp_chunk_size=BLOCK,
+        )  # fmt: skip
         self._etag = answer["etag"].strip('"')
-        self._left = int(answer["content-length"])
         if "x-static-large-object" not in answer and "x-object-manifest" not in answer:
             self.md5 = self._etag
-        if not self._left:
-            # Read, an empty answer gives its connection back.
-            self._body.read()
-
-    def __iter__(self) -> Iterator[bytes]:
-        while self._left:
-            block = self._read()
-            self._position += len(block)
-            self._left -= len(block)
-            yield block
-
-    def close(self) -> None:
-        if self._body is not None:
-            self._body.close()
-
-    def _read(self) -> bytes:
-        """The next block; after a break that of another answer, as long as each break brought something."""
-        attempts = self._store.settings.attempts
-        for attempt in range(attempts):
-            if attempt:
-                self._resume(attempt)
-            with suppress(*Broken):
-                block: bytes = self._body.read(min(BLOCK, self._left))
-                if block:
-                    return block
-        raise StorageFailure(self._path, f"the store's answer broke off {attempts} times")
-
-    def _resume(self, attempt: int) -> None:
-        self._body.close()
-        time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
-        try:
-            headers = {"If-Match": f'"{self._etag}"', **_range(self._position, self._left)}
-            answer, self._body = self._ask(headers)
-        except PathNotFound as gone:
-            raise StorageFailure(self._path, "it was deleted while it was read") from gone
-        except Refused as refused:
-            if refused.status not in (412, 416):
-                raise
-            raise StorageFailure(self._path, "it was replaced while it was read") from refused
-        if int(answer["content-length"]) != self._left:
-            raise StorageFailure(self._path, "the store ignores ranges")
-
-    def _ask(self, headers: Mapping[str, str]) -> Any:
-        return self._store.ask(
-            self._path, client.get_object, self._store.settings.container, self._store.key(self._path),
-            headers=dict(headers), resp_chunk_size=BLOCK,
-        )  # fmt: skip
+        return body, int(answer["content-length"])
 
 
 class _Segment:
@@ -694,17 +652,18 @@ class _ObjectWriter(Writer):
 
     def _see(self, upload: str) -> None:
         """Look at what was written until it is there: a cluster may take a moment. Another's by then is as good."""
-        for attempt in range(self._store.settings.attempts):
-            if attempt:
-                time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
-            with suppress(PathNotFound):
-                there = self._store.head(self._path).get(_UPLOAD)
-                if there == upload:
-                    self._store.segments.settled(self._path, upload)
-                else:
-                    self._store.segments.settle(self._path, upload, READERS_SECONDS)
-                return
-        raise StorageFailure(self._path, "written, and not there to read")
+        try:
+            there = self._store.retry.call(lambda _: self._store.head(self._path).get(_UPLOAD), _is_absence)
+        except PathNotFound as absence:
+            raise StorageFailure(self._path, "written, and not there to read") from absence
+        if there == upload:
+            self._store.segments.settled(self._path, upload)
+        else:
+            self._store.segments.settle(self._path, upload, READERS_SECONDS)
+
+
+def _is_absence(error: Exception) -> bool:
+    return isinstance(error, PathNotFound)
 
 
 def _range(first: int, length: int | None) -> dict[str, str]:

@@ -1,35 +1,28 @@
-"""Requests to one Swift account: tokens, connections, bounded repetition, and answers in the contract's words."""
+"""Requests to one Swift account: tokens, connections, retries, and answers in the contract's words."""
 
 from __future__ import annotations
 
 import copy
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from requests.exceptions import RequestException
 from swiftclient import client
 from swiftclient.exceptions import ClientException
-from urllib3.exceptions import HTTPError
 
 from common.settings import SettingsError, one_of, seconds, setting, variable, whole_number
 from registry_service.storage.driver import PathNotFound, StorageFailure, StorageFull
 from registry_service.storage.keystone import Identity, IdentityProblem, Login, PatientAdapter, certificates_file
+from registry_service.storage.retrying import BROKEN, NoAnswer, Refused, RetryPolicy
 
 MIB = 1024**2
 
-_PAUSE_SECONDS = 0.1
-
-_TRANSIENT = (408, 409, 422, 429, 498, 500, 502, 503, 504)
-"""Worth another attempt: busy, overtaken by a clock, damaged on the way."""
+_ALSO_TRANSIENT = (409, 422, 498)
+"""A write stamped earlier than the one before it, by another proxy's clock; a body damaged on the way; a rate limit."""
 
 _FULL = (413, 507)
-
-Broken = (RequestException, HTTPError, OSError)
-"""What is raised where a connection does not do."""
 
 
 def url(text: str) -> str:
@@ -97,14 +90,6 @@ def named(field: str) -> str:
     return variable("swift", field)
 
 
-class Refused(StorageFailure):
-    """The store answered, and not as asked."""
-
-    def __init__(self, path: str, status: int, attempts: int) -> None:
-        self.status = status
-        super().__init__(path, f"the store answers {status}" + (f" at attempt {attempts}" if attempts > 1 else ""))
-
-
 class LoginFailed(Exception):
     """No token: whether the login was refused, and why in a few words."""
 
@@ -126,33 +111,30 @@ class Account:
         """Log in. Raises SettingsError."""
         self._settings = settings
         self._timeout = (settings.connect_timeout, settings.read_timeout)
+        self.retry = RetryPolicy(settings.attempts, _ALSO_TRANSIENT)
         self._login = _Keystone(settings) if settings.auth_version == "3" else _Tempauth(settings, self._timeout)
         self.url = self._first_url()
         self._parsed, self._connection = self._connect(self.url)
 
     def ask(self, path: str, function: Callable[..., Any], *arguments: Any, **named_ones: Any) -> Any:
-        """Call one of swiftclient's functions with our account, token and a connection, again where that may help.
+        """Call one of swiftclient's functions with our account, token and a connection; retried where that may help.
 
         Every request made here may be made twice. Raises PathNotFound, StorageFull, Refused for another answer than
         asked for, StorageFailure for none.
         """
-        attempts = self._settings.attempts
-        reason = ""
-        for attempt in range(1, attempts + 1):
-            if attempt > 1:
-                time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 2))
+
+        def attempt(number: int) -> Any:
             try:
                 return self._ask(function, *arguments, **named_ones)
             except ClientException as error:
-                if error.http_status not in _TRANSIENT or attempt == attempts:
-                    raise _problem(path, error, attempt) from error
+                raise _problem(path, error, number) from error
             except LoginFailed as error:
-                reason = str(error)
-                if error.refused:
-                    break
-            except Broken as error:
-                reason = type(error).__name__
-        raise StorageFailure(path, f"{reason} at attempt {attempt}")
+                failure = StorageFailure if error.refused else NoAnswer
+                raise failure(path, f"{error} at attempt {number}") from error
+            except BROKEN as error:
+                raise NoAnswer(path, f"{type(error).__name__} at attempt {number}") from error
+
+        return self.retry.call(attempt)
 
     def _ask(self, function: Callable[..., Any], *arguments: Any, **named_ones: Any) -> Any:
         """Ask once; with a new token once more, because tokens end when they like."""
@@ -171,7 +153,7 @@ class Account:
         place = urlsplit(urlunsplit((parts.scheme, parts.netloc, parts.path.partition("/v1")[0] + "/info", "", "")))
         try:
             found: dict[str, Any] = client.get_capabilities((place, self.connection()[1]))
-        except (ClientException, ValueError, *Broken):
+        except (ClientException, ValueError, *BROKEN):
             return {}
         return found
 
@@ -240,7 +222,7 @@ class _Tempauth:
             )
         except ClientException as error:
             raise LoginFailed(f"login answered {error.http_status}", error.http_status in (401, 403)) from error
-        except Broken as error:
+        except BROKEN as error:
             raise LoginFailed(f"login: {type(error).__name__}", refused=False) from error
         if not found or not token:
             raise LoginFailed("login answered without a token", refused=False)
@@ -272,9 +254,9 @@ class _Keystone:
                 self._identity.renew()
 
 
-def _problem(path: str, error: ClientException, attempts: int) -> StorageFailure | PathNotFound | StorageFull:
+def _problem(path: str, error: ClientException, attempt: int) -> StorageFailure | PathNotFound | StorageFull:
     if error.http_status == 404:
         return PathNotFound(path)
     if error.http_status in _FULL:
         return StorageFull(path, f"the store answers {error.http_status}")
-    return Refused(path, error.http_status or 0, attempts)
+    return Refused(path, error.http_status or 0, attempt=attempt)

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from registry_service.storage import factory
+from registry_service.storage import factory, retrying
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound, StorageFailure, StorageProblem
 from tests.conformance.drivers_contract import generated, read, together
 from tests.servers.faults import Exchange, Fault, FaultProxy
@@ -83,16 +82,12 @@ class DriverFaults:
     most_requests = 12
     """What one operation may ask of a store that fails everything, of three attempts."""
 
-    pausing: tuple[ModuleType, ...] = ()
-    """Modules that wait `_PAUSE_SECONDS` before they repeat a request."""
-
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
-    def short_pauses(cls) -> Iterator[None]:
-        """Thousands of requests are repeated here. Pauses still grow, but from a tenth of what they are in earnest."""
+    def short_backoff(cls) -> Iterator[None]:
+        """Thousands of requests are retried here. Backoff still grows, but from a tenth of what it is in earnest."""
         with pytest.MonkeyPatch.context() as patch:
-            for module in cls.pausing:
-                patch.setattr(module, "_PAUSE_SECONDS", 0.01)
+            patch.setattr(retrying, "BACKOFF_SECONDS", retrying.BACKOFF_SECONDS / 10)
             yield
 
     @pytest.fixture(scope="class")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.settings import SettingsError, load
-from registry_service.storage import factory, glance
+from registry_service.storage import factory
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound, StorageFailure, StorageFull
 from registry_service.storage.filesystem import Filesystem
 from registry_service.storage.glance import Glance, GlanceSettings
@@ -105,7 +105,6 @@ class TestGlanceKeepingEverything(DriverContract):
 
 class TestGlanceInTrouble(DriverFaults):
     long_blocks = 8
-    pausing = (glance,)
 
     @pytest.fixture(scope="class")
     @classmethod

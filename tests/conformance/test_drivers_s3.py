@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from registry_service.storage import factory, s3_requests
+from registry_service.storage import factory
 from registry_service.storage.driver import Driver
 from tests.clients.wire import Target
 from tests.conformance.drivers_contract import DriverContract
@@ -60,8 +60,6 @@ class TestS3AsItWas(DriverContract):
 
 
 class TestS3InTrouble(DriverFaults):
-    pausing = (s3_requests,)
-
     @pytest.fixture(scope="class")
     @classmethod
     def proxy(cls, radosgw: Radosgw) -> Iterator[FaultProxy]:

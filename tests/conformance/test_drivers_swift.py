@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from common.settings import SettingsError, load
-from registry_service.storage import factory, swift_account
+from registry_service.storage import factory
 from registry_service.storage.driver import BLOCK, BadPath, Driver, PathNotFound, StorageFailure, StorageFull
 from registry_service.storage.guard import Guard
 from registry_service.storage.swift import READERS_SECONDS, Swift
@@ -84,7 +84,6 @@ class TestSwift(SharedDriverContract):
 
 class TestSwiftInTrouble(DriverFaults):
     long_blocks = 8
-    pausing = (swift_account,)
 
     @pytest.fixture(scope="class")
     @classmethod

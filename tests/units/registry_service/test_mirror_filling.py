@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -33,7 +34,7 @@ SIZE = ("X-Docker-Size", str(len(BASE.layer)))
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(download, "RETRY", replace(download.RETRY, backoff_seconds=0.001))
 
 
 @pytest.fixture
