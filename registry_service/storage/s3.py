@@ -3,7 +3,7 @@
 An object appears whole when its PUT or its multipart upload is completed, which is all that replacing atomically takes.
 What such a store has not, and what stands for it here:
 
-    create      a PUT on condition that nothing is there; `candidates` at stores that ignore the condition
+    create      a PUT on condition that nothing is there; `exclusive_create` at stores that ignore the condition
     move        a copy made by the store, part by part above what one request copies, then a delete
     reading on  what is being read may be replaced: a broken answer is resumed only if the object is still the same
 
@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from common.settings import load
-from registry_service.storage.candidates import Candidates
 from registry_service.storage.driver import Driver, PathNotFound, Reader, Stat, StorageFailure, Writer
+from registry_service.storage.exclusive_create import DriverCandidates, ExclusiveCreate
 from registry_service.storage.resuming import EmptyReader, ResumingReader
 from registry_service.storage.retrying import Refused, Retries
 from registry_service.storage.s3_connections import Answer
@@ -51,7 +51,7 @@ class S3(Driver):
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._settings = bucket.settings
-        self._candidates = None if bucket.honours_conditions else Candidates(self)
+        self._exclusive = None if bucket.honours_conditions else ExclusiveCreate(DriverCandidates(self))
         self._deletes_many = True
 
     def get(self, path: str) -> bytes:
@@ -62,9 +62,8 @@ class S3(Driver):
         self._bucket.make(path, "put_object", Body=content)
 
     def create(self, path: str, content: bytes) -> bool:
-        """Where the store ignores conditions, two creates meet by way of `candidates`."""
-        if self._candidates is not None:
-            return self._candidates.create(path, content)
+        if self._exclusive is not None:
+            return self._exclusive.create(path, content)
         mark = new_mark()
         conflicts = Retries(self._bucket.retry)
         while True:

@@ -13,8 +13,7 @@ content writes its manifest anew and leaves the segments where they are. So that
 Segments of a content that was replaced stay for an hour more: somebody may be reading it.
 
 Swift promises little. It looks at `If-None-Match: *` before a PUT and not when it is done, so that of eight at once
-five may pass. Whoever creates therefore announces it first, and afterwards waits for those announced: by then the last
-of those that passed has written, and its mark in the object's metadata says whose it is. One who is silent for
+five may pass. Whoever creates therefore stands as a candidate first (`exclusive_create`); one who is silent for
 PATIENCE_SECONDS counts as dead. While a cluster is ailing its listings may lag behind; then `create` may admit two, and
 `list` and `delete` miss what was just written. What is got and looked at is asked of all replicas (X-Newest).
 """
@@ -49,6 +48,7 @@ from registry_service.storage.driver import (
     StorageProblem,
     Writer,
 )
+from registry_service.storage.exclusive_create import CandidateStore, ExclusiveCreate
 from registry_service.storage.resuming import EmptyReader, ResumingReader
 from registry_service.storage.retrying import Refused
 from registry_service.storage.swift_account import MIB, Account, SwiftSettings, named
@@ -57,10 +57,10 @@ LEFTOVER_SECONDS = 48 * 3600.0
 """A record this old belongs to a process that was killed."""
 
 OWN = "_swift"
-"""Where the driver keeps what is not for others: segments, records, announcements."""
+"""Where the driver keeps what is not for others: segments, records, candidates for creation."""
 
 PATIENCE_SECONDS = 10.0
-"""How long a create waits for another that was announced and does not end."""
+"""Age at which a candidate for a creation counts as dead."""
 
 READERS_SECONDS = 3600
 """How long segments of a replaced content stay for whoever is reading it."""
@@ -70,9 +70,10 @@ SHARED_SECONDS = 300.0
 
 _NEWEST = {"X-Newest": "true"}
 _UPLOAD = "x-object-meta-wharfinger-upload"
-_MARK = "x-object-meta-wharfinger-mark"
+_TOKEN = "x-object-meta-wharfinger-mark"
+"""Idempotency token: whose request made an object that is found there when the request is retried."""
+
 _PLAIN = "application/octet-stream"
-_POLL_SECONDS = 0.025
 
 _DIGESTS = ("sha256", "sha512", "sha1")
 """For temporary URLs, the best first; clusters that do not say which they know, know the last."""
@@ -102,12 +103,14 @@ class Swift(Driver):
     ) -> None:
         """Try the containers out and sweep. Raises SettingsError saying what to mend."""
         self.settings = settings
-        self.patience_seconds = patience_seconds
         self.root = "".join(f"{name}/" for name in storage_path.split("/") if name)
         self._account = Account(settings)
         self.retry = self._account.retry
         self.known = _Known(self._account.capabilities(), settings)
         self.segments = Segments(self, settings.segments_container or f"{settings.container}_segments")
+        self._exclusive = ExclusiveCreate(
+            _Candidates(self, self.segments), lifetime_seconds=patience_seconds, patience_seconds=2 * patience_seconds
+        )
         self._signer = self._try_out()
         self.segments.sweep(leftover_seconds)
 
@@ -122,21 +125,7 @@ class Swift(Driver):
         self.put_small(path, content)
 
     def create(self, path: str, content: bytes) -> bool:
-        if self._is_object(path):
-            return False
-        mark = secrets.token_hex(16)
-        # Where this fails the announcement stays: the write may yet be done.
-        announcement = self.segments.announce(path, mark)
-        written = self._put_unless_there(path, content, {_MARK: mark})
-        try:
-            # Refused and ours: an earlier attempt's answer was lost.
-            if not written and not self._bears(path, mark):
-                return False
-            others = self.segments.announced_beside(path, announcement)
-        finally:
-            self.segments.withdraw(path, announcement)
-        self.segments.await_withdrawn(path, others)
-        return self._bears(path, mark)
+        return self._exclusive.create(path, content)
 
     def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
         if length == 0:
@@ -152,7 +141,7 @@ class Swift(Driver):
         return Stat(int(found["content-length"]), float(found["x-timestamp"]))
 
     def exists(self, path: str) -> bool:
-        return self._is_object(path) or any(True for _ in self._entries(path, limit=2))
+        return self.is_object(path) or any(True for _ in self._entries(path, limit=2))
 
     def list(self, path: str) -> Iterator[str]:
         names = self._names_below(path)
@@ -162,7 +151,7 @@ class Swift(Driver):
         return chain((first,), names)
 
     def delete(self, path: str) -> None:
-        if self._is_object(path):
+        if self.is_object(path):
             self._delete_one(path)
             return
         found = False
@@ -307,13 +296,18 @@ class Swift(Driver):
             return False
         return True
 
-    def _bears(self, path: str, mark: str) -> bool:
+    def put_new(self, path: str, content: bytes) -> bool:
+        """PUT a content of one object unless one is there: of several at once more than one may be told that it did."""
+        token = secrets.token_hex(16)
+        if self._put_unless_there(path, content, {_TOKEN: token}):
+            return True
+        # Refused and ours: an earlier attempt's answer was lost.
         try:
-            return self.head(path).get(_MARK) == mark
+            return self.head(path).get(_TOKEN) == token
         except PathNotFound:
             return False
 
-    def _is_object(self, path: str) -> bool:
+    def is_object(self, path: str) -> bool:
         try:
             self.head(path)
         except PathNotFound:
@@ -448,33 +442,6 @@ class Segments:
         """Around a write at a path: what it replaces goes when the last reader may be done. Not `upload` itself."""
         return _Replacing(self._store, path, upload)
 
-    def announce(self, path: str, mark: str) -> str:
-        """Say that a path is about to be created; returns what is to be withdrawn when it is."""
-        name = self._announcements(path) + mark
-        self._store.put_object(path, self._container, name, b"")
-        return name
-
-    def withdraw(self, path: str, announcement: str) -> None:
-        with suppress(PathNotFound):
-            self._store.ask(path, client.delete_object, self._container, announcement)
-
-    def announced_beside(self, path: str, announcement: str) -> set[str]:
-        """Who else is creating the path now; announcements of those who died are taken away."""
-        told = self._announced(path)
-        now = told.get(announcement, time.time())
-        dead = {name for name, since in told.items() if now - since > self._store.patience_seconds}
-        self._store.delete_names(path, self._container, sorted(dead))
-        return set(told) - dead - {announcement}
-
-    def await_withdrawn(self, path: str, announcements: set[str]) -> None:
-        """Wait until all these have created the path, or failed."""
-        deadline = time.monotonic() + self._store.patience_seconds
-        while announcements and time.monotonic() < deadline:
-            announcements = announcements & self._announced(path).keys()
-            if announcements:
-                time.sleep(_POLL_SECONDS)
-        self._store.delete_names(path, self._container, sorted(announcements))
-
     def sweep(self, leftover_seconds: float) -> None:
         """Settle what killed processes left. The store's trouble is not the start's, which has seen that it works."""
         oldest = time.time() - leftover_seconds
@@ -485,13 +452,9 @@ class Segments:
             for upload in {name.partition("/")[0] for name in names}:
                 self.settle("", f"{self._container}/{upload}")
 
-    def _announced(self, path: str) -> dict[str, float]:
-        """Announcements, and when they were made."""
-        listed = self._store.listed(path, self._container, self._announcements(path))
-        return {entry["name"]: _changed(entry) for entry in listed}
-
-    def _announcements(self, path: str) -> str:
-        return f"{self._own}creating/{hashlib.sha256(path.encode()).hexdigest()}/"
+    def candidates(self, path: str) -> tuple[str, str]:
+        """Where candidates for the creation of a path stand: container and prefix."""
+        return self._container, f"{self._own}creating/{hashlib.sha256(path.encode()).hexdigest()}/"
 
     def _folder(self, upload: str) -> tuple[str, str]:
         """Where an upload's segments are: container and prefix."""
@@ -517,6 +480,40 @@ class Segments:
         with suppress(PathNotFound):
             headers = {"X-Delete-After": str(keep_seconds)}
             self._store.ask(path, client.post_object, container, name, headers)
+
+
+class _Candidates(CandidateStore):
+    """Candidates for creations, beside the segments; what is created is written on condition as well."""
+
+    def __init__(self, store: Swift, segments: Segments) -> None:
+        self._store = store
+        self._segments = segments
+
+    def exists(self, path: str) -> bool:
+        return self._store.is_object(path)
+
+    def write(self, path: str, content: bytes) -> bool:
+        return self._store.put_new(path, content)
+
+    def enter(self, path: str) -> str:
+        candidate = secrets.token_hex(16)
+        container, folder = self._segments.candidates(path)
+        self._store.put_object(path, container, folder + candidate, b"")
+        return candidate
+
+    def standing(self, path: str) -> Mapping[str, float | None]:
+        container, folder = self._segments.candidates(path)
+        listed = self._store.listed(path, container, folder)
+        return {entry["name"].removeprefix(folder): _changed(entry) for entry in listed}
+
+    def entered_at(self, path: str, candidate: str) -> float:
+        container, folder = self._segments.candidates(path)
+        found = self._store.ask(path, client.head_object, container, folder + candidate, headers=_NEWEST)
+        return float(found["x-timestamp"])
+
+    def withdraw(self, path: str, candidate: str) -> None:
+        container, folder = self._segments.candidates(path)
+        self._store.delete_names(path, container, [folder + candidate])
 
 
 class _Replacing:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from registry_service.storage.candidates import FOLDER, Candidates
 from registry_service.storage.driver import Driver, PathNotFound, StorageFailure
+from registry_service.storage.exclusive_create import FOLDER, DriverCandidates, ExclusiveCreate
 from registry_service.storage.memory import Memory
 from tests.conformance.drivers_contract import together
 
@@ -35,7 +35,7 @@ def left_behind(name: str) -> Store:
     driver = Store()
     driver.fails = True
     with pytest.raises(StorageFailure):
-        Candidates(driver).create("claim", b"")
+        ExclusiveCreate(DriverCandidates(driver)).create("claim", b"")
     driver.fails = False
     (left,) = standing(driver)
     driver.move(left, f"{left.rpartition('/')[0]}/{name}")
@@ -45,7 +45,10 @@ def left_behind(name: str) -> Store:
 def test_one_of_many_creates():
     for number in range(20):
         driver = Memory()
-        created = together(16, lambda each, driver=driver: Candidates(driver).create("claim", str(each).encode()))
+        created = together(
+            16,
+            lambda each, driver=driver: ExclusiveCreate(DriverCandidates(driver)).create("claim", str(each).encode()),
+        )
         assert created.count(True) == 1, number
         assert driver.get("claim") == str(created.index(True)).encode()
         assert standing(driver) == []
@@ -54,19 +57,19 @@ def test_one_of_many_creates():
 def test_what_is_there_is_not_created():
     driver = Memory()
     driver.put("claim", b"old")
-    assert Candidates(driver).create("claim", b"new") is False
+    assert ExclusiveCreate(DriverCandidates(driver)).create("claim", b"new") is False
     assert driver.get("claim") == b"old"
 
 
 def test_paths_do_not_bar_each_other():
-    assert Candidates(left_behind("0")).create("claim/below", b"new") is True
+    assert ExclusiveCreate(DriverCandidates(left_behind("0"))).create("claim/below", b"new") is True
 
 
 @pytest.mark.parametrize("name", ["0", "z"])
 def test_a_failed_write_bars_the_path_for_as_long_as_it_may_come_true(name):
     driver = left_behind(name)
     with pytest.raises(StorageFailure, match="has not ended"):
-        Candidates(driver, patience_seconds=0.1).create("claim", b"new")
+        ExclusiveCreate(DriverCandidates(driver), patience_seconds=0.1).create("claim", b"new")
     assert len(standing(driver)) == 1
     assert not driver.exists("claim")
 
@@ -74,7 +77,7 @@ def test_a_failed_write_bars_the_path_for_as_long_as_it_may_come_true(name):
 @pytest.mark.parametrize("name", ["0", "z"])
 def test_a_candidate_left_long_ago_is_cleared_away(name):
     driver = left_behind(name)
-    assert Candidates(driver, lifetime_seconds=-1).create("claim", b"new") is True
+    assert ExclusiveCreate(DriverCandidates(driver), lifetime_seconds=-1).create("claim", b"new") is True
     assert driver.get("claim") == b"new"
     assert standing(driver) == []
 
@@ -85,7 +88,7 @@ def test_a_candidate_waits_for_another_to_go(name):
     (other,) = standing(driver)
 
     def act(number: int) -> bool | None:
-        return driver.delete(other) if number else Candidates(driver).create("claim", b"new")
+        return driver.delete(other) if number else ExclusiveCreate(DriverCandidates(driver)).create("claim", b"new")
 
     assert together(2, act) == [True, None]
     assert driver.get("claim") == b"new"
