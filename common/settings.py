@@ -115,6 +115,20 @@ def seconds(text: str) -> float:
     return value
 
 
+def url(text: str) -> str:
+    """An address to speak HTTP to, without the slash at its end; or nothing."""
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError(f"{text!r} does not begin with http:// or https://")
+    return text.rstrip("/")
+
+
+def file(text: str) -> str:
+    """A file that is there, as one of certificates; or nothing."""
+    if text and not Path(text).is_file():
+        raise ValueError(f"{text} is not a file")
+    return text
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in words:

@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, whole_number
+from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, url, whole_number
 from registry_service.mirror.sources import MirrorSource, read_sources
-
-
-def _index_url(text: str) -> str:
-    if text and not text.startswith(("http://", "https://")):
-        raise ValueError(f"{text!r} begins with neither http:// nor https://")
-    return text.rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +15,7 @@ class RegistrySettings:
 
     listen: str = setting(str, "Address to listen on, host:port.", "127.0.0.1:5001")
     workers: int = setting(whole_number(1), "Number of worker processes.", 2)
-    index_url: str = setting(_index_url, "URL of the index that verifies tokens, as http://host:port.", "")
+    index_url: str = setting(url, "URL of the index that verifies tokens, as http://host:port.", "")
     standalone: bool = setting(
         boolean, "Serve without an index: no accounts; anyone who can reach the port may push and pull.", False
     )

@@ -38,7 +38,7 @@ from google.oauth2 import service_account
 from requests.adapters import HTTPAdapter
 
 from common.cache import Cache
-from common.settings import SettingsError, load, seconds, setting, whole_number
+from common.settings import SettingsError, load, seconds, setting, url, whole_number
 from registry_service.storage.driver import (
     BLOCK,
     Driver,
@@ -82,12 +82,6 @@ def _bucket(text: str) -> str:
     return text
 
 
-def _url(text: str) -> str:
-    if text and not text.startswith(("http://", "https://")):
-        raise ValueError(f"{text!r} begins with neither http:// nor https://")
-    return text.rstrip("/")
-
-
 def _hex(digest: str | None) -> str | None:
     """A digest as the API shows it, in base64; objects made of several have none."""
     return base64.b64decode(digest).hex() if digest else None
@@ -119,7 +113,7 @@ class GcsSettings:
         "",
     )
     project: str = setting(str, "The project that is billed, where the bucket lets requesters pay.", "")
-    endpoint: str = setting(_url, "Where the API is, as https://host, if it is not Google's public one.", "")
+    endpoint: str = setting(url, "Where the API is, as https://host, if it is not Google's public one.", "")
     timeout: float = setting(_some_seconds, "Seconds the store may take to answer, and between bytes.", 60.0)
     attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 4)
     url_seconds: int = setting(_signed_seconds, "How long a signed URL is good.", 1200)

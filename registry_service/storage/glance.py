@@ -32,7 +32,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from common.settings import SettingsError, load, one_of, seconds, setting, variable, whole_number
+from common.settings import SettingsError, file, load, one_of, seconds, setting, url, variable, whole_number
 from registry_service.storage import factory, paths
 from registry_service.storage.driver import (
     BLOCK,
@@ -47,7 +47,7 @@ from registry_service.storage.driver import (
     Writer,
 )
 from registry_service.storage.guard import Guard
-from registry_service.storage.keystone import Identity, IdentityProblem, Login, certificates_file
+from registry_service.storage.keystone import Identity, IdentityProblem, Login
 from registry_service.storage.resuming import EmptyReader, RawBody, ResumingReader
 from registry_service.storage.retrying import BROKEN, TRANSIENT_STATUSES, NoAnswer, Refused, RetryPolicy
 
@@ -66,12 +66,6 @@ _FULL = (413, 507)
 Image = Mapping[str, Any]
 
 
-def _url(text: str) -> str:
-    if text and not text.startswith(("http://", "https://")):
-        raise ValueError(f"{text!r} does not begin with http:// or https://")
-    return text.rstrip("/")
-
-
 def _another(text: str) -> str:
     if text == Glance.name:
         raise ValueError("glance keeps nothing but layers: name a driver for the rest")
@@ -82,7 +76,7 @@ def _another(text: str) -> str:
 class GlanceSettings:
     """WHARFINGER_GLANCE_*, or the table [glance]."""
 
-    auth_url: str = setting(_url, "Keystone, as http(s)://host:port/v3.")
+    auth_url: str = setting(url, "Keystone, as http(s)://host:port/v3.")
     user: str = setting(str, "User.")
     password: str = setting(str, "Password.", secret=True)
     project: str = setting(str, "Project, which owns the images.")
@@ -90,8 +84,8 @@ class GlanceSettings:
     project_domain: str = setting(str, "Domain of the project, by name.", "Default")
     region: str = setting(str, "Region in Keystone's catalogue; empty means any.", "")
     interface: str = setting(one_of("public", "internal", "admin"), "Which of the catalogue's endpoints.", "public")
-    endpoint_url: str = setting(_url, "Glance's address instead of the catalogue's.", "")
-    ca_bundle: str = setting(certificates_file, "File of certificates to trust instead of the usual ones.", "")
+    endpoint_url: str = setting(url, "Glance's address instead of the catalogue's.", "")
+    ca_bundle: str = setting(file, "File of certificates to trust instead of the usual ones.", "")
     alternate: str = setting(_another, "Driver that keeps everything but layers, with its own settings.", "filesystem")
     alternate_path: str = setting(str, "Root of that driver's store; empty means the storage path.", "")
     buffer_bytes: int = setting(

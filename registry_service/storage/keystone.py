@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -35,13 +34,6 @@ class Login:
     connect_timeout: float
     read_timeout: float
     connections: int
-
-
-def certificates_file(text: str) -> str:
-    """A setting's file of certificates."""
-    if text and not Path(text).is_file():
-        raise ValueError(f"{text} is not a file")
-    return text
 
 
 class PatientAdapter(HTTPAdapter):

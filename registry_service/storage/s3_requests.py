@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 from xml.etree import ElementTree as ET
@@ -43,7 +42,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from common.cache import Cache
-from common.settings import SettingsError, one_of, seconds, setting, variable, whole_number
+from common.settings import SettingsError, file, one_of, seconds, setting, url, variable, whole_number
 from registry_service.storage.driver import PathNotFound, StorageFailure, StorageFull, StorageProblem
 from registry_service.storage.retrying import BROKEN, NoAnswer, Refused, RetryPolicy
 from registry_service.storage.s3_connections import Answer, Connections, Unreachable
@@ -74,21 +73,9 @@ _FORBIDDEN = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "In
 _ELSEWHERE = ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException", "301")
 
 
-def _url(text: str) -> str:
-    if text and not text.startswith(("http://", "https://")):
-        raise ValueError(f"{text!r} does not begin with http:// or https://")
-    return text.rstrip("/")
-
-
 def _bucket_name(text: str) -> str:
     if not text or "/" in text:
         raise ValueError(f"{text!r} is no name of a bucket")
-    return text
-
-
-def _file(text: str) -> str:
-    if text and not Path(text).is_file():
-        raise ValueError(f"{text} is not a file")
     return text
 
 
@@ -97,7 +84,7 @@ class S3Settings:
     """WHARFINGER_S3_*, or the table [s3]."""
 
     bucket: str = setting(_bucket_name, "Bucket, which must exist; the store's root is the storage path within it.")
-    endpoint_url: str = setting(_url, "Where the store is, http(s)://host:port; empty means AWS.", "")
+    endpoint_url: str = setting(url, "Where the store is, http(s)://host:port; empty means AWS.", "")
     region: str = setting(str, "Region of the bucket; empty means what AWS's own settings say, or us-east-1.", "")
     access_key: str = setting(str, "Access key; empty means the default chain: AWS_*, shared files, role.", "")
     secret_key: str = setting(str, "Secret key that belongs to the access key.", "", secret=True)
@@ -111,7 +98,7 @@ class S3Settings:
         one_of("", "AES256", "aws:kms"), "Server-side encryption asked for with each content; empty means none.", ""
     )
     encryption_key: str = setting(str, "Key for aws:kms; empty means the account's own.", "")
-    ca_bundle: str = setting(_file, "File of certificates to trust instead of the system's.", "")
+    ca_bundle: str = setting(file, "File of certificates to trust instead of the system's.", "")
     checksums: str = setting(
         one_of("when_required", "when_supported"),
         "When checksums in headers and trailers are sent and demanded; older stores refuse when_supported.",
@@ -128,7 +115,7 @@ class S3Settings:
         whole_number(1), "Idle connections kept open for the next requests, for reading and for writing each.", 128
     )
     url_seconds: float = setting(seconds, "How long a signed URL is good.", 1200.0)
-    url_endpoint: str = setting(_url, "Endpoint in signed URLs, where clients reach the store by another name.", "")
+    url_endpoint: str = setting(url, "Endpoint in signed URLs, where clients reach the store by another name.", "")
 
     def __post_init__(self) -> None:
         if bool(self.access_key) != bool(self.secret_key):

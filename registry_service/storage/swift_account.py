@@ -12,9 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 from swiftclient import client
 from swiftclient.exceptions import ClientException
 
-from common.settings import SettingsError, one_of, seconds, setting, variable, whole_number
+from common.settings import SettingsError, file, one_of, seconds, setting, url, variable, whole_number
 from registry_service.storage.driver import PathNotFound, StorageFailure, StorageFull
-from registry_service.storage.keystone import Identity, IdentityProblem, Login, PatientAdapter, certificates_file
+from registry_service.storage.keystone import Identity, IdentityProblem, Login, PatientAdapter
 from registry_service.storage.retrying import BROKEN, NoAnswer, Refused, RetryPolicy
 
 MIB = 1024**2
@@ -23,12 +23,6 @@ _ALSO_TRANSIENT = (409, 422, 498)
 """A write stamped earlier than the one before it, by another proxy's clock; a body damaged on the way; a rate limit."""
 
 _FULL = (413, 507)
-
-
-def url(text: str) -> str:
-    if text and not text.startswith(("http://", "https://")):
-        raise ValueError(f"{text!r} does not begin with http:// or https://")
-    return text.rstrip("/")
 
 
 def container_name(text: str) -> str:
@@ -52,7 +46,7 @@ class SwiftSettings:
     region: str = setting(str, "Region in Keystone's catalogue; empty means any.", "")
     interface: str = setting(one_of("public", "internal", "admin"), "Which of the catalogue's endpoints.", "public")
     storage_url: str = setting(url, "Account's address instead of the one that comes with the token.", "")
-    ca_bundle: str = setting(certificates_file, "File of certificates to trust instead of the usual ones.", "")
+    ca_bundle: str = setting(file, "File of certificates to trust instead of the usual ones.", "")
     segments_container: str = setting(
         str,
         "Container for segments of large contents, made if need be; empty means the container's with _segments.",

@@ -61,7 +61,7 @@ def write(driver: Driver, path: str, blocks: int) -> bytes:
         ({"credentials": "/nowhere.json"}, r"WHARFINGER_GCS_CREDENTIALS: cannot read /nowhere.json \(No such file"),
         ({"credentials": "setup.cfg"}, "WHARFINGER_GCS_CREDENTIALS: setup.cfg is not a service account's key file"),
         ({"credentials": "anonymous"}, "cannot be listed .*WHARFINGER_GCS_CREDENTIALS"),
-        ({"endpoint": "gs://here"}, "WHARFINGER_GCS_ENDPOINT: 'gs://here' begins with neither"),
+        ({"endpoint": "gs://here"}, "WHARFINGER_GCS_ENDPOINT: 'gs://here' does not begin with http"),
         ({"endpoint": f"http://127.0.0.1:{free_port()}", "attempts": 1}, "gcs at http.* does not answer .*_ENDPOINT"),
         ({"url_seconds": 604801}, "WHARFINGER_GCS_URL_SECONDS"),
         ({"timeout": 0}, "WHARFINGER_GCS_TIMEOUT: must be more than 0 seconds"),
