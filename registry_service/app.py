@@ -46,7 +46,7 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
     index = IndexClient(settings.index_url, settings.index_timeout) if settings.index_url else None
     gate: Gate = OpenGate() if index is None else TokenGate(index, settings.secret_keys, settings.grant_seconds)
     # A look at a file costs nothing worth saving; one at a store elsewhere is half of what a layer costs us.
-    images = Images(driver, offload=offload, look_seconds=0 if driver.blocks else LOOK_SECONDS)
+    images = Images(driver, offload=offload, look_seconds=0 if driver.is_blocking else LOOK_SECONDS)
     push = Push(driver, images, settings.upload_seconds, offload=offload)
     tags = Tags(driver, images)
     mirror = _create_mirror(settings, driver, images, push, tags, offload)

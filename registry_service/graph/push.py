@@ -223,7 +223,7 @@ class Push:
 
     def _absorb(self, piece: bytes, digest: hashlib._Hash, writer: Writer) -> None:
         """Hash and write; in one go where writing blocks, for a change of threads costs as much as either."""
-        if self._driver.blocks:
+        if self._driver.is_blocking:
             self._offload(_hash_and_write, piece, digest, writer)
         else:
             self._offload(digest.update, piece)

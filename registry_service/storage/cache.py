@@ -96,11 +96,11 @@ class Cached(Driver):
     def __init__(self, driver: Driver, memory: Memory) -> None:
         self.driver = driver
         self.name = driver.name
-        self.blocks = driver.blocks
+        self.is_blocking = driver.is_blocking
         self._memory = memory
 
-    def pass_offload(self, offload: Offload) -> None:
-        self.driver.pass_offload(offload)
+    def set_offload(self, offload: Offload) -> None:
+        self.driver.set_offload(offload)
 
     def get(self, path: str) -> bytes:
         if not paths.is_immutable(path):

@@ -35,7 +35,8 @@ BLOCK = 256 * 1024
 """Readers give blocks of at most this many bytes."""
 
 Offload = Callable[..., Any]
-"""`offload(function, *args)` answers what `function(*args)` does, without holding up whatever else runs here."""
+"""An executor: `offload(function, *args)` returns what `function(*args)` does, without blocking whatever else runs here
+(a thread pool, where greenlets share a thread)."""
 
 _PATH = re.compile(r"(?!.{901})(?:(?!\.{1,2}(?:/|$))[A-Za-z0-9._%+~-]{1,255}(?:/(?=.)|$))+")
 
@@ -116,7 +117,7 @@ class Reader(ABC):
 class Writer(ABC):
     """A content on its way: invisible until `commit`, gone after `cancel`. Leaving a `with` uncommitted cancels.
 
-    Write in blocks of 256 KiB to 1 MiB; smaller ones are legal and slow. Where the driver `blocks`, `write` is
+    Write in blocks of 256 KiB to 1 MiB; smaller ones are legal and slow. Where the driver `is_blocking`, `write` is
     the caller's to take off the hub.
     """
 
@@ -145,11 +146,11 @@ class Driver(ABC):
 
     name: str
 
-    blocks: bool
+    is_blocking: bool
     """Whether writing makes the thread wait on a disk, where a cooperative scheduler cannot help."""
 
-    def pass_offload(self, offload: Offload) -> None:  # noqa: B027 - most have nobody to pass it to
-        """How to call what blocks, said once by the guard: of use to a driver that hands work on to another."""
+    def set_offload(self, offload: Offload) -> None:  # noqa: B027 - most have nobody to pass it to
+        """How to call what blocks, set once by the guard: of use to a driver that hands work on to another."""
 
     @abstractmethod
     def get(self, path: str) -> bytes:

@@ -39,7 +39,7 @@ class Filesystem(Driver):
     """Files below `root`, which must be there, writable, and one file system."""
 
     name = "filesystem"
-    blocks = True
+    is_blocking = True
 
     def __init__(self, root: Path, leftover_seconds: float = LEFTOVER_SECONDS) -> None:
         """Try the root out and sweep it. Raises SettingsError saying what to mend."""

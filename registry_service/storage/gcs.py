@@ -128,7 +128,7 @@ class Gcs(Driver):
     """Objects named `root/path`."""
 
     name = "gcs"
-    blocks = False
+    is_blocking = False
 
     def __init__(self, settings: GcsSettings, root: str) -> None:
         """Ask for one name, which everything else needs too. Raises SettingsError saying what to mend."""
@@ -278,11 +278,11 @@ class _Api:
         described: dict[str, Any] = self.ask("GET", self._url(name), {"fields": fields}).json()
         return described
 
-    def _mark_of(self, name: str) -> str | None:
-        """The mark `create` left on an object; None also where there is no object."""
+    def _token_of(self, name: str) -> str | None:
+        """The idempotency token `create` left on an object; None also where there is no object."""
         with suppress(answers.NotFound):
-            mark: str | None = self.describe(name, "metadata").get("metadata", {}).get("mark")
-            return mark
+            token: str | None = self.describe(name, "metadata").get("metadata", {}).get("mark")
+            return token
         return None
 
     def media(self, name: str, start: int, length: int | None, generation: str | None = None) -> requests.Response:
@@ -305,29 +305,29 @@ class _Api:
 
     def create(self, name: str, content: bytes) -> bool:
         """As `insert`, unless something is there."""
-        mark = uuid.uuid4().hex
+        token = uuid.uuid4().hex
 
         def attempt(number: int) -> bool:
             try:
-                self._insert(name, content, mark)
+                self._insert(name, content, token)
             except answers.PreconditionFailed:
-                # An earlier attempt's answer may have been lost: what is there then bears our mark.
-                return number > 1 and self._mark_of(name) == mark
+                # An earlier attempt's answer may have been lost: what is there then bears our token.
+                return number > 1 and self._token_of(name) == token
             return True
 
         return self.retry.call(attempt, _is_transient)
 
-    def _insert(self, name: str, content: bytes, mark: str | None = None) -> None:
-        """With a mark, only where there is nothing. Raises PreconditionFailed."""
+    def _insert(self, name: str, content: bytes, token: str | None = None) -> None:
+        """With an idempotency token, only where there is nothing. Raises PreconditionFailed."""
         document: dict[str, Any] = {"name": name, "contentType": "application/octet-stream", "crc32c": _crc32c(content)}
-        if mark is not None:
-            document["metadata"] = {"mark": mark}
+        if token is not None:
+            document["metadata"] = {"mark": token}
         boundary = uuid.uuid4().hex
         head = (
             f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{json.dumps(document)}\r\n"
             f"--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n"
         )
-        only_new = {} if mark is None else {"ifGenerationMatch": "0"}
+        only_new = {} if token is None else {"ifGenerationMatch": "0"}
         self.once(
             "POST",
             self._url(service="upload/"),

@@ -116,7 +116,7 @@ class Glance(Driver):
     """Layers as images of one project, and another driver for the rest."""
 
     name = "glance"
-    blocks = False
+    is_blocking = False
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class Glance(Driver):
         self.images.try_out()
         self.images.sweep(leftover_seconds)
 
-    def pass_offload(self, offload: Offload) -> None:
+    def set_offload(self, offload: Offload) -> None:
         if isinstance(self._alternate, Guard):
             self._alternate = Guard(self._alternate.driver, offload)
 

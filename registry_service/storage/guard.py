@@ -1,4 +1,5 @@
-"""Stands before every driver: refuses bad paths, names driver and path in failures, keeps slow writes off the hub."""
+"""Guard: the decorator around every driver. It validates paths, names driver and path in every failure, translates
+OSErrors into the contract's failures, and runs a blocking driver's writes in an executor."""
 
 from __future__ import annotations
 
@@ -31,74 +32,74 @@ class Guard(Driver):
     def __init__(self, driver: Driver, offload: Offload = directly) -> None:
         self.driver = driver
         self.name = driver.name
-        self.blocks = driver.blocks
-        self._offload = offload if driver.blocks else directly
-        driver.pass_offload(offload)
+        self.is_blocking = driver.is_blocking
+        self._offload = offload if driver.is_blocking else directly
+        driver.set_offload(offload)
 
     def get(self, path: str) -> bytes:
-        with self.named(path):
+        with self.failures_named(path):
             return self.driver.get(path)
 
     def put(self, path: str, content: bytes) -> None:
-        with self.named(path):
+        with self.failures_named(path):
             self._offload(self.driver.put, path, content)
 
     def create(self, path: str, content: bytes) -> bool:
-        with self.named(path):
+        with self.failures_named(path):
             created: bool = self._offload(self.driver.create, path, content)
         return created
 
     def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
-        with self.named(path):
+        with self.failures_named(path):
             return _GuardedReader(self, path, self.driver.open_reader(path, offset, length))
 
     def open_writer(self, path: str) -> Writer:
-        with self.named(path):
+        with self.failures_named(path):
             return _GuardedWriter(self, path, self.driver.open_writer(path))
 
     def stat(self, path: str) -> Stat:
-        with self.named(path):
+        with self.failures_named(path):
             return self.driver.stat(path)
 
     def exists(self, path: str) -> bool:
-        with self.named(path):
+        with self.failures_named(path):
             return self.driver.exists(path)
 
     def list(self, path: str) -> Iterator[str]:
         return (name for name, _ in self.entries(path))
 
     def entries(self, path: str) -> Iterator[tuple[str, str | None]]:
-        with self.named(path):
+        with self.failures_named(path):
             return self._reachable(path, self.driver.entries(path))
 
     def delete(self, path: str) -> None:
-        with self.named(path):
+        with self.failures_named(path):
             self._offload(self.driver.delete, path)
 
     def move(self, source: str, target: str) -> None:
-        with self.named(source), self.named(target):
+        with self.failures_named(source), self.failures_named(target):
             self._offload(self.driver.move, source, target)
 
     def url_for(self, path: str) -> str | None:
-        with self.named(path):
+        with self.failures_named(path):
             return self.driver.url_for(path)
 
     def local_path(self, path: str) -> Path | None:
-        with self.named(path):
+        with self.failures_named(path):
             return self.driver.local_path(path)
 
     def _reachable(self, path: str, entries: Iterator[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
         """Without what is named against the grammar: somebody else put it there, and it cannot be opened."""
-        with self.named(path):
+        with self.failures_named(path):
             yield from (entry for entry in entries if is_path(entry[0]))
 
     def run(self, path: str, function: Callable[..., Any], *args: Any) -> Any:
         """Do a piece of somebody's writing at `path`, off the hub if need be, with failures named."""
-        with self.named(path):
+        with self.failures_named(path):
             return self._offload(function, *args)
 
     @contextmanager
-    def named(self, path: str) -> Iterator[None]:
+    def failures_named(self, path: str) -> Iterator[None]:
         """Whatever fails inside fails in the contract's words, with the driver and this path in it."""
         if not is_path(path):
             raise self._signed(BadPath(path[:64]))
@@ -123,7 +124,7 @@ class _GuardedReader(Reader):
         self._reader = reader
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._guard.named(self._path):
+        with self._guard.failures_named(self._path):
             yield from self._reader
 
     def close(self) -> None:
@@ -138,7 +139,7 @@ class _GuardedWriter(Writer):
 
     def write(self, block: bytes) -> None:
         # Not off the hub: who writes a layer hashes it too, and takes both there at once.
-        with self._guard.named(self._path):
+        with self._guard.failures_named(self._path):
             self._writer.write(block)
 
     def commit(self) -> None:

@@ -18,7 +18,7 @@ class Memory(Driver):
     """A dictionary of contents behind one lock."""
 
     name = "memory"
-    blocks = False
+    is_blocking = False
 
     def __init__(self) -> None:
         self._contents: dict[str, tuple[bytes, float]] = {}

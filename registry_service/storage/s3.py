@@ -8,8 +8,8 @@ What such a store has not, and what stands for it here:
     reading on  what is being read may be replaced: a broken answer is resumed only if the object is still the same
 
 Requests are retried (`s3_requests`). An answer that was lost makes two of them ambiguous, the conditional PUT and the
-completion of an upload: both leave a mark in the object's metadata, by which a retry finds that its predecessor did the
-work.
+completion of an upload: both leave an idempotency token in the object's metadata, by which a retry finds that its
+predecessor did the work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from registry_service.storage.exclusive_create import DriverCandidates, Exclusiv
 from registry_service.storage.resuming import EmptyReader, ResumingReader
 from registry_service.storage.retrying import Refused, Retries
 from registry_service.storage.s3_connections import Answer
-from registry_service.storage.s3_requests import Bucket, Page, S3Settings, named, new_mark
+from registry_service.storage.s3_requests import Bucket, Page, S3Settings, named, new_token
 
 PARTS = 10_000
 """A multipart upload has no more parts than these, anywhere."""
@@ -46,7 +46,7 @@ class S3(Driver):
     """Objects of one bucket."""
 
     name = "s3"
-    blocks = False
+    is_blocking = False
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -64,14 +64,14 @@ class S3(Driver):
     def create(self, path: str, content: bytes) -> bool:
         if self._exclusive is not None:
             return self._exclusive.create(path, content)
-        mark = new_mark()
+        token = new_token()
         conflicts = Retries(self._bucket.retry)
         while True:
             try:
-                self._bucket.make(path, "put_object", Body=content, IfNoneMatch="*", Metadata=mark)
+                self._bucket.make(path, "put_object", Body=content, IfNoneMatch="*", Metadata=token)
             except Refused as refused:
                 if refused.status == 412:
-                    return refused.attempt > 1 and self._bucket.bears(path, mark)
+                    return refused.attempt > 1 and self._bucket.bears(path, token)
                 # AWS: another one is being created right now.
                 if refused.status != 409:
                     raise
@@ -189,15 +189,15 @@ class S3(Driver):
             key = self._bucket.key(target)
             self._bucket.make(source, "copy_object", Key=key, CopySource=self._origin(source))
             return
-        mark = new_mark()
-        upload = self._bucket.begin_upload(target, mark)
+        token = new_token()
+        upload = self._bucket.begin_upload(target, token)
         try:
             ranges = copy_ranges(size, min(COPY_PART, self._settings.copy_bytes))
             etags = [
                 self._copy_part(source, target, etag, UploadId=upload, PartNumber=number, CopySourceRange=range_)
                 for number, range_ in enumerate(ranges, 1)
             ]
-            self._bucket.complete_upload(target, upload, etags, mark)
+            self._bucket.complete_upload(target, upload, etags, token)
         except BaseException:
             self._bucket.abort_upload(target, upload)
             raise
@@ -245,7 +245,7 @@ class _ObjectWriter(Writer):
         self._bucket = bucket
         self._path = path
         self._part = bytearray()
-        self._mark = new_mark()
+        self._token = new_token()
         self._upload: str | None = None
         self._etags: list[str] = []
 
@@ -264,7 +264,7 @@ class _ObjectWriter(Writer):
             self._bucket.make(self._path, "put_object", Body=self._part)
         else:
             self._send()
-            self._bucket.complete_upload(self._path, self._upload, self._etags, self._mark)
+            self._bucket.complete_upload(self._path, self._upload, self._etags, self._token)
             self._upload = None
 
     def cancel(self) -> None:
@@ -277,7 +277,7 @@ class _ObjectWriter(Writer):
         if len(self._etags) == PARTS:
             raise StorageFailure(self._path, f"longer than {PARTS} parts: raise {named('part_bytes')}")
         if self._upload is None:
-            self._upload = self._bucket.begin_upload(self._path, self._mark)
+            self._upload = self._bucket.begin_upload(self._path, self._token)
         part, self._part = self._part, bytearray()
         number = len(self._etags) + 1
         sent = self._bucket.ask(self._path, "upload_part", UploadId=self._upload, PartNumber=number, Body=part)

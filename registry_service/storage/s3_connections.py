@@ -1,7 +1,9 @@
 """Connections to the one host of a bucket, for GET and HEAD of signed addresses, kept open for the next requests.
 
-botocore's session, over urllib3, takes 0.6 ms of processor time for what the standard library does in a third; with an
-image of ten layers that was a quarter of a streamed pull.
+Its own pool over `http.client`, because that is what most of a pull's processor time goes to. Measured for a small GET
+over a connection kept alive, client alone: http.client 88 µs, this pool 87 to 120, urllib3's HTTPConnectionPool 232 to
+273, its PoolManager 292 to 365. A streamed pull of ten layers asks the store some 21 times and takes 22 ms; urllib3
+would add 3 to 4.
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ REMEMBERED_URLS = 4096
 
 _OWN_URL_SECONDS = 1800
 _PAGE = 1000
-_MARK = "wharfinger-mark"
+_TOKEN = "wharfinger-mark"
+"""Metadata that holds an idempotency token."""
 _CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
 
 _ABSENT = ("NoSuchKey", "404", "NotFound")
@@ -225,24 +226,24 @@ class Bucket:
         except BotoCoreError as error:
             raise StorageFailure(path, _reason(error)) from error
 
-    def bears(self, path: str, mark: Mapping[str, str]) -> bool:
-        """Whether the object there was made by the request that carried this mark."""
+    def bears(self, path: str, token: Mapping[str, str]) -> bool:
+        """Whether the object there was made by the request that carried this idempotency token."""
         try:
-            return self.look(path).get(f"x-amz-meta-{_MARK}") == mark[_MARK]
+            return self.look(path).get(f"x-amz-meta-{_TOKEN}") == token[_TOKEN]
         except PathNotFound:
             return False
 
-    def begin_upload(self, path: str, mark: Mapping[str, str]) -> str:
+    def begin_upload(self, path: str, token: Mapping[str, str]) -> str:
         """Where the answer is lost, an upload stays begun; without parts it takes no room until it is swept."""
-        return str(self.make(path, "create_multipart_upload", Metadata=mark)["UploadId"])
+        return str(self.make(path, "create_multipart_upload", Metadata=token)["UploadId"])
 
-    def complete_upload(self, path: str, upload: str, etags: Sequence[str], mark: Mapping[str, str]) -> None:
+    def complete_upload(self, path: str, upload: str, etags: Sequence[str], token: Mapping[str, str]) -> None:
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
         try:
             self.ask(path, "complete_multipart_upload", UploadId=upload, MultipartUpload={"Parts": parts})
         except Refused as refused:
             # An earlier request may have done it, and its answer was lost.
-            if refused.code != "NoSuchUpload" or refused.attempt == 1 or not self.bears(path, mark):
+            if refused.code != "NoSuchUpload" or refused.attempt == 1 or not self.bears(path, token):
                 raise
 
     def abort_upload(self, path: str, upload: str) -> None:
@@ -345,9 +346,9 @@ class Bucket:
             after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
 
-def new_mark() -> dict[str, str]:
-    """Metadata by which a request's own object is known again."""
-    return {_MARK: secrets.token_hex(16)}
+def new_token() -> dict[str, str]:
+    """An idempotency token as metadata: by it a request's own object is known again."""
+    return {_TOKEN: secrets.token_hex(16)}
 
 
 def _refusal(answer: Answer) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Swift(Driver):
     """Objects of one container, whose names begin with `storage_path`."""
 
     name = "swift"
-    blocks = False
+    is_blocking = False
 
     def __init__(
         self,

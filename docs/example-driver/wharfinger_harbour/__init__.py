@@ -23,9 +23,8 @@ from urllib.parse import quote, urlsplit
 
 import urllib3
 
-from common.settings import SettingsError, load, seconds, setting, whole_number
+from common.settings import SettingsError, load, seconds, setting, url, whole_number
 from registry_service.storage.driver import (
-    BLOCK,
     Driver,
     PathNotFound,
     Reader,
@@ -35,21 +34,20 @@ from registry_service.storage.driver import (
     StorageProblem,
     Writer,
 )
+from registry_service.storage.resuming import Body, EmptyReader, ResumingReader
+from registry_service.storage.retrying import NoAnswer, Refused, RetryPolicy
 
 ONLY_IF_NEW = {"If-None-Match": "*"}
 
-
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError(f"{text!r} begins with neither http:// nor https://")
-    return text.rstrip("/")
+IDEMPOTENT = ("GET", "HEAD")
+"""What is retried: not MOVE, whose source is gone the second time, nor PUT, for `create` is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class HarbourSettings:
     """WHARFINGER_HARBOUR_*, or the table [harbour] of the file that WHARFINGER_CONFIG names."""
 
-    url: str = setting(_url, "Where Harbour is, http(s)://host:port.")
+    url: str = setting(url, "Where Harbour is, http(s)://host:port.")
     token: str = setting(str, "What proves that we may write there.", secret=True)
     timeout: float = setting(seconds, "Seconds Harbour may be silent.", 30.0)
     attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 4)
@@ -65,28 +63,21 @@ class Harbour(Driver):
 
     name = "harbour"
     # Sockets wait cooperatively under gevent; a driver that waits for a disk says True and is called on a thread.
-    blocks = False
+    is_blocking = False
 
     def __init__(self, settings: HarbourSettings, storage_path: str) -> None:
         """Raises SettingsError where the store cannot be used: better now than at the first push."""
         self._settings = settings
         self._root = storage_path.strip("/")
         self._headers = {"Authorization": f"Bearer {settings.token}"}
-        retries = urllib3.Retry(
-            settings.attempts - 1,
-            redirect=False,
-            # What may be done twice: not MOVE, whose source is gone the second time, nor PUT, for `create` is one.
-            allowed_methods={"GET", "HEAD"},
-            status_forcelist=(502, 503, 504),
-            raise_on_status=False,
-            backoff_factor=0.2,
-        )
-        self._http = urllib3.PoolManager(maxsize=64, headers=self._headers, timeout=settings.timeout, retries=retries)
+        self.retry = RetryPolicy(settings.attempts)
+        self._http = urllib3.PoolManager(maxsize=64, headers=self._headers, timeout=settings.timeout, retries=False)
         try:
             self._page("", "")
         except StorageProblem as problem:
+            said = f"answered {problem.status}" if isinstance(problem, Refused) else problem.reason
             raise SettingsError(
-                f"Harbour at {settings.url} cannot be used ({problem.reason}): "
+                f"Harbour at {settings.url} cannot be used ({said}): "
                 "mend WHARFINGER_HARBOUR_URL or WHARFINGER_HARBOUR_TOKEN"
             ) from problem
 
@@ -102,9 +93,9 @@ class Harbour(Driver):
         return self._ask(path, "PUT", self._at(path), (201, 412), body=content, headers=headers).status == 201
 
     def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
-        size = self.stat(path).size
-        end = size if length is None else min(size, offset + length)
-        return _HarbourReader(self, path, offset, end)
+        rest = max(0, self.stat(path).size - offset)
+        size = rest if length is None else min(rest, length)
+        return _HarbourReader(self, path, offset, size) if size else EmptyReader()
 
     def open_writer(self, path: str) -> Writer:
         return _HarbourWriter(path, self._at(path), self._settings, self._headers)
@@ -145,9 +136,13 @@ class Harbour(Driver):
     def local_path(self, path: str) -> Path | None:
         return None
 
-    def part(self, path: str, start: int, end: int, etag: str | None) -> urllib3.BaseHTTPResponse:
-        """The open answer with bytes `start` to `end` (exclusive) of the content with that ETag, or of any."""
-        headers = {**self._headers, "Range": f"bytes={start}-{end - 1}", **({"If-Match": etag} if etag else {})}
+    def part(self, path: str, start: int, size: int, etag: str | None) -> urllib3.BaseHTTPResponse:
+        """The open answer with `size` bytes from `start` on of the content with that ETag, or of any."""
+        headers = {
+            **self._headers,
+            "Range": f"bytes={start}-{start + size - 1}",
+            **({"If-Match": etag} if etag else {}),
+        }
         return self._ask(path, "GET", self._at(path), (206,), headers=headers, preload_content=False)
 
     def _key(self, path: str) -> str:
@@ -170,49 +165,31 @@ class Harbour(Driver):
     def _ask(
         self, path: str, method: str, target: str, expected: tuple[int, ...] = (200,), **request: Any
     ) -> urllib3.BaseHTTPResponse:
-        """One request; failures in the contract's words, without anything secret."""
-        try:
-            answer = self._http.request(method, self._settings.url + target, **request)
-        except urllib3.exceptions.HTTPError as error:
-            raise StorageFailure(path, f"no answer ({type(error).__name__})") from None
-        _demand(path, answer.status, expected)
-        return answer
+        """One request, retried where that may help; failures in the contract's words, without anything secret."""
+
+        def attempt(number: int) -> urllib3.BaseHTTPResponse:
+            try:
+                answer = self._http.request(method, self._settings.url + target, **request)
+            except urllib3.exceptions.HTTPError as error:
+                raise NoAnswer(path, f"no answer ({type(error).__name__})") from None
+            _demand(path, answer.status, expected, number)
+            return answer
+
+        return self.retry.call(attempt) if method in IDEMPOTENT else attempt(1)
 
 
-class _HarbourReader(Reader):
-    def __init__(self, harbour: Harbour, path: str, position: int, end: int) -> None:
+class _HarbourReader(ResumingReader):
+    """Opened at once, and pinned to what was there by its ETag: replacing the content does not change what is read."""
+
+    def __init__(self, harbour: Harbour, path: str, offset: int, length: int) -> None:
         self._harbour = harbour
-        self._path = path
-        self._position = position
-        self._end = end
         self._etag: str | None = None
-        # Opened at once: whoever replaces the content from here on does not change what is read.
-        self._answer = self._open() if position < end else None
+        super().__init__(path, harbour.retry, offset, length)
 
-    def __iter__(self) -> Iterator[bytes]:
-        while self._position < self._end:
-            block = self._block()
-            self._position += len(block)
-            yield block
-
-    def close(self) -> None:
-        if self._answer is not None:
-            self._answer.close()
-
-    def _open(self) -> urllib3.BaseHTTPResponse:
-        answer = self._harbour.part(self._path, self._position, self._end, self._etag)
+    def _open(self, position: int, left: int | None) -> tuple[Body, int]:
+        answer = self._harbour.part(self._path, position, left or 0, self._etag)
         self._etag = answer.headers["ETag"]
-        return answer
-
-    def _block(self) -> bytes:
-        """The next one, over a new connection if the old one broke."""
-        for _ in range(3):
-            with suppress(urllib3.exceptions.HTTPError):
-                if self._answer is not None and (block := self._answer.read(min(BLOCK, self._end - self._position))):
-                    return block
-            self.close()
-            self._answer = self._open()
-        raise StorageFailure(self._path, "the connection breaks again and again")
+        return answer, int(answer.headers["Content-Length"])
 
 
 class _HarbourWriter(Writer):
@@ -257,10 +234,10 @@ class _HarbourWriter(Writer):
             raise StorageFailure(self._path, f"hung up ({type(error).__name__})") from None
 
 
-def _demand(path: str, status: int, expected: tuple[int, ...]) -> None:
+def _demand(path: str, status: int, expected: tuple[int, ...], attempt: int = 1) -> None:
     if status == 404:
         raise PathNotFound(path)
     if status == 507:
         raise StorageFull(path)
     if status not in expected:
-        raise StorageFailure(path, f"answered {status}")
+        raise Refused(path, status, attempt=attempt)

@@ -605,4 +605,4 @@ def test_work_goes_through_offload(store: Store) -> None:
     offloading.describe(BASE)
     offloading.receive(BASE)
     offloading.push.seal(BASE.id, "uploader", payload=None, tarsum=tarsum(BASE))
-    assert done == ["_hash_and_write" if store.driver.blocks else "update", "tarsum_holds"]
+    assert done == ["_hash_and_write" if store.driver.is_blocking else "update", "tarsum_holds"]

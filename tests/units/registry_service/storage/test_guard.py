@@ -97,7 +97,7 @@ def test_unreachable_names_are_not_listed() -> None:
 
 def test_writes_of_a_blocking_driver_are_offloaded() -> None:
     class Blocking(Memory):
-        blocks = True
+        is_blocking = True
 
     done = []
 
