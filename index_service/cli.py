@@ -190,7 +190,7 @@ def reindex(repositories: tuple[str, ...], owner: str | None) -> None:
 
 def _reindex(reindex: Reindex, name: RepositoryName, owner: str | None) -> bool:
     try:
-        found = reindex.renew(name, owner)
+        found = reindex.run(name, owner)
     except Failure as failure:
         click.echo(f"{name}: {failure.message}", err=True)
         return False

@@ -40,6 +40,7 @@ from index_service.services.profiles import Profiles
 from index_service.services.protocol import Protocol
 from index_service.services.pull_counts import PullCounts
 from index_service.services.registration import Registration
+from index_service.services.registry_tokens import RegistryTokens
 from index_service.services.reindex import Reindex
 from index_service.services.retention import Retention
 from index_service.services.search import Search
@@ -95,9 +96,10 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     passwords, cache = Passwords(hasher or PasswordHasher()), CredentialCache(settings.credential_seconds)
     authentication = Authentication(database, passwords, cache, attempts, tokens, clock)
     registration = Registration(database, authentication, attempts, clock, sign_up=settings.sign_up)
-    former_names = FormerNames(database, tokens, registries, clock)
-    facts = FactReader(database, tokens, endpoints, registries, clock)
-    jobs = JobRunner(database, tokens, endpoints, registries, facts, former_names, clock)
+    own = RegistryTokens(database, tokens, clock)
+    former_names = FormerNames(database, own, registries)
+    facts = FactReader(database, own, endpoints, registries, clock)
+    jobs = JobRunner(database, own, endpoints, registries, facts, former_names, clock)
     summaries = Summaries(database, gate)
     return Services(
         protocol=Protocol(
@@ -114,12 +116,12 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         tags=Tags(database, gate, summaries, clock),
         images=Images(database, gate),
         image_graph=ImageGraph(database, gate, summaries),
-        deletion=Deletion(database, gate, tokens, endpoints, registries, former_names, clock),
+        deletion=Deletion(database, gate, tokens, own, endpoints, registries, former_names, clock),
         search=Search(database, gate, clock),
         social=Social(
             database, gate, summaries, Pace(settings.comment_rate), clock, confirmed=settings.comment_confirmed
         ),
-        reindex=Reindex(database, tokens, endpoints, registries, facts, clock),
+        reindex=Reindex(database, own, endpoints, registries, facts, clock),
         jobs=jobs,
         pull_counts=PullCounts(database, pulls),
         retention=Retention(database, clock, audit_days=settings.audit_days),

@@ -24,6 +24,7 @@ from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action
 from index_service.repositories.roles import Gate
 from index_service.services.former_names import FormerNames
+from index_service.services.registry_tokens import RegistryTokens
 from index_service.tokens import passes
 from index_service.tokens.passes import Tokens
 
@@ -53,6 +54,7 @@ class Deletion:
         database: Database,
         gate: Gate,
         tokens: Tokens,
+        registry_tokens: RegistryTokens,
         endpoints: Endpoints,
         registries: RegistryClient,
         former_names: FormerNames,
@@ -61,6 +63,7 @@ class Deletion:
         self._database = database
         self._gate = gate
         self._tokens = tokens
+        self._registry_tokens = registry_tokens
         self._endpoints = endpoints
         self._registries = registries
         self._former_names = former_names
@@ -115,8 +118,7 @@ class Deletion:
 
     def _delete_again(self, endpoint: str, name: RepositoryName) -> None:
         """The registry had the index forget the repository, and then did not delete it, or did not say so."""
-        with self._database.writing() as session:
-            token = self._tokens.issue_own(session, name, Access.DELETE, self._clock())
+        token = self._registry_tokens.issue(name, Access.DELETE)
         try:
             self._registries.delete_repository(endpoint, token, name)
         except NotFound:

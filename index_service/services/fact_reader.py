@@ -1,15 +1,11 @@
-"""Reading the facts of a repository's images from its registry.
-
-A registry is asked with tokens of the index's own, and never while a transaction is open: it checks each of them back
-here.
-"""
+"""Reading the facts of a repository's images from its registry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from common.errors import NotFound
-from common.names import ImageId, RepositoryName
+from common.names import ImageId
 from common.tokens import Access, Token
 from index_service.database import Database
 from index_service.db import Clock
@@ -18,7 +14,7 @@ from index_service.images.facts import Facts
 from index_service.registry_client import RegistryClient
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
-from index_service.tokens.passes import Tokens
+from index_service.services.registry_tokens import RegistryTokens
 
 GoOn = Callable[[], None]
 """Called between two questions of a long piece of work; what it raises ends the work there."""
@@ -28,7 +24,7 @@ class FactReader:
     """Asks registries what images are made of, and records it."""
 
     def __init__(
-        self, database: Database, tokens: Tokens, endpoints: Endpoints, registries: RegistryClient, clock: Clock
+        self, database: Database, tokens: RegistryTokens, endpoints: Endpoints, registries: RegistryClient, clock: Clock
     ) -> None:
         self._database = database
         self._tokens = tokens
@@ -53,7 +49,8 @@ class FactReader:
         return read, missing
 
     def _ask_all(self, repository: Repository, ids: list[str], go_on: GoOn) -> list[Facts]:
-        token, endpoint = self._own(repository.full_name), self._endpoints.announced(repository.endpoint)
+        token = self._tokens.issue(repository.full_name, Access.READ)
+        endpoint = self._endpoints.announced(repository.endpoint)
         found = []
         for id_ in ids:
             go_on()
@@ -68,7 +65,3 @@ class FactReader:
         except NotFound:
             return None
         return facts.read(image, described.json, described.size)
-
-    def _own(self, name: RepositoryName) -> Token:
-        with self._database.writing() as session:
-            return self._tokens.issue_own(session, name, Access.READ, self._clock())

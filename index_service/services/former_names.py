@@ -1,8 +1,4 @@
-"""What a registry still has under the names that a repository bore before.
-
-A registry is asked with tokens of the index's own, and never while a transaction is open: it checks each of them back
-here.
-"""
+"""Renaming a repository, and what its registry still has under its former names."""
 
 from __future__ import annotations
 
@@ -14,16 +10,15 @@ from sqlalchemy.orm import Session
 
 from common.errors import NotFound
 from common.names import RepositoryName, Tag
-from common.tokens import Access, Token
+from common.tokens import Access
 from index_service.audit.log import AuditContext
 from index_service.database import Database
-from index_service.db import Clock
 from index_service.images import jobs
 from index_service.registry_client import RegistryClient
 from index_service.repositories import catalogue, managing
 from index_service.repositories.models import Repository
 from index_service.search import documents
-from index_service.tokens.passes import Tokens
+from index_service.services.registry_tokens import RegistryTokens
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +26,10 @@ logger = logging.getLogger(__name__)
 class FormerNames:
     """What a registry still has under the names that a repository bore before; `details` are those of its move."""
 
-    def __init__(self, database: Database, tokens: Tokens, registries: RegistryClient, clock: Clock) -> None:
+    def __init__(self, database: Database, tokens: RegistryTokens, registries: RegistryClient) -> None:
         self._database = database
         self._tokens = tokens
         self._registries = registries
-        self._clock = clock
 
     def leave_pending(self, endpoint: str, repository: Repository) -> None:
         """Now, for a repository that is to be deleted and its move with it. Raises as the registry's client does."""
@@ -52,14 +46,14 @@ class FormerNames:
         with self._database.reading() as session:
             holder = catalogue.find(session, old)
         if holder is None:
-            token = self._own(old)
+            token = self._tokens.issue(old, Access.DELETE)
             self._forget(partial(self._registries.delete_repository, endpoint, token, old))
         elif holder.id != repository.id:
             self._forget_tags(endpoint, old)
 
     def _forget_tags(self, endpoint: str, name: RepositoryName) -> None:
         """What is not its own. A push announces its tags before it sets them, so one under way loses none."""
-        token = self._own(name)
+        token = self._tokens.issue(name, Access.DELETE)
         try:
             told = self._registries.tags(endpoint, token, name)
         except NotFound:
@@ -79,10 +73,6 @@ class FormerNames:
             delete()
         except NotFound:
             logger.debug("the registry had forgotten it before")
-
-    def _own(self, name: RepositoryName) -> Token:
-        with self._database.writing() as session:
-            return self._tokens.issue_own(session, name, Access.DELETE, self._clock())
 
 
 def rename(session: Session, context: AuditContext, repository: Repository, target: RepositoryName) -> None:

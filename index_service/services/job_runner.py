@@ -1,8 +1,4 @@
-"""The job runner: takes jobs that are due out of the queue, one at a time, and does them in serving processes.
-
-A registry is asked with tokens of the index's own, and never while a transaction is open: it checks each of them back
-here, and a database that one question holds cannot answer the other.
-"""
+"""The job runner: takes jobs that are due out of the queue, one at a time, and does them in serving processes."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import logging
 from threading import Event
 
 from common.errors import Failure, NotFound
-from common.names import ImageId, RepositoryName, Tag
+from common.names import ImageId, Tag
 from common.tokens import Access, Token
 from index_service.database import Database
 from index_service.db import Clock
@@ -23,7 +19,7 @@ from index_service.repositories.models import Repository
 from index_service.repositories.policy import RepositoryNotFound
 from index_service.services.fact_reader import FactReader
 from index_service.services.former_names import FormerNames
-from index_service.tokens.passes import Tokens
+from index_service.services.registry_tokens import RegistryTokens
 
 MAX_READS = 8
 """So often images are asked for that a registry does not have; then they are left, until the next push."""
@@ -48,7 +44,7 @@ class JobRunner:
     def __init__(
         self,
         database: Database,
-        tokens: Tokens,
+        tokens: RegistryTokens,
         endpoints: Endpoints,
         registries: RegistryClient,
         facts: FactReader,
@@ -108,7 +104,7 @@ class JobRunner:
         endpoint = self._endpoints.announced(repository.endpoint)
         with self._database.reading() as session:
             tags = catalogue.tags(session, repository.id)
-        token = self._own(repository.full_name, Access.WRITE, repository.id)
+        token = self._tokens.issue(repository.full_name, Access.WRITE, repository.id)
         for tag, image in tags.items():
             job.go_on()
             try:
@@ -138,10 +134,6 @@ class JobRunner:
         if found is None:
             raise RepositoryNotFound
         return found
-
-    def _own(self, name: RepositoryName, access: Access, repository_id: int | None = None) -> Token:
-        with self._database.writing() as session:
-            return self._tokens.issue_own(session, name, access, self._clock(), repository_id=repository_id)
 
 
 class LeasedJob:

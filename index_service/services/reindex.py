@@ -1,8 +1,4 @@
-"""Reading tags and images of a repository anew from its registry, by command; taking over what the index does not know.
-
-A registry is asked with tokens of the index's own, and never while a transaction is open: it checks each of them back
-here.
-"""
+"""Reindexing: a repository's tags and images read anew from its registry, or taken over from there, by command."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Forbidden, NotFound
 from common.names import ImageId, RepositoryName, Tag
-from common.tokens import Access, Token
+from common.tokens import Access
 from index_service.accounts import authentication
 from index_service.database import Database
 from index_service.db import Clock
@@ -24,12 +20,12 @@ from index_service.repositories.models import Repository
 from index_service.repositories.policy import RepositoryNotFound
 from index_service.search import documents
 from index_service.services.fact_reader import FactReader
-from index_service.tokens.passes import Tokens
+from index_service.services.registry_tokens import RegistryTokens
 
 
 @dataclass(frozen=True, slots=True)
-class Renewed:
-    """What reading a repository anew found: how many tags and images, and how many images the registry lacks."""
+class Reindexed:
+    """What reindexing a repository found: how many tags and images, and how many images the registry lacks."""
 
     tags: int
     images: int
@@ -42,7 +38,7 @@ class Reindex:
     def __init__(
         self,
         database: Database,
-        tokens: Tokens,
+        tokens: RegistryTokens,
         endpoints: Endpoints,
         registries: RegistryClient,
         facts: FactReader,
@@ -55,17 +51,17 @@ class Reindex:
         self._facts = facts
         self._clock = clock
 
-    def renew(self, name: RepositoryName, owner: str | None = None) -> Renewed:
+    def run(self, name: RepositoryName, owner: str | None = None) -> Reindexed:
         """Read tags and facts of a repository anew from its registry, adding and setting what it tells.
 
         A repository that the index does not know is taken over for `owner`, an account's name; without one it is
         refused. Raises NotFound, Conflict, Unavailable.
         """
         endpoint = self._endpoint_of(name, owner)
-        tags = self._registries.tags(endpoint, self._own(name, Access.READ), name)
+        tags = self._registries.tags(endpoint, self._tokens.issue(name, Access.READ), name)
         repository = self._listed_as_told(name, owner, tags)
         images, missing = self._facts.read(repository, everything=True, go_on=lambda: None)
-        return Renewed(len(tags), images, missing)
+        return Reindexed(len(tags), images, missing)
 
     def repositories(self) -> list[RepositoryName]:
         """All the index knows, by name."""
@@ -82,7 +78,7 @@ class Reindex:
     def _listed_as_told(self, name: RepositoryName, owner: str | None, tags: dict[Tag, ImageId]) -> Repository:
         """List the tags' images, then all that they are based on: a registry tells an ancestry of listed ones only."""
         repository = self._with_tags(name, owner, tags)
-        token, endpoint = self._own(name, Access.READ), self._endpoints.announced(repository.endpoint)
+        token, endpoint = self._tokens.issue(name, Access.READ), self._endpoints.announced(repository.endpoint)
         for image in sorted(set(tags.values())):
             try:
                 ancestry = self._registries.ancestry(endpoint, token, image)
@@ -119,7 +115,3 @@ class Reindex:
             repository = catalogue.hold(session, name)
             if repository is not None and repository.id == repository_id:
                 catalogue.record_images(session, repository, dict.fromkeys(ids), self._clock())
-
-    def _own(self, name: RepositoryName, access: Access, repository_id: int | None = None) -> Token:
-        with self._database.writing() as session:
-            return self._tokens.issue_own(session, name, access, self._clock(), repository_id=repository_id)

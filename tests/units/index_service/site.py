@@ -15,7 +15,9 @@ from index_service.accounts import authentication
 from index_service.accounts.actor import Actor
 from index_service.api import EXTENSION
 from index_service.app import create_app
+from index_service.audit.log import AuditContext
 from index_service.database import Database
+from index_service.repositories import catalogue
 from index_service.services import Services
 from index_service.services.protocol import Protocol
 from index_service.settings import IndexSettings
@@ -134,6 +136,12 @@ class Site:
 
     def set_private(self, repository, is_private=True):
         self.services.operations.set_private(RepositoryName.parse(repository), is_private=is_private)
+
+    def drop(self, repository):
+        """Delete a repository here, and not at its registry."""
+        with Database(self.engine).writing() as session:
+            found = catalogue.find(session, RepositoryName.parse(repository))
+            catalogue.drop(session, AuditContext(None, "", self.clock()), found)
 
     def rows(self, statement, **parameters):
         with self.engine.connect() as connection:

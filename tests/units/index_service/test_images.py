@@ -163,8 +163,7 @@ def test_a_deleted_repository_has_no_jobs(site, database, repository_id):
     with database.writing() as session:
         jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
         taken = jobs.take(session, site.clock())
-    with database.writing() as session:
-        catalogue.drop(session, repository_id)
+    site.drop("alice/app")
     with database.writing() as session:
         assert jobs.keep(session, taken, site.clock()) is None
     assert site.rows("SELECT * FROM jobs") == []
@@ -278,7 +277,7 @@ def test_everything_can_be_read_anew(harbour):
     with harbour.site.engine.begin() as connection:
         for table in ("images", "tags", "listed_images"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
-    renewed = harbour.reindex.renew(APP)
+    renewed = harbour.reindex.run(APP)
     assert (renewed.tags, renewed.images, renewed.missing) == (2, 4, 0)
     after = harbour.site.rows("SELECT * FROM images ORDER BY image_id")
     assert [row[:10] for row in after] == [row[:10] for row in before]
@@ -291,7 +290,7 @@ def test_reading_anew_adds_and_never_takes_away(harbour):
     harbour.push("alice/app", make_chain(2))
     harbour.work_off()
     harbour.site.push("alice/app", "alice", tag="elsewhere")
-    harbour.reindex.renew(APP)
+    harbour.reindex.run(APP)
     assert {row.name for row in harbour.site.rows("SELECT name FROM tags")} == {"latest", "elsewhere"}
     assert len(harbour.site.rows("SELECT * FROM listed_images")) == 4
 
@@ -301,28 +300,26 @@ def test_a_tag_of_an_old_store_that_no_client_could_make_now_is_read_and_deleted
     harbour.push("alice/app", (one,), "one")
     for odd in ("größe", "a:b,c", "-x"):
         harbour.driver.put(f"repositories/alice/app/tag_{quote(odd)}", one.id.encode())
-    assert harbour.reindex.renew(APP).tags == 4
+    assert harbour.reindex.run(APP).tags == 4
     assert {row.name for row in harbour.site.rows("SELECT name FROM tags")} == {"one", "größe", "a:b,c", "-x"}
     harbour.deletion.delete_tags(harbour.site.actor("alice"), APP, [Tag(tag) for tag in ("größe", "a:b,c", "-x")])
     assert [row.name for row in harbour.site.rows("SELECT name FROM tags")] == ["one"]
-    assert harbour.reindex.renew(APP).tags == 1
+    assert harbour.reindex.run(APP).tags == 1
 
 
 def test_an_unknown_repository_is_taken_over_for_somebody(harbour):
     harbour.push("alice/app", make_chain(2))
-    (row,) = harbour.site.rows("SELECT id FROM repositories")
-    with Database(harbour.site.engine).writing() as session:
-        catalogue.drop(session, row.id)
+    harbour.site.drop("alice/app")
     with pytest.raises(NotFound):
-        harbour.reindex.renew(APP)
+        harbour.reindex.run(APP)
     with pytest.raises(NotFound):
-        harbour.reindex.renew(APP, "nobody")
-    renewed = harbour.reindex.renew(APP, "alice")
+        harbour.reindex.run(APP, "nobody")
+    renewed = harbour.reindex.run(APP, "alice")
     assert (renewed.tags, renewed.images) == (1, 2)
     assert harbour.site.request("GET", f"/v1/search?q={APP.name}").json["num_results"] == 1
     assert len(harbour.daemon().pull("alice/app")) == 2
     with pytest.raises(NotFound):
-        harbour.reindex.renew(RepositoryName.parse("alice/never-pushed"), "alice")
+        harbour.reindex.run(RepositoryName.parse("alice/never-pushed"), "alice")
     assert len(harbour.site.rows("SELECT * FROM repositories")) == 1
 
 
@@ -331,9 +328,9 @@ def test_taking_over_wants_an_owner_of_the_name(harbour):
     for name in ("library/app", "stranger/app"):
         _put_tag(harbour, name, chain[0])
     with pytest.raises(Forbidden):
-        harbour.reindex.renew(RepositoryName.parse("library/app"), "alice")
+        harbour.reindex.run(RepositoryName.parse("library/app"), "alice")
     with pytest.raises(Conflict):
-        harbour.reindex.renew(RepositoryName.parse("stranger/app"), "alice")
+        harbour.reindex.run(RepositoryName.parse("stranger/app"), "alice")
     assert harbour.site.rows("SELECT * FROM repositories") == []
 
 

@@ -205,8 +205,7 @@ def test_what_was_renamed_or_deleted_is_not_found_by_its_old_name(site):
     tell(site, "alice/my_app", name="renamed")
     assert names(site, "?q=renamed") == names(site, "?q=words") == ["alice/renamed"]
     assert names(site, "?q=my_app") == []
-    with Database(site.engine).writing() as session:
-        catalogue.drop(session, catalogue.find(session, RepositoryName("alice", "renamed")).id)
+    site.drop("alice/renamed")
     assert names(site, "?q=renamed") == names(site, "?q=words") == []
     # A number may be given again; what was known of the one before is gone.
     site.push("alice/other", "alice")

@@ -313,7 +313,7 @@ def test_nothing_an_image_or_a_client_says_becomes_code(harbour):
     # Old registries took any tag.
     odd = quote("<b>\"'{{7*777777}}")
     harbour.driver.put(f"repositories/alice/app/tag_{odd}", top.id.encode())
-    assert harbour.site.services.reindex.renew(RepositoryName.parse("alice/app")).tags == 2
+    assert harbour.site.services.reindex.run(RepositoryName.parse("alice/app")).tags == 2
     reader = Reader(harbour.site, "alice")
     for path in (*PAGES, f"/i/{base.id}", f"/i/{top.id}", f"/i/{top.id}/graph"):
         page = reader.open(path)

@@ -1,0 +1,27 @@
+"""Tokens of the index's own, with which it asks registries.
+
+A registry checks each of them back here, so it is never asked while a transaction is open: a database that one request
+holds could not answer the other.
+"""
+
+from __future__ import annotations
+
+from common.names import RepositoryName
+from common.tokens import Access, Token
+from index_service.database import Database
+from index_service.db import Clock
+from index_service.tokens.passes import Tokens
+
+
+class RegistryTokens:
+    """Issues them, each in a transaction of its own."""
+
+    def __init__(self, database: Database, tokens: Tokens, clock: Clock) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._clock = clock
+
+    def issue(self, name: RepositoryName, access: Access, repository_id: int | None = None) -> Token:
+        """A token for whatever bears the name, or with `repository_id` for that repository alone."""
+        with self._database.writing() as session:
+            return self._tokens.issue_own(session, name, access, self._clock(), repository_id=repository_id)
