@@ -1,4 +1,4 @@
-"""Puts the registry together: the only place that knows every room."""
+"""The application factory of the registry: the only module that knows all others."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from registry_service.services import Registry
 from registry_service.settings import RegistrySettings
 from registry_service.storage.driver import Driver, Offload, directly
 
-LOOK_SECONDS = 5.0
-"""How long a layer in a store elsewhere is taken to be there once it was seen; who reads it will tell."""
+CHECK_SECONDS = 5.0
+"""How long the existence of a layer in a remote store is cached; a read of a layer deleted meanwhile fails."""
 
 
 def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload = directly) -> Flask:
-    """The registry as a WSGI application; `offload` runs work that would hold up other requests."""
+    """The registry as a WSGI application; `offload` runs work that would block other requests."""
     registry = create_registry(settings, driver, offload)
     app = Flask("registry_service", static_folder=None)
     app.config["IDLE_SECONDS"] = settings.idle_seconds
-    # Over TLS a daemon sends a registry that stands alone no token, and a mirror knows by it where to look (§6.6).
+    # Over TLS a daemon sends no token to a standalone registry, and a mirror needs it to find the source (§6.6).
     http.install(app, standalone=registry.index is None and registry.mirror is None)
     asking.install(app)
     is_fronted = settings.trusted_proxies > 0
@@ -42,11 +42,11 @@ def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload =
 
 
 def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload = directly) -> Registry:
-    """The rooms behind the doors, joined."""
+    """Build the services and connect them."""
     index = IndexClient(settings.index_url, settings.index_timeout) if settings.index_url else None
     gate: Gate = OpenGate() if index is None else TokenGate(index, settings.secret_keys, settings.grant_seconds)
-    # A look at a file costs nothing worth saving; one at a store elsewhere is half of what a layer costs us.
-    images = Images(driver, offload=offload, look_seconds=0 if driver.is_blocking else LOOK_SECONDS)
+    # A stat of a local file costs next to nothing; one at a remote store is half of the cost of a layer.
+    images = Images(driver, offload=offload, check_seconds=0 if driver.is_blocking else CHECK_SECONDS)
     push = Push(driver, images, settings.upload_seconds, offload=offload)
     tags = Tags(driver, images)
     mirror = _create_mirror(settings, driver, images, push, tags, offload)

@@ -39,8 +39,8 @@ class ImageDoor:
         if parent is not None:
             self._push.require_parent(parent)
             self._gate.require_usable_parent(credentials, parent)
-        claimed = request.headers.get(headers.CHECKSUM)
-        self._push.begin(image, body, asking.uploader(), claimed=Checksum(claimed) if claimed else None)
+        declared = request.headers.get(headers.CHECKSUM)
+        self._push.begin(image, body, asking.uploader(), declared=Checksum(declared) if declared else None)
         return http.reply(True)
 
     def put_layer(self, image_id: str) -> Response:

@@ -1,6 +1,6 @@
 """Complete images as they are read: JSON, layer, ancestry, checksums, files and differences.
 
-An image is complete when its JSON and a layer of at least one byte are there and its mark is not, or is a claim
+An image is complete when its JSON and a layer of at least one byte are there and its mark is not, or is a lease
 of ours (see push); anything less is answered as absent. A store of docker-registry 0.5 to 0.9.1 is read as it is
 (protocol §6.1).
 """
@@ -18,18 +18,18 @@ from common.checksums import Checksum
 from common.errors import Invalid, NotFound
 from common.names import ImageId
 from registry_service.graph.checksums import is_checksum
-from registry_service.graph.claims import is_claim
 from registry_service.graph.contents import Contents, Entry
 from registry_service.graph.description import stored_parent
 from registry_service.graph.errors import ImageNotFound
+from registry_service.graph.leases import is_lease
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, Reader, Stat, directly
 
 CACHE_BYTES = 8 * 1024 * 1024
 CACHE_SECONDS = 300.0
-"""A complete image never changes, but it may be deleted elsewhere; this is how long its JSON may outlive that."""
+"""TTL of the caches. A complete image never changes, but another process may delete it: its JSON lives on so long."""
 
-_CACHED_LOOKS = 65536
+_CACHED_CHECKS = 65536
 
 _ID_BYTES = 128
 
@@ -61,25 +61,25 @@ class Layer:
 class Images:
     """The images of one store. Every method raises ImageNotFound for an image that is not complete."""
 
-    def __init__(self, driver: Driver, *, offload: Offload = directly, look_seconds: float = 0) -> None:
-        """`look_seconds`: how long a layer that was there is read without another look whether it is."""
+    def __init__(self, driver: Driver, *, offload: Offload = directly, check_seconds: float = 0) -> None:
+        """`check_seconds`: how long the existence of a layer is cached; 0 checks the store each time."""
         self._driver = driver
-        self._look_seconds = look_seconds
-        self._looked: Cache[ImageId, bool] = Cache(_CACHED_LOOKS, look_seconds)
+        self._check_seconds = check_seconds
+        self._checked: Cache[ImageId, bool] = Cache(_CACHED_CHECKS, check_seconds)
         self._contents = Contents(driver, offload)
         self._described: Cache[ImageId, Described] = Cache(CACHE_BYTES, CACHE_SECONDS)
         self._ancestries: Cache[ImageId, tuple[ImageId, ...]] = Cache(CACHE_BYTES, CACHE_SECONDS)
 
     def is_complete(self, image: ImageId) -> bool:
-        """By the store, for who is going to write: memory may not know yet of a deletion elsewhere."""
+        """Checked in the store, for writers: the cache may not know yet of a deletion by another process."""
         try:
-            self._look(image)
+            self._check(image)
         except ImageNotFound:
             return False
         return True
 
     def describe(self, image: ImageId) -> Described:
-        """JSON, size and checksums at once, out of memory where it was asked lately."""
+        """JSON, size and checksums at once, from the cache where they were requested recently."""
         known = self._described.get(image)
         if known is None:
             known = self._describe(image)
@@ -108,8 +108,8 @@ class Images:
         return list(known)
 
     def layer(self, image: ImageId) -> Layer:
-        """The layer, looked at in the store: what memory says of an image that was deleted or replaced is dropped."""
-        known = self.describe(image) if self._looked_lately(image) else self._look(image)
+        """The layer, checked in the store: the cache entry of an image that was deleted or replaced is dropped."""
+        known = self.describe(image) if self._is_checked(image) else self._check(image)
         return Layer(paths.image_layer(image), known.size, _etag(image, known), known.modified)
 
     def open_layer(self, layer: Layer, offset: int = 0, length: int | None = None) -> Reader:
@@ -152,20 +152,20 @@ class Images:
         return self._contents.diff(image, self.ancestry)
 
     def forget(self, image: ImageId) -> None:
-        """Drop what is remembered, because the store says otherwise."""
+        """Drop the cache entries of an image."""
         self._described.discard(image)
         self._ancestries.discard(image)
-        self._looked.discard(image)
+        self._checked.discard(image)
 
-    def _looked_lately(self, image: ImageId) -> bool:
-        return bool(self._look_seconds and self._looked.get(image))
+    def _is_checked(self, image: ImageId) -> bool:
+        return bool(self._check_seconds and self._checked.get(image))
 
-    def _look(self, image: ImageId) -> Described:
+    def _check(self, image: ImageId) -> Described:
         known = self.describe(image)
         if self._stat(image) != Stat(known.size, known.modified):
             self.forget(image)
             known = self.describe(image)
-        self._looked.put(image, True)
+        self._checked.put(image, True)
         return known
 
     def _describe(self, image: ImageId) -> Described:
@@ -180,11 +180,11 @@ class Images:
         )
 
     def _is_published(self, image: ImageId) -> bool:
-        """Whether what is there is meant to be seen. Behind a claim of ours JSON and layer together lack nothing but
+        """Whether what is there is meant to be seen. Behind a lease of ours JSON and layer together lack nothing but
         its release; a second publisher may hold it for a moment, only to see that all is done.
         """
         try:
-            return is_claim(self._driver.get(paths.image_mark(image)))
+            return is_lease(self._driver.get(paths.image_mark(image)))
         except PathNotFound:
             return True
 

@@ -1,14 +1,14 @@
 """A push, step by step: absent → described → received → sealed (protocol §3.3 to §3.5, §4.3).
 
 `begin` stages the JSON, `receive` stages the layer and computes its payload checksum in the same pass,
-`seal` verifies and publishes. Until then only the uploader knows of it, and any step may be done again.
+`seal` verifies and publishes. Until then only the uploader can see it, and any step may be repeated.
 
-Publishing. The claim on the image's mark is made first and released last, and the JSON is written last but
-for that. So while the mark is a claim of ours, JSON and layer together mean a publication that lacks nothing
+Publishing. The lease on the image's mark is made first and released last, and the JSON is written last but
+for that. So while the mark is a lease of ours, JSON and layer together mean a publication that lacks nothing
 but the release; without both there is nothing worth keeping. A process may be killed between any two steps, and
 the next push of the image goes on from there:
 
-    claim `_inprogress` → drop leftovers → move layer → ancestry → _checksum → json → release → drop the stage
+    lease `_inprogress` → drop leftovers → move layer → ancestry → _checksum → json → release → drop the stage
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from common.checksums import Checksum
 from common.names import ImageId
 from registry_service.graph import stages
 from registry_service.graph.checksums import is_tarsum, tarsum_holds
-from registry_service.graph.claims import POLL_SECONDS, STALE_SECONDS, Claim, Claims
 from registry_service.graph.description import read_parent
 from registry_service.graph.errors import (
     ChecksumMismatch,
@@ -37,7 +36,8 @@ from registry_service.graph.errors import (
     UnknownParent,
 )
 from registry_service.graph.images import Images
-from registry_service.graph.stages import Claimed, Received, Stage
+from registry_service.graph.leases import POLL_SECONDS, STALE_SECONDS, Lease, Leases
+from registry_service.graph.stages import DeclaredChecksums, Received, Stage
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, StorageProblem, Writer, directly
 
@@ -45,17 +45,17 @@ PIECE = 256 * 1024
 """Bytes hashed and written at a time."""
 
 SWEEP_SECONDS = 3600.0
-"""How often a process looks for uploads that nobody will end."""
+"""How often a process sweeps abandoned uploads."""
 
 WAIT_SECONDS = 10.0
-"""How long a seal waits for another process that is publishing the same image."""
+"""How long a seal waits while another process publishes the same image."""
 
 TARSUM_DAEMONS = ((0, 6), (0, 9))
 """Docker 0.6 to 0.8 send no payload checksum, 0.9 a wrong one: their tarsum counts (protocol §4.3)."""
 
 
 class Push:
-    """The way of images into one store."""
+    """Pushes of images into one store."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class Push:
         self._expiry_seconds = expiry_seconds
         self._offload = offload
         self._wait_seconds = wait_seconds
-        self._claims = Claims(driver, stale_seconds)
+        self._leases = Leases(driver, stale_seconds)
         self._swept = float("-inf")
 
     def parent_of(self, image: ImageId, description: bytes) -> ImageId | None:
-        """The parent that an image's JSON names, None for a base image. Raises Invalid for JSON that will not do."""
+        """The parent that an image's JSON names, None for a base image. Raises Invalid for invalid JSON."""
         return read_parent(image, description)
 
     def require_parent(self, parent: ImageId) -> None:
@@ -84,48 +84,49 @@ class Push:
         if not self._images.is_complete(parent):
             raise UnknownParent
 
-    def begin(self, image: ImageId, description: bytes, uploader: str, *, claimed: Checksum | None = None) -> None:
-        """Stage an image's JSON, verbatim. `claimed` is the checksum that Docker 0.4 and 0.5 send along.
+    def begin(self, image: ImageId, description: bytes, uploader: str, *, declared: Checksum | None = None) -> None:
+        """Stage an image's JSON, verbatim. `declared` is the checksum that Docker 0.4 and 0.5 send along.
 
-        Raises Invalid for JSON or parent that will not do, ImageExists when the image is complete (protocol §3.3).
+        Raises Invalid for invalid JSON or an invalid parent, ImageExists when the image is complete (protocol §3.3).
         """
         self._sweep_when_due()
         parent = self.parent_of(image, description)
         self._ancestry(image.require_creatable(), parent)
         if self._is_done(image):
             raise ImageExists
-        is_payload = claimed is not None and not is_tarsum(claimed)
+        is_payload = declared is not None and not is_tarsum(declared)
         self._stage(image, uploader).describe(
-            description, Claimed(payload=claimed if is_payload else None, tarsum=None if is_payload else claimed)
+            description,
+            DeclaredChecksums(payload=declared if is_payload else None, tarsum=None if is_payload else declared),
         )
 
     def adopt(self, image: ImageId, description: bytes, uploader: str) -> None:
         """Stage the JSON of an image that another registry has; `seal` asks for its parent, which may come meanwhile.
 
-        Raises Invalid for JSON that will not do, ImageExists when the image is complete.
+        Raises Invalid for invalid JSON, ImageExists when the image is complete.
         """
         self._sweep_when_due()
         self.parent_of(image, description)
         if self._is_done(image):
             raise ImageExists
-        self._stage(image, uploader).describe(description, Claimed())
+        self._stage(image, uploader).describe(description, DeclaredChecksums())
 
     def receive(self, image: ImageId, uploader: str, blocks: Iterable[bytes]) -> Received:
         """Stage a layer while it comes; whatever `blocks` raises leaves nothing behind (protocol §3.4).
 
-        A layer whose checksum was claimed with the JSON is sealed at once: Docker 0.4 and 0.5 send nothing more.
+        A layer whose checksum was declared with the JSON is sealed at once: Docker 0.4 and 0.5 send nothing more.
         Raises ImageNotFound before `begin`, ImageExists when the image is complete, ChecksumMismatch.
         """
         stage = self._stage(image, uploader)
         description = self._description(image, stage)
         received = self._take_in(stage, description, blocks)
-        claimed = stage.claimed().payload
-        if claimed is None:
+        declared = stage.declared().payload
+        if declared is None:
             return received
-        if not claimed.agrees_with(received.payload):
+        if not declared.agrees_with(received.payload):
             stage.drop_layers()
             raise ChecksumMismatch
-        # Somebody else was first, and is whom pulls get: to the uploader that is as good.
+        # Another uploader was first, and pulls get its layer: to this uploader that is a success.
         with suppress(ImageExists):
             self._publish(image, stage, description, received, [received.payload])
         return received
@@ -145,7 +146,7 @@ class Push:
     ) -> None:
         """Verify what was received against the uploader's checksums, and publish it (protocol §3.5, §4.3).
 
-        A tarsum before the layer is remembered and must hold in the end. Sealing again what is complete succeeds.
+        A tarsum sent before the layer is recorded and must match in the end. Sealing again what is complete succeeds.
         Raises ChecksumMissing, ImageNotFound before `begin`, LayerMissing, ChecksumMismatch, ImageExists when
         another upload with other bytes was first, ImageBusy when another is being published and does not end.
         """
@@ -155,14 +156,14 @@ class Push:
             stage.drop()
             return
         try:
-            self._verify_and_publish(image, stage, wanted, is_claim=not payload)
+            self._verify_and_publish(image, stage, wanted, is_early=not payload)
         except (ImageNotFound, ImageExists, LayerMissing):
-            # Whoever uploads under the same name may have been first, and taken the stage along.
+            # A concurrent request of the same uploader may have been first, and dropped the stage.
             if not self._is_stored(image, wanted):
                 raise
 
     def expire(self) -> int:
-        """Drop uploads nobody has added to for the expiry time; how many."""
+        """Drop uploads that have not grown for the expiry time; returns how many."""
         return stages.expire(self._driver, self._expiry_seconds)
 
     def tarsum_holds(self, wanted: Checksum, description: bytes, received: Received) -> bool:
@@ -176,11 +177,11 @@ class Push:
             raise LayerMissing from error
 
     def _sweep_when_due(self) -> None:
-        """Expire what others left, when a push begins: nobody else does while the registry runs."""
+        """Expire abandoned uploads when a push begins: nothing else does while the registry runs."""
         now = time.monotonic()
         if now - self._swept >= SWEEP_SECONDS:
             self._swept = now
-            # The store's trouble is not this push's, which will meet it soon enough.
+            # A failure of the store must not fail this push here, which will meet it soon enough.
             with suppress(StorageProblem):
                 self.expire()
 
@@ -218,11 +219,11 @@ class Push:
         return stage.record(name, Checksum(f"sha256:{digest.hexdigest()}"), description)
 
     def _is_done(self, image: ImageId) -> bool:
-        """Complete, and nothing left to do: readers need not wait for the release of a claim, but a push sees to it."""
+        """Complete and released: readers need not wait for the release of a lease, but a push does."""
         return self._images.is_complete(image) and not self._driver.exists(paths.image_mark(image))
 
     def _absorb(self, piece: bytes, digest: hashlib._Hash, writer: Writer) -> None:
-        """Hash and write; in one go where writing blocks, for a change of threads costs as much as either."""
+        """Hash and write; in one task where writing blocks, because a thread switch costs as much as either."""
         if self._driver.is_blocking:
             self._offload(_hash_and_write, piece, digest, writer)
         else:
@@ -232,13 +233,13 @@ class Push:
     def _is_stored(self, image: ImageId, wanted: list[Checksum]) -> bool:
         return self._is_done(image) and not set(wanted).isdisjoint(self._images.checksums(image))
 
-    def _verify_and_publish(self, image: ImageId, stage: Stage, wanted: list[Checksum], *, is_claim: bool) -> None:
+    def _verify_and_publish(self, image: ImageId, stage: Stage, wanted: list[Checksum], *, is_early: bool) -> None:
         description = self._description(image, stage)
         received = list(stage.received())
         if received:
             self._publish(image, stage, description, *_Verification(self, stage, description).of(received, wanted))
-        elif is_claim:
-            stage.claim(Claimed(stage.claimed().payload, wanted[0]))
+        elif is_early:
+            stage.declare(DeclaredChecksums(stage.declared().payload, wanted[0]))
         else:
             raise LayerMissing
 
@@ -246,27 +247,27 @@ class Push:
         self, image: ImageId, stage: Stage, description: bytes, received: Received, checksums: list[Checksum]
     ) -> None:
         ancestry = self._ancestry(image, self.parent_of(image, description))
-        claim = self._claim(image, received.payload)
-        if claim is not None:
+        lease = self._acquire(image, received.payload)
+        if lease is not None:
             try:
-                self._write(image, description, received, ancestry, checksums, claim)
+                self._write(image, description, received, ancestry, checksums, lease)
             except BaseException:
-                self._withdraw(image, claim)
+                self._withdraw(image, lease)
                 raise
         stage.drop()
         if received.payload not in self._images.checksums(image):
             raise ImageExists
 
-    def _claim(self, image: ImageId, payload: Checksum) -> Claim | None:
+    def _acquire(self, image: ImageId, payload: Checksum) -> Lease | None:
         """The right to publish; None where the image is complete meanwhile. Raises ImageBusy."""
         deadline = time.monotonic() + self._wait_seconds
         while not self._is_done(image):
-            claim = self._claims.take(paths.image_mark(image), payload)
-            if claim is not None and (claim.inherited or not self._is_written(image)):
-                return claim
-            if claim is not None:
-                # Written, but its publisher died before the release, or ended between our look and our claim.
-                self._claims.release(claim)
+            lease = self._leases.acquire(paths.image_mark(image), payload)
+            if lease is not None and (lease.inherited or not self._is_written(image)):
+                return lease
+            if lease is not None:
+                # Written, but its publisher died before the release, or ended between our check and our lease.
+                self._leases.release(lease)
             elif time.monotonic() > deadline:
                 raise ImageBusy
             else:
@@ -287,19 +288,19 @@ class Push:
         received: Received,
         ancestry: list[ImageId],
         checksums: list[Checksum],
-        claim: Claim,
+        lease: Lease,
     ) -> None:
-        self._require_hold(claim)
+        self._require_hold(lease)
         for leftover in (paths.image_json(image), paths.image_files(image), paths.image_diff(image)):
             with suppress(PathNotFound):
                 self._driver.delete(leftover)
-        self._require_hold(claim)
+        self._require_hold(lease)
         self._bring_in(received, image)
         self._driver.put(paths.image_ancestry(image), json.dumps(ancestry).encode())
         self._driver.put(paths.image_checksum(image), json.dumps(checksums).encode())
-        self._require_hold(claim)
+        self._require_hold(lease)
         self._driver.put(paths.image_json(image), description)
-        self._claims.release(claim)
+        self._leases.release(lease)
         self._images.forget(image)
 
     def _bring_in(self, received: Received, image: ImageId) -> None:
@@ -308,29 +309,29 @@ class Push:
         except PathNotFound as error:
             raise LayerMissing from error
 
-    def _require_hold(self, claim: Claim) -> None:
-        if not self._claims.holds(claim):
+    def _require_hold(self, lease: Lease) -> None:
+        if not self._leases.holds(lease):
             raise ImageBusy
 
-    def _withdraw(self, image: ImageId, claim: Claim) -> None:
-        """Undo an unfinished publication, as far as the store still does what it is told."""
+    def _withdraw(self, image: ImageId, lease: Lease) -> None:
+        """Roll an unfinished publication back, as far as the store still answers."""
         with suppress(StorageProblem):
-            if self._claims.holds(claim):
-                if claim.inherited or not self._is_written(image):
+            if self._leases.holds(lease):
+                if lease.inherited or not self._is_written(image):
                     for path in (paths.image_json(image), paths.image_layer(image)):
                         with suppress(PathNotFound):
                             self._driver.delete(path)
-                self._claims.release(claim)
+                self._leases.release(lease)
 
 
 class _Verification:
-    """Compares the layers of one stage with what their uploader says of them (protocol §4.3)."""
+    """Verifies the layers of one stage against their uploader's checksums (protocol §4.3)."""
 
     def __init__(self, push: Push, stage: Stage, description: bytes) -> None:
         self._push = push
         self._stage = stage
         self._description = description
-        self._remembered = stage.claimed().tarsum
+        self._early_tarsum = stage.declared().tarsum
 
     def of(self, received: list[Received], wanted: list[Checksum]) -> tuple[Received, list[Checksum]]:
         """The layer meant, and the checksums that hold for it. Raises ChecksumMismatch, with the layers dropped."""
@@ -343,9 +344,9 @@ class _Verification:
         raise ChecksumMismatch
 
     def _holding(self, layer: Received, wanted: Checksum) -> list[Checksum]:
-        """Payload checksum and tarsums of a layer, if the wanted one and the remembered one are among them."""
+        """Payload checksum and tarsums of a layer, if the wanted one and the early one are among them."""
         sums = [layer.payload]
-        for one in (wanted, self._remembered):
+        for one in (wanted, self._early_tarsum):
             if one is None or one in sums:
                 continue
             if not is_tarsum(one) or not self._push.tarsum_holds(one, self._description, layer):

@@ -10,9 +10,9 @@ from typing import Any
 
 from common.errors import Invalid, NotFound
 from common.names import RepositoryName
-from registry_service.graph.claims import POLL_SECONDS, Claims
 from registry_service.graph.errors import RepositoryBusy, RepositoryNotFound
-from registry_service.graph.looks import Looks
+from registry_service.graph.leases import POLL_SECONDS, Leases
+from registry_service.graph.single_flight import SingleFlight
 from registry_service.graph.tags import Tags
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, PathNotFound
@@ -27,8 +27,8 @@ class Repositories:
     def __init__(self, driver: Driver, tags: Tags) -> None:
         self._driver = driver
         self._tags = tags
-        self._claims = Claims(driver, stale_seconds=3 * WAIT_SECONDS)
-        self._listed = Looks(self._read_listed)
+        self._leases = Leases(driver, stale_seconds=3 * WAIT_SECONDS)
+        self._listed = SingleFlight(self._read_listed)
 
     def require(self, repository: RepositoryName) -> None:
         """Raises RepositoryNotFound."""
@@ -104,17 +104,17 @@ class Repositories:
     def _changing(self, repository: RepositoryName) -> Iterator[None]:
         path = paths.index_images_claim(repository)
         deadline = time.monotonic() + WAIT_SECONDS
-        # The subject is this call's own: a claim of unknown ownership is waited for, not shared.
-        claim = self._claims.take(path, str(deadline))
-        while claim is None:
+        # The subject is this call's own: a lease of unknown ownership is waited for, not shared.
+        lease = self._leases.acquire(path, str(deadline))
+        while lease is None:
             if time.monotonic() > deadline:
                 raise RepositoryBusy
             time.sleep(POLL_SECONDS)
-            claim = self._claims.take(path, str(deadline))
+            lease = self._leases.acquire(path, str(deadline))
         try:
             yield
         finally:
-            self._claims.release(claim)
+            self._leases.release(lease)
 
 
 def _merge(entries: Any) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Where a push waits until it is sealed: one stage for each image and uploader, hidden from everybody else."""
+"""Staging areas of uploads: one for each image and uploader, invisible to all others until the push is sealed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from registry_service.storage.driver import Driver, PathNotFound, Writer
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """Checksums that the uploader claimed before the layer came."""
+class DeclaredChecksums:
+    """Checksums that the uploader declared before it sent the layer."""
 
     payload: Checksum | None = None
     tarsum: Checksum | None = None
@@ -32,38 +32,39 @@ class Received:
 
 
 class Stage:
-    """One uploader's push of one image. Every step is a single content put whole, so a crash leaves the step undone."""
+    """One uploader's push of one image. Every step is a single atomic write, so a crash leaves the step undone."""
 
     def __init__(self, driver: Driver, image: ImageId, uploader: str) -> None:
         self._driver = driver
         self._path = paths.upload(image, uploader)
 
-    def describe(self, description: bytes, claimed: Claimed) -> None:
-        """Begin, or begin again; layers received for another description are dropped."""
+    def describe(self, description: bytes, declared: DeclaredChecksums) -> None:
+        """Begin, or restart; layers received for another description are dropped."""
         if self.description() not in (None, description):
             self.drop()
-        if claimed != self.claimed():
-            self.claim(claimed)
+        if declared != self.declared():
+            self.declare(declared)
         self._driver.put(paths.upload_json(self._path), description)
 
     def description(self) -> bytes | None:
-        """The staged JSON; None where nothing was begun."""
+        """The staged JSON; None before `describe`."""
         try:
             return self._driver.get(paths.upload_json(self._path))
         except PathNotFound:
             return None
 
-    def claim(self, claimed: Claimed) -> None:
+    def declare(self, declared: DeclaredChecksums) -> None:
         self._driver.put(
-            paths.upload_claims(self._path), json.dumps({"payload": claimed.payload, "tarsum": claimed.tarsum}).encode()
+            paths.upload_claims(self._path),
+            json.dumps({"payload": declared.payload, "tarsum": declared.tarsum}).encode(),
         )
 
-    def claimed(self) -> Claimed:
+    def declared(self) -> DeclaredChecksums:
         try:
             stored = json.loads(self._driver.get(paths.upload_claims(self._path)))
         except PathNotFound:
-            return Claimed()
-        return Claimed(*(Checksum(stored[key]) if stored[key] else None for key in ("payload", "tarsum")))
+            return DeclaredChecksums()
+        return DeclaredChecksums(*(Checksum(stored[key]) if stored[key] else None for key in ("payload", "tarsum")))
 
     def open_layer(self) -> tuple[str, Writer]:
         """A new layer's name, and its writer."""
@@ -71,14 +72,14 @@ class Stage:
         return name, self._driver.open_writer(paths.upload_layer(self._path, name))
 
     def record(self, name: str, payload: Checksum, description: bytes) -> Received:
-        """A layer has come whole. The description is put back if it expired during a long upload."""
+        """Record a complete layer. The description is written again if it expired during a long upload."""
         if self.description() is None:
             self._driver.put(paths.upload_json(self._path), description)
         self._driver.put(paths.upload_received(self._path, payload.partition(":")[2]), name.encode())
         return Received(payload, paths.upload_layer(self._path, name))
 
     def received(self) -> Iterator[Received]:
-        """The layers that came whole; more than one if the uploader sent several."""
+        """The complete layers; more than one if the uploader sent several."""
         for entry in self._entries():
             digits = paths.received_in(entry)
             if digits is not None:
@@ -87,7 +88,7 @@ class Stage:
                     yield Received(Checksum(f"sha256:{digits}"), paths.upload_layer(self._path, name))
 
     def drop_layers(self) -> None:
-        """Back to described: nothing received, nothing claimed."""
+        """Back to described: nothing received, nothing declared."""
         for entry in self._entries():
             if paths.upload_json(self._path) != f"{self._path}/{entry}":
                 with suppress(PathNotFound):
@@ -105,7 +106,7 @@ class Stage:
 
 
 def expire(driver: Driver, seconds: float) -> int:
-    """Drop stages nobody has added to for so many seconds; how many."""
+    """Drop stages that have not grown for so many seconds; returns how many."""
     oldest = time.time() - seconds
     expired = [path for path in _stages(driver) if max(_changes(driver, path), default=oldest) < oldest]
     for path in expired:
@@ -120,7 +121,7 @@ def _stages(driver: Driver) -> Iterator[str]:
 
 
 def _changes(driver: Driver, stage: str) -> Iterator[float]:
-    """When each content of a stage came; nothing where one is only just being made, or dropped."""
+    """The timestamp of each content of a stage; none where the stage is being created or dropped."""
     for path in _below(driver, stage):
         with suppress(PathNotFound):
             yield driver.stat(path).modified

@@ -17,7 +17,7 @@ from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.agents import Agent
 from registry_service.graph.errors import ImageNotFound, RepositoryNotFound, TagNotFound
 from registry_service.graph.images import CACHE_SECONDS, Images
-from registry_service.graph.looks import Looks
+from registry_service.graph.single_flight import SingleFlight
 from registry_service.storage import paths
 from registry_service.storage.driver import BadPath, Driver, PathNotFound
 
@@ -36,7 +36,7 @@ class Tags:
         self._images = images
         # By path and MD5 of the content: it is the store's list, read each time, that says what a tag is now.
         self._known: Cache[tuple[str, str], ImageId] = Cache(_KNOWN_TAGS, CACHE_SECONDS)
-        self._all = Looks(self._read_all)
+        self._all = SingleFlight(self._read_all)
 
     def exists(self, repository: RepositoryName) -> bool:
         """Whether the store knows the repository at all, with tags or without."""

@@ -16,8 +16,8 @@ from common.checksums import Checksum
 from common.errors import Failure, NotFound
 from common.names import ImageId, RepositoryName
 from registry_service.graph.checksums import is_tarsum
-from registry_service.graph.claims import Claim, Claims
 from registry_service.graph.errors import ImageBusy, ImageExists
+from registry_service.graph.leases import Lease, Leases
 from registry_service.graph.push import Push
 from registry_service.graph.stages import Received
 from registry_service.mirror.client import Source, SourceUnavailable, SourceWrong
@@ -29,7 +29,7 @@ UPLOADER = "mirror"
 """Whose stage a layer lies in until it is sealed. There is one download at a time, so one name is enough."""
 
 STALE_SECONDS = 180.0
-"""Age at which a claim on a layer is dead; it is renewed while the layer comes."""
+"""Age at which a lease on a layer is dead; it is renewed while the layer comes."""
 
 RESUMES = 5
 """How often in a row a source may break off."""
@@ -41,7 +41,7 @@ _PROGRESS_BYTES = 1024 * 1024
 """A source that sent this much since it last broke off is given all its chances again."""
 
 BringParents = Callable[["Offer", Callable[[], None]], None]
-"""Sees to it that an offered image's parents are stored; calls back, often, so that the image's claim is kept."""
+"""Sees to it that an offered image's parents are stored; calls back, often, so that the image's lease is kept."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +59,12 @@ class Offer:
     repository: RepositoryName
 
 
-class Lease:
-    """A claim on a layer that is kept as long as the layer comes. `subject` names the spool."""
+class LeaseKeeper:
+    """A lease on a layer that is kept as long as the layer comes. `subject` names the spool."""
 
-    def __init__(self, claims: Claims, claim: Claim, subject: str) -> None:
-        self._claims = claims
-        self._claim = claim
+    def __init__(self, leases: Leases, lease: Lease, subject: str) -> None:
+        self._leases = leases
+        self._lease = lease
         self._subject = subject
         self._renewed = time.monotonic()
 
@@ -72,23 +72,23 @@ class Lease:
         """Call often. Raises ImageBusy where another process took the layer over."""
         if time.monotonic() - self._renewed < STALE_SECONDS / 3:
             return
-        renewed = self._claims.renew(self._claim, self._subject)
+        renewed = self._leases.renew(self._lease, self._subject)
         if renewed is None:
             raise ImageBusy
-        self._claim, self._renewed = renewed, time.monotonic()
+        self._lease, self._renewed = renewed, time.monotonic()
 
     def release(self) -> None:
-        if self._claims.holds(self._claim):
-            self._claims.release(self._claim)
+        if self._leases.holds(self._lease):
+            self._leases.release(self._lease)
 
 
 class Download:
     """Runs once. `failure` says afterwards what went wrong, None where nothing did."""
 
-    def __init__(self, push: Push, offer: Offer, lease: Lease, spool: Spool, offload: Offload) -> None:
+    def __init__(self, push: Push, offer: Offer, keeper: LeaseKeeper, spool: Spool, offload: Offload) -> None:
         self._push = push
         self._offer = offer
-        self._lease = lease
+        self._keeper = keeper
         self._spool = spool
         self._offload = offload
         self.failure: Failure | None = None
@@ -112,12 +112,12 @@ class Download:
             self._end()
 
     def _end(self) -> None:
-        # First of all: readers go by it, and the claim's next holder must not find the file there.
+        # First of all: readers go by it, and the lease's next holder must not find the file there.
         self._spool.give_up()
         try:
-            self._lease.release()
+            self._keeper.release()
         except Failure as failure:
-            logger.warning("The claim on %s was not released: %s", self._offer.image, failure.message)
+            logger.warning("The lease on %s was not released: %s", self._offer.image, failure.message)
         self.is_over = True
 
     def _store(self, bring_parents: BringParents) -> None:
@@ -127,7 +127,7 @@ class Download:
             received = self._push.receive(image, UPLOADER, self._blocks())
             self._compare(received)
             self._spool.finish()
-            bring_parents(self._offer, self._lease.keep)
+            bring_parents(self._offer, self._keeper.keep)
             self._push.seal(image, UPLOADER, payload=received.payload, tarsum=None)
         except Failure:
             with suppress(Failure):
@@ -156,7 +156,7 @@ class Download:
                     offset += len(block)
                     self._require_not_over(offset)
                     self._offload(self._spool.write, block)
-                    self._lease.keep()
+                    self._keeper.keep()
                     yield block
             except (SourceWrong, NotFound):
                 raise

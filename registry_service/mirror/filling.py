@@ -1,6 +1,6 @@
 """One download of a layer, however many ask for it, in however many greenlets and processes.
 
-Whoever asks first claims the layer in the store and begins to fetch it; everybody else on this machine reads along
+Whoever asks first leases the layer in the store and begins to fetch it; everybody else on this machine reads along
 from the same spool, and processes elsewhere wait until the image is complete. Whether it is complete is always asked
 of the store, so nothing here has to be right for longer than a download takes.
 """
@@ -14,13 +14,13 @@ from contextvars import copy_context
 from dataclasses import dataclass
 
 from common.names import ImageId, RepositoryName
-from registry_service.graph.claims import Claims
 from registry_service.graph.images import Images, Layer
+from registry_service.graph.leases import Leases
 from registry_service.graph.processes import Process
 from registry_service.graph.push import Push
 from registry_service.mirror import spool
 from registry_service.mirror.client import SourceUnavailable, SourceWrong
-from registry_service.mirror.download import STALE_SECONDS, Download, Lease, Offer
+from registry_service.mirror.download import STALE_SECONDS, Download, LeaseKeeper, Offer
 from registry_service.mirror.spool import Arriving, Spool
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload
@@ -67,7 +67,7 @@ class Filling:
         self._push = push
         self._describe = describe
         self._offload = offload
-        self._claims = Claims(driver, STALE_SECONDS)
+        self._leases = Leases(driver, STALE_SECONDS)
         self._running: dict[ImageId, _Running] = {}
         self._is_swept = False
 
@@ -111,31 +111,31 @@ class Filling:
         try:
             if running is not None:
                 return Arriving(running.spool, offer.size, running.is_written)
-            holder = self._claims.holder(paths.mirror_claim(offer.image))
+            holder = self._leases.holder(paths.mirror_claim(offer.image))
             if holder is None or holder[1].is_running() is None:
                 return None
             return Arriving(holder[0], offer.size, lambda: holder[1].is_running() is True)
         except FileNotFoundError:
-            # Claimed just now, or ended just now: the next look will tell.
+            # DeclaredChecksums just now, or ended just now: the next look will tell.
             return None
 
     def _begin(self, offer: Offer) -> _Running | None:
         """Fetch the layer, unless another process does."""
         path, name = paths.mirror_claim(offer.image), spool.new_name()
-        before = self._claims.holder(path)
+        before = self._leases.holder(path)
         if before is not None and not self._may_be_dead(before[1]):
             return None
-        claim = self._claims.take(path, name)
-        if claim is None:
+        lease = self._leases.acquire(path, name)
+        if lease is None:
             return None
         self._sweep_once()
-        lease = Lease(self._claims, claim, name)
+        keeper = LeaseKeeper(self._leases, lease, name)
         try:
             if before is not None:
                 spool.discard(before[0])
-            running = _Running(Download(self._push, offer, lease, Spool(name), self._offload), name)
+            running = _Running(Download(self._push, offer, keeper, Spool(name), self._offload), name)
         except OSError as error:
-            lease.release()
+            keeper.release()
             raise SourceUnavailable(f"The mirror has no place for a layer on its way: {error.strerror}") from error
         self._running[offer.image] = running
         # Its own greenlet: the layer is stored even if the client that asked for it goes away.

@@ -12,11 +12,11 @@ import pytest
 
 from common.errors import Unavailable
 from common.names import ImageId
-from registry_service.graph.claims import Claims
 from registry_service.graph.errors import ImageNotFound
+from registry_service.graph.leases import Leases
 from registry_service.mirror import download, filling, spool
 from registry_service.mirror.client import SourceUnavailable, SourceWrong
-from registry_service.mirror.download import Lease
+from registry_service.mirror.download import LeaseKeeper
 from registry_service.mirror.spool import Broken
 from registry_service.storage import paths
 from registry_service.storage.filesystem import Filesystem
@@ -50,7 +50,7 @@ def site(source):
 
 
 def nothing_is_left(site):
-    """No image, no stage, no claim."""
+    """No image, no stage, no lease."""
     return not any(site.driver.exists(path) for path in (paths.IMAGES, paths.UPLOADS, paths.MIRROR))
 
 
@@ -69,7 +69,7 @@ def test_what_is_read_is_stored_and_asked_of_the_store_from_then_on(site, source
         assert site.held.checksums(ImageId(image.id)) == [image.payload]
     assert site.images.ancestry(ImageId(CHAIN[-1].id)) == [image.id for image in reversed(CHAIN)]
     assert not source.heard
-    eventually(lambda: not site.driver.exists(paths.MIRROR), lambda: "the claim is still there")
+    eventually(lambda: not site.driver.exists(paths.MIRROR), lambda: "the lease is still there")
 
 
 def test_a_layer_without_checksums_or_size_is_stored_by_its_framing(source):
@@ -215,17 +215,17 @@ def test_many_read_what_is_fetched_once(source, tmp_path, sites):
     assert len(source.heard_of(f"/v1/images/{image.id}/layer")) == 1
 
 
-# claims of others
+# leases of others
 
 
-def claim_from(owner, name, since=None):
+def lease_from(owner, name, since=None):
     owner = {"machine": owner, "pid": 1, "started": "1"}
     return json.dumps({"subject": name, "owner": owner, "since": since or int(time.time()), "nonce": "n"}).encode()
 
 
 def test_another_machine_is_waited_for(source, site, monkeypatch):
     monkeypatch.setattr(filling, "_FAR_POLL_SECONDS", 0.01)
-    site.driver.put(paths.mirror_claim(ImageId(BASE.id)), claim_from("elsewhere", spool.new_name()))
+    site.driver.put(paths.mirror_claim(ImageId(BASE.id)), lease_from("elsewhere", spool.new_name()))
     elsewhere = Site(source.url)
     elsewhere.driver = site.driver
     with ThreadPoolExecutor(1) as pool:
@@ -241,25 +241,25 @@ def test_another_machine_is_waited_for(source, site, monkeypatch):
 def test_another_machine_that_died_is_taken_over_from(source, site, monkeypatch):
     monkeypatch.setattr(filling, "_FAR_POLL_SECONDS", 0.01)
     path, old = paths.mirror_claim(ImageId(BASE.id)), int(time.time() - download.STALE_SECONDS - 5)
-    site.driver.put(path, claim_from("elsewhere", spool.new_name(), old))
+    site.driver.put(path, lease_from("elsewhere", spool.new_name(), old))
     assert site.read(BASE) == BASE.layer
     until_held(site, BASE)
-    eventually(lambda: not site.driver.exists(path), lambda: "the claim is still there")
+    eventually(lambda: not site.driver.exists(path), lambda: "the lease is still there")
 
 
-def test_a_claim_is_kept_while_the_layer_comes(monkeypatch):
+def test_a_lease_is_renewed_while_the_layer_comes(monkeypatch):
     monkeypatch.setattr(download, "STALE_SECONDS", 0.0)
     driver = Memory()
-    mine, theirs = Claims(driver, 3600), Claims(driver, -1)
-    lease = Lease(mine, mine.take("_mirror/x", "spool"), "spool")
+    mine, theirs = Leases(driver, 3600), Leases(driver, -1)
+    keeper = LeaseKeeper(mine, mine.acquire("_mirror/x", "spool"), "spool")
     for _ in range(3):
-        lease.keep()
-    assert mine.take("_mirror/x", "other") is None
+        keeper.keep()
+    assert mine.acquire("_mirror/x", "other") is None
     assert mine.holder("_mirror/x")[0] == "spool"
-    taken = theirs.take("_mirror/x", "other")
+    taken = theirs.acquire("_mirror/x", "other")
     with pytest.raises(Unavailable):
-        lease.keep()
-    lease.release()
+        keeper.keep()
+    keeper.release()
     assert mine.holds(taken)
     mine.release(taken)
     assert not driver.exists("_mirror")
@@ -277,14 +277,14 @@ class Watched(Memory):
         return super().create(path, content)
 
 
-def test_a_download_keeps_its_claim(source, monkeypatch):
+def test_a_download_keeps_its_lease(source, monkeypatch):
     monkeypatch.setattr(download, "STALE_SECONDS", 0.0)
     site = Site(source.url, Watched())
     site.store(BASE)
     path = paths.mirror_claim(ImageId(BASE.id))
     renewals = [one for one in site.driver.created if one.startswith(f"{path}.")]
     assert renewals
-    eventually(lambda: not site.driver.exists(paths.MIRROR), lambda: "a claim is still there")
+    eventually(lambda: not site.driver.exists(paths.MIRROR), lambda: "a lease is still there")
 
 
 def test_a_failure_is_told_to_everybody_who_waited(source, site):

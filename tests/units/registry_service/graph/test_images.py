@@ -8,9 +8,9 @@ import pytest
 
 from common.names import RepositoryName, Tag
 from registry_service.graph.agents import Agent
-from registry_service.graph.claims import Claims
 from registry_service.graph.errors import ImageNotFound
 from registry_service.graph.images import Images
+from registry_service.graph.leases import Leases
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Reader, Stat
 from registry_service.storage.memory import Memory
@@ -70,7 +70,7 @@ def test_hot_image_costs_one_look_at_its_layer() -> None:
 def test_layer_seen_lately_is_not_looked_at_again_but_by_who_writes() -> None:
     driver = Counting()
     Store(driver).add(BASE)
-    images = Images(driver, look_seconds=3600)
+    images = Images(driver, check_seconds=3600)
     first = images.layer(BASE.id)
     driver.asked.clear()
     assert images.layer(BASE.id) == first
@@ -82,7 +82,7 @@ def test_layer_seen_lately_is_not_looked_at_again_but_by_who_writes() -> None:
 def test_layer_seen_lately_and_deleted_since_is_noticed_by_who_reads_it() -> None:
     driver = Memory()
     Store(driver).add(BASE)
-    images = Images(driver, look_seconds=3600)
+    images = Images(driver, check_seconds=3600)
     images.layer(BASE.id)
     driver.delete(paths.image(BASE.id))
     with pytest.raises(ImageNotFound):
@@ -92,7 +92,7 @@ def test_layer_seen_lately_and_deleted_since_is_noticed_by_who_reads_it() -> Non
 def test_a_look_is_believed_for_its_time_only() -> None:
     driver = Counting()
     Store(driver).add(BASE)
-    images = Images(driver, look_seconds=1e-6)
+    images = Images(driver, check_seconds=1e-6)
     images.layer(BASE.id)
     driver.asked.clear()
     images.layer(BASE.id)
@@ -155,13 +155,13 @@ def test_what_is_published_here_is_known_here(store: Store) -> None:
     assert store.images.ancestry(CHILD.id) == [CHILD.id]
 
 
-def test_image_stays_in_sight_behind_a_claim(store: Store) -> None:
+def test_image_stays_in_sight_behind_a_lease(store: Store) -> None:
     """A publisher died between its last two steps, or a second one is just finding out that all is done."""
     store.add(BASE)
-    claim = Claims(store.driver).take(paths.image_mark(BASE.id), "subject")
-    assert claim is not None
+    lease = Leases(store.driver).acquire(paths.image_mark(BASE.id), "subject")
+    assert lease is not None
     assert Store(store.driver).holds(BASE)
-    Claims(store.driver).release(claim)
+    Leases(store.driver).release(lease)
     assert store.holds(BASE)
 
 

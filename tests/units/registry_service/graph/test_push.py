@@ -106,7 +106,7 @@ def test_nothing_shows_before_the_seal(store: Store) -> None:
 )
 def test_descriptions_that_will_not_do(store: Store, description: bytes, message: str) -> None:
     with pytest.raises(Invalid) as caught:
-        store.push.begin(BASE.id, description, "uploader", claimed=None)
+        store.push.begin(BASE.id, description, "uploader", declared=None)
     assert caught.value.message == message
     assert store.everything() == set()
 
@@ -328,7 +328,7 @@ def test_malformed_checksum_drops_nothing(store: Store, payload: str) -> None:
         ((0, 9), "right", "wrong", True),
         ((0, 9), "wrong", "wrong", False),
         ((0, 9), "wrong", None, False),
-        # Older ones never send this; whoever claims to is nobody we know.
+        # Older ones never send this; whoever leases to is nobody we know.
         ((0, 5), "wrong", "right", False),
         # No payload, whoever it is.
         (None, None, "right", True),
@@ -406,35 +406,35 @@ def test_payload_before_the_layer(store: Store) -> None:
         store.push.seal(BASE.id, "uploader", payload=BASE.payload, tarsum=tarsum(BASE))
 
 
-def test_claimed_checksum_seals_at_the_end_of_the_layer(store: Store) -> None:
+def test_declared_checksum_seals_at_the_end_of_the_layer(store: Store) -> None:
     """Docker 0.4 and 0.5: xz, and no request for the checksum."""
     layer = lzma.compress(b"\0" * 10240)
-    store.push.begin(BASE.id, BASE.json, "uploader", claimed=Checksum(payload_of(BASE.json, layer)))
+    store.push.begin(BASE.id, BASE.json, "uploader", declared=Checksum(payload_of(BASE.json, layer)))
     store.push.receive(BASE.id, "uploader", in_blocks(layer))
     assert store.layer_of(BASE.id) == layer
     assert store.everything() == {f"images/{BASE.id}/{name}" for name in ("json", "layer", "ancestry", "_checksum")}
 
 
-def test_claimed_checksum_that_is_wrong(store: Store) -> None:
-    store.push.begin(BASE.id, BASE.json, "uploader", claimed=Checksum(WRONG))
+def test_declared_checksum_that_is_wrong(store: Store) -> None:
+    store.push.begin(BASE.id, BASE.json, "uploader", declared=Checksum(WRONG))
     with pytest.raises(ChecksumMismatch):
         store.receive(BASE)
     assert not store.driver.exists(paths.IMAGES)
-    store.push.begin(BASE.id, BASE.json, "uploader", claimed=Checksum(BASE.payload))
+    store.push.begin(BASE.id, BASE.json, "uploader", declared=Checksum(BASE.payload))
     store.receive(BASE)
     assert store.holds(BASE)
 
 
-def test_claimed_tarsum_waits_for_the_seal(store: Store) -> None:
-    store.push.begin(BASE.id, BASE.json, "uploader", claimed=Checksum(tarsum(BASE)))
+def test_declared_tarsum_waits_for_the_seal(store: Store) -> None:
+    store.push.begin(BASE.id, BASE.json, "uploader", declared=Checksum(tarsum(BASE)))
     store.receive(BASE)
     assert not store.images.is_complete(BASE.id)
     store.seal(BASE)
     assert store.images.checksums(BASE.id) == [BASE.payload, tarsum(BASE)]
 
 
-def test_claim_of_an_earlier_attempt_is_forgotten(store: Store) -> None:
-    store.push.begin(BASE.id, BASE.json, "uploader", claimed=Checksum(WRONG))
+def test_declaration_of_an_earlier_attempt_is_dropped(store: Store) -> None:
+    store.push.begin(BASE.id, BASE.json, "uploader", declared=Checksum(WRONG))
     store.describe(BASE)
     store.receive(BASE)
     store.seal(BASE)
@@ -488,9 +488,9 @@ def test_second_uploader_with_wrong_bytes_is_told_so(store: Store) -> None:
     assert store.holds(BASE)
 
 
-def test_second_uploader_that_claimed_succeeds(store: Store) -> None:
+def test_second_uploader_that_declared_a_checksum_succeeds(store: Store) -> None:
     """Docker 0.5 would take anything but success on the layer as the end of the push."""
-    store.push.begin(BASE.id, BASE.json, "two", claimed=Checksum(OTHER_BYTES.payload))
+    store.push.begin(BASE.id, BASE.json, "two", declared=Checksum(OTHER_BYTES.payload))
     store.add(BASE)
     store.receive(OTHER_BYTES, "two")
     assert store.holds(BASE)

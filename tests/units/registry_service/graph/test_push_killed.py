@@ -81,7 +81,7 @@ def demand_whole_or_nothing(root: Path, again: Image) -> None:
     assert len(kept) == 1
     if first_bytes_stay:
         assert kept == [BASE]
-    # Sweeping what the dead left ends with the image alone, but for a claim that no mark leads to.
+    # Sweeping what the dead left ends with the image alone, but for a lease that no mark leads to.
     Filesystem(root, leftover_seconds=-1)
     Push(store.driver, store.images, expiry_seconds=-1).expire()
     left = {path.name for path in root.rglob("*") if path.is_file()}

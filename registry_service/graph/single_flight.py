@@ -1,8 +1,8 @@
-"""Looks at what may change, shared: hundreds of daemons ask for the tags of one repository in the same moment.
+"""Single-flight reads (request coalescing): hundreds of daemons request the tags of one repository at the same moment.
 
-A look at the store answers everybody who asked before it began, and nobody who asked later: what was written before
-somebody asks is always seen, by whatever process it was written. Nobody depends on another for long: where the one who
-looks is told to stop, somebody else looks; where a look does not end, others are begun beside it.
+One read of the store answers every caller that arrived before it began, and none that arrived later: each caller sees
+what was written before its call, by any process (read-your-writes). No caller depends on another for long: where the
+one that reads is cancelled, another reads in its place; where a read hangs, others start beside it.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Generic, TypeVar
 
 from common.errors import Unavailable
 
-PATIENCE_SECONDS = 60.0
-"""How long a look is waited for before another is begun; who only waits is told after twice as long."""
+WAIT_SECONDS = 60.0
+"""How long to wait for a read before another is started; callers that only wait fail after twice as long."""
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Looks(Generic[K, V]):
-    """One look at a time for each key. Nobody may change what he is given: others are given the same."""
+class SingleFlight(Generic[K, V]):
+    """One read at a time for each key. Callers share the value and must not change it."""
 
-    def __init__(self, look: Callable[[K], V], *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._look = look
-        self._patience = patience_seconds
+    def __init__(self, read: Callable[[K], V], *, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._read = read
+        self._wait_seconds = wait_seconds
         self._lock = threading.Lock()
         self._under_way: dict[K, Future[V]] = {}
         self._next: dict[K, Future[V]] = {}
 
     def __call__(self, key: K) -> V:
-        """What there is now. Raises what the look raises, and Unavailable where it does not end."""
-        until = time.monotonic() + 2 * self._patience
+        """The value now. Raises what the read raises, and Unavailable on a timeout."""
+        until = time.monotonic() + 2 * self._wait_seconds
         while True:
             with self._lock:
                 answer, before = self._next.get(key), self._under_way.get(key)
@@ -45,44 +45,44 @@ class Looks(Generic[K, V]):
             try:
                 return _wait_for(answer, until)
             except CancelledError:
-                # Who was to look for us was told to stop.
+                # The caller that was to read for us was cancelled.
                 continue
 
     def _lead(self, key: K, answer: Future[V], before: Future[V] | None) -> V:
-        """Look, once the look before has ended, for all who will have come until then."""
+        """Read, once the read before has ended, for all callers that arrive until then."""
         try:
             if before is not None:
-                wait((before,), self._patience)
+                wait((before,), self._wait_seconds)
             with self._lock:
                 self._under_way[key] = self._next.pop(key)
-            seen = self._look(key)
+            value = self._read(key)
         except Exception as error:
             self._forget(key, answer)
             answer.set_exception(error)
             raise
         except BaseException:
-            # A greenlet was killed, or its time is over; those who wait with it are not to blame.
+            # A greenlet was killed, or timed out; the callers that wait with it must not fail for it.
             self._forget(key, answer)
             answer.cancel()
             answer.set_running_or_notify_cancel()
             raise
         self._forget(key, answer)
-        answer.set_result(seen)
-        return seen
+        answer.set_result(value)
+        return value
 
     def _forget(self, key: K, answer: Future[V]) -> None:
         with self._lock:
-            for looks in (self._next, self._under_way):
-                if looks.get(key) is answer:
-                    del looks[key]
+            for reads in (self._next, self._under_way):
+                if reads.get(key) is answer:
+                    del reads[key]
 
 
 def _wait_for(answer: Future[V], until: float) -> V:
-    """What somebody else sees. Raises what he met, CancelledError where he was told to stop, and Unavailable."""
+    """The value another caller reads. Raises what it met, CancelledError where it was cancelled, and Unavailable."""
     try:
         return answer.result(until - time.monotonic())
     except TimeoutError as error:
         raise Unavailable("The store takes too long, try again") from error
     except Exception as error:  # noqa: BLE001 - raised again
-        # Many raise the one exception: each would add its own traceback to those of all others.
+        # Many callers raise one exception: each would add its own traceback to those of all others.
         raise error.with_traceback(None)  # noqa: B904 - it is the same

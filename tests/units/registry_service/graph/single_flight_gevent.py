@@ -11,7 +11,7 @@ import gevent.pool
 import pytest
 
 from common.errors import Unavailable
-from registry_service.graph.looks import Looks
+from registry_service.graph.single_flight import SingleFlight
 
 
 class Shelf:
@@ -31,7 +31,7 @@ class Shelf:
         return seen
 
 
-def ask(looks: Looks[str, int], count: int = 1) -> list[gevent.Greenlet]:
+def ask(looks: SingleFlight[str, int], count: int = 1) -> list[gevent.Greenlet]:
     """Returns when all who ask have been noted."""
     asked = [gevent.spawn(looks, "tags") for _ in range(count)]
     gevent.idle()
@@ -52,7 +52,7 @@ def let_look(shelf: Shelf, count: int) -> None:
 
 def killed_while_looking(stop: Callable[[gevent.Greenlet], None]) -> None:
     shelf = Shelf()
-    looks = Looks(shelf.look)
+    looks = SingleFlight(shelf.look)
     early = ask(looks)
     shelf.began.acquire()
     leader, *followers = ask(looks, 20)
@@ -70,7 +70,7 @@ def killed_while_looking(stop: Callable[[gevent.Greenlet], None]) -> None:
 
 def killed_while_waiting_its_turn(stop: Callable[[gevent.Greenlet], None]) -> None:
     shelf = Shelf()
-    looks = Looks(shelf.look)
+    looks = SingleFlight(shelf.look)
     early = ask(looks)
     shelf.began.acquire()
     leader, *followers = ask(looks, 20)
@@ -86,7 +86,7 @@ def killed_while_waiting_its_turn(stop: Callable[[gevent.Greenlet], None]) -> No
 
 def a_follower_that_is_killed_takes_nobody_along(stop: Callable[[gevent.Greenlet], None]) -> None:
     shelf = Shelf()
-    looks = Looks(shelf.look)
+    looks = SingleFlight(shelf.look)
     early = ask(looks)
     shelf.began.acquire()
     crowd = ask(looks, 20)
@@ -109,7 +109,7 @@ def time_out(greenlet: gevent.Greenlet) -> None:
 
 def a_look_that_never_ends_is_overtaken() -> None:
     shelf = Shelf()
-    looks = Looks(shelf.look, patience_seconds=0.2)
+    looks = SingleFlight(shelf.look, wait_seconds=0.2)
     stuck = ask(looks)
     shelf.began.acquire()
     followers = ask(looks, 5)
@@ -139,7 +139,7 @@ def nobody_is_told_what_was_true_before_he_asked() -> None:
             raise LookupError
         return seen
 
-    looks = Looks(look)
+    looks = SingleFlight(look)
 
     def write() -> None:
         nonlocal written
@@ -173,7 +173,7 @@ def nobody_is_told_what_was_true_before_he_asked() -> None:
     check_empty(looks)
 
 
-def check_empty(looks: Looks[str, int]) -> None:
+def check_empty(looks: SingleFlight[str, int]) -> None:
     assert not looks._under_way
     assert not looks._next
 

@@ -1,4 +1,4 @@
-"""Looks that many share: each sees all that was written before it asked, and a crowd costs the store two looks."""
+"""Single-flight reads: each caller sees what was written before its call, and a crowd costs the store two reads."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from common.errors import Unavailable
-from registry_service.graph.looks import Looks
-from tests.units.registry_service.graph import looks_gevent
+from registry_service.graph.single_flight import SingleFlight
+from tests.units.registry_service.graph import single_flight_gevent
 
 
 class Shelf:
@@ -44,11 +44,11 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def looks(shelf: Shelf) -> Looks[str, str]:
-    return Looks(shelf.look)
+def looks(shelf: Shelf) -> SingleFlight[str, str]:
+    return SingleFlight(shelf.look)
 
 
-def ask(pool: ThreadPoolExecutor, looks: Looks[str, str], key: str = "tags") -> Future[str]:
+def ask(pool: ThreadPoolExecutor, looks: SingleFlight[str, str], key: str = "tags") -> Future[str]:
     """Returns when whoever asks has been noted."""
     asked = threading.Event()
 
@@ -63,7 +63,7 @@ def ask(pool: ThreadPoolExecutor, looks: Looks[str, str], key: str = "tags") -> 
     return future
 
 
-def test_who_asks_during_a_look_does_not_get_what_it_saw(shelf: Shelf, looks: Looks[str, str]) -> None:
+def test_who_asks_during_a_look_does_not_get_what_it_saw(shelf: Shelf, looks: SingleFlight[str, str]) -> None:
     with ThreadPoolExecutor() as pool:
         early = ask(pool, looks)
         assert shelf.began.acquire(timeout=10)
@@ -73,7 +73,7 @@ def test_who_asks_during_a_look_does_not_get_what_it_saw(shelf: Shelf, looks: Lo
         assert (early.result(10), late.result(10)) == ("first", "second")
 
 
-def test_all_who_ask_during_a_look_share_the_next(shelf: Shelf, looks: Looks[str, str]) -> None:
+def test_all_who_ask_during_a_look_share_the_next(shelf: Shelf, looks: SingleFlight[str, str]) -> None:
     with ThreadPoolExecutor(30) as pool:
         early = ask(pool, looks)
         assert shelf.began.acquire(timeout=10)
@@ -85,7 +85,7 @@ def test_all_who_ask_during_a_look_share_the_next(shelf: Shelf, looks: Looks[str
     assert shelf.looks == 2
 
 
-def test_one_key_does_not_wait_for_another(shelf: Shelf, looks: Looks[str, str]) -> None:
+def test_one_key_does_not_wait_for_another(shelf: Shelf, looks: SingleFlight[str, str]) -> None:
     with ThreadPoolExecutor() as pool:
         both = [ask(pool, looks, "one"), ask(pool, looks, "other")]
         assert shelf.began.acquire(timeout=10)
@@ -94,7 +94,7 @@ def test_one_key_does_not_wait_for_another(shelf: Shelf, looks: Looks[str, str])
         assert [each.result(10) for each in both] == ["first", "first"]
 
 
-def test_a_failure_is_of_those_who_shared_the_look_and_of_nobody_after(shelf: Shelf, looks: Looks[str, str]) -> None:
+def test_a_failure_is_shared_by_the_callers_of_one_read_alone(shelf: Shelf, looks: SingleFlight[str, str]) -> None:
     with ThreadPoolExecutor() as pool:
         early = ask(pool, looks)
         assert shelf.began.acquire(timeout=10)
@@ -110,7 +110,7 @@ def test_a_failure_is_of_those_who_shared_the_look_and_of_nobody_after(shelf: Sh
         assert [str(each.exception()) for each in late] == ["storage: gone"] * 3
 
 
-def test_where_one_is_told_to_stop_while_looking_another_looks(shelf: Shelf, looks: Looks[str, str]) -> None:
+def test_where_one_is_told_to_stop_while_looking_another_looks(shelf: Shelf, looks: SingleFlight[str, str]) -> None:
     with ThreadPoolExecutor() as pool:
         early = ask(pool, looks)
         assert shelf.began.acquire(timeout=10)
@@ -127,7 +127,7 @@ def test_where_one_is_told_to_stop_while_looking_another_looks(shelf: Shelf, loo
 
 
 def test_a_look_that_never_ends_is_overtaken_and_waited_for_by_nobody(shelf: Shelf) -> None:
-    looks = Looks(shelf.look, patience_seconds=0.2)
+    looks = SingleFlight(shelf.look, wait_seconds=0.2)
     with ThreadPoolExecutor() as pool:
         stuck = ask(pool, looks)
         assert shelf.began.acquire(timeout=10)
@@ -142,7 +142,7 @@ def test_a_look_that_never_ends_is_overtaken_and_waited_for_by_nobody(shelf: She
     assert not looks._under_way
 
 
-def test_a_failure_that_many_share_does_not_grow_with_them(shelf: Shelf, looks: Looks[str, str]) -> None:
+def test_a_failure_that_many_share_does_not_grow_with_them(shelf: Shelf, looks: SingleFlight[str, str]) -> None:
     """Each of hundreds who raise the one exception would add to its traceback, and each would log all of it."""
     with ThreadPoolExecutor(60) as pool:
         early = ask(pool, looks)
@@ -155,13 +155,13 @@ def test_a_failure_that_many_share_does_not_grow_with_them(shelf: Shelf, looks: 
 
 
 def test_greenlets_that_are_killed_or_stuck_leave_nobody_waiting() -> None:
-    command = [sys.executable, "-m", "gevent.monkey", "--module", looks_gevent.__name__]
+    command = [sys.executable, "-m", "gevent.monkey", "--module", single_flight_gevent.__name__]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "nobody waits"
 
 
-def test_nothing_is_kept(shelf: Shelf, looks: Looks[str, str]) -> None:
+def test_nothing_is_kept(shelf: Shelf, looks: SingleFlight[str, str]) -> None:
     shelf.go_on.release(3)
     for key in ("one", "other", "third"):
         looks(key)
@@ -179,7 +179,7 @@ def test_everybody_sees_what_was_written_before_asking() -> None:
         time.sleep(0.0005)
         return seen
 
-    looks: Looks[str, int] = Looks(look)
+    looks: SingleFlight[str, int] = SingleFlight(look)
 
     def write() -> None:
         nonlocal written
