@@ -16,7 +16,7 @@ from registry_service.graph.tags import Tags
 from registry_service.health import Health
 from registry_service.index_client import IndexClient
 from registry_service.mirror.mirror import Mirror
-from registry_service.mirror.reading import MirroredRepositories, MirroredTags
+from registry_service.mirror.mirrored import MirroredRepositories, MirroredTags
 from registry_service.services import Registry
 from registry_service.settings import RegistrySettings
 from registry_service.storage.driver import Driver, Offload, directly

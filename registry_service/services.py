@@ -21,7 +21,7 @@ from registry_service.graph.tags import Tags
 from registry_service.health import Health
 from registry_service.index_client import IndexClient
 from registry_service.mirror.mirror import Mirror
-from registry_service.mirror.reading import MirroredImages
+from registry_service.mirror.mirrored import MirroredImages
 from registry_service.storage.driver import Reader
 
 logger = logging.getLogger(__name__)

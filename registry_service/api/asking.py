@@ -11,7 +11,7 @@ from werkzeug.sansio.http import parse_cookie
 from common.names import RepositoryName
 from common.tokens import Access, read_authorization
 from registry_service.grants import Credentials, Gate
-from registry_service.mirror.client import MIRROR_HEADER, asked_by
+from registry_service.mirror.client import MIRROR_HEADER, via_mirrors
 
 COOKIE = "grant"
 PUSH_COOKIE = "push"
@@ -49,7 +49,7 @@ def uploader() -> str:
 def remember_mirrors(environ: WSGIEnvironment) -> None:
     """By way of which mirrors this request came."""
     named = environ.get(_MIRRORS)
-    asked_by.set(tuple(filter(None, named.split(","))) if named else ())
+    via_mirrors.set(tuple(filter(None, named.split(","))) if named else ())
 
 
 def grant_cookie(grant: str) -> tuple[str, str]:

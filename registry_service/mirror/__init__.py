@@ -1,11 +1,11 @@
-"""A registry that fills itself from others: push at one point, pull at many.
+"""A pull-through mirror: a registry that fills itself from others; push at one, pull from many.
 
-sources.py     which namespace comes from where: the setting
-client.py      one source, spoken to as a daemon would
-spool.py       a layer on its way, for as many readers as want it
-download.py    one layer, from its source into the store
-filling.py     one download of a layer, however many ask, in however many processes
-following.py   a repository's tags and list, kept in step with the source
-reading.py     images, tags and repositories as the doors ask for them
-mirror.py      what of all this a request concerns
+sources.py       the setting: which namespace is mirrored from which source
+client.py        the client of one source, which speaks to it as a daemon would
+spool.py         a layer in transit, in a file that many readers share
+download.py      one layer, from its source into the store, retried and resumed
+pull_through.py  one download of a layer, however many clients and processes request it
+tag_sync.py      a repository's tags and image list, kept in sync with the source
+mirrored.py      images, tags and repositories of a mirror, as the views read them
+mirror.py        the facade: which repositories have a source, and what it offers
 """

@@ -1,7 +1,7 @@
-"""One source, spoken to as a daemon would: ping, index, then the registries it names (protocol §1.3 to §1.5).
+"""The client of one source, which speaks to it as a daemon would: ping, index, then its registries (§1.3 to §1.5).
 
-A source may be an index with its registries or a registry alone, ours or another's. What it answers is checked
-for form here and never believed further: ids, sizes and checksums are compared by whoever stores.
+A source may be an index with its registries or a registry alone, ours or another's. Responses are
+validated for form here and not trusted further: ids, sizes and checksums are verified where they are stored.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ BLOCK = 256 * 1024
 """At most so much of a layer is read at a time; what has come is passed on without waiting for more."""
 
 MIRROR_HEADER = "X-Wharfinger-Mirror"
-"""Names the mirrors that a question has come through, so that none goes round in a circle."""
+"""Names the mirrors that a request has passed through, to prevent loops."""
 
-asked_by: ContextVar[tuple[str, ...]] = ContextVar("asked_by", default=())
-"""The mirrors that the request under way has come through; what a source is asked on its behalf says so too."""
+via_mirrors: ContextVar[tuple[str, ...]] = ContextVar("via_mirrors", default=())
+"""The mirrors that the current request has passed through; requests to a source on its behalf say so too."""
 
 _CONNECT_SECONDS = 5.0
 _REDIRECTS = 5
@@ -69,7 +69,7 @@ class NotAtSource(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class SourceImage:
     """An image as its source describes it: JSON verbatim, layer bytes if it says, checksums if it says any."""
 
     json: bytes
@@ -87,9 +87,9 @@ class _Session:
 
 
 class Source:
-    """Asks one source over pooled connections; share one among all greenlets of a process.
+    """Requests to one source over pooled connections; share one among all greenlets of a process.
 
-    Every question raises NotAtSource or SourceUnavailable.
+    Every request raises NotAtSource or SourceUnavailable.
     """
 
     def __init__(self, settings: MirrorSource, timeout: float, mirror: str) -> None:
@@ -135,12 +135,12 @@ class Source:
             raise SourceWrong(f"{self.host} answered with the ancestry of another image")
         return ancestry
 
-    def describe(self, repository: RepositoryName, image: ImageId) -> Described:
+    def describe(self, repository: RepositoryName, image: ImageId) -> SourceImage:
         """JSON, size and checksums, whatever of them the source tells."""
         with self._ask(repository, f"/v1/images/{image}/json") as response:
             size = response.headers.get(headers.SIZE, "").strip()
             checksums = [one for name in _CHECKSUM_HEADERS for one in response.headers.getlist(name)]
-            return Described(
+            return SourceImage(
                 _body(response, MAX_JSON_BYTES),
                 int(size) if size.isascii() and size.isdigit() and int(size) > 0 else None,
                 tuple(filter(None, map(_checksum, checksums))),
@@ -206,7 +206,7 @@ class Source:
         return listed, session
 
     def _ask(self, repository: RepositoryName, path: str, asked: dict[str, str] | None = None) -> BaseHTTPResponse:
-        """Ask the repository's registries; a token that is refused is asked for anew, once."""
+        """Request from the repository's registries; retried once with a new token where the token is refused."""
         session = self._session(repository)
         try:
             return self._ask_endpoints(session, path, asked or {})
@@ -283,7 +283,7 @@ class Source:
         raise SourceUnavailable(f"{self.host} answered with status {response.status}; try again later")
 
     def _send(self, url: str, asked: dict[str, str]) -> BaseHTTPResponse:
-        sent = {"User-Agent": "wharfinger-mirror", MIRROR_HEADER: ",".join((*asked_by.get(), self._mirror)), **asked}
+        sent = {"User-Agent": "wharfinger-mirror", MIRROR_HEADER: ",".join((*via_mirrors.get(), self._mirror)), **asked}
         with _failures(self.host):
             try:
                 return self._exchange(url, sent)

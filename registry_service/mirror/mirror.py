@@ -1,4 +1,4 @@
-"""What a mirror does for a request: which repositories have a source, what that source offers, what is brought."""
+"""The facade of the mirror: which repositories have a source, what the source offers, and its download."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from registry_service.graph.errors import ImageNotFound
 from registry_service.graph.images import CACHE_BYTES, CACHE_SECONDS, Images, Layer
 from registry_service.graph.push import Push
 from registry_service.graph.tags import Tags
-from registry_service.mirror.client import NotAtSource, Source, SourceUnavailable, SourceWrong, asked_by
+from registry_service.mirror.client import NotAtSource, Source, SourceUnavailable, SourceWrong, via_mirrors
 from registry_service.mirror.download import Offer
-from registry_service.mirror.filling import Filling
-from registry_service.mirror.following import Following
+from registry_service.mirror.pull_through import PullThrough
 from registry_service.mirror.sources import EVERY, MirrorSource
+from registry_service.mirror.tag_sync import TagSync
 from registry_service.storage.driver import Driver, Offload, directly
 
 _ID_BYTES = 128
@@ -46,8 +46,8 @@ class Mirror:
         # Alike in all processes of a mirror. Mirrors that share it have the same sources, so none is another's.
         self._name = hashlib.sha256(repr(sources).encode()).hexdigest()[:16]
         self._sources = {source.namespace: Source(source, timeout, self._name) for source in sources}
-        self._following = Following(driver, tags, tag_seconds)
-        self._filling = Filling(driver, held, push, self._describe, offload)
+        self._tag_sync = TagSync(driver, tags, tag_seconds)
+        self._pull_through = PullThrough(driver, held, push, self._describe, offload)
         self._offers: Cache[tuple[RepositoryName, ImageId], Offer] = Cache(CACHE_BYTES, CACHE_SECONDS)
         self._ancestries: Cache[tuple[RepositoryName, ImageId], tuple[ImageId, ...]] = Cache(CACHE_BYTES, CACHE_SECONDS)
         self._locks: Cache[ImageId, Lock] = Cache(4096)
@@ -55,19 +55,19 @@ class Mirror:
     def require_writable(self, repository: RepositoryName) -> None:
         """Raises Forbidden for a repository that is, or would be, a copy."""
         source = self._source(repository)
-        if source is not None and not self._following.is_own(repository):
+        if source is not None and not self._tag_sync.is_own(repository):
             raise Forbidden(f"{repository} is mirrored here: push to {source.host}")
 
     def follow(self, repository: RepositoryName) -> None:
         """Bring a repository's tags and list up to date, if they are a copy. Raises SourceUnavailable."""
         source = self._asked_source(repository)
         if source is not None:
-            self._following.follow(repository, source)
+            self._tag_sync.follow(repository, source)
 
     def tag_description(self, repository: RepositoryName, tag: Tag | None) -> dict[str, Any] | None:
         """What the source says of who pushed a tag; None where it says nothing, or the repository is our own."""
         source = self._asked_source(repository)
-        if source is None or self._following.is_own(repository):
+        if source is None or self._tag_sync.is_own(repository):
             return None
         try:
             return source.tag_description(repository, tag)
@@ -92,14 +92,14 @@ class Mirror:
     def layer(self, offer: Offer) -> Layer:
         """The layer of an offered image, as it comes. Raises ImageNotFound, SourceUnavailable."""
         try:
-            return self._filling.layer(offer)
+            return self._pull_through.layer(offer)
         except NotAtSource as error:
             raise ImageNotFound from error
 
     def bring(self, offer: Offer) -> None:
         """Wait until an offered image is stored. Raises ImageNotFound, SourceUnavailable."""
         try:
-            self._filling.bring(offer)
+            self._pull_through.bring(offer)
         except NotAtSource as error:
             raise ImageNotFound from error
 
@@ -128,7 +128,7 @@ class Mirror:
 
     def _mirrored(self, repositories: Iterable[RepositoryName]) -> Iterator[RepositoryName]:
         for repository in repositories:
-            if self._asked_source(repository) is not None and not self._following.is_own(repository):
+            if self._asked_source(repository) is not None and not self._tag_sync.is_own(repository):
                 yield repository
 
     def _describe(self, image: ImageId, repository: RepositoryName) -> Offer:
@@ -154,7 +154,7 @@ class Mirror:
 
     def _asked_source(self, repository: RepositoryName) -> Source | None:
         """None also where the question came from ourselves, by way of other mirrors or of an index that names us."""
-        return None if self._name in asked_by.get() else self._source(repository)
+        return None if self._name in via_mirrors.get() else self._source(repository)
 
 
 def _weigh_offer(offer: Offer) -> int:

@@ -1,10 +1,9 @@
-"""A layer on its way, in a file of this machine, for as many readers as want it, in whatever process.
+"""The spool of a layer in transit: a temporary file that any number of readers share, in any process of this machine.
 
-The file grows while the layer comes. One byte more than the layer has is appended once length and checksum are found
-to agree; without it the file's end means that the layer was given up. Either way the file then loses its name.
-So a reader needs nothing but the file: its size says how far it may read, its links whether to wait for more. The
-last byte of whatever a client asked for is held back until the layer is known to be good: a body that looks complete
-is complete.
+The file grows during the download. One byte more than the layer has is appended once length and checksum are verified;
+without it the end of the file means that the download was aborted. Either way the file is unlinked at the end.
+So a reader needs nothing but the file: its size says how far it may read, its link count whether to wait for more. The
+last byte of each requested range is held back until the layer is verified: a body that looks complete is complete.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ _PREFIX = "wharfinger-mirror-"
 _GOOD = b"+"
 
 POLL_SECONDS = 0.02
-"""How long a reader that has all there is sleeps before it looks again."""
+"""Poll interval of a reader that has read all there is."""
 
 LEFTOVER_SECONDS = 86400.0
 
 _ALIVE_SECONDS = 1.0
-"""How long nothing may come before a reader asks whether the writer is still running."""
+"""How long a reader waits for bytes before it checks whether the writer is still running."""
 
 
 class Broken(ConnectionResetError):
-    """The layer was given up while it was read; the server closes the connection, and the client sees it was cut."""
+    """The download was aborted while it was read; the server closes the connection, so the client sees it was cut."""
 
     def __init__(self) -> None:
         super().__init__(errno.ECONNRESET, "the layer stopped coming")
@@ -49,7 +48,7 @@ def discard(name: str) -> None:
 
 
 def sweep() -> None:
-    """Remove what killed processes left behind, once nobody has written to it for a day."""
+    """Remove the files of killed processes, a day after their last write."""
     oldest = time.time() - LEFTOVER_SECONDS
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         # Another process may be sweeping too, and another user's are not ours to remove.
@@ -59,7 +58,7 @@ def sweep() -> None:
 
 
 def _at(name: str) -> Path:
-    """Only what we would name so is opened: the name may come out of the store."""
+    """Validate a name, which may come out of the store, and make it a path."""
     if not name.startswith(_PREFIX) or "/" in name:
         raise FileNotFoundError(errno.ENOENT, "no spool's name", name)
     return Path(tempfile.gettempdir()) / name
@@ -79,12 +78,12 @@ class Spool:
             rest = rest[os.write(self._file, rest) :]
 
     def finish(self) -> None:
-        """The layer is whole and good."""
+        """Mark the layer as complete and verified."""
         self.write(_GOOD)
         self.give_up()
 
     def give_up(self) -> None:
-        """End; may be called again, to no effect."""
+        """Abort; idempotent, and without effect after `finish`."""
         if self._open:
             self._open = False
             with suppress(FileNotFoundError):
@@ -92,7 +91,7 @@ class Spool:
             os.close(self._file)
 
 
-class Arriving:
+class SpooledLayer:
     """The reading end: a layer of `size` bytes that another greenlet or process is writing."""
 
     def __init__(self, name: str, size: int, is_written: Callable[[], bool]) -> None:
@@ -106,7 +105,7 @@ class Arriving:
             os.close(self._file)
 
     def has_begun(self) -> bool:
-        """Wait for the first byte; False where none will come."""
+        """Wait for the first byte; False if the download ends without one."""
         try:
             self._wait(lambda written: written > 0)
         except Broken:
@@ -115,7 +114,7 @@ class Arriving:
 
     def open(self, offset: int, length: int | None) -> Reader:
         stop = self.size if length is None else min(self.size, offset + length)
-        return _ArrivingReader(self, offset, stop)
+        return _SpoolReader(self, offset, stop)
 
     def read(self, start: int, stop: int) -> bytes:
         """Some bytes from `start` on, waited for if need be. Raises Broken."""
@@ -127,7 +126,7 @@ class Arriving:
         return stop if is_good else min(written, stop - 1)
 
     def _wait(self, is_enough: Callable[[int], bool]) -> int:
-        """The bytes written, once they are enough."""
+        """The number of bytes written, once `is_enough`."""
         asked, is_over = time.monotonic(), False
         while True:
             found = os.fstat(self._file)
@@ -141,8 +140,8 @@ class Arriving:
             time.sleep(POLL_SECONDS)
 
 
-class _ArrivingReader(Reader):
-    def __init__(self, arriving: Arriving, start: int, stop: int) -> None:
+class _SpoolReader(Reader):
+    def __init__(self, arriving: SpooledLayer, start: int, stop: int) -> None:
         self._arriving = arriving
         self._start = start
         self._stop = stop

@@ -15,7 +15,7 @@ from registry_service.graph.images import Images
 from registry_service.graph.push import Push
 from registry_service.graph.tags import Tags
 from registry_service.mirror.mirror import Mirror
-from registry_service.mirror.reading import MirroredImages, MirroredRepositories, MirroredTags
+from registry_service.mirror.mirrored import MirroredImages, MirroredRepositories, MirroredTags
 from registry_service.mirror.sources import MirrorSource
 from registry_service.storage.driver import Driver
 from registry_service.storage.memory import Memory

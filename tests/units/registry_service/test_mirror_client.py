@@ -18,7 +18,7 @@ from registry_service.mirror.client import (
     SourceRefused,
     SourceUnavailable,
     SourceWrong,
-    asked_by,
+    via_mirrors,
 )
 from registry_service.mirror.sources import MirrorSource
 from tests.clients.images import make_image
@@ -276,9 +276,9 @@ def test_a_source_that_is_not_there():
 
 
 def test_the_way_a_question_came_is_told(server):
-    asked_by.set(("one", "two"))
+    via_mirrors.set(("one", "two"))
     source_of(server).tags(ACME)
-    asked_by.set(())
+    via_mirrors.set(())
     assert {heard.headers[MIRROR_HEADER.lower()] for heard in server.heard} == {"one,two,me"}
 
 

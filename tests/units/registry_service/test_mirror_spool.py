@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from registry_service.mirror import spool
-from registry_service.mirror.spool import Arriving, Broken, Spool
+from registry_service.mirror.spool import Broken, Spool, SpooledLayer
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def is_there(name):
 @pytest.mark.parametrize(("offset", "length"), [(0, None), (3, None), (2, 4), (0, 1), (9, 1), (5, 100)])
 def test_readers_get_all_of_what_is_good_and_the_file_is_gone(name, offset, length):
     writing = Spool(name)
-    arriving = Arriving(name, 10, lambda: True)
+    arriving = SpooledLayer(name, 10, lambda: True)
     writing.write(b"01234")
     assert arriving.has_begun()
     thread = threading.Thread(target=lambda: (writing.write(b"56789"), writing.finish()))
@@ -44,7 +44,7 @@ def test_readers_get_all_of_what_is_good_and_the_file_is_gone(name, offset, leng
 @pytest.mark.parametrize(("offset", "length"), [(0, None), (0, 10), (2, 4), (0, 1)])
 def test_the_last_byte_asked_for_waits_until_the_layer_is_known_to_be_good(name, offset, length):
     writing = Spool(name)
-    arriving = Arriving(name, 10, lambda: True)
+    arriving = SpooledLayer(name, 10, lambda: True)
     writing.write(b"0123456789")
     got = []
     give_up_soon(writing)
@@ -60,19 +60,19 @@ def give_up_soon(writing):
 
 def test_what_is_given_up_breaks_its_readers(name):
     writing = Spool(name)
-    arriving = Arriving(name, 10, lambda: True)
+    arriving = SpooledLayer(name, 10, lambda: True)
     give_up_soon(writing)
     assert not arriving.has_begun()
     with pytest.raises(Broken):
         read_all(arriving)
     with pytest.raises(FileNotFoundError):
-        Arriving(name, 10, lambda: True)
+        SpooledLayer(name, 10, lambda: True)
     assert not is_there(name)
 
 
 def test_a_writer_that_died_breaks_its_readers(name):
     writing = Spool(name)
-    arriving = Arriving(name, 10, lambda: False)
+    arriving = SpooledLayer(name, 10, lambda: False)
     assert not arriving.has_begun()
     assert is_there(name)
     spool.discard(name)
@@ -95,7 +95,7 @@ def test_what_a_killed_process_left_is_swept_after_a_day(name):
 @pytest.mark.parametrize("name", ["../etc/passwd", "wharfinger-mirror-/../x", "passwd", ""])
 def test_only_spools_are_opened(name):
     with pytest.raises(FileNotFoundError):
-        Arriving(name, 1, lambda: True)
+        SpooledLayer(name, 1, lambda: True)
     with pytest.raises(FileNotFoundError):
         spool.discard(name)
 

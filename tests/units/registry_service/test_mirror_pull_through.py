@@ -14,7 +14,7 @@ from common.errors import Unavailable
 from common.names import ImageId
 from registry_service.graph.errors import ImageNotFound
 from registry_service.graph.leases import Leases
-from registry_service.mirror import download, filling, spool
+from registry_service.mirror import download, pull_through, spool
 from registry_service.mirror.client import SourceUnavailable, SourceWrong
 from registry_service.mirror.download import LeaseKeeper
 from registry_service.mirror.spool import Broken
@@ -224,7 +224,7 @@ def lease_from(owner, name, since=None):
 
 
 def test_another_machine_is_waited_for(source, site, monkeypatch):
-    monkeypatch.setattr(filling, "_FAR_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(pull_through, "_FAR_POLL_SECONDS", 0.01)
     site.driver.put(paths.mirror_claim(ImageId(BASE.id)), lease_from("elsewhere", spool.new_name()))
     elsewhere = Site(source.url)
     elsewhere.driver = site.driver
@@ -239,7 +239,7 @@ def test_another_machine_is_waited_for(source, site, monkeypatch):
 
 
 def test_another_machine_that_died_is_taken_over_from(source, site, monkeypatch):
-    monkeypatch.setattr(filling, "_FAR_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(pull_through, "_FAR_POLL_SECONDS", 0.01)
     path, old = paths.mirror_claim(ImageId(BASE.id)), int(time.time() - download.STALE_SECONDS - 5)
     site.driver.put(path, lease_from("elsewhere", spool.new_name(), old))
     assert site.read(BASE) == BASE.layer

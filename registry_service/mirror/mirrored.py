@@ -1,4 +1,4 @@
-"""Images, tags and repositories as the doors ask for them: held ones from the store, the others from their source."""
+"""Images, tags and repositories of a mirror, as the views read them: from the store or from their source."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from registry_service.graph.errors import ImageNotFound
 from registry_service.graph.images import Described, Images, Layer
 from registry_service.graph.repositories import Repositories
 from registry_service.graph.tags import Tags
-from registry_service.mirror.filling import ArrivingLayer
 from registry_service.mirror.mirror import Mirror
+from registry_service.mirror.pull_through import PartialLayer
 from registry_service.storage.driver import Driver, Reader
 
 
 class MirroredImages:
-    """What `Images` answers, for one request: `repositories` are those whose sources may be asked."""
+    """`Images` for one request: `repositories` are those whose sources may be queried."""
 
     def __init__(self, held: Images, mirror: Mirror, repositories: Sequence[RepositoryName]) -> None:
         self._held = held
@@ -44,25 +44,25 @@ class MirroredImages:
             return self._mirror.ancestry(image, self._repositories)
 
     def layer(self, image: ImageId) -> Layer:
-        """The layer; one that is not held is on its way afterwards."""
+        """The layer; one that is not stored is then in download."""
         try:
             return self._held.layer(image)
         except ImageNotFound:
             return self._mirror.layer(self._mirror.offer(image, self._repositories))
 
     def open_layer(self, layer: Layer, offset: int = 0, length: int | None = None) -> Reader:
-        if isinstance(layer, ArrivingLayer):
+        if isinstance(layer, PartialLayer):
             return layer.arriving.open(offset, length)
         return self._held.open_layer(layer, offset, length)
 
     def open_file(self, layer: Layer) -> FileIO | None:
-        return None if isinstance(layer, ArrivingLayer) else self._held.open_file(layer)
+        return None if isinstance(layer, PartialLayer) else self._held.open_file(layer)
 
     def local_path(self, layer: Layer) -> Path | None:
-        return None if isinstance(layer, ArrivingLayer) else self._held.local_path(layer)
+        return None if isinstance(layer, PartialLayer) else self._held.local_path(layer)
 
     def url_for(self, layer: Layer) -> str | None:
-        return None if isinstance(layer, ArrivingLayer) else self._held.url_for(layer)
+        return None if isinstance(layer, PartialLayer) else self._held.url_for(layer)
 
     def files(self, image: ImageId) -> list[Entry]:
         self._bring(image)
@@ -93,7 +93,7 @@ class MirroredTags(Tags):
         return super().get(repository, tag)
 
     def description(self, repository: RepositoryName, tag: Tag | None) -> dict[str, Any]:
-        """Asked of the source each time: no pull needs it, so it is not kept."""
+        """Requested from the source each time: no pull needs it, so it is not cached."""
         described = self._mirror.tag_description(repository, tag) or {}
         return {**super().description(repository, tag), **described}
 

@@ -1,8 +1,8 @@
-"""One download of a layer, however many ask for it, in however many greenlets and processes.
+"""The pull-through cache of layers: one download, however many greenlets and processes request the layer.
 
-Whoever asks first leases the layer in the store and begins to fetch it; everybody else on this machine reads along
-from the same spool, and processes elsewhere wait until the image is complete. Whether it is complete is always asked
-of the store, so nothing here has to be right for longer than a download takes.
+The first request acquires the layer's lease in the store and starts the download; all others on this machine read from
+the same spool while it grows, and processes elsewhere wait until the image is complete. Whether it is complete is
+always checked in the store, so nothing here has to be consistent for longer than a download takes.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from registry_service.graph.push import Push
 from registry_service.mirror import spool
 from registry_service.mirror.client import SourceUnavailable, SourceWrong
 from registry_service.mirror.download import STALE_SECONDS, Download, LeaseKeeper, Offer
-from registry_service.mirror.spool import Arriving, Spool
+from registry_service.mirror.spool import Spool, SpooledLayer
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload
 
 WAIT_SECONDS = 3600.0
-"""How long a layer is waited for that another machine is fetching, or a parent that anybody is."""
+"""How long to wait for a layer that another machine downloads, or for a parent in download."""
 
 _POLL_SECONDS = 0.05
 _FAR_POLL_SECONDS = 1.0
-"""How long one sleeps who waits for another machine: each look costs the store some requests."""
+"""Poll interval while another machine downloads: each poll costs the store some requests."""
 
 
 @dataclass(frozen=True, slots=True)
-class ArrivingLayer(Layer):
-    """A layer that can be read while it comes; it has no path yet."""
+class PartialLayer(Layer):
+    """A layer that can be read while it is downloaded; it has no path yet."""
 
-    arriving: Arriving
+    arriving: SpooledLayer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class _Running:
         return not self.download.is_over
 
 
-class Filling:
-    """Brings layers into one store."""
+class PullThrough:
+    """Downloads layers into one store."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Filling:
         describe: Callable[[ImageId, RepositoryName], Offer],
         offload: Offload,
     ) -> None:
-        """`describe` asks an image's parent of the source that has the image."""
+        """`describe` requests an image's parent from the source of the image."""
         self._held = held
         self._push = push
         self._describe = describe
@@ -72,22 +72,22 @@ class Filling:
         self._is_swept = False
 
     def layer(self, offer: Offer) -> Layer:
-        """The layer: as it is stored, or as it comes. Raises NotAtSource, SourceUnavailable."""
+        """The layer, stored or in transit. Raises NotAtSource, SourceUnavailable."""
         if offer.size is None:
             self.bring(offer)
-        for running in self._looks(offer):
+        for running in self._poll(offer):
             arriving = self._arriving(offer, running)
             if arriving is not None and arriving.has_begun():
-                return ArrivingLayer("", arriving.size, _etag(offer), 0.0, arriving)
+                return PartialLayer("", arriving.size, _etag(offer), 0.0, arriving)
         return self._held.layer(offer.image)
 
     def bring(self, offer: Offer, keep: Callable[[], None] = lambda: None) -> None:
         """Wait until the image is complete; `keep` is called meanwhile. Raises what `layer` raises."""
-        for _ in self._looks(offer):
+        for _ in self._poll(offer):
             keep()
 
-    def _looks(self, offer: Offer) -> Iterator[_Running | None]:
-        """Look now and then, until the image is complete, and each time at who fetches it: we, or None for others.
+    def _poll(self, offer: Offer) -> Iterator[_Running | None]:
+        """Poll until the image is complete; each time yields our own download, or None while another process downloads.
 
         Raises what made our own download fail.
         """
@@ -104,23 +104,23 @@ class Filling:
                 raise SourceUnavailable("The layer is still on its way; try again later")
             time.sleep(_POLL_SECONDS)
 
-    def _arriving(self, offer: Offer, running: _Running | None) -> Arriving | None:
-        """Where the layer can be read along, if it is being fetched on this machine."""
+    def _arriving(self, offer: Offer, running: _Running | None) -> SpooledLayer | None:
+        """The spool to read from, if the layer is being downloaded on this machine."""
         if offer.size is None:
             return None
         try:
             if running is not None:
-                return Arriving(running.spool, offer.size, running.is_written)
+                return SpooledLayer(running.spool, offer.size, running.is_written)
             holder = self._leases.holder(paths.mirror_claim(offer.image))
             if holder is None or holder[1].is_running() is None:
                 return None
-            return Arriving(holder[0], offer.size, lambda: holder[1].is_running() is True)
+            return SpooledLayer(holder[0], offer.size, lambda: holder[1].is_running() is True)
         except FileNotFoundError:
-            # DeclaredChecksums just now, or ended just now: the next look will tell.
+            # Leased or ended just now: the next poll will tell.
             return None
 
     def _begin(self, offer: Offer) -> _Running | None:
-        """Fetch the layer, unless another process does."""
+        """Start the download, unless another process has."""
         path, name = paths.mirror_claim(offer.image), spool.new_name()
         before = self._leases.holder(path)
         if before is not None and not self._may_be_dead(before[1]):
@@ -138,7 +138,7 @@ class Filling:
             keeper.release()
             raise SourceUnavailable(f"The mirror has no place for a layer on its way: {error.strerror}") from error
         self._running[offer.image] = running
-        # Its own greenlet: the layer is stored even if the client that asked for it goes away.
+        # A greenlet of its own: the layer is stored even if the client that requested it disconnects.
         threading.Thread(target=copy_context().run, args=(self._run, offer, running.download), daemon=True).start()
         return running
 

@@ -1,8 +1,8 @@
-"""A repository's tags and list of images, kept in the store in step with the source.
+"""Synchronisation of a mirrored repository's tags and image list with its source.
 
-They are kept as any repository's are, so whatever reads a store understands them, and what was filled is an ordinary
-registry once the setting is taken away. A content `_mirrored` beside them says that they are a copy, and when it was
-last compared. A repository without it was pushed here: it is never compared, and never touched.
+They are stored as any repository's are, so every reader of the store understands them, and the mirror is an ordinary
+registry once its setting is removed. An object `_mirrored` beside them marks the copy, with the timestamp of the last
+comparison. A repository without it was pushed here: it is never compared, and never changed.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from registry_service.storage import paths
 from registry_service.storage.driver import Driver, PathNotFound
 
 RETRY_SECONDS = 5.0
-"""How long a source that did not answer is left alone while there are stale tags to serve."""
+"""Backoff after a source did not answer, while stale tags are served."""
 
 logger = logging.getLogger(__name__)
 
 
-class Following:
-    """The mirrored repositories of one store. `seconds` is how long what was compared is believed."""
+class TagSync:
+    """The mirrored repositories of one store; `seconds` is the TTL of a comparison."""
 
     def __init__(self, driver: Driver, tags: Tags, seconds: float, clock: Callable[[], float] = time.time) -> None:
         self._driver = driver
@@ -53,7 +53,7 @@ class Following:
         """
         if self._is_due(repository, source):
             with self._locks.get_or_put(repository, threading.Lock):
-                # Somebody else may have done it while we waited.
+                # Another request may have done it while this one waited.
                 if self._is_due(repository, source):
                     self._compare(repository, source)
 

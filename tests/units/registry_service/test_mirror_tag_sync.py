@@ -11,8 +11,8 @@ from common.errors import Forbidden
 from common.names import RepositoryName, Tag
 from registry_service.graph.errors import RepositoryNotFound, TagNotFound
 from registry_service.mirror.client import Source, SourceUnavailable
-from registry_service.mirror.following import RETRY_SECONDS, Following, as_map
 from registry_service.mirror.sources import MirrorSource
+from registry_service.mirror.tag_sync import RETRY_SECONDS, TagSync, as_map
 from registry_service.storage import paths
 from registry_service.storage.driver import StorageFailure
 from registry_service.storage.memory import Memory
@@ -45,10 +45,10 @@ class Followed:
         self.site = Site(server.url)
         self.clock = Clock()
         self.source = Source(MirrorSource("*", server.url), 5.0, "me")
-        self.following = Following(self.site.driver, self.site.kept_tags, seconds, self.clock)
+        self.tag_sync = TagSync(self.site.driver, self.site.kept_tags, seconds, self.clock)
 
     def tags(self):
-        self.following.follow(ACME, self.source)
+        self.tag_sync.follow(ACME, self.source)
         return self.site.kept_tags.all(ACME)
 
 
@@ -124,7 +124,7 @@ def test_what_the_source_never_had_leaves_nothing(server):
 def test_a_repository_pushed_here_is_never_touched(followed, server):
     followed.site.driver.put(paths.tag(ACME, Tag("own")), ONE.encode())
     assert followed.tags() == {"own": ONE}
-    assert followed.following.is_own(ACME)
+    assert followed.tag_sync.is_own(ACME)
     assert not server.heard
 
 
@@ -132,7 +132,7 @@ def test_a_copy_half_written_by_a_crash_is_a_copy_and_is_mended(followed):
     """The mark comes first; tags without it would look as if they were pushed here."""
     followed.site.driver.put(paths.mirrored(ACME), b'{"compared": 0}')
     followed.site.driver.put(paths.tag(ACME, Tag("latest")), ONE.encode())
-    assert not followed.following.is_own(ACME)
+    assert not followed.tag_sync.is_own(ACME)
     assert followed.tags() == {"latest": TWO}
     followed.site.driver.put(paths.mirrored(ACME), b"\xff torn")
     assert followed.tags() == {"latest": TWO}
