@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from benchmarks.site.data import Library
 from index_service import schema
-from index_service.db import open_engine
+from index_service.database import open_engine
 from tests.servers.postgres import Postgres
 from tests.servers.process import Process, free_port
 from tests.servers.services import environ_for, serve
