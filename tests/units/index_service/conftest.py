@@ -13,6 +13,7 @@ from index_service import schema
 from index_service.database import open_engine
 from index_service.web import languages
 from tests.servers.postgres import Postgres, Reused
+from tests.units.index_service.live import Harbour
 from tests.units.index_service.site import Site
 
 
@@ -95,3 +96,13 @@ def make_site(engine: Engine) -> Callable[..., Site]:
 @pytest.fixture
 def site(make_site: Callable[..., Site]) -> Site:
     return make_site()
+
+
+@pytest.fixture
+def harbour(site: Site) -> Iterator[Harbour]:
+    """The index with a registry behind it, and Alice and Bob."""
+    for name in ("alice", "bob"):
+        site.user(name)
+    made = Harbour(site)
+    yield made
+    made.close()

@@ -23,20 +23,11 @@ from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION
 from index_service.social import comments
 from tests.clients.images import make_chain
 from tests.clients.wire import Target, call
-from tests.units.index_service.live import Harbour, image
+from tests.units.index_service.live import image
 from tests.units.index_service.reader import counted_queries
 from tests.units.index_service.site import IMAGES
 
 APP = RepositoryName.parse("alice/app")
-
-
-@pytest.fixture
-def harbour(site):
-    for name in ("alice", "bob"):
-        site.user(name)
-    made = Harbour(site)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -12,19 +12,9 @@ from index_service.images import jobs
 from index_service.repositories import catalogue
 from tests.clients.images import make_chain
 from tests.clients.wire import Target, call
-from tests.units.index_service.live import Harbour
 from tests.units.index_service.site import authorization
 
 OLD, NEW = RepositoryName.parse("alice/app"), RepositoryName.parse("bob/engine")
-
-
-@pytest.fixture
-def harbour(site):
-    for name in ("alice", "bob"):
-        site.user(name)
-    made = Harbour(site)
-    yield made
-    made.close()
 
 
 def rename(harbour, old=OLD, new=NEW):

@@ -10,20 +10,11 @@ import pytest
 import sqlalchemy
 
 from common.names import RepositoryName
-from tests.units.index_service.live import Harbour, image
+from tests.units.index_service.live import image
 from tests.units.index_service.reader import Reader, counted_queries
 from tests.units.index_service.site import IMAGES
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*777777}}\u202e\ud800"
-
-
-@pytest.fixture
-def harbour(site):
-    for name in ("alice", "bob"):
-        site.user(name)
-    made = Harbour(site)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -17,54 +17,33 @@ from registry_service.graph.errors import ImageExists
 from registry_service.storage.driver import Writer
 from registry_service.storage.filesystem import Filesystem
 from registry_service.storage.guard import Guard
+from tests.units.registry_service.graph.counted import Counted
 from tests.units.registry_service.graph.store import Image, Store
 
 
-class Deadly(Filesystem):
+class Deadly(Counted, Filesystem):
     """A filesystem in a process with a number of operations to live."""
 
-    kill_at = 0
-    done = 0
-
-    def put(self, path: str, content: bytes) -> None:
-        self._count()
-        super().put(path, content)
-
-    def create(self, path: str, content: bytes) -> bool:
-        self._count()
-        return super().create(path, content)
+    def strike(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def open_writer(self, path: str) -> Writer:
-        self._count()
         writer = super().open_writer(path)
         writer.write = self._counted(writer.write)  # type: ignore[method-assign]
         writer.commit = self._counted(writer.commit)  # type: ignore[method-assign]
         return writer
 
-    def move(self, source: str, target: str) -> None:
-        self._count()
-        super().move(source, target)
-
-    def delete(self, path: str) -> None:
-        self._count()
-        super().delete(path)
-
     def _counted(self, act: Callable[..., None]) -> Callable[..., None]:
         def counted(*arguments: Any) -> None:
-            self._count()
+            self.count()
             act(*arguments)
 
         return counted
 
-    def _count(self) -> None:
-        self.done += 1
-        if self.done == self.kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
 
 def main(root: str, kill_at: str, framing: str) -> None:
     driver = Deadly(Path(root))
-    driver.kill_at = int(kill_at)
+    driver.strike_at = int(kill_at)
     store = Store(Guard(driver))
     try:
         store.add(Image("base", framing=int(framing)), uploader=str(os.getpid()))

@@ -11,46 +11,22 @@ import pytest
 
 from registry_service.graph.errors import ImageBusy
 from registry_service.storage import paths
-from registry_service.storage.driver import PathNotFound, StorageFailure, Writer
+from registry_service.storage.driver import PathNotFound, StorageFailure
 from registry_service.storage.guard import Guard
 from registry_service.storage.memory import Memory
 from tests.conformance.drivers_small_disk import run_on_small_disk
+from tests.units.registry_service.graph.counted import Counted
 from tests.units.registry_service.graph.store import Image, Store
 
 BASE = Image("base")
 OTHER_BYTES = Image("base", framing=1)
 
 
-class Failing(Memory):
+class Failing(Counted, Memory):
     """Fails one operation that changes something, the one with the number told, and works before and after."""
 
-    fail_at = 0
-    done = 0
-
-    def put(self, path: str, content: bytes) -> None:
-        self._count()
-        super().put(path, content)
-
-    def create(self, path: str, content: bytes) -> bool:
-        self._count()
-        return super().create(path, content)
-
-    def open_writer(self, path: str) -> Writer:
-        self._count()
-        return super().open_writer(path)
-
-    def move(self, source: str, target: str) -> None:
-        self._count()
-        super().move(source, target)
-
-    def delete(self, path: str) -> None:
-        self._count()
-        super().delete(path)
-
-    def _count(self) -> None:
-        self.done += 1
-        if self.done == self.fail_at:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+    def strike(self) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 @pytest.mark.parametrize("again", [BASE, OTHER_BYTES], ids=["same bytes", "other bytes"])
@@ -64,7 +40,7 @@ def test_failing_at_every_step(again: Image, before: str) -> None:
         if before == "mark":
             driver.put(paths.image_mark(BASE.id), b"true")
             driver.put(paths.image_layer(BASE.id), b"cut sho")
-        driver.done, driver.fail_at = 0, fail_at
+        driver.done, driver.strike_at = 0, fail_at
         store = Store(Guard(driver), wait_seconds=0.0)
         try:
             store.add(BASE)
