@@ -6,31 +6,26 @@ to tell.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, true
+from sqlalchemy import true
 from sqlalchemy.orm import Session
 
 from common.names import RepositoryName, Tag
 from index_service.accounts.actor import Actor
 from index_service.database import Database
-from index_service.db import PREPARED_STATEMENT, Clock
-from index_service.images import versions
-from index_service.images.models import ImageRecord
+from index_service.db import Clock
+from index_service.images import tagged_images, versions
 from index_service.repositories import history, moves
 from index_service.repositories.history import Day
-from index_service.repositories.models import TagRecord
 from index_service.repositories.moves import Move
 from index_service.repositories.roles import Gate
 from index_service.services.summaries import RepositorySummary, Summaries
 from index_service.social import comments
 from index_service.social.comments import Remark
-
-MAX_TAGS = 5000
-"""Of a repository with more tags the ones set last are looked at."""
 
 TAGS_AT_ONCE = 25
 
@@ -119,8 +114,8 @@ class Tags:
 
 def tagged(session: Session, repository_id: int, sort: str) -> tuple[list[TaggedImage], int, bool]:
     """All images that tags point at, in the order asked for; how many tags, and whether there were too many."""
-    rows = session.execute(_LATEST_TAGS, {"repository": repository_id}).all()
-    kept = {name: (image_id or "", at, total) for name, image_id, at, total in rows[:MAX_TAGS]}
+    rows = tagged_images.latest(session, repository_id)
+    kept = {name: (image_id or "", at, total) for name, image_id, at, total in rows[: tagged_images.MAX_TAGS]}
     grouped: dict[str, list[str]] = {}
     for name in versions.newest_first(kept):
         grouped.setdefault(kept[name][0], []).append(name)
@@ -128,17 +123,7 @@ def tagged(session: Session, repository_id: int, sort: str) -> tuple[list[Tagged
         TaggedImage(image_id, names, {}, max(kept[name][1] for name in names), total_size=kept[names[0]][2])
         for image_id, names in grouped.items()
     ]
-    return _sorted(groups, sort), len(kept), len(rows) > MAX_TAGS
-
-
-_LATEST_TAGS = (
-    select(TagRecord.name, TagRecord.image_id, TagRecord.updated_at, ImageRecord.total_size)
-    .outerjoin(ImageRecord, ImageRecord.image_id == TagRecord.image_id)
-    .where(TagRecord.repository_id == bindparam("repository"), TagRecord.image_id.is_not(None))
-    .order_by(TagRecord.updated_at.desc(), TagRecord.name)
-    .limit(MAX_TAGS + 1)
-    .execution_options(**PREPARED_STATEMENT)
-)
+    return _sorted(groups, sort), len(kept), len(rows) > tagged_images.MAX_TAGS
 
 
 def _sorted(groups: list[TaggedImage], sort: str) -> list[TaggedImage]:
@@ -151,7 +136,7 @@ def _sorted(groups: list[TaggedImage], sort: str) -> list[TaggedImage]:
 
 def _described(session: Session, repository_id: int, groups: Sequence[TaggedImage]) -> list[TaggedImage]:
     """The same with the images' facts and the tags' last moves."""
-    records = _records(session, [group.image_id for group in groups])
+    records = tagged_images.described(session, [group.image_id for group in groups])
     last = history.last_of_each(session, repository_id, [tag for group in groups for tag in group.tags])
     return [_with_facts(group, records.get(group.image_id), last) for group in groups]
 
@@ -173,24 +158,3 @@ def _with_facts(group: TaggedImage, record: Any, last: dict[str, Move]) -> Tagge
         record.architecture,
         record.docker_version,
     )
-
-
-def _records(session: Session, image_ids: Collection[str]) -> dict[str, Any]:
-    """What lists show of images."""
-    return {record.image_id: record for record in session.execute(_RECORDS, {"images": list(image_ids)})}
-
-
-_RECORDS = (
-    select(
-        ImageRecord.image_id,
-        ImageRecord.size,
-        ImageRecord.total_size,
-        ImageRecord.depth,
-        ImageRecord.created_at,
-        ImageRecord.os,
-        ImageRecord.architecture,
-        ImageRecord.docker_version,
-    )
-    .where(ImageRecord.image_id.in_(bindparam("images", expanding=True)))
-    .execution_options(**PREPARED_STATEMENT)
-)
