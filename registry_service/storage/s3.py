@@ -28,7 +28,8 @@ from registry_service.storage.exclusive_create import DriverCandidates, Exclusiv
 from registry_service.storage.resuming import EmptyReader, ResumingReader
 from registry_service.storage.retrying import Refused, Retries
 from registry_service.storage.s3_connections import Answer
-from registry_service.storage.s3_requests import Bucket, Page, S3Settings, named, new_token
+from registry_service.storage.s3_requests import Bucket, Page, new_token
+from registry_service.storage.s3_settings import S3Settings, named
 
 PARTS = 10_000
 """A multipart upload has no more parts than these, anywhere."""

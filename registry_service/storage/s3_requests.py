@@ -1,4 +1,4 @@
-"""Requests to one S3 bucket: settings, connections, signatures, retries, and failures in the contract's words.
+"""Requests to one S3 bucket: connections, signatures, retries.
 
 Two ways lead there. `ask` goes through boto3, which knows all of S3 and takes 1.5 ms of processor time for a request.
 `fetch`, `look` and `page`, for all that a pull asks, have boto3 sign a URL, remember it, and send it over connections
@@ -14,7 +14,6 @@ import base64
 import hashlib
 import re
 import secrets
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -30,32 +29,31 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionClosedError,
     HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ReadTimeoutError,
-    SSLError,
 )
-from botocore.exceptions import ConnectionError as CannotConnect
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from common.cache import Cache
-from common.settings import SettingsError, file, one_of, seconds, setting, url, variable, whole_number
-from registry_service.storage.driver import PathNotFound, StorageFailure, StorageFull, StorageProblem
+from common.settings import SettingsError
+from registry_service.storage.driver import PathNotFound, StorageFailure, StorageProblem
 from registry_service.storage.retrying import BROKEN, NoAnswer, Refused, RetryPolicy
-from registry_service.storage.s3_connections import Answer, Connections, Unreachable
-
-MIB = 1024**2
+from registry_service.storage.s3_connections import Answer, Connections
+from registry_service.storage.s3_errors import (
+    TRANSIENT_CODES,
+    complaint_about,
+    demand_region,
+    problem_of,
+    reason_of,
+    refused_by,
+)
+from registry_service.storage.s3_settings import S3Settings
 
 PROBE = "_exclusive/probe"
 """Where it is tried whether conditional PUTs are honoured; the probe stays."""
 
 LEFTOVER_SECONDS = 48 * 3600.0
 """An upload begun this long ago and not completed belongs to a process that was killed."""
-
-LONGEST_URL_SECONDS = 7 * 24 * 3600.0
 
 REMEMBERED_URLS = 4096
 
@@ -64,71 +62,6 @@ _PAGE = 1000
 _TOKEN = "wharfinger-mark"
 """Metadata that holds an idempotency token."""
 _CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
-
-_ABSENT = ("NoSuchKey", "404", "NotFound")
-_FULL = ("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull")
-_TRANSIENT_CODES = ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "InternalError")
-"""Some stores send these with a status 400, as S3 itself does with the first."""
-
-_FORBIDDEN = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403")
-_ELSEWHERE = ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException", "301")
-
-
-def _bucket_name(text: str) -> str:
-    if not text or "/" in text:
-        raise ValueError(f"{text!r} is no name of a bucket")
-    return text
-
-
-@dataclass(frozen=True, slots=True)
-class S3Settings:
-    """WHARFINGER_S3_*, or the table [s3]."""
-
-    bucket: str = setting(_bucket_name, "Bucket, which must exist; the store's root is the storage path within it.")
-    endpoint_url: str = setting(url, "Where the store is, http(s)://host:port; empty means AWS.", "")
-    region: str = setting(str, "Region of the bucket; empty means what AWS's own settings say, or us-east-1.", "")
-    access_key: str = setting(str, "Access key; empty means the default chain: AWS_*, shared files, role.", "")
-    secret_key: str = setting(str, "Secret key that belongs to the access key.", "", secret=True)
-    addressing: str = setting(
-        one_of("auto", "path", "virtual"),
-        "Where the bucket's name goes: path, or virtual (host name); auto means virtual at AWS, path elsewhere.",
-        "auto",
-    )
-    signature: str = setting(one_of("s3v4", "s3"), "Signature version; s3 is version 2, for old stores.", "s3v4")
-    encryption: str = setting(
-        one_of("", "AES256", "aws:kms"), "Server-side encryption asked for with each content; empty means none.", ""
-    )
-    encryption_key: str = setting(str, "Key for aws:kms; empty means the account's own.", "")
-    ca_bundle: str = setting(file, "File of certificates to trust instead of the system's.", "")
-    checksums: str = setting(
-        one_of("when_required", "when_supported"),
-        "When checksums in headers and trailers are sent and demanded; older stores refuse when_supported.",
-        "when_required",
-    )
-    part_bytes: int = setting(
-        whole_number(5 * MIB), "Bytes of one part, kept in memory for each upload; a layer has up to 10,000.", 8 * MIB
-    )
-    copy_bytes: int = setting(whole_number(5 * MIB), "Bytes above which a content is copied part by part.", 5 * 1024**3)
-    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 5)
-    connect_timeout: float = setting(seconds, "Seconds a connection may take.", 5.0)
-    read_timeout: float = setting(seconds, "Seconds the store may be silent.", 60.0)
-    connections: int = setting(
-        whole_number(1), "Idle connections kept open for the next requests, for reading and for writing each.", 128
-    )
-    url_seconds: float = setting(seconds, "How long a signed URL is good.", 1200.0)
-    url_endpoint: str = setting(url, "Endpoint in signed URLs, where clients reach the store by another name.", "")
-
-    def __post_init__(self) -> None:
-        if bool(self.access_key) != bool(self.secret_key):
-            raise ValueError(f"{named('access_key')} and {named('secret_key')} go together")
-        if self.encryption_key and self.encryption != "aws:kms":
-            raise ValueError(f"{named('encryption_key')} needs {named('encryption')}=aws:kms")
-        if not 1 <= self.url_seconds <= LONGEST_URL_SECONDS:
-            raise ValueError(f"{named('url_seconds')}: no store signs for other than 1 second to 7 days")
-
-
-def named(field: str) -> str:
-    return variable("s3", field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +89,7 @@ class Bucket:
     def __init__(self, settings: S3Settings, storage_path: str) -> None:
         """Try the bucket out. Raises SettingsError saying what to mend."""
         self.settings = settings
-        self.retry = RetryPolicy(settings.attempts, _TRANSIENT_CODES)
+        self.retry = RetryPolicy(settings.attempts, TRANSIENT_CODES)
         self.root = "".join(f"{name}/" for name in storage_path.split("/") if name)
         self._client = connect(settings, settings.endpoint_url)
         self._signer = connect(settings, settings.url_endpoint) if settings.url_endpoint else self._client
@@ -224,7 +157,7 @@ class Bucket:
         try:
             return self._remembered(wanted) or self._sign(wanted)
         except BotoCoreError as error:
-            raise StorageFailure(path, _reason(error)) from error
+            raise StorageFailure(path, reason_of(error)) from error
 
     def bears(self, path: str, token: Mapping[str, str]) -> bool:
         """Whether the object there was made by the request that carried this idempotency token."""
@@ -256,11 +189,11 @@ class Bucket:
             try:
                 return request()
             except ClientError as error:
-                raise _problem(path, error, number) from error
+                raise problem_of(path, error, number) from error
             except (HTTPClientError, *BROKEN) as error:
-                raise NoAnswer(path, _reason(error)) from error
+                raise NoAnswer(path, reason_of(error)) from error
             except BotoCoreError as error:
-                raise StorageFailure(path, _reason(error)) from error
+                raise StorageFailure(path, reason_of(error)) from error
 
         return self.retry.call(attempt)
 
@@ -310,7 +243,7 @@ class Bucket:
             demand_region(self.settings, self._client.meta.region_name, answer)
             return self._try_conditions()
         except (BotoCoreError, ClientError) as error:
-            raise _complaint(self.settings, error) from error
+            raise complaint_about(self.settings, error) from error
 
     def _try_conditions(self) -> bool:
         """Create a probe, which stays: where it is there from the last time, one request tells."""
@@ -320,7 +253,7 @@ class Bucket:
                     Bucket=self.settings.bucket, Key=self.key(PROBE), Body=b"", IfNoneMatch="*", **self._dressing
                 )
             except ClientError as error:
-                status = _refused(PROBE, error).status
+                status = refused_by(PROBE, error).status
                 if status in (409, 412):
                     return True
                 if status in (400, 501):
@@ -412,7 +345,7 @@ def connect(settings: S3Settings, endpoint: str) -> Any:
             config=config,
         )
     except (BotoCoreError, ValueError) as error:
-        raise _complaint(settings, error) from error
+        raise complaint_about(settings, error) from error
     client.meta.events.register("before-call.s3.DeleteObjects", _seal_with_md5)
     if settings.signature == "s3":
         client.meta.events.register("before-sign.s3", _end_bucket_with_slash)
@@ -444,71 +377,3 @@ def _seal_with_md5(params: dict[str, Any], **_: Any) -> None:
     params["context"].get("checksum", {}).pop("request_algorithm", None)
     digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
     params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
-
-
-def _refused(path: str, error: ClientError, attempt: int = 1) -> Refused:
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    code = str(error.response.get("Error", {}).get("Code", ""))[:64]
-    return Refused(path, status, attempt=attempt, code=code)
-
-
-def _problem(path: str, error: ClientError, attempt: int) -> StorageProblem:
-    refused = _refused(path, error, attempt)
-    if refused.code in _ABSENT:
-        return PathNotFound(path)
-    if refused.code in _FULL or refused.status == 507:
-        return StorageFull(path, refused.code)
-    return refused
-
-
-_REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
-    ((SSLError, ssl.SSLCertVerificationError), "the store's certificate is not trusted"),
-    ((ReadTimeoutError, TimeoutError), "the store does not answer in time"),
-    ((ConnectionClosedError, ConnectionError, HTTPException), "the store closes the connection"),
-    ((CannotConnect, Unreachable), "the store cannot be reached"),
-    (NoCredentialsError, "there are no credentials"),
-)
-
-
-def _reason(error: Exception) -> str:
-    """In words of ours: the exception's own hold URLs."""
-    return next((words for kind, words in _REASONS if isinstance(error, kind)), type(error).__name__)
-
-
-def _complaint(settings: S3Settings, error: Exception) -> SettingsError:
-    """One line that says which setting to mend."""
-    where = settings.endpoint_url or "AWS"
-    if isinstance(error, ClientError):
-        return SettingsError(f"s3: {_advice_on_answer(settings, _refused('', error), where)}")
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
-        advice = f"there are no credentials: set {named('access_key')} and {named('secret_key')}, or AWS's own"
-    elif isinstance(error, SSLError):
-        advice = f"the certificate of {where} is not trusted: set {named('ca_bundle')}"
-    elif isinstance(error, CannotConnect | HTTPClientError):
-        advice = f"nothing answers at {where} ({_reason(error)}): mend {named('endpoint_url')}, or start the store"
-    else:
-        # Names and regions that cannot be, answers that are no XML.
-        said = " ".join(str(error).split())[:200]
-        advice = f"{where} does not serve bucket {settings.bucket!r}: {said}: mend the settings {named('')}*"
-    return SettingsError(f"s3: {advice}")
-
-
-def _advice_on_answer(settings: S3Settings, refused: Refused, where: str) -> str:
-    said = f"{where} answers {refused.status} {refused.code}"
-    if refused.code == "NoSuchBucket":
-        return f"there is no bucket {settings.bucket!r} at {where}: create it, or mend {named('bucket')}"
-    if refused.code in _FORBIDDEN:
-        return (
-            f"{said}: mend {named('access_key')} and {named('secret_key')}, "
-            f"or let them list, read, write and delete in bucket {settings.bucket!r}"
-        )
-    if refused.code in _ELSEWHERE:
-        return f"{said}: bucket {settings.bucket!r} lies in another region, mend {named('region')}"
-    return f"{said} to requests for bucket {settings.bucket!r}: mend {named('endpoint_url')} and {named('bucket')}"
-
-
-def demand_region(settings: S3Settings, region: str, answer: Mapping[str, Any]) -> None:
-    """botocore follows a bucket to its region, but a signed URL does not. Raises SettingsError."""
-    actual = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region", region)
-    if actual != region:
-        raise SettingsError(f"s3: bucket {settings.bucket!r} lies in {actual}: set {named('region')}={actual}")

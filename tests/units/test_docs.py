@@ -17,7 +17,7 @@ from registry_service.settings import RegistrySettings
 from registry_service.storage.gcs import GcsSettings
 from registry_service.storage.glance import GlanceSettings
 from registry_service.storage.memory import Memory
-from registry_service.storage.s3_requests import S3Settings
+from registry_service.storage.s3_settings import S3Settings
 from registry_service.storage.swift_account import SwiftSettings
 
 ROOT = Path(__file__).resolve().parents[2]

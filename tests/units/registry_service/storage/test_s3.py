@@ -17,7 +17,8 @@ from common.settings import SettingsError
 from registry_service.storage import factory, s3, s3_requests
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound, StorageFailure, StorageFull
 from registry_service.storage.s3 import copy_ranges
-from registry_service.storage.s3_requests import S3Settings, demand_region
+from registry_service.storage.s3_errors import demand_region
+from registry_service.storage.s3_settings import S3Settings
 from tests.clients.wire import Target
 from tests.conformance.drivers_contract import generated, read, together
 from tests.conformance.drivers_faults import write
