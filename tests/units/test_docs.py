@@ -15,7 +15,7 @@ from index_service.settings import IndexSettings
 from registry_service.app import create_app as create_registry
 from registry_service.settings import RegistrySettings
 from registry_service.storage.gcs_settings import GcsSettings
-from registry_service.storage.glance import GlanceSettings
+from registry_service.storage.glance_settings import GlanceSettings
 from registry_service.storage.memory import Memory
 from registry_service.storage.s3_settings import S3Settings
 from registry_service.storage.swift_account import SwiftSettings
