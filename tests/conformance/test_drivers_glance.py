@@ -13,8 +13,8 @@ from common.settings import SettingsError, load
 from registry_service.storage import factory
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound, StorageFailure, StorageFull
 from registry_service.storage.filesystem import Filesystem
-from registry_service.storage.glance import Glance
-from registry_service.storage.glance_settings import GlanceSettings
+from registry_service.storage.glance.driver import Glance
+from registry_service.storage.glance.settings import GlanceSettings
 from registry_service.storage.guard import Guard
 from registry_service.storage.memory import Memory
 from tests.clients.wire import Target

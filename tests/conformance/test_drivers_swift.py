@@ -16,8 +16,8 @@ from common.settings import SettingsError, load
 from registry_service.storage import factory
 from registry_service.storage.driver import BLOCK, BadPath, Driver, PathNotFound, StorageFailure, StorageFull
 from registry_service.storage.guard import Guard
-from registry_service.storage.swift import READERS_SECONDS, Swift
-from registry_service.storage.swift_account import SwiftSettings
+from registry_service.storage.swift.account import SwiftSettings
+from registry_service.storage.swift.driver import READERS_SECONDS, Swift
 from tests.clients.wire import Target
 from tests.conformance.drivers_contract import generated, read, together
 from tests.conformance.drivers_faults import DriverFaults, write

@@ -14,11 +14,11 @@ from index_service.app import create_app as create_index
 from index_service.settings import IndexSettings
 from registry_service.app import create_app as create_registry
 from registry_service.settings import RegistrySettings
-from registry_service.storage.gcs_settings import GcsSettings
-from registry_service.storage.glance_settings import GlanceSettings
+from registry_service.storage.gcs.settings import GcsSettings
+from registry_service.storage.glance.settings import GlanceSettings
 from registry_service.storage.memory import Memory
-from registry_service.storage.s3_settings import S3Settings
-from registry_service.storage.swift_account import SwiftSettings
+from registry_service.storage.s3.settings import S3Settings
+from registry_service.storage.swift.account import SwiftSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "k" * 32

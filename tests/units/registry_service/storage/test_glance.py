@@ -7,7 +7,7 @@ import pytest
 from common.names import ImageId, RepositoryName, Tag
 from common.settings import SettingsError, load
 from registry_service.storage import paths
-from registry_service.storage.glance_settings import GlanceSettings
+from registry_service.storage.glance.settings import GlanceSettings
 
 IMAGE = ImageId("a" * 64)
 STAGE = paths.upload(IMAGE, "somebody")

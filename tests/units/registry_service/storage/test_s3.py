@@ -14,11 +14,13 @@ import pytest
 import urllib3
 
 from common.settings import SettingsError
-from registry_service.storage import factory, s3, s3_requests
+from registry_service.storage import factory
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound, StorageFailure, StorageFull
-from registry_service.storage.s3 import copy_ranges
-from registry_service.storage.s3_errors import demand_region
-from registry_service.storage.s3_settings import S3Settings
+from registry_service.storage.s3 import driver as driver_module
+from registry_service.storage.s3 import requests
+from registry_service.storage.s3.driver import copy_ranges
+from registry_service.storage.s3.errors import demand_region
+from registry_service.storage.s3.settings import S3Settings
 from tests.clients.wire import Target
 from tests.conformance.drivers_contract import generated, read, together
 from tests.conformance.drivers_faults import write
@@ -386,7 +388,7 @@ class TestWriting:
     def test_longer_than_all_parts(self, radosgw: Radosgw, monkeypatch: pytest.MonkeyPatch) -> None:
         store = radosgw.store()
         driver = opened(store)
-        monkeypatch.setattr(s3, "PARTS", 2)
+        monkeypatch.setattr(driver_module, "PARTS", 2)
         with pytest.raises(StorageFailure, match="WHARFINGER_S3_PART_BYTES"):
             write(driver, "a", content(17 * MIB))
         assert not driver.exists("a")
@@ -415,7 +417,7 @@ class TestWriting:
         assert len(radosgw.uploads(store, neighbour)) == 2
         opened(store)
         assert len(radosgw.uploads(store, neighbour)) == 2
-        monkeypatch.setattr(s3_requests, "LEFTOVER_SECONDS", -1.0)
+        monkeypatch.setattr(requests, "LEFTOVER_SECONDS", -1.0)
         opened(store)
         assert [key.rpartition("/")[2] for key, _ in radosgw.uploads(store, neighbour)] == ["b"]
         other.cancel()
@@ -452,7 +454,7 @@ class TestMoving:
         assert ranges[4] == f"bytes={4 * gib}-{5 * gib - 1}"
         assert ranges[5] == f"bytes={5 * gib}-{5 * gib}"
         assert len(ranges) == 6
-        assert len(list(copy_ranges(5 * 1024 * gib, s3.COPY_PART))) <= s3.PARTS
+        assert len(list(copy_ranges(5 * 1024 * gib, driver_module.COPY_PART))) <= driver_module.PARTS
 
     def test_onto_itself(self, driver: Driver) -> None:
         driver.put("a", b"1")
@@ -544,7 +546,7 @@ class TestSignedUrls:
     def test_where_the_bucket_stands(self, radosgw: Radosgw, endpoint: str, addressing: str, expected: str) -> None:
         """Signed for a name that need not be reached from here."""
         settings = S3Settings(bucket="layers", access_key="a", secret_key="b", addressing=addressing)
-        client = s3_requests.connect(settings, endpoint)
+        client = requests.connect(settings, endpoint)
         wanted = {"Bucket": "layers", "Key": "images/a"}
         assert client.generate_presigned_url("get_object", Params=wanted).startswith(expected)
 

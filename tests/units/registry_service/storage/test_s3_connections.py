@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_service.storage.s3_connections import Connections, Unreachable
+from registry_service.storage.s3.connections import Connections, Unreachable
 from tests.servers.process import free_port
 from tests.servers.tls import make_certificate
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.settings import SettingsError, load
-from registry_service.storage.swift_account import SwiftSettings
+from registry_service.storage.swift.account import SwiftSettings
 
 LEAST = {"CONTAINER": "layers", "AUTH_URL": "http://keystone/v3/", "USER": "u", "PASSWORD": "hidden", "PROJECT": "p"}
 

@@ -27,7 +27,7 @@ from requests.adapters import HTTPAdapter
 from common.cache import Cache
 from common.settings import SettingsError
 from registry_service.storage.driver import PathNotFound, StorageFailure, StorageProblem
-from registry_service.storage.gcs_settings import GcsSettings
+from registry_service.storage.gcs.settings import GcsSettings
 from registry_service.storage.retrying import BROKEN, TRANSIENT_STATUSES, RetryPolicy
 
 ANONYMOUS = "anonymous"

@@ -10,8 +10,8 @@ from swiftclient import client
 from swiftclient.utils import generate_temp_url
 
 from common.settings import SettingsError
-from registry_service.storage.swift_account import Account, SwiftSettings, named
-from registry_service.storage.swift_objects import Cluster
+from registry_service.storage.swift.account import Account, SwiftSettings, named
+from registry_service.storage.swift.objects import Cluster
 
 SHARED_SECONDS = 300.0
 """For how long at most the same signed URL is given again."""

@@ -11,7 +11,7 @@ from google.api_core import exceptions as answers
 from google.auth.exceptions import GoogleAuthError
 
 from registry_service.storage.driver import BLOCK
-from registry_service.storage.gcs_api import Api
+from registry_service.storage.gcs.api import Api
 from registry_service.storage.retrying import BROKEN
 
 _INCOMPLETE = 308

@@ -34,8 +34,8 @@ from registry_service.storage.driver import (
     StorageProblem,
     Writer,
 )
-from registry_service.storage.glance_images import Image, Images, Upload, UploadBroken, problem_of
-from registry_service.storage.glance_settings import GlanceSettings
+from registry_service.storage.glance.images import Image, Images, Upload, UploadBroken, problem_of
+from registry_service.storage.glance.settings import GlanceSettings
 from registry_service.storage.guard import Guard
 from registry_service.storage.resuming import EmptyReader, RawBody, ResumingReader
 from registry_service.storage.retrying import TRANSIENT_STATUSES, NoAnswer

@@ -2,7 +2,7 @@
 
 Two ways lead there. `ask` goes through boto3, which knows all of S3 and takes 1.5 ms of processor time for a request.
 `fetch`, `look` and `page`, for all that a pull asks, have boto3 sign a URL, remember it, and send it over connections
-of their own (`s3_connections`): a tenth of the time, which is what most of a pull would be spent on.
+of their own (`connections`): a tenth of the time, which is what most of a pull would be spent on.
 
 Either retries what is transient (`retrying`). botocore's own retries are off: all requests of a process share a
 quota of them, and when it is used up none is retried.
@@ -38,8 +38,8 @@ from common.cache import Cache
 from common.settings import SettingsError
 from registry_service.storage.driver import PathNotFound, StorageFailure, StorageProblem
 from registry_service.storage.retrying import BROKEN, NoAnswer, Refused, RetryPolicy
-from registry_service.storage.s3_connections import Answer, Connections
-from registry_service.storage.s3_errors import (
+from registry_service.storage.s3.connections import Answer, Connections
+from registry_service.storage.s3.errors import (
     TRANSIENT_CODES,
     complaint_about,
     demand_region,
@@ -47,7 +47,7 @@ from registry_service.storage.s3_errors import (
     reason_of,
     refused_by,
 )
-from registry_service.storage.s3_settings import S3Settings
+from registry_service.storage.s3.settings import S3Settings
 
 PROBE = "_exclusive/probe"
 """Where it is tried whether conditional PUTs are honoured; the probe stays."""

@@ -2,9 +2,9 @@
 
 A content up to `segment_bytes` is one object. A larger one is a static large object: segments in a container beside,
 below a name of their own, the *upload*, and a manifest at the path, which makes them appear at once. Moving such a
-content writes its manifest anew and leaves the segments where they are (`swift_segments`).
+content writes its manifest anew and leaves the segments where they are (`segments`).
 
-Three floors: `swift_objects` asks for objects, `swift_segments` knows what they are parts of, and here is the driver.
+Three floors: `objects` asks for objects, `segments` knows what they are parts of, and here is the driver.
 
 Swift promises little. It looks at `If-None-Match: *` before a PUT and not when it is done, so that of eight at once
 five may pass. Whoever creates therefore stands as a candidate first (`exclusive_create`); one who is silent for
@@ -30,10 +30,10 @@ from registry_service.storage.driver import Driver, PathNotFound, Reader, Stat, 
 from registry_service.storage.exclusive_create import CandidateStore, ExclusiveCreate
 from registry_service.storage.resuming import Body, EmptyReader, ResumingReader
 from registry_service.storage.retrying import Refused
-from registry_service.storage.swift_account import SwiftSettings, named
-from registry_service.storage.swift_objects import NEWEST, UPLOAD, Entry, Objects, changed
-from registry_service.storage.swift_segments import READERS_SECONDS, Segments
-from registry_service.storage.swift_urls import signer
+from registry_service.storage.swift.account import SwiftSettings, named
+from registry_service.storage.swift.objects import NEWEST, UPLOAD, Entry, Objects, changed
+from registry_service.storage.swift.segments import READERS_SECONDS, Segments
+from registry_service.storage.swift.temporary_urls import signer
 
 LEFTOVER_SECONDS = 48 * 3600.0
 """A record this old belongs to a process that was killed."""

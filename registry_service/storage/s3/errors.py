@@ -21,8 +21,8 @@ from botocore.exceptions import ConnectionError as CannotConnect
 from common.settings import SettingsError
 from registry_service.storage.driver import PathNotFound, StorageFull, StorageProblem
 from registry_service.storage.retrying import Refused
-from registry_service.storage.s3_connections import Unreachable
-from registry_service.storage.s3_settings import S3Settings, named
+from registry_service.storage.s3.connections import Unreachable
+from registry_service.storage.s3.settings import S3Settings, named
 
 TRANSIENT_CODES = ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "InternalError")
 """Some stores send these with a status 400, as S3 itself does with the first."""

@@ -20,8 +20,8 @@ from contextlib import contextmanager, suppress
 from swiftclient import client
 
 from registry_service.storage.driver import PathNotFound, StorageProblem
-from registry_service.storage.swift_account import MIB
-from registry_service.storage.swift_objects import OWN, Buffer, Entry, Objects, changed
+from registry_service.storage.swift.account import MIB
+from registry_service.storage.swift.objects import OWN, Buffer, Entry, Objects, changed
 
 READERS_SECONDS = 3600
 """How long segments of a replaced content stay for whoever is reading it."""

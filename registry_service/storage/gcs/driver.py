@@ -25,9 +25,9 @@ from google.auth.exceptions import GoogleAuthError
 
 from common.settings import SettingsError, load
 from registry_service.storage.driver import Driver, PathNotFound, Reader, Stat, StorageFailure, Writer
-from registry_service.storage.gcs_api import Api, failures_named, in_base64, reason_of
-from registry_service.storage.gcs_settings import GcsSettings
-from registry_service.storage.gcs_upload import Pending, Upload
+from registry_service.storage.gcs.api import Api, failures_named, in_base64, reason_of
+from registry_service.storage.gcs.settings import GcsSettings
+from registry_service.storage.gcs.upload import Pending, Upload
 from registry_service.storage.resuming import EmptyReader, RawBody, ResumingReader
 from registry_service.storage.retrying import BROKEN, Refused
 

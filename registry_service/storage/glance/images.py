@@ -18,7 +18,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from common.settings import SettingsError
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound, StorageFailure, StorageFull, StorageProblem
-from registry_service.storage.glance_settings import GlanceSettings, named
+from registry_service.storage.glance.settings import GlanceSettings, named
 from registry_service.storage.keystone import Identity, IdentityProblem, Login
 from registry_service.storage.retrying import BROKEN, NoAnswer, Refused, RetryPolicy
 

@@ -15,7 +15,7 @@ from swiftclient import client
 
 from registry_service.storage.driver import BLOCK, BadPath, PathNotFound, StorageFailure
 from registry_service.storage.retrying import Refused
-from registry_service.storage.swift_account import Account, SwiftSettings
+from registry_service.storage.swift.account import Account, SwiftSettings
 
 OWN = "_swift"
 """Where the driver keeps what is not for others: segments, records, candidates for creation."""

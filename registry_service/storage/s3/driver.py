@@ -7,7 +7,7 @@ What such a store has not, and what stands for it here:
     move        a copy made by the store, part by part above what one request copies, then a delete
     reading on  what is being read may be replaced: a broken answer is resumed only if the object is still the same
 
-Requests are retried (`s3_requests`). An answer that was lost makes two of them ambiguous, the conditional PUT and the
+Requests are retried (`requests`). An answer that was lost makes two of them ambiguous, the conditional PUT and the
 completion of an upload: both leave an idempotency token in the object's metadata, by which a retry finds that its
 predecessor did the work.
 """
@@ -27,9 +27,9 @@ from registry_service.storage.driver import Driver, PathNotFound, Reader, Stat, 
 from registry_service.storage.exclusive_create import DriverCandidates, ExclusiveCreate
 from registry_service.storage.resuming import EmptyReader, ResumingReader
 from registry_service.storage.retrying import Refused, Retries
-from registry_service.storage.s3_connections import Answer
-from registry_service.storage.s3_requests import Bucket, Page, new_token
-from registry_service.storage.s3_settings import S3Settings, named
+from registry_service.storage.s3.connections import Answer
+from registry_service.storage.s3.requests import Bucket, Page, new_token
+from registry_service.storage.s3.settings import S3Settings, named
 
 PARTS = 10_000
 """A multipart upload has no more parts than these, anywhere."""
