@@ -11,12 +11,14 @@ from common.settings import (
     CONFIG_FILE,
     SettingsError,
     boolean,
+    file,
     listed,
     load,
     one_of,
     seconds,
     secrets,
     setting,
+    url,
     variable,
     whole_number,
 )
@@ -137,3 +139,25 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
 
     with pytest.raises(SettingsError, match="there is no light here"):
         load(Contrary, "cellar", {"WHARFINGER_CELLAR_LIT": "on"})
+
+
+@pytest.mark.parametrize("given", ["http://store:7480", "https://store.example/v1", ""])
+def test_a_url_loses_the_slash_at_its_end(given: str) -> None:
+    assert url(given) == given
+    assert url(f"{given}/" if given else "") == given
+
+
+@pytest.mark.parametrize("wrong", ["store:7480", "ftp://store", "//store", "HTTP//store"])
+def test_what_is_no_url_is_named(wrong: str) -> None:
+    with pytest.raises(ValueError, match=f"'{wrong}' does not begin with http:// or https://"):
+        url(wrong)
+
+
+def test_a_file_has_to_be_there(tmp_path: Path) -> None:
+    there = tmp_path / "authority.pem"
+    there.touch()
+    assert file(str(there)) == str(there)
+    assert file("") == ""
+    for wrong in (tmp_path, tmp_path / "absent.pem"):
+        with pytest.raises(ValueError, match=f"{wrong} is not a file"):
+            file(str(wrong))
