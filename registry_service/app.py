@@ -7,7 +7,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from common import http
 from registry_service import api
-from registry_service.api import asking
+from registry_service.api import request_context
 from registry_service.grants import Gate, OpenGate, TokenGate
 from registry_service.graph.images import Images
 from registry_service.graph.push import Push
@@ -32,7 +32,7 @@ def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload =
     app.config["IDLE_SECONDS"] = settings.idle_seconds
     # Over TLS a daemon sends no token to a standalone registry, and a mirror needs it to find the source (§6.6).
     http.install(app, standalone=registry.index is None and registry.mirror is None)
-    asking.install(app)
+    request_context.install(app, registry)
     is_fronted = settings.trusted_proxies > 0
     api.install(app, registry, delivery=settings.delivery, endpoints=settings.endpoints, is_fronted=is_fronted)
     if settings.trusted_proxies:

@@ -1,17 +1,20 @@
-"""Who is asking: credentials, uploader and client program of the request under way."""
+"""The context of the current request: the registry, its credentials and authorization, its uploader."""
 
 from __future__ import annotations
 
 import hashlib
 from wsgiref.types import WSGIEnvironment
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.sansio.http import parse_cookie
 
 from common.names import RepositoryName
 from common.tokens import Access, read_authorization
-from registry_service.grants import Credentials, Gate
+from registry_service.grants import Credentials
 from registry_service.mirror.client import MIRROR_HEADER, via_mirrors
+from registry_service.services import Registry
+
+EXTENSION = "wharfinger-registry"
 
 COOKIE = "grant"
 PUSH_COOKIE = "push"
@@ -26,41 +29,49 @@ def credentials(environ: WSGIEnvironment) -> Credentials:
     return Credentials(environ.get("HTTP_AUTHORIZATION"), parse_cookie(cookies).get(COOKIE) if cookies else None)
 
 
-def admit(gate: Gate, access: Access, repository: RepositoryName | None = None) -> Credentials:
-    """Let the request in or raise Unauthenticated; a fresh grant goes back with the response as a cookie."""
-    asking = credentials(request.environ)
-    g.grant = gate.admit(asking, access, repository)
-    return asking
+def registry() -> Registry:
+    """The services of the current application."""
+    services: Registry = current_app.extensions[EXTENSION]
+    return services
+
+
+def admit(access: Access, repository: RepositoryName | None = None) -> Credentials:
+    """Authorize the request or raise Unauthenticated; a new grant is sent with the response as a cookie."""
+    sent = credentials(request.environ)
+    g.grant = registry().gate.admit(sent, access, repository)
+    return sent
 
 
 def uploader() -> str:
-    """Tells the pushes of two daemons apart, so that each has a stage of its own.
+    """An identifier of the uploader, so that the pushes of two daemons have separate stages.
 
-    A token belongs to one push. Without one, over TLS to a standalone registry, the account and the address
-    are left, and the cookie that every daemon brings back.
+    A token belongs to one push. Without one, over TLS to a standalone registry, the account, the address and the push
+    cookie identify it.
     """
     authorization = request.headers.get("Authorization", "")
     tokens = read_authorization(authorization)
-    # However the header spells it, the same token is the same push.
+    # Parsed, because a header may spell the same token in several ways.
     who = str(tokens[0]) if tokens else f"{authorization} {request.remote_addr} {request.cookies.get(PUSH_COOKIE)}"
     return hashlib.sha256(who.encode("latin-1", "replace")).hexdigest()[:32]
 
 
-def remember_mirrors(environ: WSGIEnvironment) -> None:
-    """By way of which mirrors this request came."""
+def set_mirrors(environ: WSGIEnvironment) -> None:
+    """Record the mirrors that the request has passed through."""
     named = environ.get(_MIRRORS)
     via_mirrors.set(tuple(filter(None, named.split(","))) if named else ())
 
 
 def grant_cookie(grant: str) -> tuple[str, str]:
-    """The header that sends a fresh grant back: for this host, whichever registry behind it answers next."""
+    """The header that sends a new grant: valid at every registry process behind this host."""
     return "Set-Cookie", f"{COOKIE}={grant}; Path=/v1/; HttpOnly"
 
 
-def install(app: Flask) -> None:
+def install(app: Flask, services: Registry) -> None:
+    app.extensions[EXTENSION] = services
+
     @app.before_request
     def begin() -> None:
-        remember_mirrors(request.environ)
+        set_mirrors(request.environ)
 
     @app.after_request
     def set_grant_cookie(response: Response) -> Response:

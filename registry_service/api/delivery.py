@@ -1,4 +1,4 @@
-"""What an image is read with: conditions, ranges, cache headers, and the cheapest way to move a layer's bytes.
+"""Delivery of images: conditional requests, ranges, cache headers, and the strategy that sends a layer's bytes.
 
 Ranges follow RFC 9110, with what daemons need on top (protocol §1.6): an end one past the last byte is
 clipped, and a start at the very end answers 416 with an empty body. The layer never bears Content-Encoding:
@@ -24,7 +24,7 @@ from registry_service.services import ReadableImages
 _RANGE = re.compile(r"bytes\s{0,8}=\s{0,8}([0-9]{0,18})\s{0,8}-\s{0,8}([0-9]{0,18})", re.IGNORECASE)
 _BLOCK = 1024 * 1024
 
-FOR_EVER = 31536000
+YEAR_SECONDS = 31536000
 """Seconds. An image id means the same bytes for ever (protocol §1.5)."""
 
 NGINX_FILES = "/_files"
@@ -34,9 +34,9 @@ NGINX_STORE = "/_store"
 EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 """Last-Modified of everything immutable; each date a client may hold is later."""
 
-KEPT_BY_NGINX = (("X-Accel-Expires", "5"),)
-"""Tells the nginx in front to give this answer to everybody for so many seconds, and nobody else anything: nginx takes
-it away. Seconds are enough for one answer to serve many, and few enough for every signed address in one."""
+NGINX_CACHE_HEADERS = (("X-Accel-Expires", "5"),)
+"""Lets the nginx in front cache this response for so many seconds; nginx removes the header. Seconds suffice for one
+response to serve many clients, and are fewer than any signed URL in it lives."""
 
 _EPOCH = parse_date(EPOCH)
 _CONDITIONS = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_MATCH")
@@ -47,7 +47,7 @@ Headers = Iterable[tuple[str, str]]
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back to the client; who sends the body closes it."""
+    """A response; the server that sends the body closes it."""
 
     status: str
     headers: list[tuple[str, str]]
@@ -70,8 +70,8 @@ class Unsatisfiable(Exception):
     """A range that begins past the end."""
 
 
-HandOver = Callable[[WSGIEnvironment, ReadableImages, Layer], Answer | None]
-"""Lets somebody else send a layer; None where it is better sent from here."""
+DeliveryStrategy = Callable[[WSGIEnvironment, ReadableImages, Layer], Answer | None]
+"""How a layer is sent by another server; returns None where this one is to send it."""
 
 
 def parse_range(header: str | None, size: int) -> Span | None:
@@ -94,14 +94,14 @@ def parse_range(header: str | None, size: int) -> Span | None:
     return Span(start, stop)
 
 
-def remembered(environ: WSGIEnvironment, etag: str) -> list[tuple[str, str]]:
-    """Headers of what never changes: kept for a year, by shared caches only where nobody had to prove who they are."""
+def cache_headers(environ: WSGIEnvironment, etag: str) -> list[tuple[str, str]]:
+    """Cache headers of immutable content: a year, and shared caches only where the request carried no credentials."""
     kind = "private" if "HTTP_AUTHORIZATION" in environ else "public"
-    return [("Cache-Control", f"{kind}, max-age={FOR_EVER}"), ("Last-Modified", EPOCH), ("ETag", etag)]
+    return [("Cache-Control", f"{kind}, max-age={YEAR_SECONDS}"), ("Last-Modified", EPOCH), ("ETag", etag)]
 
 
 def unchanged(environ: WSGIEnvironment, etag: str) -> Answer | None:
-    """304 for a client that holds this already; ask only once it is clear that it exists and may be read."""
+    """304 for a client that has this version; call it once the image is known to exist and to be readable."""
     if not any(condition in environ for condition in _CONDITIONS):
         return None
     try:
@@ -109,46 +109,46 @@ def unchanged(environ: WSGIEnvironment, etag: str) -> Answer | None:
     except OverflowError:
         # A year or a zone of more digits than a date has: not a date, and so no condition (RFC 9110 §13.1.3).
         is_known = False
-    return Answer("304 NOT MODIFIED", remembered(environ, etag)) if is_known else None
+    return Answer("304 NOT MODIFIED", cache_headers(environ, etag)) if is_known else None
 
 
-def small(environ: WSGIEnvironment, body: bytes, etag: str, keeping: Headers) -> Answer:
-    """JSON that never changes."""
+def small(environ: WSGIEnvironment, body: bytes, etag: str, extra: Headers) -> Answer:
+    """Immutable JSON."""
     said = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    return Answer("200 OK", [*said, *remembered(environ, etag), *keeping], () if _is_head(environ) else (body,))
+    return Answer("200 OK", [*said, *cache_headers(environ, etag), *extra], () if _is_head(environ) else (body,))
 
 
-def layer_answer(environ: WSGIEnvironment, images: ReadableImages, layer: Layer, hand_over: HandOver) -> Answer:
-    """The layer, or the part asked for, from whoever does it best."""
+def layer_answer(environ: WSGIEnvironment, images: ReadableImages, layer: Layer, strategy: DeliveryStrategy) -> Answer:
+    """The layer or the requested range of it, by the delivery strategy."""
     not_modified = unchanged(environ, layer.etag)
     if not_modified is not None:
         return not_modified
     try:
         span = parse_range(_applicable_range(environ, layer), layer.size)
     except Unsatisfiable:
-        # Said here whoever would send the rest: stores and proxies explain themselves in a body (protocol §1.6).
+        # Never delegated: stores and proxies send a body with it (protocol §1.6).
         return Answer(
             "416 REQUESTED RANGE NOT SATISFIABLE",
             [_OCTETS, ("Content-Range", f"bytes */{layer.size}"), ("Content-Length", "0")],
         )
-    return hand_over(environ, images, layer) or _own_answer(environ, images, layer, span)
+    return strategy(environ, images, layer) or _own_answer(environ, images, layer, span)
 
 
-def handed_over(delivery: str, keeping: Headers) -> HandOver:
-    """By the setting `delivery`; `keeping` is what tells nginx to keep an answer of ours."""
-    known: dict[str, HandOver] = {
-        "direct": to_nobody,
-        "redirect": partial(to_store, keeping),
-        "nginx": partial(to_nginx, keeping),
+def strategy_of(delivery: str, extra: Headers) -> DeliveryStrategy:
+    """The strategy of the setting `delivery`; `extra` let nginx cache its responses."""
+    known: dict[str, DeliveryStrategy] = {
+        "direct": send_directly,
+        "redirect": partial(redirect_to_store, extra),
+        "nginx": partial(accel_redirect, extra),
     }
     return known[delivery]
 
 
-def to_nobody(_environ: WSGIEnvironment, _images: ReadableImages, _layer: Layer) -> None:
-    """Send every layer ourselves."""
+def send_directly(_environ: WSGIEnvironment, _images: ReadableImages, _layer: Layer) -> None:
+    """No delegation: this registry sends every layer."""
 
 
-def to_store(keeping: Headers, environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
+def redirect_to_store(extra: Headers, environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
     """Redirect to the store's signed URL (protocol §1.9).
 
     Never from TLS to a plain address: daemons since 1.7 would take their token along. And never HEAD, for
@@ -158,11 +158,11 @@ def to_store(keeping: Headers, environ: WSGIEnvironment, images: ReadableImages,
     if url is None or (environ["wsgi.url_scheme"] == "https" and not url.startswith("https://")):
         return None
     said = [("Location", url), ("Cache-Control", "no-store"), ("Content-Length", "0")]
-    return Answer("302 FOUND", [*said, *keeping])
+    return Answer("302 FOUND", [*said, *extra])
 
 
-def to_nginx(keeping: Headers, environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
-    """Let the nginx in front send its own copy: of the file, or of what it fetches from the store and keeps."""
+def accel_redirect(extra: Headers, environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
+    """X-Accel-Redirect: the nginx in front sends the file, or its cached copy of the object in the store."""
     if images.local_path(layer) is not None:
         target = f"{NGINX_FILES}/{layer.path}"
     elif url := images.url_for(layer):
@@ -171,17 +171,17 @@ def to_nginx(keeping: Headers, environ: WSGIEnvironment, images: ReadableImages,
     else:
         return None
     said = [_OCTETS, ("Content-Length", "0"), ("X-Accel-Redirect", target)]
-    return Answer("200 OK", [*said, *remembered(environ, layer.etag), *keeping])
+    return Answer("200 OK", [*said, *cache_headers(environ, layer.etag), *extra])
 
 
 def _own_answer(environ: WSGIEnvironment, images: ReadableImages, layer: Layer, span: Span | None) -> Answer:
-    """A file of the machine goes out without passing through Python, anything else block by block."""
+    """A local file is sent by sendfile, anything else block by block."""
     whole = span or Span(0, layer.size)
     said = [_OCTETS, ("Content-Length", str(whole.length)), ("Accept-Ranges", "bytes")]
     if span is not None:
         said.append(("Content-Range", f"bytes {span.start}-{span.stop - 1}/{layer.size}"))
     body = () if _is_head(environ) else _body(environ, images, layer, whole)
-    return Answer("200 OK" if span is None else "206 PARTIAL CONTENT", said + remembered(environ, layer.etag), body)
+    return Answer("200 OK" if span is None else "206 PARTIAL CONTENT", said + cache_headers(environ, layer.etag), body)
 
 
 def _is_head(environ: WSGIEnvironment) -> bool:

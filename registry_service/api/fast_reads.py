@@ -1,7 +1,7 @@
-"""The door to images as they are read: json, ancestry, layer, files and diff (protocol §3.3 to §3.8).
+"""The fast path of reads: an image's json, ancestry, layer, files and diff (protocol §3.3 to §3.8).
 
-Twenty-one of a pull's twenty-three requests come here. So this door stands before Flask as a WSGI application of its
-own: of what a small answer costs, Flask's contexts, routing and responses were half.
+Twenty-one of a pull's twenty-three requests are of these. So this is WSGI middleware before Flask, whose contexts,
+routing and responses were half of the cost of a small response.
 """
 
 from __future__ import annotations
@@ -9,62 +9,71 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from werkzeug.routing import Map, Rule
+from flask import Blueprint, Response, request
 
 from common import headers, http, log
 from common.names import ImageId
 from common.tokens import Access
-from registry_service.api import asking, transfer
-from registry_service.api.transfer import Answer
+from registry_service.api import delivery, request_context
+from registry_service.api.delivery import Answer
 from registry_service.services import ReadableImages, Registry
 
-_PATH = re.compile(r"/v1/images/([^/]+)/(json|ancestry|layer|files|diff)/?")
+PARTS = ("json", "ancestry", "layer", "files", "diff")
+
+_PATH = re.compile(rf"/v1/images/([^/]+)/({'|'.join(PARTS)})/?")
 
 
-class ReadingDoor:
-    """Whatever is no GET or HEAD of an image goes on to the application behind. Reads ask the gate for each image."""
+class FastReads:
+    """Answers GET and HEAD of images, each authorized by the gate, and passes all else on to the application behind."""
 
-    def __init__(self, registry: Registry, delivery: str, behind: WSGIApplication, *, is_fronted: bool) -> None:
-        """With `is_fronted` a proxy stands in front, which with `delivery` nginx goes without saying."""
+    def __init__(self, registry: Registry, setting: str, behind: WSGIApplication, *, is_fronted: bool) -> None:
+        """`is_fronted`: a proxy stands in front; implied where the `setting` delivery is nginx."""
         self._registry = registry
         self._gate = registry.gate
         self._behind = behind
-        is_fronted = delivery == "nginx" or (delivery == "redirect" and is_fronted)
-        # Nginx may answer for us only where nobody has to prove anything.
-        self._keeping = transfer.KEPT_BY_NGINX if is_fronted and registry.gate.is_open else ()
-        self._hand_over = transfer.handed_over(delivery, self._keeping)
+        is_fronted = setting == "nginx" or (setting == "redirect" and is_fronted)
+        # Nginx may cache responses only where reads need no authentication.
+        self._nginx_headers = delivery.NGINX_CACHE_HEADERS if is_fronted and registry.gate.is_open else ()
+        self._strategy = delivery.strategy_of(setting, self._nginx_headers)
 
-    def announce(self, routes: Map) -> None:
-        """Let the application behind know what is answered here, for what it says of other methods."""
-        for name in ("json", "ancestry", "layer", "files", "diff"):
-            routes.add(Rule(f"/v1/images/<image_id>/{name}", endpoint=f"get_{name}", methods=["GET"]))
+    def routes(self) -> Blueprint:
+        """The same routes for Flask, which needs them to answer other methods with 405 and Allow."""
+        views = Blueprint("fast_reads", __name__)
+        for part in PARTS:
+            views.add_url_rule(f"/images/<image_id>/{part}", part, partial(self._view, name=part), methods=["GET"])
+        return views
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = _PATH.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] in ("GET", "HEAD") else None
         if path is None:
             return self._behind(environ, start_response)
         http.begin(environ)
-        asking.remember_mirrors(environ)
+        request_context.set_mirrors(environ)
         try:
             answer = self._answer(environ, *path.groups())
-        except Exception as error:  # noqa: BLE001 - as Flask would, every failure becomes an answer
+        except Exception as error:  # noqa: BLE001 - as in Flask, every exception becomes a response
             return http.failed(error, environ)(environ, start_response)
         answer.headers.append((headers.REQUEST_ID, log.request_id.get()))
         start_response(answer.status, answer.headers)
         return answer.body
 
+    def _view(self, image_id: str, name: str) -> Response:
+        answer = self._answer(request.environ, image_id, name)
+        return Response(answer.body, answer.status, answer.headers, direct_passthrough=True)
+
     def _answer(self, environ: WSGIEnvironment, image_id: str, name: str) -> Answer:
-        credentials = asking.credentials(environ)
+        credentials = request_context.credentials(environ)
         cookie = self._gate.admit(credentials, Access.READ)
         image = ImageId(image_id)
         self._gate.require_readable(credentials, image)
         images = self._registry.reading(credentials)
         answer: Answer = getattr(self, f"_{name}")(environ, images, image)
         if cookie is not None:
-            answer.headers.append(asking.grant_cookie(cookie))
+            answer.headers.append(request_context.grant_cookie(cookie))
         return answer
 
     def _json(self, environ: WSGIEnvironment, images: ReadableImages, image: ImageId) -> Answer:
@@ -78,7 +87,7 @@ class ReadingDoor:
         return self._derived(environ, image, images.ancestry(image))
 
     def _layer(self, environ: WSGIEnvironment, images: ReadableImages, image: ImageId) -> Answer:
-        return transfer.layer_answer(environ, images, images.layer(image), self._hand_over)
+        return delivery.layer_answer(environ, images, images.layer(image), self._strategy)
 
     def _files(self, environ: WSGIEnvironment, images: ReadableImages, image: ImageId) -> Answer:
         return self._derived(environ, image, images.files(image))
@@ -90,6 +99,6 @@ class ReadingDoor:
         return self._immutable(environ, image, json.dumps(content).encode())
 
     def _immutable(self, environ: WSGIEnvironment, image: ImageId, body: bytes) -> Answer:
-        """JSON derived from an image: it changes no more than the image does."""
+        """JSON derived from an image: as immutable as the image."""
         etag = f'"{image}"'
-        return transfer.unchanged(environ, etag) or transfer.small(environ, body, etag, self._keeping)
+        return delivery.unchanged(environ, etag) or delivery.small(environ, body, etag, self._nginx_headers)

@@ -6,6 +6,8 @@ import hashlib
 import json
 
 import pytest
+from flask import Response
+from werkzeug.test import Client
 
 from common.names import ImageId
 from registry_service.app import create_app
@@ -129,3 +131,12 @@ def test_whatever_is_no_image_goes_on(filled, path):
 def test_a_cookie_that_is_no_text_is_no_grant(filled, path):
     raw = filled.open(path, environ_overrides={"HTTP_COOKIE": "grant=\xff\xfe; push=\xff"})
     assert raw.status_code == filled.get(path).status_code
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_flask_answers_the_route_as_the_fast_path_does(filled, part):
+    """The routes that it has for the sake of other methods are real ones."""
+    path = f"/v1/images/{IMAGE}/{part}"
+    fast, behind = filled.get(path), Client(filled.application.wsgi_app._behind, Response).get(path)
+    said = [{name: value for name, value in each.headers if name != "X-Request-Id"} for each in (fast, behind)]
+    assert (behind.status_code, behind.data, said[1]) == (fast.status_code, fast.data, said[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from registry_service.api.transfer import Span, Unsatisfiable, parse_range
+from registry_service.api.delivery import Span, Unsatisfiable, parse_range
 
 SIZE = 1000
 
