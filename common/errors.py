@@ -1,15 +1,15 @@
-"""The kinds of failure both services know; each room raises these, one table in `common.http` gives them a status.
+"""The exceptions of both services; one table in `common.http` maps them to HTTP statuses.
 
     Failure
-    ├── Invalid            the request itself is wrong; the message names what to mend
-    ├── Unauthenticated    nobody, or nobody we believe
-    ├── Forbidden          somebody known, who may not
-    ├── NotFound           absent, or hidden: the two look the same
-    ├── Conflict           right in itself, wrong in the present state
+    ├── Invalid            the request itself is wrong; the message says what to correct
+    ├── Unauthenticated    no credentials, or invalid ones
+    ├── Forbidden          authenticated, but not authorized
+    ├── NotFound           absent, or hidden: indistinguishable
+    ├── Conflict           valid, but in conflict with the current state
     ├── Unmet              a precondition the client has to fulfil first
-    ├── TooLarge           more than this service takes in one piece
-    ├── TooMany            asked too often; try again later
-    ├── Unavailable        something this service stands on is down or slow
+    ├── TooLarge           larger than a limit of this service
+    ├── TooMany            rate limit exceeded; retry later
+    ├── Unavailable        a dependency is down or slow
     └── OutOfSpace         the store is full
 
 Messages travel to clients as they are: a message holds no secret and no path of the machine.
@@ -53,7 +53,7 @@ class TooLarge(Failure):
 
 
 class TooMany(Failure):
-    """Asked too often; `retry_after` is in seconds."""
+    """Rate limit exceeded; `retry_after` is in seconds."""
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The body of a request that says `Transfer-Encoding: chunked`, as every daemon sends its layers.
+"""A reader of chunked request bodies (`Transfer-Encoding: chunked`), as every daemon sends its layers.
 
 Gunicorn's own reader looks for each chunk with small reads and copies each byte five times on the way; a layer is
 gigabytes. This one reads the socket in large pieces and copies a byte once more.

@@ -1,12 +1,12 @@
-"""Grants: what a redeemed token leaves behind, so that one pull asks the index once and not forty times.
+"""Authorization by grants: a token validated once at the index, so that one pull costs one request to it and not forty.
 
-A grant says which repository, which access, and which images the index lists there. It is kept for a short
-time, counted from the moment the index answered and never prolonged, in the worker's memory and in a signed
-cookie that any registry process with the same keys accepts. A token revoked at the index therefore stops
-working within that time everywhere.
+A grant holds the repository, the access, and the images that the index lists there. It is cached for a short time,
+counted from the response of the index and never extended, in the worker's memory and in a signed cookie that any
+registry process with the same keys accepts. A token revoked at the index therefore stops working within that time
+everywhere.
 
-Images stand in a grant as marks of eight bytes, so that a hundred and fifty of them fit a cookie. A mark is keyed by
-the token's digest: nobody can choose an image id that bears another image's mark.
+A grant holds each image as a keyed fingerprint, a MAC truncated to eight bytes, so that a hundred and fifty of them fit
+in a cookie. The key is the token's digest: nobody can choose an image id that collides with another's fingerprint.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from registry_service.index_client import IndexClient
 MAX_COOKIE_BYTES = 2000
 """Some daemons send each cookie twice in one header line, and nginx takes lines of 8 KiB."""
 
-MAX_MARKS = 256 * 1024
-"""Of all grants a worker keeps, at some hundred bytes each. A grant without any counts as sixty-four."""
+MAX_FINGERPRINTS = 256 * 1024
+"""Capacity of a worker's cache of grants, at some hundred bytes each. A grant without any counts as sixty-four."""
 
 TOKENS_AT_ONCE = 4
-"""So many of the fitting tokens in one header are tried."""
+"""At most so many matching tokens of one header are tried."""
 
 _HEAD = struct.Struct(">IB16sH")
 _ACCESSES = (Access.READ, Access.WRITE, Access.DELETE)
-_MARK_BYTES = 8
+_FINGERPRINT_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request brought to be let in: its Authorization header and the grant cookie, verbatim."""
+    """The credentials of a request: its Authorization header and the grant cookie, verbatim."""
 
     authorization: str | None
     cookie: str | None = None
@@ -58,15 +58,15 @@ class Grant:
     key: bytes
     repository: RepositoryName
     access: Access
-    marks: frozenset[bytes]
+    fingerprints: frozenset[bytes]
     expires: int
 
     def lists(self, image: ImageId) -> bool:
-        return _mark(image, self.key) in self.marks
+        return _fingerprint(image, self.key) in self.fingerprints
 
 
 class _Redeemed(NamedTuple):
-    """A token that is good, its grant, and whether the index was asked for it just now."""
+    """A valid token, its grant, and whether it was validated at the index just now."""
 
     token: Token
     grant: Grant
@@ -74,13 +74,13 @@ class _Redeemed(NamedTuple):
 
 
 class Gate(Protocol):
-    """Who may do what: asked by every door before anything else. All raise Unauthenticated for a bad token."""
+    """Authorization: every view calls it first. All methods raise Unauthenticated for an invalid token."""
 
     is_open: bool
-    """Whether everybody may read everything, proving nothing."""
+    """Whether reads need no authentication."""
 
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
-        """Let a request in, to one repository where it names one; returns a cookie to set, if any."""
+        """Authorize a request, for one repository where it names one; returns a cookie to set, if any."""
 
     def require_readable(self, credentials: Credentials, image: ImageId) -> None:
         """Raises NotFound for an image that no repository this bearer may read lists."""
@@ -92,14 +92,14 @@ class Gate(Protocol):
         """Raises Invalid for a parent the bearer may not read."""
 
     def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
-        """Use a delete token up, at the index and here."""
+        """Consume a delete token, at the index and here."""
 
     def repositories(self, credentials: Credentials, access: Access) -> Sequence[RepositoryName]:
-        """What the request is about, where its route names an image alone: by it a mirror knows whom to ask."""
+        """The repositories of a request whose route names only an image: a mirror finds its source by them."""
 
 
 class OpenGate:
-    """The gate of a standalone registry: whoever reaches the port may push and pull."""
+    """The gate of a standalone registry: every client that reaches the port may push and pull."""
 
     is_open = True
 
@@ -119,7 +119,7 @@ class OpenGate:
         pass
 
     def repositories(self, credentials: Credentials, access: Access) -> Sequence[RepositoryName]:
-        """All that it names: nobody is kept from any."""
+        """All that its tokens name, unchecked."""
         return [token.repository for token in read_authorization(credentials.authorization) or ()]
 
 
@@ -141,10 +141,10 @@ class TokenGate:
         self._clock = clock
         # itsdangerous signs with the last key of its list.
         self._signer = Signer(list(reversed(secret_keys)), salt="wharfinger.grant", digest_method=hashlib.sha256)
-        self._grants: Cache[bytes, Grant] = Cache(MAX_MARKS)
+        self._grants: Cache[bytes, Grant] = Cache(MAX_FINGERPRINTS)
         # Images of public repositories that the index said may be read, by (grant's key, id).
         self._elsewhere: Cache[tuple[bytes, ImageId], bool] = Cache(65536, grant_seconds, timer=clock)
-        self._shared = _Shared()
+        self._single_flight = _SingleFlight()
 
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
         redeemed = self._redeemed(credentials, access, repository)
@@ -157,7 +157,7 @@ class TokenGate:
     def require_listed(self, credentials: Credentials, image: ImageId) -> None:
         redeemed = self._redeemed(credentials, Access.WRITE)
         if not redeemed.grant.lists(image):
-            # The push may have begun after this grant was made: the index has the last word.
+            # The push may have begun after this grant was issued: validate the token again.
             grant = self._redeem(redeemed.token, redeemed.grant.key)
             if not grant.lists(image):
                 raise Invalid("This image does not belong to the repository")
@@ -172,7 +172,7 @@ class TokenGate:
         self._grants.discard(redeemed.grant.key)
 
     def repositories(self, credentials: Credentials, access: Access) -> Sequence[RepositoryName]:
-        """The one that the token is for that was redeemed; what else the header names, nobody vouches for."""
+        """The repository of the validated token; others that the header names are not validated."""
         return [self._redeemed(credentials, access).grant.repository]
 
     def _may_read(self, credentials: Credentials, image: ImageId) -> bool:
@@ -189,7 +189,7 @@ class TokenGate:
     def _redeemed(
         self, credentials: Credentials, access: Access, repository: RepositoryName | None = None
     ) -> _Redeemed:
-        """The first token of the header that could do it and is good; most headers hold one."""
+        """The first valid token of the header that allows the access; most headers hold one."""
         tokens = read_authorization(credentials.authorization) or ()
         fitting = [token for token in tokens if token.access.allows(access) and repository in (None, token.repository)]
         for token in fitting[:TOKENS_AT_ONCE]:
@@ -199,12 +199,12 @@ class TokenGate:
 
     def _grant(self, token: Token, cookie: str | None) -> _Redeemed:
         key = hashlib.sha256(str(token).encode()).digest()[:16]
-        grant = self._kept(key, cookie)
+        grant = self._cached(key, cookie)
         if grant is not None:
             return _Redeemed(token, grant, is_new=False)
-        return _Redeemed(token, self._shared.ask(key, lambda: self._redeem(token, key)), is_new=True)
+        return _Redeemed(token, self._single_flight.call(key, lambda: self._redeem(token, key)), is_new=True)
 
-    def _kept(self, key: bytes, cookie: str | None) -> Grant | None:
+    def _cached(self, key: bytes, cookie: str | None) -> Grant | None:
         grant = self._grants.get(key) or self._read_cookie(key, cookie)
         if grant is None or grant.expires <= self._clock():
             return None
@@ -212,21 +212,21 @@ class TokenGate:
 
     def _redeem(self, token: Token, key: bytes) -> Grant:
         ids = self._index.image_ids(token.repository, _authorization(token))
-        marks = frozenset(_mark(image, key) for image in ids)
-        grant = Grant(key, token.repository, token.access, marks, int(self._clock() + self._seconds))
+        fingerprints = frozenset(_fingerprint(image, key) for image in ids)
+        grant = Grant(key, token.repository, token.access, fingerprints, int(self._clock() + self._seconds))
         self._grants.put(grant.key, grant, _weight(grant))
         return grant
 
     def _cookie(self, grant: Grant) -> str | None:
-        """None where the grant lists more images than a cookie holds; each worker then asks the index once."""
+        """None where the grant has more images than fit in a cookie; each worker then validates the token once."""
         name = str(grant.repository).encode()
         packed = _HEAD.pack(grant.expires, _ACCESSES.index(grant.access), grant.key, len(name)) + name
-        packed += b"".join(grant.marks)
+        packed += b"".join(grant.fingerprints)
         signed = self._signer.sign(base64.urlsafe_b64encode(packed)).decode()
         return signed if len(signed) <= MAX_COOKIE_BYTES else None
 
     def _read_cookie(self, key: bytes, cookie: str | None) -> Grant | None:
-        """The grant of another process; None for a cookie that is absent, not ours, or another token's."""
+        """The grant from a cookie; None for one that is absent, not signed by us, or of another token."""
         if not cookie:
             return None
         try:
@@ -236,12 +236,12 @@ class TokenGate:
         expires, access, token_key, name_length = _HEAD.unpack_from(packed)
         if token_key != key:
             return None
-        name, marks = packed[_HEAD.size :][:name_length], packed[_HEAD.size + name_length :]
+        name, tail = packed[_HEAD.size :][:name_length], packed[_HEAD.size + name_length :]
         grant = Grant(
             key,
             RepositoryName.parse(name.decode()),
             _ACCESSES[access],
-            frozenset(marks[start : start + _MARK_BYTES] for start in range(0, len(marks), _MARK_BYTES)),
+            frozenset(tail[at : at + _FINGERPRINT_BYTES] for at in range(0, len(tail), _FINGERPRINT_BYTES)),
             expires,
         )
         self._grants.put(grant.key, grant, _weight(grant))
@@ -249,33 +249,33 @@ class TokenGate:
 
 
 def _weight(grant: Grant) -> int:
-    return 64 + len(grant.marks)
+    return 64 + len(grant.fingerprints)
 
 
 def _authorization(token: Token) -> str:
-    """What the index is asked with: this token alone, or another one in the same header could answer for it."""
+    """The header for the index, with this token alone: another one of the same request could vouch for it."""
     return f"Token {token}"
 
 
-def _mark(image: str, key: bytes) -> bytes:
-    return hashlib.blake2b(image.encode(), key=key, digest_size=_MARK_BYTES).digest()
+def _fingerprint(image: str, key: bytes) -> bytes:
+    return hashlib.blake2b(image.encode(), key=key, digest_size=_FINGERPRINT_BYTES).digest()
 
 
-class _Shared:
-    """One question at a time about one key: whoever asks meanwhile shares the answer, or the failure."""
+class _SingleFlight:
+    """Single-flight validation: one request to the index for each key; concurrent callers share the outcome."""
 
     def __init__(self) -> None:
         self._under_way: dict[bytes, Future[Grant]] = {}
 
-    def ask(self, key: bytes, question: Callable[[], Grant]) -> Grant:
+    def call(self, key: bytes, redeem: Callable[[], Grant]) -> Grant:
         waiting = self._under_way.get(key)
         if waiting is not None:
             return waiting.result()
         future: Future[Grant] = Future()
         self._under_way[key] = future
         try:
-            future.set_result(question())
-        except Exception as error:  # noqa: BLE001 - handed on as it is, to every asker
+            future.set_result(redeem())
+        except Exception as error:  # noqa: BLE001 - passed on as it is, to every caller
             future.set_exception(error)
         finally:
             del self._under_way[key]

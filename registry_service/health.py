@@ -1,4 +1,4 @@
-"""Whether what the registry stands on works: its store, and its index where there is one."""
+"""Health checks of the registry's dependencies: its store, and its index if it has one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from registry_service.index_client import IndexClient
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver
 
-KEPT_SECONDS = 5.0
-"""Anybody may ask, so the store is tried no oftener than this."""
+CACHE_SECONDS = 5.0
+"""TTL of the result: any client may request it, and each check writes to the store."""
 
 
 class Health:
-    """Tries the store by writing, reading and deleting a small object, the index by its ping."""
+    """Checks the store by writing, reading and deleting a small object, and the index by its ping."""
 
     def __init__(self, driver: Driver, index: IndexClient | None) -> None:
         self._driver = driver
@@ -25,8 +25,8 @@ class Health:
         self.services = ["storage"] if index is None else ["storage", "index"]
 
     def failures(self) -> dict[str, str]:
-        """What does not work, by service; empty when all is well."""
-        if time.monotonic() - self._tried > KEPT_SECONDS:
+        """Failures by service; empty when all dependencies work."""
+        if time.monotonic() - self._tried > CACHE_SECONDS:
             self._failures = self._try()
             self._tried = time.monotonic()
         return self._failures

@@ -1,8 +1,7 @@
-"""The questions the registry may ask the index: is this token good, may this image be read, is this deletion allowed.
+"""The client of the index: validates tokens, checks access to images, consumes delete tokens, reports tags.
 
-A question about a token brings that token and no other: of several in one header, the index would answer for
-whichever is good. What it answers is believed, what it does not answer is never guessed: an index that is down or
-slow makes `Unavailable`, never access.
+A request about a token sends that token and no other: of several in one header, the index would accept any valid one.
+The client fails closed: an index that is down or slow means `Unavailable`, never access.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
 
 class IndexClient:
-    """Asks one index over pooled connections; share one among all greenlets of a process."""
+    """Requests to one index over pooled connections; share one among all greenlets of a process."""
 
     def __init__(self, url: str, timeout: float) -> None:
         """`url` is scheme://host:port; `timeout` in seconds, for connecting and again for each read."""
@@ -33,9 +32,9 @@ class IndexClient:
         )
 
     def image_ids(self, repository: RepositoryName, authorization: str) -> frozenset[str]:
-        """Check a token: the ids its repository lists, in whatever spelling the index keeps them (protocol §5.3).
+        """Validate a token: returns the ids its repository lists, spelled as the index stores them (protocol §5.3).
 
-        Raises Unauthenticated for a token that is not good (any more).
+        Raises Unauthenticated for a token that is invalid or revoked.
         """
         status, body = self._ask("GET", f"/v1/repositories/{repository}/images", authorization)
         if status != 200:
@@ -53,7 +52,7 @@ class IndexClient:
         return status == 200 and isinstance(body, dict) and body.get("access") is True
 
     def consume_delete(self, repository: RepositoryName, authorization: str) -> None:
-        """Use a delete token up: the index forgets the repository (protocol §2.5, §2.8)."""
+        """Consume a delete token: the index deletes the repository (protocol §2.5, §2.8)."""
         status, _ = self._ask("PUT", f"/v1/repositories/{repository}/auth", authorization)
         if status != 200:
             raise Unauthenticated("Requires authorization")
@@ -94,7 +93,7 @@ class IndexClient:
         try:
             return self._send(method, path, authorization, body)
         except urllib3.exceptions.ProtocolError:
-            # The index may have closed a pooled connection just as it was picked: once more, on another.
+            # The index may have closed a pooled connection just as it was picked: retry once, on another.
             return self._send(method, path, authorization, body)
 
     def _send(self, method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:

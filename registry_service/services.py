@@ -1,4 +1,4 @@
-"""What the registry can do, put together once by `app` and handed to every door."""
+"""The services of the registry, built once by `app` and used by every view."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class ReadableImages(Protocol):
-    """Images as they are read, from the store alone or by way of a mirror; see `graph.images.Images`."""
+    """The reading side of images, from the store or through a mirror; see `graph.images.Images`."""
 
     def describe(self, image: ImageId) -> Described: ...
 
@@ -51,7 +51,7 @@ class ReadableImages(Protocol):
 
 @dataclass(frozen=True)
 class Registry:
-    """The rooms behind the doors. `index` is None where the registry stands alone, `mirror` where it is none."""
+    """The services behind the views. `index` is None in a standalone registry, `mirror` where nothing is mirrored."""
 
     gate: Gate
     index: IndexClient | None
@@ -63,7 +63,7 @@ class Registry:
     mirror: Mirror | None = None
 
     def reading(self, credentials: Credentials) -> ReadableImages:
-        """The images as an admitted request may read them."""
+        """The images as an authorized request may read them."""
         if self.mirror is None:
             return self.images
         return MirroredImages(self.images, self.mirror, self.gate.repositories(credentials, Access.READ))
@@ -75,7 +75,7 @@ class Registry:
                 self.mirror.require_writable(repository)
 
     def set_tag(self, repository: RepositoryName, tag: Tag, image: ImageId, agent: Agent, authorization: str) -> None:
-        """Set a tag and tell the index. It stands even where the index could not be told: a push's end tells it too."""
+        """Set a tag and notify the index. A failed notification is only logged: the end of the push repeats it."""
         self.tags.set(repository, tag, image, agent)
         if self.index is not None:
             try:
@@ -84,7 +84,7 @@ class Registry:
                 logger.warning("The index was not told of %s:%s: %s", repository, tag, failure.message)
 
     def delete_tag(self, repository: RepositoryName, tag: Tag, authorization: str) -> None:
-        """Delete a tag and tell the index."""
+        """Delete a tag and notify the index."""
         self.tags.delete(repository, tag)
         if self.index is not None:
             try:

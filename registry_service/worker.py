@@ -1,4 +1,4 @@
-"""The gevent worker with a true sendfile.
+"""The gevent worker of the registry, with sendfile(2), idle timeouts and a lingering close.
 
 gevent's own `socket.sendfile` reads the file and writes it back in 8 KiB pieces; here a layer goes from the
 page cache to the socket inside the kernel, and the greenlet waits on the hub while the socket is full. On two
@@ -26,7 +26,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from registry_service.chunked import ChunkedBody
 
 LINGER_SECONDS = 30.0
-"""How long a refused client may take to notice."""
+"""How long to drain what a client still sends after its request was refused."""
 
 _PIECE = 256 * 1024
 
@@ -40,7 +40,7 @@ def offload(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
-    """A failure as a value: gevent's pool writes the traceback of each one raised in it to standard error."""
+    """The exception as a value: gevent's pool writes the traceback of each one raised in it to standard error."""
     try:
         return function(*arguments), None
     except Exception as error:  # noqa: BLE001 - raised again where the work was asked for
@@ -53,7 +53,7 @@ def _date_of(second: int) -> str:
 
 
 def http_date(timestamp: float | None = None) -> str:
-    """What gunicorn says in Date, put together once a second: it was four percent of a small request."""
+    """The Date header, cached for a second: formatting it was four percent of a small request."""
     return _date_of(int(time.time() if timestamp is None else timestamp))
 
 
@@ -92,7 +92,7 @@ class SendfileSocket(gevent.socket.socket):
 
 
 class Worker(GeventWorker):
-    """Serves the registry; one greenlet a connection, closed when its client stands still for `IDLE_SECONDS`."""
+    """Serves the registry; one greenlet a connection, closed when its client is idle for `IDLE_SECONDS`."""
 
     def init_process(self) -> None:
         # What gunicorn would look up in its settings thirty times a request, by way of `__getattr__`.
@@ -122,17 +122,17 @@ class Worker(GeventWorker):
 
 
 def _has_more(body: Any) -> bool:
-    """Whether a request's body was refused before it was read to its end."""
+    """Whether a request was refused before its body was read to the end."""
     if body.failed:
         return False
     return not body.is_read if isinstance(body, ChunkedBody) else bool(getattr(body.reader, "length", 0))
 
 
 def _linger(sock: Any) -> None:
-    """Take what a client is still sending, so that it gets to read why it was refused.
+    """Lingering close: drain what a client still sends, so that it can read why it was refused.
 
-    Closing over unread bytes resets the connection, and a daemon in the middle of a layer would report a
-    broken pipe instead of our answer.
+    Closing with unread bytes resets the connection, and a daemon in the middle of a layer would report a
+    broken pipe instead of our response.
     """
     with suppress(OSError), gevent.Timeout(LINGER_SECONDS, False):
         sock.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""Telling whether the process that wrote something down is still running."""
+"""Identity and liveness of processes: whether the owner of a lease is still running."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from common.errors import Invalid, NotFound, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName
 from common.tokens import Access, Token
-from registry_service.grants import MAX_COOKIE_BYTES, MAX_MARKS, Credentials, OpenGate, TokenGate
+from registry_service.grants import MAX_COOKIE_BYTES, MAX_FINGERPRINTS, Credentials, OpenGate, TokenGate
 
 KEY, OTHER_KEY = "k" * 32, "o" * 32
 ACME = RepositoryName("acme", "busybox")
@@ -289,7 +289,7 @@ def test_a_hundred_and_fifty_images_fit_a_cookie_and_more_make_none(index, clock
 
 def test_grants_of_long_lists_push_each_other_out(index, clock):
     """Tokens cost their bearer nothing; what a worker remembers of them is bounded by what they list."""
-    gate, images = gate_of(index, clock), [f"{number:064x}" for number in range(MAX_MARKS // 2)]
+    gate, images = gate_of(index, clock), [f"{number:064x}" for number in range(MAX_FINGERPRINTS // 2)]
     pulls = [bearer(index, images=images, signature=signature) for signature in ("s1", "s2", "s3")]
     for pull in (*pulls, pulls[0]):
         gate.require_readable(pull, ImageId(images[-1]))
@@ -297,5 +297,5 @@ def test_grants_of_long_lists_push_each_other_out(index, clock):
 
 
 def test_a_grant_too_long_to_keep_still_lets_in(index, clock):
-    gate, images = gate_of(index, clock), [f"{number:064x}" for number in range(MAX_MARKS + 1)]
+    gate, images = gate_of(index, clock), [f"{number:064x}" for number in range(MAX_FINGERPRINTS + 1)]
     gate.require_readable(bearer(index, images=images), ImageId(images[-1]))
