@@ -47,10 +47,10 @@ IDEMPOTENT = ("GET", "HEAD")
 class HarbourSettings:
     """WHARFINGER_HARBOUR_*, or the table [harbour] of the file that WHARFINGER_CONFIG names."""
 
-    url: str = setting(url, "Where Harbour is, http(s)://host:port.")
-    token: str = setting(str, "What proves that we may write there.", secret=True)
-    timeout: float = setting(seconds, "Seconds Harbour may be silent.", 30.0)
-    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 4)
+    url: str = setting(url, "URL of Harbour, http(s)://host:port.")
+    token: str = setting(str, "Bearer token with write access.", secret=True)
+    timeout: float = setting(seconds, "Timeout, in seconds.", 30.0)
+    attempts: int = setting(whole_number(1), "Maximum attempts of a request.", 4)
 
 
 def from_environ(storage_path: str, environ: Mapping[str, str]) -> Harbour:

@@ -32,15 +32,17 @@ def _signed_seconds(text: str) -> int:
 class GcsSettings:
     """Where the bucket is and who asks."""
 
-    bucket: str = setting(_bucket, "The bucket that keeps everything.")
+    bucket: str = setting(_bucket, "Bucket, which must exist; the storage path is the root within it.")
     credentials: str = setting(
         str,
-        "A service account's key file (JSON); anonymous for none; empty for the default credentials: "
+        "Key file (JSON) of a service account; anonymous for none; empty for the default credentials: "
         "GOOGLE_APPLICATION_CREDENTIALS, gcloud's, or the machine's own.",
         "",
     )
-    project: str = setting(str, "The project that is billed, where the bucket lets requesters pay.", "")
-    endpoint: str = setting(url, "Where the API is, as https://host, if it is not Google's public one.", "")
-    timeout: float = setting(_some_seconds, "Seconds the store may take to answer, and between bytes.", 60.0)
-    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 4)
-    url_seconds: int = setting(_signed_seconds, "How long a signed URL is good.", 1200)
+    project: str = setting(str, "Project to bill, if the bucket has requester pays.", "")
+    endpoint: str = setting(url, "Endpoint URL of the API, as https://host, if it is not Google's public one.", "")
+    timeout: float = setting(
+        _some_seconds, "Read timeout, in seconds: until the response begins, and between bytes.", 60.0
+    )
+    attempts: int = setting(whole_number(1), "Maximum attempts of a request.", 4)
+    url_seconds: int = setting(_signed_seconds, "Lifetime of a signed URL, in seconds.", 1200)

@@ -19,25 +19,27 @@ def _another(text: str) -> str:
 class GlanceSettings:
     """WHARFINGER_GLANCE_*, or the table [glance]."""
 
-    auth_url: str = setting(url, "Keystone, as http(s)://host:port/v3.")
-    user: str = setting(str, "User.")
+    auth_url: str = setting(url, "URL of Keystone, as http(s)://host:port/v3.")
+    user: str = setting(str, "User name.")
     password: str = setting(str, "Password.", secret=True)
-    project: str = setting(str, "Project, which owns the images.")
-    user_domain: str = setting(str, "Domain of the user, by name.", "Default")
-    project_domain: str = setting(str, "Domain of the project, by name.", "Default")
+    project: str = setting(str, "Project that owns the images.")
+    user_domain: str = setting(str, "Name of the user's domain.", "Default")
+    project_domain: str = setting(str, "Name of the project's domain.", "Default")
     region: str = setting(str, "Region in Keystone's catalogue; empty means any.", "")
-    interface: str = setting(one_of("public", "internal", "admin"), "Which of the catalogue's endpoints.", "public")
-    endpoint_url: str = setting(url, "Glance's address instead of the catalogue's.", "")
-    ca_bundle: str = setting(file, "File of certificates to trust instead of the usual ones.", "")
-    alternate: str = setting(_another, "Driver that keeps everything but layers, with its own settings.", "filesystem")
-    alternate_path: str = setting(str, "Root of that driver's store; empty means the storage path.", "")
-    buffer_bytes: int = setting(
-        whole_number(1), "Bytes of an upload kept in memory, up to which a broken one is repeated.", 8 * MIB
+    interface: str = setting(
+        one_of("public", "internal", "admin"), "Interface of the endpoint in the catalogue.", "public"
     )
-    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 5)
-    connect_timeout: float = setting(seconds, "Seconds a connection may take.", 5.0)
-    read_timeout: float = setting(seconds, "Seconds Glance may be silent.", 60.0)
-    connections: int = setting(whole_number(1), "Idle connections kept open for the next requests.", 128)
+    endpoint_url: str = setting(url, "Endpoint URL of Glance, instead of the catalogue's.", "")
+    ca_bundle: str = setting(file, "CA bundle to trust instead of the system's.", "")
+    alternate: str = setting(_another, "Driver for everything except layers, with its own settings.", "filesystem")
+    alternate_path: str = setting(str, "Root path of that driver; empty means the storage path.", "")
+    buffer_bytes: int = setting(
+        whole_number(1), "Bytes of an upload buffered in memory; an upload that fits can be retried.", 8 * MIB
+    )
+    attempts: int = setting(whole_number(1), "Maximum attempts of a request.", 5)
+    connect_timeout: float = setting(seconds, "Connect timeout, in seconds.", 5.0)
+    read_timeout: float = setting(seconds, "Read timeout, in seconds.", 60.0)
+    connections: int = setting(whole_number(1), "Maximum idle connections in the pool.", 128)
 
 
 def named(field: str) -> str:

@@ -21,39 +21,47 @@ def _bucket_name(text: str) -> str:
 class S3Settings:
     """WHARFINGER_S3_*, or the table [s3]."""
 
-    bucket: str = setting(_bucket_name, "Bucket, which must exist; the store's root is the storage path within it.")
-    endpoint_url: str = setting(url, "Where the store is, http(s)://host:port; empty means AWS.", "")
-    region: str = setting(str, "Region of the bucket; empty means what AWS's own settings say, or us-east-1.", "")
-    access_key: str = setting(str, "Access key; empty means the default chain: AWS_*, shared files, role.", "")
-    secret_key: str = setting(str, "Secret key that belongs to the access key.", "", secret=True)
+    bucket: str = setting(_bucket_name, "Bucket, which must exist; the storage path is the root within it.")
+    endpoint_url: str = setting(url, "Endpoint URL of the store, http(s)://host:port; empty means AWS.", "")
+    region: str = setting(
+        str, "Region of the bucket; empty means the one in AWS's own configuration, or us-east-1.", ""
+    )
+    access_key: str = setting(
+        str, "Access key; empty means the default credential chain: AWS_*, shared files, role.", ""
+    )
+    secret_key: str = setting(str, "Secret key of the access key.", "", secret=True)
     addressing: str = setting(
         one_of("auto", "path", "virtual"),
-        "Where the bucket's name goes: path, or virtual (host name); auto means virtual at AWS, path elsewhere.",
+        "Addressing style: path, or virtual (bucket in the host name); auto means virtual at AWS, path elsewhere.",
         "auto",
     )
     signature: str = setting(one_of("s3v4", "s3"), "Signature version; s3 is version 2, for old stores.", "s3v4")
     encryption: str = setting(
-        one_of("", "AES256", "aws:kms"), "Server-side encryption asked for with each content; empty means none.", ""
+        one_of("", "AES256", "aws:kms"), "Server-side encryption of each object; empty means none.", ""
     )
-    encryption_key: str = setting(str, "Key for aws:kms; empty means the account's own.", "")
-    ca_bundle: str = setting(file, "File of certificates to trust instead of the system's.", "")
+    encryption_key: str = setting(str, "Key id for aws:kms; empty means the account's default key.", "")
+    ca_bundle: str = setting(file, "CA bundle to trust instead of the system's.", "")
     checksums: str = setting(
         one_of("when_required", "when_supported"),
-        "When checksums in headers and trailers are sent and demanded; older stores refuse when_supported.",
+        "When to send and require checksums in headers and trailers; older stores reject when_supported.",
         "when_required",
     )
     part_bytes: int = setting(
-        whole_number(5 * MIB), "Bytes of one part, kept in memory for each upload; a layer has up to 10,000.", 8 * MIB
+        whole_number(5 * MIB),
+        "Size of a multipart part in bytes, one in memory per upload; a layer has at most 10,000.",
+        8 * MIB,
     )
-    copy_bytes: int = setting(whole_number(5 * MIB), "Bytes above which a content is copied part by part.", 5 * 1024**3)
-    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 5)
-    connect_timeout: float = setting(seconds, "Seconds a connection may take.", 5.0)
-    read_timeout: float = setting(seconds, "Seconds the store may be silent.", 60.0)
+    copy_bytes: int = setting(
+        whole_number(5 * MIB), "Size in bytes above which an object is copied in parts.", 5 * 1024**3
+    )
+    attempts: int = setting(whole_number(1), "Maximum attempts of a request.", 5)
+    connect_timeout: float = setting(seconds, "Connect timeout, in seconds.", 5.0)
+    read_timeout: float = setting(seconds, "Read timeout, in seconds.", 60.0)
     connections: int = setting(
-        whole_number(1), "Idle connections kept open for the next requests, for reading and for writing each.", 128
+        whole_number(1), "Maximum idle connections in the pool, for reads and for writes each.", 128
     )
-    url_seconds: float = setting(seconds, "How long a signed URL is good.", 1200.0)
-    url_endpoint: str = setting(url, "Endpoint in signed URLs, where clients reach the store by another name.", "")
+    url_seconds: float = setting(seconds, "Lifetime of a signed URL, in seconds.", 1200.0)
+    url_endpoint: str = setting(url, "Endpoint in signed URLs, if clients reach the store by another name.", "")
 
     def __post_init__(self) -> None:
         if bool(self.access_key) != bool(self.secret_key):

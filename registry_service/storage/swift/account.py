@@ -35,38 +35,44 @@ def container_name(text: str) -> str:
 class SwiftSettings:
     """WHARFINGER_SWIFT_*, or the table [swift]."""
 
-    container: str = setting(container_name, "Container, which must exist; the store's root is the storage path in it.")
-    auth_url: str = setting(url, "Keystone, as http(s)://host:port/v3; or where tempauth is asked, …/auth/v1.0.")
-    user: str = setting(str, "User; of tempauth account:user.")
-    password: str = setting(str, "Password, or key.", secret=True)
-    auth_version: str = setting(one_of("3", "1"), "3 is Keystone v3, 1 is tempauth.", "3")
-    project: str = setting(str, "Keystone's project.", "")
-    user_domain: str = setting(str, "Domain of the user, by name.", "Default")
-    project_domain: str = setting(str, "Domain of the project, by name.", "Default")
+    container: str = setting(container_name, "Container, which must exist; the storage path is the root within it.")
+    auth_url: str = setting(url, "URL of Keystone, as http(s)://host:port/v3, or of tempauth, as …/auth/v1.0.")
+    user: str = setting(str, "User name; with tempauth account:user.")
+    password: str = setting(str, "Password, or key of tempauth.", secret=True)
+    auth_version: str = setting(
+        one_of("3", "1"), "Version of the authentication: 3 is Keystone v3, 1 is tempauth.", "3"
+    )
+    project: str = setting(str, "Project in Keystone.", "")
+    user_domain: str = setting(str, "Name of the user's domain.", "Default")
+    project_domain: str = setting(str, "Name of the project's domain.", "Default")
     region: str = setting(str, "Region in Keystone's catalogue; empty means any.", "")
-    interface: str = setting(one_of("public", "internal", "admin"), "Which of the catalogue's endpoints.", "public")
-    storage_url: str = setting(url, "Account's address instead of the one that comes with the token.", "")
-    ca_bundle: str = setting(file, "File of certificates to trust instead of the usual ones.", "")
+    interface: str = setting(
+        one_of("public", "internal", "admin"), "Interface of the endpoint in the catalogue.", "public"
+    )
+    storage_url: str = setting(url, "Storage URL of the account, instead of the one returned with the token.", "")
+    ca_bundle: str = setting(file, "CA bundle to trust instead of the system's.", "")
     segments_container: str = setting(
         str,
-        "Container for segments of large contents, made if need be; empty means the container's with _segments.",
+        "Container for segments, created if missing; empty means the container's name with _segments.",
         "",
     )
     segment_bytes: int = setting(
-        whole_number(1), "Bytes of one segment, kept in memory for each upload; what fits it is one object.", 16 * MIB
+        whole_number(1),
+        "Size of a segment in bytes, one in memory per upload; smaller contents are one object.",
+        16 * MIB,
     )
-    attempts: int = setting(whole_number(1), "How often a request is made before it fails.", 5)
-    connect_timeout: float = setting(seconds, "Seconds a connection may take.", 5.0)
-    read_timeout: float = setting(seconds, "Seconds the store may be silent.", 60.0)
-    connections: int = setting(whole_number(1), "Idle connections kept open for the next requests.", 128)
+    attempts: int = setting(whole_number(1), "Maximum attempts of a request.", 5)
+    connect_timeout: float = setting(seconds, "Connect timeout, in seconds.", 5.0)
+    read_timeout: float = setting(seconds, "Read timeout, in seconds.", 60.0)
+    connections: int = setting(whole_number(1), "Maximum idle connections in the pool.", 128)
     temporary_urls: str = setting(
-        one_of("off", "container", "account"), "Whose Temp-URL-Key signs; off means that no URL is signed.", "off"
+        one_of("off", "container", "account"), "Whose Temp-URL-Key signs URLs; off disables signed URLs.", "off"
     )
     temporary_url_key: str = setting(
-        str, "The key, set where it is not; empty means the one that is set already.", "", secret=True
+        str, "Key to sign with, set where it is not; empty means the existing one.", "", secret=True
     )
-    url_seconds: float = setting(seconds, "How long a signed URL is good.", 1200.0)
-    url_endpoint: str = setting(url, "Account's address in signed URLs, where clients reach it by another name.", "")
+    url_seconds: float = setting(seconds, "Lifetime of a signed URL, in seconds.", 1200.0)
+    url_endpoint: str = setting(url, "Storage URL in signed URLs, if clients reach the account by another name.", "")
 
     def __post_init__(self) -> None:
         if self.auth_version == "3" and not self.project:
