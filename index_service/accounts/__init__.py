@@ -1,1 +1,1 @@
-"""People: who they are, how they prove it, and what happens to those who guess."""
+"""People: accounts and organisations, authentication, and the rate limit on password guesses."""

@@ -8,7 +8,7 @@ Which deed ends what:
 - a password changed by its owner: everything but the access tokens, which are passwords of their own;
 - revoking an account's tokens: its pull and push tokens and its access tokens.
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Access tokens in SQL: passwords that people make for programs, each for less than the person may do.
+"""Access tokens in SQL: passwords that people create for programs, each with less access than the account has.
 
-A token is `whp_` and 40 letters and digits, shown once; the table keeps its digest. It is random enough to need no slow
-hash. Every function takes the session of the transaction it is part of.
+A token is `whp_` and 40 letters and digits, shown once; the table stores its digest. It is random enough to need no
+slow hash. Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PATTERN = re.compile(r"[a-z0-9*](?:[a-z0-9*._/-]{0,254})")
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """What a person asks for; `expires_at` is None for a token that lasts until it is revoked."""
+    """A token to create; `expires_at` is None for one that is valid until it is revoked."""
 
     name: str
     pattern: str
@@ -50,12 +50,12 @@ class TooManyTokens(Conflict):
 
 
 def looks_like(password: str) -> bool:
-    """Whether it could be a token; what could not is a password of a person."""
+    """Whether it has the form of a token; anything else is an account's password."""
     return _TOKEN.fullmatch(password) is not None
 
 
 def check_name(text: str) -> str:
-    """What the person calls the token. Raises Invalid."""
+    """Validates the token's name. Raises Invalid."""
     if not 1 <= len(text) <= 100 or not text.isprintable():
         raise Invalid("Give the token a name of up to 100 characters")
     return text
@@ -66,14 +66,14 @@ MOST_STARS = 4
 
 
 def check_pattern(text: str) -> str:
-    """Which repositories it opens, by their full names. Raises Invalid."""
+    """Validates the pattern of the repositories it opens. Raises Invalid."""
     if _PATTERN.fullmatch(text) is None or text.count("*") > MOST_STARS:
         raise Invalid("Use a repository's full name, with * for any run of characters: acme/* or acme/web-*")
     return text
 
 
 def create(session: Session, context: AuditContext, user: Named, asked: NewToken) -> str:
-    """A new token; returns it, which is kept nowhere. Raises TooManyTokens."""
+    """Create a token and return it; it is stored nowhere. Raises TooManyTokens."""
     held = select(func.count()).select_from(AccessToken).where(AccessToken.user_id == user.id)
     if (session.scalar(held) or 0) >= MAX_TOKENS:
         raise TooManyTokens
@@ -95,7 +95,7 @@ def create(session: Session, context: AuditContext, user: Named, asked: NewToken
 
 
 def find(session: Session, name: str | None, secret: str, moment: datetime) -> tuple[User, AccessToken] | None:
-    """The person, of this name where one is given, and the token; None for another's, an ended or an unknown one."""
+    """The token and its owner, of this name if one is given; None for an expired, unknown or another's token."""
     if name is not None and not fields.may_be_name(name):
         return None
     row = session.execute(
@@ -108,19 +108,19 @@ def find(session: Session, name: str | None, secret: str, moment: datetime) -> t
 
 
 def is_use_due(token: AccessToken, moment: datetime) -> bool:
-    """Whether a use is worth noting, so soon after the one before."""
+    """Whether the last recorded use is old enough to be updated."""
     return token.used_at is None or moment - token.used_at >= USED_EVERY
 
 
 def note_use(session: Session, token_id: int, moment: datetime, address: str) -> None:
-    """The token was used; of several workers that find so at once, one writes."""
+    """Record a use of the token; of several workers that do so at once, one writes."""
     stale = or_(AccessToken.used_at.is_(None), AccessToken.used_at <= moment - USED_EVERY)
     values = {"used_at": moment, "used_from": address[:45]}
     session.execute(update(AccessToken).where(AccessToken.id == token_id, stale).values(values))
 
 
 def listed(session: Session, user_id: int) -> list[AccessToken]:
-    """A person's tokens, the newest first; those that ran out are shown until they are revoked."""
+    """A person's tokens, the newest first, including expired ones that are not revoked."""
     own = select(AccessToken).where(AccessToken.user_id == user_id)
     return list(session.scalars(own.order_by(AccessToken.id.desc()).limit(MAX_TOKENS)))
 

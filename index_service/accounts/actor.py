@@ -1,4 +1,4 @@
-"""The actor: somebody who proved to be an account, and what an access token leaves of what the account may do."""
+"""The actor: an authenticated account, and the limits of the access token that authenticated it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an access token opens: repositories whose full names match `pattern`, to write too or only to read.
+    """The limits of an access token: repositories whose full names match `pattern`, read-only unless `can_write`.
 
     In the pattern `*` stands for any run of characters, slashes too, and everything else for itself.
     """
@@ -21,7 +21,7 @@ class Limits:
         first, *pieces = self.pattern.split("*")
         if not pieces:
             return repository == first
-        # Each piece where it comes first: a pattern cannot make this go back and try again.
+        # Each piece where it comes first: no pattern can make this backtrack.
         at = len(first) if repository.startswith(first) else -1
         for piece in pieces[:-1]:
             found = repository.find(piece, at) if at >= 0 else -1
@@ -31,7 +31,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who proved to be this active account, with `limits` where an access token was the proof."""
+    """An authenticated, active account, with `limits` if an access token authenticated it."""
 
     id: int
     name: str

@@ -1,8 +1,8 @@
-"""How often somebody may guess: wrong passwords are counted for a name from an address, and for an address.
+"""The rate limit on logins: wrong passwords are counted per name and IP address, and per IP address.
 
-Accounts made are counted for an address too, or a stranger could take all names and have letters sent to anybody.
+New accounts are counted per IP address too, or a stranger could take all names and have email sent to anybody.
 
-The counts live in the memory of one process, so that a limit holds for each process by itself.
+The counts live in the memory of one process, so each process has its own limit.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _Key = tuple[RateLimitItem, str]
 
 @dataclass
 class Attempt:
-    """One attempt under way; whoever finds the password wrong says so here."""
+    """A login attempt in progress; the verifier sets `failed` if the password is wrong."""
 
     failed: bool = False
 
 
 @dataclass
 class Making:
-    """One account about to be made; whoever made it says so here."""
+    """An account creation in progress; the caller reports success here."""
 
     made: bool = False
 
 
 class Attempts:
-    """Counts failures within moving windows; those under way count too, or a burst would slip through."""
+    """Counts failures within moving windows; attempts in progress count too, or a burst would slip through."""
 
     def __init__(self, name_rate: str, address_rate: str) -> None:
         self._name_rate = parse(name_rate)
@@ -55,7 +55,7 @@ class Attempts:
 
     @contextmanager
     def attempt(self, name: str, address: str) -> Iterator[Attempt]:
-        """Surrounds one verification. Raises TooMany when enough have failed, whether or not the name exists."""
+        """Wraps one verification. Raises TooMany after too many failures, whether or not the name exists."""
         keys = self._keys(name, address)
         self._enter(keys)
         attempt = Attempt()
@@ -66,7 +66,7 @@ class Attempts:
 
     @contextmanager
     def making(self, address: str) -> Iterator[Making]:
-        """Surrounds the making of one account. Raises TooMany when enough were made from this address."""
+        """Wraps the creation of one account. Raises TooMany after too many from this IP address."""
         keys = [(self._making_rate, f"making/{_network(address)}")]
         self._enter(keys)
         making = Making()
@@ -91,7 +91,7 @@ class Attempts:
             self._pending = +self._pending
 
     def _wait(self, key: _Key) -> int:
-        """Seconds until one more attempt may be made; 0 when it may be made now."""
+        """Seconds until the next attempt is allowed; 0 if it is allowed now."""
         reset, remaining = self._limiter.get_window_stats(*key)
         if remaining > self._pending[key]:
             return 0
@@ -99,13 +99,13 @@ class Attempts:
 
     def _keys(self, name: str, address: str) -> list[_Key]:
         network = _network(address)
-        # Cut short: the limiter keeps a key for ever, and this bounds how many a guesser can make it keep.
+        # Truncated: the limiter never drops a key, and this bounds how many a guesser can create.
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:4]
         return [(self._name_rate, f"name/{digest}/{network}"), (self._address_rate, f"address/{network}")]
 
 
 def _making_rate(address_rate: RateLimitItem) -> RateLimitItem:
-    """A fifth as many accounts as wrong passwords, one at least, in an hour, or in the passwords' time if longer."""
+    """A fifth as many accounts as wrong passwords, at least one, per hour or the passwords' window, if longer."""
     return RateLimitItemPerSecond(max(1, address_rate.amount // 5), max(address_rate.get_expiry(), HOUR_SECONDS))
 
 
@@ -117,7 +117,7 @@ def _network(address: str) -> str:
         return address
     if isinstance(parsed, ipaddress.IPv4Address):
         return str(parsed)
-    # A listener for both families sees every IPv4 client in one and the same /64.
+    # A dual-stack listener sees every IPv4 client in one and the same /64.
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, 64), strict=False))

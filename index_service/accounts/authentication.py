@@ -1,7 +1,7 @@
-"""Proving who somebody is: by a password, which is compared outside of transactions, or by an access token.
+"""Authentication: by a password, which is verified outside of transactions, or by an access token.
 
 A wrong password and an unknown name raise the same failure after the same work. Every function that takes a session
-takes that of the transaction it is part of; `PasswordCheck` needs none.
+takes that of the caller's transaction; `PasswordCheck` needs none.
 """
 
 from __future__ import annotations
@@ -23,28 +23,29 @@ logger = logging.getLogger(__name__)
 
 
 class WrongCredential(Unauthenticated):
-    """The name or the password is wrong; which of the two is not told."""
+    """The name or the password is wrong; the answer does not say which."""
 
     def __init__(self) -> None:
         super().__init__("Wrong username or password")
 
 
 class WrongPassword(Unauthenticated):
-    """The name is known; the password is not its."""
+    """The account exists and the password is wrong."""
 
     def __init__(self) -> None:
         super().__init__("Wrong password")
 
 
 class AccountInactive(Forbidden):
-    """The password is right, the account closed."""
+    """The password is right and the account is closed."""
 
     def __init__(self) -> None:
         super().__init__("Account is not active")
 
 
 class PasswordCheck:
-    """Compares passwords with stored hashes: a right one is cached for seconds, a wrong one counts as an attempt."""
+    """Verifies passwords against stored hashes: a right one is cached for seconds, a wrong one counts against the rate
+    limit."""
 
     def __init__(self, passwords: Passwords, cache: CredentialCache, attempts: Attempts) -> None:
         self._passwords = passwords
@@ -52,14 +53,14 @@ class PasswordCheck:
         self._attempts = attempts
 
     def require(self, user: User | None, name: str, password: str, address: str) -> str | None:
-        """As `verify`, but of many equal credentials arriving at once one is hashed, and a cached one is not."""
+        """As `verify`, but cached and single-flight: of many equal credentials arriving at once one is hashed."""
         if self._is_cached(user, password):
             return None
         with self._cache.lock(name, password):
             return None if self._is_cached(user, password) else self.verify(user, name, password, address)
 
     def verify(self, user: User | None, name: str, password: str, address: str) -> str | None:
-        """Returns a new hash of the password to store where the stored one is of old parameters.
+        """Verify a password; returns a new hash to store if the stored one has outdated parameters.
 
         Raises WrongCredential or TooMany.
         """
@@ -79,7 +80,7 @@ class PasswordCheck:
 
 
 def find(session: Session, name: str) -> User | None:
-    """An account by its name, closed ones too."""
+    """An account by its name, including closed ones."""
     return session.scalar(select(User).where(User.name == name)) if fields.may_be_name(name) else None
 
 
@@ -98,7 +99,7 @@ def replace_hash(session: Session, user: User, password_hash: str) -> None:
 
 
 def actor_of(user: User, token: AccessToken | None = None) -> Actor:
-    """Whoever proved to be this account. Raises AccountInactive."""
+    """The actor of an authenticated account. Raises AccountInactive."""
     if not user.is_active:
         raise AccountInactive
     limits = None if token is None else Limits(token.id, token.pattern, token.can_write)

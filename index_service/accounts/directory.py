@@ -1,7 +1,7 @@
-"""People and organisations looked up and listed.
+"""The directory: queries that find and list people and organisations.
 
-Every function takes the session of the transaction it is part of; how many queries it asks does not depend on how
-many rows it finds.
+Every function takes the session of the caller's transaction; the number of queries does not depend on the number of
+rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from index_service.db import LIKE_ESCAPE, escape_like
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """An organisation that somebody is in."""
+    """An organisation that a person is a member of."""
 
     name: str
     full_name: str
@@ -29,7 +29,7 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """A member of an organisation, with the names of the teams the person is in."""
+    """A member of an organisation, with the names of the member's teams."""
 
     name: str
     full_name: str
@@ -55,7 +55,7 @@ class TeamMemberRow:
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """An account as administrators see it; `email` is the main address, None where there is none."""
+    """An account as administrators see it; `email` is the primary email address, None if there is none."""
 
     name: str
     full_name: str
@@ -67,7 +67,7 @@ class PersonRow:
 
 
 class UnknownPerson(Invalid):
-    """A name was entered that is nobody's."""
+    """The name that was entered belongs to no account."""
 
     field = "person"
 
@@ -88,7 +88,7 @@ def find_person(session: Session, name: str) -> User:
 
 
 def find_active(session: Session, name: str) -> User:
-    """Somebody whose name was entered. Raises UnknownPerson, also for a closed account."""
+    """The account of a name that was entered. Raises UnknownPerson, also for a closed account."""
     found = session.scalar(_named(name).where(User.is_active))
     if found is None:
         raise UnknownPerson
@@ -107,7 +107,7 @@ def memberships(session: Session, user_id: int) -> list[Membership]:
 
 
 def shared(session: Session, user_id: int, other_id: int) -> list[Membership]:
-    """The organisations of a person that another is in too."""
+    """The organisations that both people are members of."""
     theirs = {found.name for found in memberships(session, other_id)}
     return [found for found in memberships(session, user_id) if found.name in theirs]
 
@@ -169,7 +169,7 @@ def team_names(session: Session, organisation_id: int) -> list[str]:
 
 
 def counts(session: Session) -> tuple[int, int]:
-    """How many accounts, open ones, and how many organisations there are."""
+    """The numbers of open accounts and of organisations."""
     people = session.scalar(select(func.count()).select_from(User).where(User.is_active)) or 0
     return people, session.scalar(select(func.count()).select_from(Organisation)) or 0
 
@@ -179,7 +179,7 @@ def count_people(session: Session, words: str, state: str) -> int:
 
 
 def people(session: Session, words: str, state: str, sort: str, limit: int, offset: int) -> list[PersonRow]:
-    """Accounts whose name, full name or address holds the words; `state` is one of STATES, `sort` of PEOPLE_SORTS."""
+    """Accounts whose name or email address contains the words; `state` is one of STATES, `sort` of PEOPLE_SORTS."""
     main = select(func.min(Email.id)).where(Email.user_id == User.id).correlate(User).scalar_subquery()
     order = [User.created_at.desc(), User.id.desc()] if sort == "newest" else [User.name]
     rows = session.execute(
@@ -194,7 +194,7 @@ def people(session: Session, words: str, state: str, sort: str, limit: int, offs
 
 
 def _named(name: str) -> Select[User]:
-    """What could be nobody's name is not even looked for: databases do not take every character."""
+    """A name that no account could have is not queried: databases do not accept every character."""
     return select(User).where(User.name == name if fields.may_be_name(name) else false())
 
 

@@ -1,6 +1,6 @@
-"""Addresses of people in SQL; the first of a person's is the main one (protocol §2.2).
+"""Email addresses in SQL; a person's first one is the primary address (protocol §2.2).
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ class NoSuchAddress(NotFound):
 
 
 class LastAddress(Conflict):
-    """Without an address nobody could reset the password."""
+    """Without an email address the password could not be reset."""
 
     def __init__(self) -> None:
         super().__init__("The only address cannot be removed; add another one first")
 
 
 def listed(session: Session, user_id: int) -> list[Email]:
-    """A person's addresses, the main one first."""
+    """A person's email addresses, the primary one first."""
     return list(session.scalars(select(Email).where(Email.user_id == user_id).order_by(Email.id)))
 
 
 def is_of(session: Session, user_id: int, address: str) -> bool:
-    """Whether a person has this address, confirmed or not."""
+    """Whether a person has this email address, confirmed or not."""
     return session.scalar(select(Email.id).where(Email.user_id == user_id, Email.address == address)) is not None
 
 
 def add(session: Session, context: AuditContext, user: Named, address: str) -> None:
-    """Not confirmed yet. Raises AddressTaken or TooManyAddresses."""
+    """Add an unconfirmed email address. Raises AddressTaken or TooManyAddresses."""
     _require_room(session, user.id)
     session.add(Email(user_id=user.id, address=address, created_at=context.moment))
     try:
@@ -67,7 +67,7 @@ def add(session: Session, context: AuditContext, user: Named, address: str) -> N
 
 
 def _require_room(session: Session, user_id: int) -> None:
-    """Raises TooManyAddresses to who has as many as may be; whoever adds one meanwhile waits."""
+    """Raises TooManyAddresses at the limit; locks the account, so that a concurrent addition waits."""
     session.execute(select(User.id).where(User.id == user_id).with_for_update())
     held = select(func.count()).select_from(Email).where(Email.user_id == user_id)
     if (session.scalar(held) or 0) >= MAX_ADDRESSES:
@@ -111,16 +111,16 @@ def confirm(session: Session, context: AuditContext, address: str) -> bool:
 
 
 def find_unconfirmed(session: Session, address: str) -> User | None:
-    """Whose address it is, as long as it is not confirmed."""
+    """The account of an unconfirmed email address."""
     owner = select(User).join(Email, Email.user_id == User.id)
     return session.scalar(owner.where(Email.address == address, Email.confirmed_at.is_(None)))
 
 
 def owner_for_reset(session: Session, address: str) -> User | None:
-    """Who may get a new password by a letter to this address.
+    """The account whose password may be reset by an email to this address.
 
-    An address that nobody confirmed may be a stranger's by a slip of the pen, so it serves only where the account has
-    no confirmed one and it is the main one.
+    An unconfirmed address may be a stranger's by a typo, so it serves only if it is the primary one and the account has
+    no confirmed one.
     """
     found = session.execute(
         select(User, Email).join(Email, Email.user_id == User.id).where(Email.address == address, User.is_active)

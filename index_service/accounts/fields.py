@@ -1,4 +1,4 @@
-"""What a name, a password, an address (protocol §2.1) and the texts of a profile may look like."""
+"""Validators of what people enter: names, passwords, email addresses (protocol §2.1) and the texts of a profile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common.names import LIBRARY
 
 PASSWORD_LENGTHS = range(5, 257)
 
-# Without quotes, brackets and commas, which in a letter's head would make two recipients of one.
+# Without quotes, brackets and commas, which in an email's header would make two recipients of one.
 _EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _NAME = re.compile(r"(?=.{2,30}\Z)[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 
@@ -18,7 +18,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202
 
 
 def check_name(text: object) -> str:
-    """A new account's name is a namespace too: 2 to 30 characters of its grammar, and not `library`. Raises Invalid."""
+    """An account's name is a namespace too: 2 to 30 characters of its grammar, except `library`. Raises Invalid."""
     if not isinstance(text, str) or _NAME.fullmatch(text) is None:
         raise Invalid("Invalid username: use 2 to 30 of a-z 0-9, joined by one of . _ - in between")
     if text == LIBRARY:
@@ -34,14 +34,14 @@ def check_password(text: object) -> str:
 
 
 def check_email(text: object) -> str:
-    """The address in lower case, as addresses are compared. Raises Invalid."""
+    """The email address in lower case, as addresses are compared. Raises Invalid."""
     if not isinstance(text, str) or len(text) > 254 or _EMAIL.fullmatch(text) is None:
         raise Invalid("Invalid email address")
     return text.lower()
 
 
 def check_text(text: object, length: int, *, lines: bool = False) -> str:
-    """Any text of up to `length` characters, blanks around it and ends of lines made alike; one line unless `lines`.
+    """Any text of up to `length` characters, stripped, with normalised line ends; one line unless `lines`.
 
     Raises Invalid, also for control characters, which databases and pages trip over or which turn writing around.
     """
@@ -56,7 +56,7 @@ def check_text(text: object, length: int, *, lines: bool = False) -> str:
 
 
 def check_website(text: object) -> str:
-    """An address that a page may link to, or nothing. Raises Invalid."""
+    """A URL that a page may link to, or nothing. Raises Invalid."""
     text = check_text(text, 255)
     if text and not _is_website(text):
         raise Invalid("Invalid website: give an address that begins with http:// or https://")
@@ -72,5 +72,5 @@ def _is_website(text: str) -> bool:
 
 
 def may_be_name(text: str) -> bool:
-    """Whether an account could have this name; what could not is not even looked for."""
+    """Whether an account could have this name; others are not queried."""
     return _NAME.fullmatch(text) is not None

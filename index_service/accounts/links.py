@@ -1,4 +1,4 @@
-"""Links in letters: signed statements that end by themselves once they were used.
+"""Links in emails: signed, stateless, and invalid by themselves once they were used.
 
 A confirmation names the address it confirms and ends when that is confirmed or gone; a reset names a digest of the
 password it replaces and ends with that password, when the address it was sent to is no more the account's, or when all
@@ -26,7 +26,7 @@ _RESET = "reset-by-address"
 
 
 class LinkEnded(NotFound):
-    """Not a link of ours, used already, or too old; which of them is not told."""
+    """The link has no valid signature, was used, or has expired; the answer does not say which."""
 
     def __init__(self) -> None:
         super().__init__("This link has been used, or is too old")
@@ -34,9 +34,9 @@ class LinkEnded(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Who may set a new password, and the mark of the one it replaces.
+    """The account that may set a new password, and the fingerprint of the hash it replaces.
 
-    `address` is where the link was sent to, None for one that an administrator made.
+    `address` is the email address the link was sent to, None for one that an administrator created.
     """
 
     user_id: int
@@ -58,7 +58,7 @@ class Links:
         return self._sign("confirm", [address], moment + CONFIRM_LASTS)
 
     def confirmed(self, link: str, moment: datetime) -> str:
-        """The address that a link confirms. Raises LinkEnded."""
+        """The email address that a link confirms. Raises LinkEnded."""
         (address,) = self._read("confirm", link, moment)
         return str(address)
 
@@ -66,7 +66,7 @@ class Links:
         return self._sign(_RESET, [user.id, _mark(user), address], moment + RESET_LASTS)
 
     def to_reset(self, link: str, moment: datetime) -> Reset:
-        """What a link resets. Raises LinkEnded."""
+        """The reset that a link allows. Raises LinkEnded."""
         user_id, of_password, address = self._read(_RESET, link, moment)
         return Reset(user_id, of_password, address)
 

@@ -1,4 +1,4 @@
-"""People, organisations and what proves who somebody is, as they are stored."""
+"""The tables of accounts: people, organisations, browser sessions and access tokens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class User(Base):
 
 
 class Email(Base):
-    """An address of a person, lower case; a person may have several, the first is the main one (protocol §2.2)."""
+    """An email address, lower case; a person may have several, the first is the primary one (protocol §2.2)."""
 
     __tablename__ = "emails"
 
@@ -46,7 +46,7 @@ class Email(Base):
 
 
 class Session(Base):
-    """A browser somebody signed in with: never its cookie, only the cookie's digest.
+    """A browser session; the table stores the cookie's digest, never the cookie.
 
     `proved_at` is when the password was last given, which dangerous actions want to be recent.
     """
@@ -64,7 +64,7 @@ class Session(Base):
 
 
 class AccessToken(Base):
-    """What a person made to be used as a password by a program: never itself, only its digest.
+    """An access token, a password for a program; the table stores its digest, never the token.
 
     It opens the repositories whose names match `pattern` (`*` is any run of characters), for reading or also for
     writing, and never more than the person is permitted.
@@ -89,11 +89,11 @@ class ProtocolToken(Base):
 
     `user_id` is None where an anonymous caller may read.
 
-    The index's own (`is_own`) let it ask a registry what it knows, whoever the repository belongs to. `client` is the
-    User-Agent of whom it was issued to. One issued to whom an access token proved ends with that.
+    The index's own (`is_own`) let it read from a registry, whoever owns the repository. `client` is the User-Agent it
+    was issued to. One issued for an access token ends with that.
 
-    `repository` is a name, `repository_id` whose it was when the token was issued, None for the index's own
-    that are for whatever bears the name. It is no foreign key: it says so of what is gone, too.
+    `repository` is a name, `repository_id` the repository that had it when the token was issued, None for the index's
+    own that hold for any repository of the name. It is not a foreign key, so that it survives a deletion.
 
     `consumed_at` is set on a delete token that has been used: it answers the client's closing DELETE
     (protocol §2.8) and nothing else. A revoked token is a deleted row.
@@ -143,7 +143,7 @@ class Member(Base):
 
 
 class Team(Base):
-    """Members of an organisation to whom roles are given together."""
+    """Members of an organisation that are granted roles together."""
 
     __tablename__ = "teams"
     __table_args__ = (UniqueConstraint("organisation_id", "name"),)
@@ -165,7 +165,7 @@ class TeamMember(Base):
 
 
 class Namespace(Base):
-    """The first part of repositories' names, and whose it is: one person's, one organisation's or, `library`, nobody's.
+    """The first part of repositories' names and its owner: a person, an organisation or, for `library`, nobody.
 
     People and organisations share one set of names because of it. A new repository is private where `default_private`
     says so.

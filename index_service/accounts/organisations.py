@@ -1,7 +1,7 @@
-"""Organisations: several people under one name, their owners among them, and their teams.
+"""Organisations: their members, owners and teams.
 
-Every function takes the session of the transaction it is part of. Whoever changes an organisation holds its row, so
-that two owners who leave at once do not leave it without one.
+Every function takes the session of the caller's transaction. Changes lock the organisation's row, so that two owners
+who leave at once cannot leave it without an owner.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class AlreadyIn(Conflict):
 
 
 class LastOwner(Conflict):
-    """Nobody with an open account would be left who may change the organisation."""
+    """The organisation would be left without an owner whose account is open."""
 
     def __init__(self) -> None:
         super().__init__("The last owner cannot go: make somebody else an owner first")
 
 
 class SoleOwner(Conflict):
-    """Organisations that nobody else with an open account owns."""
+    """Organisations that have no other owner with an open account."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.organisations = ", ".join(names)
@@ -58,7 +58,7 @@ class SoleOwner(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What an organisation says of itself, and what it lets every member do."""
+    """An organisation's texts, and the role of every member."""
 
     full_name: str = ""
     about: str = ""
@@ -82,7 +82,7 @@ def find(session: Session, name: str) -> Organisation | None:
 
 
 def hold(session: Session, name: str) -> Organisation:
-    """The organisation, kept from other writers until the transaction ends. Raises NotFound."""
+    """The organisation, its row locked until the transaction ends. Raises NotFound."""
     found = session.scalar(_named(name).with_for_update())
     if found is None:
         raise NotFound("no such organisation")
@@ -94,7 +94,7 @@ def membership(session: Session, organisation_id: int, user_id: int) -> Member |
 
 
 def create(session: Session, context: AuditContext, name: object, profile: Profile, owner_id: int) -> Organisation:
-    """Take the name, which people have theirs from too, for an organisation of one owner. Raises Invalid or Conflict.
+    """Create an organisation with one owner; its name comes from the same set as people's. Raises Invalid or Conflict.
 
     Where two take one name at once, the second's transaction ends in SQLAlchemy's IntegrityError.
     """
@@ -115,7 +115,7 @@ def create(session: Session, context: AuditContext, name: object, profile: Profi
 
 
 def describe(session: Session, context: AuditContext, organisation: Organisation, profile: Profile) -> None:
-    """Change what it says of itself; only the members' role is a permission. Raises Invalid."""
+    """Change the texts and the members' role; only the role is audited, as a permission. Raises Invalid."""
     profile = profile.checked()
     if organisation.member_role != profile.member_role:
         changes = {"from": organisation.member_role, "to": profile.member_role}
@@ -124,7 +124,7 @@ def describe(session: Session, context: AuditContext, organisation: Organisation
 
 
 def add_member(session: Session, context: AuditContext, organisation: Organisation, user: User) -> None:
-    """Raises Conflict for whom it has already."""
+    """Raises Conflict if the person is a member."""
     if membership(session, organisation.id, user.id) is not None:
         raise AlreadyIn("This person is a member already")
     session.add(Member(organisation_id=organisation.id, user_id=user.id, created_at=context.moment))
@@ -132,7 +132,7 @@ def add_member(session: Session, context: AuditContext, organisation: Organisati
 
 
 def remove_member(session: Session, context: AuditContext, organisation: Organisation, user: User) -> None:
-    """Also out of its teams. Raises NotFound or LastOwner."""
+    """Remove a member, also from the teams. Raises NotFound or LastOwner."""
     member = _member(session, organisation, user)
     if member.is_owner:
         _require_other_owner(session, member)
@@ -145,7 +145,7 @@ def remove_member(session: Session, context: AuditContext, organisation: Organis
 def set_owner(
     session: Session, context: AuditContext, organisation: Organisation, user: User, *, is_owner: bool
 ) -> None:
-    """Raises NotFound for who is no member, or LastOwner."""
+    """Raises NotFound if the person is not a member, or LastOwner."""
     member = _member(session, organisation, user)
     if member.is_owner == is_owner:
         return
@@ -157,7 +157,7 @@ def set_owner(
 
 
 def require_other_owners(session: Session, user: User) -> None:
-    """Of every organisation that somebody owns, all held from here on. Raises SoleOwner."""
+    """Locks every organisation that the person owns. Raises SoleOwner."""
     owned = (
         select(Organisation.name)
         .join(Member, Member.organisation_id == Organisation.id)
@@ -198,13 +198,13 @@ def create_team(
 
 
 def delete_team(session: Session, context: AuditContext, organisation: Organisation, team: Team) -> None:
-    """With it goes every role it was given."""
+    """Delete a team and all its role assignments."""
     session.execute(delete(Team).where(Team.id == team.id))
     context.record(session, Change.TEAM_DELETED, organisation.name, team=team.name)
 
 
 def join_team(session: Session, context: AuditContext, organisation: Organisation, team: Team, user: User) -> None:
-    """Raises NotFound for who is no member, Conflict for who is in the team."""
+    """Raises NotFound if the person is not a member, Conflict if the person is in the team."""
     _member(session, organisation, user)
     if session.get(TeamMember, (team.id, user.id)) is not None:
         raise AlreadyIn("This person is in the team already")
@@ -222,12 +222,12 @@ def leave_team(session: Session, context: AuditContext, organisation: Organisati
 
 
 def _named(name: str) -> Select[Organisation]:
-    """What could be no name is not even looked for: databases do not take every character."""
+    """A name that breaks the grammar is not queried: databases do not accept every character."""
     return select(Organisation).where(Organisation.name == name if fields.may_be_name(name) else false())
 
 
 def _check_name(name: object) -> str:
-    """Names of organisations and teams follow the rules of people's, in other words. Raises Invalid."""
+    """Names of organisations and teams follow the rules of people's, with messages of their own. Raises Invalid."""
     try:
         return fields.check_name(name)
     except Invalid as error:
@@ -254,7 +254,7 @@ def _require_other_owner(session: Session, member: Member) -> None:
 
 
 def _has_other_owner(organisation_id: int | SQLColumnExpression[int], user_id: int) -> ColumnElement[bool]:
-    """Somebody whose account is open: who cannot sign in changes nothing, and makes nobody an owner."""
+    """An owner whose account is open: one who cannot sign in cannot change anything or appoint an owner."""
     other = aliased(Member)
     others = (
         select(other.user_id)

@@ -1,7 +1,7 @@
 """A new password in place of the old one: changed, set by an operator, or reset by a link.
 
-Every function takes the session of the transaction it is part of; the password comes hashed, since that takes longer
-than a transaction may.
+Every function takes the session of the caller's transaction; the password comes hashed, since that takes longer than a
+transaction may.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Passwords kept as argon2id hashes, and as much work for a name that does not exist as for one that does."""
+"""Password hashing with argon2id, with the same work for a name that does not exist as for one that does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 
 class Passwords:
-    """Hashes and compares; each takes tens of MiB and milliseconds, so only as many run at once as there are cores."""
+    """Hashes and verifies; a call takes tens of MiB and milliseconds, so only one runs at once per core."""
 
     def __init__(self, hasher: PasswordHasher) -> None:
         self._hasher = hasher
@@ -23,7 +23,7 @@ class Passwords:
             return self._hasher.hash(_encoded(password))
 
     def match(self, password_hash: str | None, password: str) -> bool:
-        """Whether it is the password of this hash. None, for no such account, costs the same and is never right."""
+        """Whether the password matches. A hash of None, for an unknown account, costs the same and never matches."""
         with self._turns:
             try:
                 self._hasher.verify(password_hash or self._nobody, _encoded(password))
@@ -32,10 +32,10 @@ class Passwords:
         return password_hash is not None
 
     def is_outdated(self, password_hash: str) -> bool:
-        """Whether the hash was made with other parameters than those of today."""
+        """Whether the hash has other parameters than the current ones."""
         return self._hasher.check_needs_rehash(password_hash)
 
 
 def _encoded(password: str) -> bytes:
-    # JSON may spell half of a surrogate pair, which no strict encoding takes.
+    # JSON may contain half of a surrogate pair, which no strict encoding accepts.
     return password.encode("utf-8", "surrogatepass")

@@ -1,6 +1,6 @@
 """Registration: a new account with its namespace.
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from index_service.audit.log import AuditContext, Change
 
 
 class NameTaken(Conflict):
-    """Which of the two is taken is not told (protocol §2.2 has no words for it either)."""
+    """The message does not say which of the two exists (protocol §2.2 has no words for it either)."""
 
     def __init__(self) -> None:
         super().__init__("Username or email already exists")
@@ -31,7 +31,7 @@ def create(
     is_admin: bool = False,
     signs_up: bool = False,
 ) -> User:
-    """A new account; one that somebody signs up for is recorded as its own doing.
+    """Create an account; a sign-up is recorded as the new account's own change.
 
     Where the name or the address is taken, the transaction ends in SQLAlchemy's IntegrityError.
     """

@@ -1,8 +1,8 @@
-"""Sessions in SQL: who is signed in with which browser, and when the password was last given.
+"""Browser sessions in SQL: who is signed in with which browser, and when the password was last entered.
 
-The browser's cookie holds a random secret, the table its digest, so that nobody who reads the table can sign in. A new
-secret is made at every sign-in. Every function takes the session of the transaction it is part of, which is the
-database's, not the browser's.
+The browser's cookie holds a random secret, the table its digest, so that nobody who reads the table can sign in. Every
+sign-in creates a new secret. Every function takes the session of the caller's transaction, which is the database's, not
+the browser's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_SESSIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Somebody signed in with a browser.
+    """A person who is signed in with a browser.
 
     `session` is the digest of the cookie, `proved_at` is when the password was given.
     """
@@ -46,7 +46,7 @@ class SignedIn:
     language: str
 
     def is_due(self, moment: datetime) -> bool:
-        """Whether it is to be noted that the session is still used."""
+        """Whether the session's last use should be updated."""
         return moment - self.seen_at >= SEEN_EVERY
 
 
@@ -55,7 +55,7 @@ def digest(secret: str) -> str:
 
 
 def begin(session: Session, user_id: int, moment: datetime, address: str, browser: str) -> str:
-    """A new session; returns the secret for the cookie, which is kept nowhere."""
+    """Create a session; returns the secret for the cookie, which is stored nowhere."""
     secret = secrets.token_urlsafe(32)
     record = SessionRecord(
         digest=digest(secret),
@@ -74,7 +74,7 @@ def begin(session: Session, user_id: int, moment: datetime, address: str, browse
 
 
 def find(session: Session, secret: str, moment: datetime) -> SignedIn | None:
-    """Whose session this is; None where it has ended or its person's account is closed."""
+    """The signed-in person of a session; None if it has expired or the account is closed."""
     row = session.execute(
         select(SessionRecord, User)
         .join(User, User.id == SessionRecord.user_id)
@@ -88,30 +88,30 @@ def find(session: Session, secret: str, moment: datetime) -> SignedIn | None:
 
 
 def see(session: Session, digest: str, moment: datetime) -> None:
-    """The session is still used, and lasts on from now."""
+    """Record a use of the session and extend it."""
     values = {"seen_at": moment, "expires_at": moment + LIFETIME}
     session.execute(update(SessionRecord).where(SessionRecord.digest == digest).values(values))
 
 
 def prove(session: Session, digest: str, moment: datetime) -> None:
-    """The password was given again."""
+    """Record that the password was entered again."""
     session.execute(update(SessionRecord).where(SessionRecord.digest == digest).values(proved_at=moment))
 
 
 def listed(session: Session, user_id: int, moment: datetime) -> list[SessionRecord]:
-    """A person's sessions, the last used first."""
+    """A person's active sessions, the last used first."""
     own = select(SessionRecord).where(SessionRecord.user_id == user_id, SessionRecord.expires_at > moment)
     return list(session.scalars(own.order_by(SessionRecord.seen_at.desc(), SessionRecord.digest).limit(MAX_SESSIONS)))
 
 
 def end(session: Session, user_id: int, digest: str) -> bool:
-    """End one of a person's sessions; whether there was one."""
+    """End one of a person's sessions; returns whether it existed."""
     own = (SessionRecord.user_id == user_id, SessionRecord.digest == digest)
     return _rows(session, delete(SessionRecord).where(*own)) == 1
 
 
 def replace(session: Session, secret: str) -> None:
-    """Whoever bears the cookie begins another session: this one ends, whosesoever it was."""
+    """End the session of a cookie that is about to be replaced, whoever it belongs to."""
     session.execute(delete(SessionRecord).where(SessionRecord.digest == digest(secret)))
 
 
@@ -122,7 +122,7 @@ def revoke(session: Session, context: AuditContext, user: Named, digest: str) ->
 
 
 def revoke_others(session: Session, context: AuditContext, user: Named, own: str) -> int:
-    """End all of a person's sessions but the one with this digest; returns how many."""
+    """End all of a person's sessions except the one with this digest; returns how many."""
     return _revoke(session, context, user, SessionRecord.digest != own)
 
 
@@ -133,7 +133,7 @@ def _revoke(session: Session, context: AuditContext, user: Named, which: ColumnE
 
 
 def sweep(session: Session, moment: datetime, limit: int = 500) -> int:
-    """Delete up to `limit` sessions that have run out; returns how many."""
+    """Delete up to `limit` expired sessions; returns how many."""
     expired = select(SessionRecord.digest).where(SessionRecord.expires_at <= moment).limit(limit)
     digests = list(session.scalars(expired.with_for_update(skip_locked=True)))
     return _rows(session, delete(SessionRecord).where(SessionRecord.digest.in_(digests))) if digests else 0

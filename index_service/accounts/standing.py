@@ -1,6 +1,6 @@
-"""An account's standing: open or closed, an administrator's or not.
+"""Account status: open or closed, administrator or not.
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from index_service.audit.log import AuditContext, Change
 
 
 class LastAdministrator(Conflict):
-    """Nobody would be left who may administer the index."""
+    """The index would be left without an administrator."""
 
     def __init__(self) -> None:
         super().__init__("The last administrator cannot go: make somebody else one first")
 
 
 def hold(session: Session, user_id: int) -> User:
-    """An account, kept from other writers until the transaction ends.
+    """An account, its row locked until the transaction ends.
 
-    All administrators are, before it and in one order: two of them who unmake each other at once wait for each other.
-    Who adds a member to an organisation refers to an account, and does not wait.
+    All administrators are locked before it and in one order: two who remove each other's rights at once wait for each
+    other. Adding a member to an organisation only references an account and does not wait.
     """
     session.execute(select(User.id).where(User.is_admin).order_by(User.id).with_for_update(key_share=True))
     return session.get_one(User, user_id, with_for_update={"key_share": True})
@@ -48,7 +48,7 @@ def set_active(session: Session, context: AuditContext, user: User, *, is_active
 
 
 def set_admin(session: Session, context: AuditContext, user: User, *, is_admin: bool) -> None:
-    """Make an account that is held an administrator's, or no more. Raises LastAdministrator."""
+    """Grant a locked account administrator rights, or remove them. Raises LastAdministrator."""
     if user.is_admin == is_admin:
         return
     if not is_admin:
@@ -58,7 +58,7 @@ def set_admin(session: Session, context: AuditContext, user: User, *, is_admin: 
 
 
 def _require_other_admin(session: Session, user: User) -> None:
-    """An operator's command can always make another, so the rule is for those who have none at hand."""
+    """An operator's command can always appoint another, so the rule is for everybody else."""
     others = select(func.count()).where(User.is_admin, User.is_active, User.id != user.id)
     if user.is_admin and user.is_active and not session.scalar(others):
         raise LastAdministrator

@@ -1,1 +1,1 @@
-"""What was changed about permissions and credentials, by whom: a log that is only added to, until it is too old."""
+"""The audit log: who changed which permission or credential; append-only, pruned by age."""

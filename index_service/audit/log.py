@@ -1,6 +1,6 @@
-"""The audit log: every change of a permission or a credential, written in the transaction that makes it.
+"""The audit log: every change of a permission or a credential, written in the same transaction.
 
-What is written is never changed. It goes when it is older than it is to be kept.
+Records are never changed, and pruned once they are older than the retention period.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from index_service.audit.models import AuditRecord
 
 
 class Change(StrEnum):
-    """What can happen; the word before the stop is what it happens to, whose name is the record's subject."""
+    """The kinds of change; the word before the dot is the kind of the record's subject."""
 
     ACCOUNT_MADE = "account.made"
     ACCOUNT_ACTIVATED = "account.activated"
@@ -68,7 +68,7 @@ class Named(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AuditContext:
-    """Somebody about to change something: who (None for an operator's command), from which address, when."""
+    """The audit context of a change: who makes it (None for an operator's command), from which IP address, when."""
 
     actor: Named | None
     address: str
@@ -90,7 +90,7 @@ class AuditContext:
 
 
 def prune(session: Session, before: datetime, limit: int) -> int:
-    """Delete up to `limit` records older than `before`, those another process is at left out; returns how many."""
+    """Delete up to `limit` records older than `before`, skipping those another process has locked; returns how many."""
     oldest = select(AuditRecord.id).where(AuditRecord.at < before).order_by(AuditRecord.at).limit(limit)
     ids = list(session.scalars(oldest.with_for_update(skip_locked=True)))
     if ids:

@@ -1,4 +1,4 @@
-"""The audit log as it is stored."""
+"""The table of the audit log."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from index_service.db import Base, Moment, Serial
 class AuditRecord(Base):
     """One change: `actor_name` did `action` to `subject`.
 
-    The name is kept beside the number, so that the log outlives the account; where an operator's command did it, both
-    are empty. `details` is a JSON object and never holds a secret.
+    The name is stored beside the id, so that the log outlives the account; both are empty for an operator's command.
+    `details` is a JSON object and never contains a secret.
     """
 
     __tablename__ = "audit"

@@ -1,4 +1,4 @@
-"""The audit log as it is read: newest first, filtered."""
+"""Queries of the audit log: newest first, filtered."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from index_service.audit.models import AuditRecord
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to show; what is empty or None does not matter.
+    """Which records to show; empty and None match everything.
 
-    `action` is a whole action, or the word before its stop; `subject` is a name, or a namespace that stands before it.
+    `action` is a whole action, or the word before its dot; `subject` is a name, or its namespace.
     """
 
     actor: str = ""
@@ -30,7 +30,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One change; `actor` is empty where an operator's command made it, and where who made it is not known."""
+    """One change; `actor` is empty for an operator's command and for an unknown actor."""
 
     at: datetime
     actor: str
@@ -69,5 +69,5 @@ def _fits(wanted: Filter) -> ColumnElement[bool]:
 
 
 def _is_or_within(column: InstrumentedAttribute[str], text: str, separator: str) -> ColumnElement[bool]:
-    """The text itself, or what begins with it and the separator."""
+    """Matches the text itself, or what begins with it and the separator."""
     return or_(column == text, column.startswith(text + separator, autoescape=True))

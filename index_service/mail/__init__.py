@@ -1,1 +1,1 @@
-"""Letters to people, and who carries them."""
+"""Email to people, and its transport."""

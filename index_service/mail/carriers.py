@@ -1,7 +1,7 @@
-"""Who carries letters: an SMTP server, or a folder where an operator finds them.
+"""The mailer and its transports: an SMTP server, or a folder that an operator reads.
 
-A letter is carried behind the request's back: how long an answer takes must not tell whether a letter was written. A
-carrier that fails is logged; whoever waits for the letter asks again.
+An email is sent in the background: the time of a response must not reveal whether one was written. A failure is logged
+and not retried; the person who waits for the email requests it again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """To one address, plain text."""
+    """A plain-text email to one address."""
 
     to: str
     subject: str
@@ -41,7 +41,7 @@ class Carrier(Protocol):
 
 
 class Folder:
-    """Writes each letter into a file of its own, `<time>-<number>.eml`, readable by its owner only."""
+    """Writes each email to a file of its own, `<time>-<number>.eml`, readable by its owner only."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
@@ -54,14 +54,14 @@ class Folder:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as target:
             target.write(bytes(message))
-        # A name that ends in .eml is a whole letter.
+        # A file named .eml is always complete.
         partial.rename(self._path / f"{stem}.eml")
 
 
 class Smtp:
-    """Hands letters to a server: smtp://[user:password@]host[:port], smtps:// for TLS from the first byte.
+    """Sends email to a server: smtp://[user:password@]host[:port], smtps:// for TLS from the first byte.
 
-    Over smtp:// TLS is begun where the server offers it, and always before a password is sent.
+    Over smtp:// it uses STARTTLS if the server offers it, and always before it sends a password.
     """
 
     def __init__(self, url: str) -> None:
@@ -93,21 +93,21 @@ class Smtp:
 
 
 class Post:
-    """Where letters are handed in."""
+    """Composes email and sends it in a background thread."""
 
     def __init__(self, carrier: Carrier, sender: str, clock: Clock) -> None:
         self._carrier = carrier
         self._sender = sender
         self._clock = clock
-        # Its thread begins with the first letter, so after a fork.
+        # Its thread starts with the first email, so after a fork.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="mail")
 
     def send(self, letter: Letter) -> None:
-        """Take a letter; it is carried soon."""
+        """Queue an email."""
         self._executor.submit(self._carry, self._composed(letter))
 
     def finish(self) -> None:
-        """Wait until what was taken has been carried."""
+        """Wait until all queued email is sent."""
         self._executor.submit(bool).result()
 
     def _composed(self, letter: Letter) -> EmailMessage:
@@ -129,5 +129,5 @@ class Post:
 
 
 def carrier(smtp_url: str, folder: str, clock: Clock) -> Carrier:
-    """The carrier that the settings name."""
+    """The transport that the settings configure."""
     return Smtp(smtp_url) if smtp_url else Folder(Path(folder), clock)

@@ -1,1 +1,2 @@
-"""Passes that let a registry trust a stranger: issued, redeemed, consumed, revoked."""
+"""Protocol tokens, with which a registry trusts a client: issued, redeemed, consumed, revoked. Access tokens are in
+`accounts`."""

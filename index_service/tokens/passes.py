@@ -1,9 +1,9 @@
 """Pull and push tokens in SQL: issued, redeemed, consumed, swept up. `accounts/access.py` revokes them.
 
-A token can be presented any number of times and in parallel until it expires, is revoked, or its bearer is no longer
-permitted what it was issued for: a deactivated account, a repository made private or deleted. One that deletes, and one
-with which the index changes tags, is for one repository, and for no other that takes its name. Every function takes the
-session of the transaction it is part of.
+A token can be presented any number of times and in parallel until it expires, is revoked, or its bearer loses the
+permission it was issued for: a deactivated account, a repository made private or deleted. A delete token, and the
+index's own for changing tags, is bound to one repository, not to a later one of the same name. Every function takes the
+session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ OWN_LIFETIME = timedelta(minutes=10)
 """The index's own tokens are used at once."""
 
 TOKENS_AT_ONCE = 8
-"""So many of the fitting tokens in one header are looked at."""
+"""The limit of matching tokens in one header that are checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A token that we issued and that has not ended; `repository` is None when that is gone."""
+    """A token that we issued and that is still valid; `repository` is None if it was deleted."""
 
     token: Token
     record: ProtocolToken
@@ -53,10 +53,10 @@ class Found:
 
     @property
     def is_same_repository(self) -> bool:
-        """Whether the name is still that of the repository that the token was issued for."""
+        """Whether the name still belongs to the repository that the token was issued for."""
         if self.repository is None or self.repository.id != self.record.repository_id:
             return False
-        # SQLite gives the number of what is gone again.
+        # SQLite reuses the ids of deleted rows.
         return self.repository.created_at <= self.record.created_at
 
     @property
@@ -65,7 +65,7 @@ class Found:
         return None if given is None else Limits(given.id, given.pattern, given.can_write)
 
     def has_ended(self, moment: datetime) -> bool:
-        """Whether it, or the access token it was issued for, is over."""
+        """Whether it, or the access token it was issued for, has expired."""
         ends = [self.record.expires_at] + ([] if self.access_token is None else [self.access_token.expires_at])
         return self.record.consumed_at is not None or any(end is not None and end <= moment for end in ends)
 
@@ -87,7 +87,7 @@ class Tokens:
         moment: datetime,
         client: str = "",
     ) -> Token:
-        """A new token for somebody who is permitted this, None for an anonymous reader, using this client."""
+        """Issue a token to an actor with this permission, None for an anonymous reader, using this client."""
         given: dict[str, Any] = {"repository_id": repository.id}
         if actor is not None:
             given |= {"user_id": actor.id, "access_token_id": actor.limits and actor.limits.token_id}
@@ -102,7 +102,7 @@ class Tokens:
         on_behalf_of: Actor | None = None,
         repository_id: int | None = None,
     ) -> Token:
-        """A new token for the index itself, good for minutes, to whomever the repository belongs.
+        """Issue a token to the index itself, valid for minutes, whoever owns the repository.
 
         What is done with it is written down as done by `on_behalf_of`. With `repository_id` it is for that one alone.
         """
@@ -131,7 +131,7 @@ class Tokens:
         return token
 
     def is_permitted(self, session: Session, found: Found) -> bool:
-        """Whether the bearer may, at this moment, still do what the token was issued for.
+        """Whether the bearer still has the permission that the token was issued for.
 
         The index itself may, also where the repository is gone: a registry can still have what bore its name. But what
         it does for one repository it does to no other.
@@ -168,9 +168,9 @@ class Tokens:
         accesses: Iterable[Access],
         moment: datetime,
     ) -> Found:
-        """The first of some tokens that is for this repository and one of these accesses, and still good.
+        """The first of some tokens that is for this repository and one of these accesses, and still valid.
 
-        Good is: found, and its bearer still permitted. Raises TokenRefused when none is.
+        Valid means: found, and its bearer still permitted. Raises TokenRefused if none is.
         """
         wanted = set(accesses)
         fitting = [token for token in tokens if token.repository == name and token.access in wanted]
@@ -183,14 +183,14 @@ class Tokens:
 
 
 def consume(session: Session, record: ProtocolToken, moment: datetime) -> None:
-    """Use up a token that works once. Raises TokenRefused when another was quicker."""
+    """Consume a single-use token. Raises TokenRefused if a concurrent request was faster."""
     unused = (ProtocolToken.digest == record.digest, ProtocolToken.consumed_at.is_(None))
     if _rows(session, update(ProtocolToken).where(*unused).values(consumed_at=moment)) != 1:
         raise TokenRefused
 
 
 def forget_consumed(session: Session, user_id: int, repository: RepositoryName, moment: datetime) -> bool:
-    """Whether this person's delete token for this repository was consumed and is not yet forgotten; now it is."""
+    """Forget a person's consumed delete token for this repository; returns whether there was one."""
     consumed = (
         ProtocolToken.user_id == user_id,
         ProtocolToken.repository == str(repository),
@@ -201,7 +201,7 @@ def forget_consumed(session: Session, user_id: int, repository: RepositoryName, 
 
 
 def sweep(session: Session, moment: datetime, limit: int = SWEEP_AT_ONCE) -> int:
-    """Delete up to `limit` expired tokens, those another sweeper is at left out; returns how many."""
+    """Delete up to `limit` expired tokens, skipping those another process has locked; returns how many."""
     expired = select(ProtocolToken.digest).where(ProtocolToken.expires_at <= moment).limit(limit)
     digests = list(session.scalars(expired.with_for_update(skip_locked=True)))
     return _rows(session, delete(ProtocolToken).where(ProtocolToken.digest.in_(digests))) if digests else 0

@@ -1,4 +1,4 @@
-"""The signature of a token: opaque to everybody else, and here a signed statement of what the token is for."""
+"""The signature of a protocol token: opaque to clients, a signed statement of the token's purpose to the index."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SALT = "wharfinger.index.token"
 
 
 class TokenRefused(Unauthenticated):
-    """Not a token of ours, or no longer good; why is not told."""
+    """Not a token of ours, or no longer valid; the answer does not say which."""
 
     def __init__(self) -> None:
         super().__init__("Requires authorization")
 
 
 class Signer:
-    """Signs with the first key and believes all of them, so that keys can be replaced one by one."""
+    """Signs with the first key and verifies with all of them, so that keys can be rotated."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         # itsdangerous signs with the last of its keys.
@@ -46,5 +46,5 @@ class Signer:
 
 
 def digest(token: Token) -> str:
-    """What is stored of a token, 64 hex digits: enough to know it again, nothing to present."""
+    """The stored digest of a token, 64 hex digits: enough to recognise it, useless to present."""
     return hashlib.sha256(token.signature.encode()).hexdigest()
