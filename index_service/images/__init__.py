@@ -1,1 +1,1 @@
-"""What the registry says of images: their facts, and the questions still to be asked."""
+"""Images as registries describe them: metadata, ancestry, and the queue of jobs for registries."""

@@ -1,7 +1,7 @@
-"""An image's JSON, read with all the tolerance that it takes: anybody may have pushed it.
+"""Image metadata, parsed tolerantly from an image's JSON: anybody may have pushed it.
 
-Nothing in it is believed to be of the right type or length. Texts lose what no page and no database takes (control
-characters, halves of surrogates, marks that turn the direction of writing) and are cut; what is no date is none.
+No type or length in it is trusted. Texts are stripped of what pages and databases do not accept (control characters,
+halves of surrogates, bidirectional marks) and truncated; an invalid date becomes None.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_CONFIG = 128 * 1024
 MAX_COMMAND = 8000
 MAX_TEXT = 4000
 MAX_ENTRIES = 200
-"""Of a list such as the environment, so many are shown."""
+"""Entries shown of a list such as the environment."""
 
 _STRANGE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?([Zz]|[+-]\d\d:\d\d)")
@@ -31,7 +31,8 @@ _DATE = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?([
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one image's JSON says, and the size in bytes of its layer. `config` is the JSON itself, if it is kept."""
+    """The metadata in one image's JSON, and the size in bytes of its layer. `config` is the JSON itself, if it is
+    stored."""
 
     image_id: ImageId
     parent_id: ImageId | None
@@ -47,7 +48,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How a container of the image starts, and what the image says of itself; every text is bounded and clean."""
+    """How a container of the image starts, and the image's own texts; every text is bounded and sanitised."""
 
     comment: str = ""
     container: str = ""
@@ -70,7 +71,7 @@ def platform(system: str, architecture: str) -> str:
 
 
 def read(image_id: ImageId, raw: bytes, size: int) -> Facts:
-    """The facts of one image. A JSON that is none leaves nothing but the id and the size."""
+    """The metadata of one image. Invalid JSON leaves only the id and the size."""
     text = raw.decode("utf-8", "replace")
     document = _decoded(text)
     made_by = _table(document.get("container_config"))
@@ -89,7 +90,7 @@ def read(image_id: ImageId, raw: bytes, size: int) -> Facts:
 
 
 def config_of(text: str) -> Config:
-    """What a page tells of an image's JSON, as `Facts.config` keeps it."""
+    """What a page shows of an image's JSON, as stored in `config`."""
     document = _decoded(text)
     config = _table(document.get("config"))
     return Config(
@@ -110,7 +111,7 @@ def config_of(text: str) -> Config:
 
 
 def clean(value: Any, most: int = MAX_TEXT) -> str:
-    """A text that can be stored and shown; empty for what is none."""
+    """A text that can be stored and shown; empty for any other type."""
     if not isinstance(value, str):
         return ""
     text = _STRANGE.sub("\ufffd", value[: most + 1])
@@ -118,7 +119,7 @@ def clean(value: Any, most: int = MAX_TEXT) -> str:
 
 
 def moment(value: Any) -> datetime | None:
-    """What Go writes for a time, to the microsecond; None for what is no time, or none after 1970."""
+    """A timestamp as Go writes it, to the microsecond; None if it is invalid or before 1970."""
     found = _DATE.fullmatch(value) if isinstance(value, str) and len(value) <= 64 else None
     if found is None:
         return None
@@ -132,10 +133,10 @@ def moment(value: Any) -> datetime | None:
 
 
 def pretty(text: str) -> str:
-    """The JSON in lines, for people, as far as there is room; as it is where it is none, or nested beyond reason."""
+    """The JSON indented for people, within a size limit; unchanged if it is invalid or nested too deeply."""
     document, pieces, room = _decoded(text), [], MAX_CONFIG * 2
     try:
-        # Piece by piece: what is nested hundreds deep would take a hundred megabytes in lines.
+        # Incrementally: hundreds of levels would take a hundred megabytes when indented.
         for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(document):
             pieces.append(piece)
             room -= len(piece)
@@ -154,7 +155,7 @@ def _decoded(text: str) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | str:
-    """An integer of thousands of digits would be refused, or take its time."""
+    """An integer of thousands of digits would be refused, or parsed slowly."""
     return int(text) if len(text) <= 40 else text
 
 
@@ -171,13 +172,13 @@ def _parent(value: Any, image_id: ImageId) -> ImageId | None:
 
 
 def _words(value: Any) -> list[str]:
-    """A list of texts; old clients wrote a single one bare."""
+    """A list of texts; old clients wrote a single one as a string."""
     listed = [value] if isinstance(value, str) else value if isinstance(value, list) else []
     return [clean(item, MAX_COMMAND) for item in listed[:MAX_ENTRIES] if isinstance(item, str)]
 
 
 def _keys(value: Any) -> list[str]:
-    """The keys of an object that stands for a set; a list, as some tools write it, is one too."""
+    """The keys of an object that represents a set; a list, as some tools write it, is accepted too."""
     if isinstance(value, Mapping):
         return sorted(_first(clean(key) for key in value))
     return _words(value)

@@ -1,8 +1,8 @@
-"""The queue of what is to be done with registries: durable, one job of a kind for a repository, taken by one worker.
+"""The job queue for work at registries: durable, one job of a kind per repository, leased to one worker.
 
-A job is asked for in the transaction that makes it needed, so it cannot be lost. A worker takes it for a while, in a
-transaction of its own, and takes it anew while it is long at it; nothing is locked while a registry is asked. What did
-not work is tried again, later every time. What is asked for while a worker is at it is done once more.
+A job is enqueued in the transaction that makes it necessary, so it cannot be lost. A worker leases it in a transaction
+of its own and renews the lease while it works; nothing is locked during a request to a registry. A failed job is
+retried with exponential backoff. A job that is enqueued again while a worker runs it runs once more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ READ = "read"
 MOVE = "move"
 
 TAKEN_FOR = timedelta(minutes=2)
-"""How long nobody else touches a job whose worker says nothing more."""
+"""How long a lease protects a job whose worker has fallen silent."""
 
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
@@ -33,7 +33,7 @@ MAX_FAILURE = 255
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A job that this worker is at; it is nobody else's until `until`. `attempts` counts this one."""
+    """A job leased to this worker until `until`. `attempts` counts this one."""
 
     id: int
     kind: str
@@ -45,7 +45,7 @@ class Taken:
 
 
 def ask(session: Session, kind: str, repository_id: int, details: Mapping[str, str], moment: datetime) -> None:
-    """Have this done soon. Where it was asked for already it is due again, with the details of every asking."""
+    """Enqueue a job. If it is queued already it becomes due again, with the details of both."""
     row = {
         "kind": kind,
         "repository_id": repository_id,
@@ -60,19 +60,19 @@ def ask(session: Session, kind: str, repository_id: int, details: Mapping[str, s
 
 
 def asked(session: Session, kind: str, repository_id: int) -> dict[str, list[str]]:
-    """The details of what is still to be done, or just being done; empty where nothing is."""
+    """The details of a job that is queued or running; empty if there is none."""
     details = session.scalar(select(Job.details).where(Job.kind == kind, Job.repository_id == repository_id))
     found: dict[str, list[str]] = json.loads(details or "{}")
     return found
 
 
 def is_any_due(session: Session, moment: datetime) -> bool:
-    """Whether it is worth a transaction that writes."""
+    """Whether a job is due: worth a writing transaction."""
     return session.scalar(select(Job.id).where(_is_free(moment)).limit(1)) is not None
 
 
 def take(session: Session, moment: datetime) -> Taken | None:
-    """The job that waited longest; None where there is none, or others are just at it."""
+    """Lease the job that has been due longest; None if no job is due, or other workers are leasing them."""
     free = select(Job).where(_is_free(moment)).order_by(Job.due_at, Job.id).limit(1)
     job = session.scalar(free.with_for_update(skip_locked=True))
     if job is None:
@@ -84,7 +84,7 @@ def take(session: Session, moment: datetime) -> Taken | None:
 
 
 def keep(session: Session, taken: Taken, moment: datetime) -> Taken | None:
-    """Take it for another while; None where it went to somebody else meanwhile, or its repository is gone."""
+    """Renew a lease; None if another worker holds the job now, or its repository is gone."""
     until = moment + TAKEN_FOR
     if _rows(session, update(Job).where(_is_mine(taken)).values(taken_until=until)) != 1:
         return None
@@ -92,15 +92,15 @@ def keep(session: Session, taken: Taken, moment: datetime) -> Taken | None:
 
 
 def done(session: Session, taken: Taken) -> None:
-    """It worked. Where it was asked for again meanwhile it stays, to be taken anew."""
+    """Complete a job: delete it, or release it if it was enqueued again meanwhile."""
     if _rows(session, delete(Job).where(_is_mine(taken), Job.asked_at == taken.asked_at)) == 0:
         session.execute(update(Job).where(_is_mine(taken)).values(taken_until=None))
 
 
 def failed(session: Session, taken: Taken, failure: str, moment: datetime) -> None:
-    """It did not work, `failure` says why: it is due after a pause, or now where it was asked for again meanwhile."""
+    """Record a failure: the job is retried after a backoff, or at once if it was enqueued again meanwhile."""
     is_same = Job.asked_at == taken.asked_at
-    # In one statement: of a row changed twice PostgreSQL checks the repository again, for which a push may hold it.
+    # In one statement: for a row changed twice PostgreSQL checks the foreign key again, and a push may hold that lock.
     later = {
         "taken_until": None,
         "due_at": case((is_same, literal(moment + pause(taken.attempts), Moment)), else_=Job.due_at),
@@ -110,17 +110,17 @@ def failed(session: Session, taken: Taken, failure: str, moment: datetime) -> No
 
 
 def put_back(session: Session, taken: Taken) -> None:
-    """This worker ends before it is done: another may take it at once."""
+    """Release an unfinished job, so that another worker may lease it at once."""
     session.execute(update(Job).where(_is_mine(taken)).values(taken_until=None, attempts=taken.attempts - 1))
 
 
 def pause(attempts: int) -> timedelta:
-    """How long to wait after so many failures: twice as long every time, up to an hour."""
+    """The exponential backoff after so many failures, up to an hour."""
     return min(FIRST_PAUSE * 2 ** min(attempts - 1, 20), LONGEST_PAUSE)
 
 
 def _joined(session: Session, kind: str, repository_id: int, details: Mapping[str, str]) -> dict[str, list[str]]:
-    """What was asked for before, and what is asked for now: a repository renamed twice has two old names."""
+    """The queued details and the new ones: a repository renamed twice has two former names."""
     if not details:
         return {}
     asked = select(Job.details).where(Job.kind == kind, Job.repository_id == repository_id).with_for_update()

@@ -1,7 +1,7 @@
-"""Images' facts in SQL: which are still to be asked for, recording them, and the sums that lists are sorted by.
+"""The image store: image metadata in SQL, which of it is missing, and the sums that lists are sorted by.
 
-Every function takes the session of the transaction it is part of. Nothing here deletes a fact: what a registry does
-not answer, or no longer has, stays as it was known.
+Every function takes the session of the caller's transaction. Nothing here deletes metadata: what a registry does not
+answer, or no longer has, stays as it was.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from index_service.images.models import ImageRecord
 from index_service.repositories.models import ListedImage, Repository
 
 AT_ONCE = 200
-"""Images are read and recorded in so many, so that no transaction is long."""
+"""Images are read and recorded in batches, so that no transaction is long."""
 
 MAX_GENERATIONS = 1000
 
@@ -27,9 +27,9 @@ _COLUMNS = tuple(column.key for column in ImageRecord.__mapper__.columns if colu
 
 
 def unknown(session: Session, repository_id: int, *, after: int = 0, everything: bool = False) -> list[tuple[int, str]]:
-    """The next images a repository lists whose facts are to be read, as (number in the list, id).
+    """The next images of a repository whose metadata is to be read, as (number in the list, id).
 
-    Those not yet known, or with `everything` all; begin again after the last number until none is left.
+    Images without metadata, or with `everything` all; call again after the last number until the list is empty.
     """
     listed = select(ListedImage.id, ListedImage.image_id).where(
         ListedImage.repository_id == repository_id, ListedImage.id > after
@@ -41,13 +41,13 @@ def unknown(session: Session, repository_id: int, *, after: int = 0, everything:
 
 
 def known(session: Session, ids: Iterable[str]) -> set[str]:
-    """Those of the ids whose facts are recorded."""
+    """The ids whose metadata is stored."""
     wanted = list(ids)
     return set(session.scalars(select(ImageRecord.image_id).where(ImageRecord.image_id.in_(wanted))))
 
 
 def record(session: Session, facts: Sequence[Facts], moment: datetime) -> None:
-    """Add facts, or set them anew, and bring the sums along: of images based on these, and of who lists them."""
+    """Insert or update metadata, and the sums that depend on it: of descendants and of repositories."""
     if not facts:
         return
     before = _sizes(session, [fact.image_id for fact in facts])
@@ -60,9 +60,9 @@ def record(session: Session, facts: Sequence[Facts], moment: datetime) -> None:
 
 
 def sum_layers(session: Session, repository_ids: Iterable[int]) -> None:
-    """Add up the bytes of all layers each of these repositories lists, as far as they are known."""
+    """Sum the bytes of all layers that each of these repositories lists, as far as they are known."""
     ids = sorted(set(repository_ids))
-    # In one order, so that two who do this do not wait for each other.
+    # In one order, so that two transactions cannot deadlock.
     own = select(Repository.id).where(Repository.id.in_(ids)).order_by(Repository.id)
     held = list(session.scalars(own.with_for_update(key_share=True)))
     if held:
@@ -98,7 +98,7 @@ def _sizes(session: Session, ids: Iterable[str]) -> dict[str, int]:
 
 
 def _totals(session: Session, facts: Sequence[Facts]) -> dict[str, tuple[int, int]]:
-    """The bytes of the whole ancestry and the number of ancestors, by image; a parent nobody knows counts nothing."""
+    """The bytes of the whole ancestry and the number of ancestors, by image; an unknown parent counts nothing."""
     by_id: dict[str, Facts] = {fact.image_id: fact for fact in facts}
     outside = {fact.parent_id for fact in facts if fact.parent_id is not None} - by_id.keys()
     totals = _known_totals(session, outside)
@@ -110,7 +110,7 @@ def _totals(session: Session, facts: Sequence[Facts]) -> dict[str, tuple[int, in
 
 
 def _chain(fact: Facts, by_id: Mapping[str, Facts], totals: Mapping[str, tuple[int, int]]) -> list[Facts]:
-    """The image and those of its ancestors that are still to be added up, the base first."""
+    """The image and those of its ancestors whose totals are missing, the base first."""
     chain: list[Facts] = []
     at: Facts | None = fact
     seen: set[str] = set()
@@ -131,7 +131,7 @@ def _known_totals(session: Session, ids: Iterable[str]) -> dict[str, tuple[int, 
 
 
 def _settle(session: Session, ids: set[str]) -> None:
-    """Images that were known before what they are based on was: add them up again, generation by generation."""
+    """Recompute the totals of images that were stored before their ancestors, generation by generation."""
     parent, child = aliased(ImageRecord), aliased(ImageRecord)
     generation = ids
     for _ in range(MAX_GENERATIONS):

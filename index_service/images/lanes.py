@@ -1,7 +1,7 @@
 """Tagged images side by side: one lane for each, and what several are based on as one block across their lanes.
 
-Every image is based on one other at most, so lanes can be put in an order in which all that share a layer stand next
-to each other: a layer is one block, never two.
+Every image has at most one parent, so lanes can be ordered such that all that share a layer are neighbours: a layer is
+one block, never two.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def chart(nodes: Sequence[Node], tags: Mapping[str, list[str]]) -> Chart:
 
 
 def height(size: int) -> float:
-    """How high a layer of so many bytes is drawn."""
+    """The height at which a layer of this size is drawn."""
     return LOWEST + (0.0 if is_empty(size) else math.log2(1 + size / 4096) / 4)
 
 

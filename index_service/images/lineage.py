@@ -1,8 +1,8 @@
-"""Which image is made from which, asked of SQL: ancestries, what descends from an image, where everything begins.
+"""The image graph in SQL: ancestries, descendants and roots.
 
-An image is shown to whoever may read a repository that lists it, and where it is not shown neither is that others
-descend from it. Whatever a question's answer could grow to, so much of it is read and no more: a chain up to
-`MAX_DEPTH`, a family up to `MAX_FAMILY` images, the nearest first.
+An image is visible to everybody who may read a repository that lists it; one that is not visible hides its place among
+its relatives too. Every query is bounded: a chain up to `MAX_DEPTH`, a family up to `MAX_FAMILY` images, the nearest
+first.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ MAX_FAMILY = 1000
 MAX_TAGS = 2000
 MAX_ROOTS, MAX_WEIGHED = 500, 30
 MAX_USES = 100
-"""Up to so many repositories are counted that list an image."""
+"""The limit up to which repositories that list an image are counted."""
 
 MAX_SHOWN_PLACES = 20
 """Of an image in a graph so many tags are named."""
 
 
 PACKED_NOTHING, PLAIN_NOTHING = 64, 1024
-"""Bytes of an archive without entries: packed by gzip or xz up to so many, unpacked just so many."""
+"""The size of an archive without entries: at most this when compressed by gzip or xz, exactly this when not."""
 
 
 def is_empty(size: int) -> bool:
-    """Whether so many bytes hold no file."""
+    """Whether an archive of this size contains no file."""
     return size <= PACKED_NOTHING or size == PLAIN_NOTHING
 
 
@@ -77,7 +77,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Related images; `is_cut` where there are more of them than are read."""
+    """Related images; `is_cut` if there are more than the limit."""
 
     nodes: list[Node]
     is_cut: bool = False
@@ -88,10 +88,10 @@ def is_shown(
     visible: ColumnElement[bool],
     among: Collection[int] | None = None,
 ) -> Any:
-    """Whether a repository of those that are visible lists the image, as a condition.
+    """The condition that a visible repository lists the image.
 
-    It is asked of one image after the other: a planner that made a join of it would read all that is listed. Where only
-    a few repositories count, whose numbers are `among`, what these list is read at once instead.
+    It is evaluated per image: a planner that turned it into a join would read every list. If only a few repositories
+    count, whose ids are `among`, their lists are read at once instead.
     """
     if among is not None:
         return image_id.in_(select(ListedImage.image_id).where(ListedImage.repository_id.in_(among)))
@@ -105,7 +105,7 @@ def is_shown(
 
 
 def beginning_with(session: Session, digits: str, visible: ColumnElement[bool]) -> list[str]:
-    """The first two shown images whose ids begin with these digits, however many there are."""
+    """The first two visible images whose ids begin with these digits."""
     found: list[str] = []
     while len(found) < 2 and (after := _first_listed(session, digits, found, visible)) is not None:
         found.append(after)
@@ -115,7 +115,7 @@ def beginning_with(session: Session, digits: str, visible: ColumnElement[bool]) 
 def _first_listed(session: Session, digits: str, after: Sequence[str], visible: ColumnElement[bool]) -> str | None:
     # "g" comes after every hexadecimal digit.
     rest = ListedImage.image_id > after[-1] if after else ListedImage.image_id >= digits
-    # Asked of one image after the other, as in `is_shown`.
+    # Evaluated per image, as in `is_shown`.
     lister = select(Repository.id).where(Repository.id == ListedImage.repository_id, visible).scalar_subquery()
     return session.scalar(
         select(ListedImage.image_id)
@@ -173,9 +173,9 @@ def descendants(
 def roots(
     session: Session, visible: ColumnElement[bool], among: Collection[int] | None = None
 ) -> tuple[list[str], bool]:
-    """Images without a parent: those that most repositories are based on first; and whether there are more.
+    """Images without a parent, those that most repositories use first; and whether there are more.
 
-    Looked at are the `MAX_ROOTS` that were read last, and of each up to `MAX_WEIGHED` repositories.
+    Considers the `MAX_ROOTS` read last, and up to `MAX_WEIGHED` repositories of each.
     """
     near = (
         select(ImageRecord.image_id)
@@ -234,8 +234,8 @@ def _count_uses(source: Any, image_id: Any, visible: ColumnElement[bool], most: 
 
 
 def _family(session: Session, related: CTE, visible: ColumnElement[bool] | None = None) -> Family:
-    """The related images; those that are not shown left out, where that was not seen to before."""
-    # The recursion goes no further than its rows are taken.
+    """The related images, without those that are not visible unless they were filtered before."""
+    # The recursion stops when no more rows are fetched.
     near = select(related.c.image_id).limit(MAX_FAMILY + 1).subquery()
     found = _nodes(near) if visible is None else _nodes(near).where(is_shown(ImageRecord.image_id, visible))
     ordered = found.order_by(ImageRecord.depth, ImageRecord.created_at, ImageRecord.image_id)
@@ -257,7 +257,7 @@ def _nodes(related: Any) -> Select[Any]:
 
 
 def _until_broken(nodes: Sequence[Node]) -> list[Node]:
-    """Up to the first that is not shown: what lies beyond cannot be told how it belongs."""
+    """Up to the first image that is not visible, which hides how the rest is related."""
     chain: list[Node] = []
     for node in nodes:
         if chain and chain[-1].parent_id != node.image_id:

@@ -1,6 +1,6 @@
-"""Which repositories list an image, and with which checksums.
+"""The repositories that list an image, and the checksums they have for it.
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def repositories(session: Session, image_id: str, visible: ColumnElement[bool]) 
 
 
 def checksums(session: Session, image_id: str, visible: ColumnElement[bool]) -> list[str]:
-    """Those that most repositories give it first, up to `MAX_CHECKSUMS`."""
+    """The image's checksums, the most frequent first, up to `MAX_CHECKSUMS`."""
     rows = session.scalars(
         select(ListedImage.checksum)
         .join(Repository, Repository.id == ListedImage.repository_id)

@@ -1,4 +1,4 @@
-"""Images as the registry described them, and what it is still to be asked, as they are stored."""
+"""The tables of images: metadata as registries described it, and the job queue."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from index_service.db import Base, Moment, Serial
 
 
 class ImageRecord(Base):
-    """An image's facts, whichever repositories list it. `size` is its own layer's, `total_size` its whole ancestry's.
+    """An image's metadata, independent of the repositories that list it. `size` is its own layer's, `total_size` its
+    whole ancestry's.
 
-    `depth` counts its ancestors. `config` is the image's JSON as it was pushed; what can be shown in lists stands in
-    columns of its own. `created_at` is what the JSON claims, None where it claims nothing that is a date.
+    `depth` counts its ancestors. `config` is the image's JSON as it was pushed; what lists show has columns of its own.
+    `created_at` is the date in the JSON, None if it has no valid one.
     """
 
     __tablename__ = "images"
@@ -35,7 +36,7 @@ class ImageRecord(Base):
 
 
 class Job(Base):
-    """Something to be done with a registry for a repository, again and again until it has worked.
+    """A job at a registry for a repository, retried until it succeeds.
 
     The worker that is at it keeps others away until `taken_until`: where it dies, another takes over then. `details` is
     a JSON object, `failure` why it did not work the last time.

@@ -1,7 +1,7 @@
-"""The step of a Dockerfile that made an image, told again from the command its JSON names.
+"""Dockerfile steps: the instruction that built an image, reconstructed from the command in its JSON.
 
 Docker writes down what it ran: `/bin/sh -c apt-get update` for RUN, and `/bin/sh -c #(nop) CMD ["bash"]` where
-nothing was run. What comes out reads like the Dockerfile did; it is no proof that the file said so.
+nothing was run. The result reads like the Dockerfile; it is no proof of what the file said.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CONTINUED = re.compile(r"[ ]*\t\s*|[ ]{2,}(?=&&|\|\|)")
 
 
 def step(command: Sequence[str]) -> str:
-    """One instruction, with the line breaks it seems to have had; empty for no command."""
+    """One instruction, with the line breaks it probably had; empty for no command."""
     words = _without_arguments([word for word in command if word])
     if not words:
         return ""
@@ -41,7 +41,7 @@ def word_of(text: str) -> str:
 
 
 def _without_arguments(words: list[str]) -> list[str]:
-    """`|2 A=1 B=2 /bin/sh -c …` is how arguments of a build stand before the command."""
+    """`|2 A=1 B=2 /bin/sh -c …` is how build arguments precede the command."""
     if words and (counted := re.fullmatch(r"\|(\d{1,3})", words[0])):
         return words[1 + int(counted[1]) :]
     return words
@@ -67,5 +67,5 @@ def _unmapped(text: str) -> str:
 
 
 def _dressed(text: str) -> str:
-    """A line that was continued in the Dockerfile still holds the tabs that stood before its next part."""
+    """A line that was continued in the Dockerfile still contains the tabs before its next part."""
     return _CONTINUED.sub(" \\\\\n    ", text)

@@ -1,4 +1,4 @@
-"""How much the registries keep, by namespace, and how much less that is because repositories share layers."""
+"""Storage usage at the registries by namespace, and how much repositories save by sharing layers."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def ordered(rows: Iterable[NamespaceStorage], sort: str) -> list[NamespaceStorag
 
 
 def measure(session: Session) -> Storage:
-    """Counts every listed image once in its namespace: seconds of the database's time where there are millions.
+    """Counts every listed image once per namespace: a query of seconds for millions of images.
 
-    Layers whose size no registry has told yet count nothing.
+    Layers of unknown size count nothing.
     """
     apart = {name: (count, size) for name, count, size in session.execute(_apart())}
     together = {name: (count, size) for name, count, size in session.execute(_together())}

@@ -1,6 +1,6 @@
 """The tags of a repository with the images they point at, as lists show them, in SQL.
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A family of images as a tree worth looking at: long chains that nobody tagged are folded into what they end in.
+"""Trees of related images: long chains without tags are folded into the image they end in.
 
-Kept are images with a tag, those from which several others were made, and the ends; what lies between two of them is
-told as a number of layers and their bytes. A tree deeper than `MAX_LEVEL` is cut there, each cut marked.
+Images with a tag, with several children, or without any are kept; what lies between two of them becomes a number of
+layers and their bytes. A tree deeper than `MAX_LEVEL` is cut there, each cut marked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is still to be done with registries, as administrators see it."""
+"""Statistics of the job queue, for administrators."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """A job that did not work so far; `failure` says why, and it is tried again at `due_at`."""
+    """A job that has failed so far; `failure` says why, and it is retried at `due_at`."""
 
     kind: str
     repository: RepositoryName
@@ -29,7 +29,7 @@ class Failing:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many jobs there are, since when the oldest, and those that fail, as far as a page shows."""
+    """The number of jobs, the time of the oldest, and the failing ones, up to a page of them."""
 
     count: int
     oldest: datetime | None

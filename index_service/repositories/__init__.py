@@ -1,1 +1,1 @@
-"""Names taken, the images and tags they list, and who may do what with them."""
+"""Repositories: their names, images, tags and history, and the access policy."""

@@ -1,7 +1,7 @@
 """Repositories in SQL: finding and allocating names, recording images and tags.
 
-Every function takes the session of the transaction it is part of. Writers hold the repository's row, so
-that of two pushes of one repository one waits instead of both failing.
+Every function takes the session of the caller's transaction. Writers lock the repository's row, so that of two pushes
+to one repository one waits instead of both failing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from index_service.repositories.models import ListedImage, Repository, TagMove, 
 
 @dataclass(frozen=True, slots=True)
 class Pusher:
-    """Who changes tags, and with what: the daemon's User-Agent, empty where it is unknown."""
+    """The person who changes tags, and the daemon's User-Agent, empty if it is unknown."""
 
     user_id: int | None
     client: str = ""
@@ -43,7 +43,7 @@ _MEANT = func.coalesce(TagRecord.image_id, TagRecord.announced_id)
 _ANNOUNCED = select(TagRecord.name, _MEANT).where(_OF_REPOSITORY, _MEANT.is_not(None))
 
 MAX_IMAGES = 100_000
-"""A repository's list is sent whole, to anybody who asks and to each registry that checks a token."""
+"""The limit of a repository's list, which is sent whole to each client and to each registry that checks a token."""
 
 
 def asked_by_name(name: RepositoryName) -> dict[str, str]:
@@ -55,7 +55,7 @@ def find(session: Session, name: RepositoryName) -> Repository | None:
 
 
 def hold(session: Session, name: RepositoryName) -> Repository | None:
-    """The repository, kept from other writers until the transaction ends."""
+    """The repository, its row locked until the transaction ends."""
     return session.scalar(_HOLD, asked_by_name(name))
 
 
@@ -68,12 +68,12 @@ def names(session: Session) -> list[RepositoryName]:
 
 
 def namespace_exists(session: Session, namespace: str) -> bool:
-    """Whether it is somebody's, or `library`."""
+    """Whether the namespace has an owner, or is `library`."""
     return session.get(Namespace, namespace) is not None
 
 
 def allocate(session: Session, name: RepositoryName, creator_id: int, endpoint: str, moment: datetime) -> None:
-    """Take the name, unless it is taken by now. Raises Invalid for a name that newer clients could not say."""
+    """Allocate the name unless it exists. Raises Invalid for a name that newer clients do not accept."""
     name.require_creatable()
     default_private = select(Namespace.default_private).where(Namespace.name == name.namespace)
     row = {
@@ -90,7 +90,7 @@ def allocate(session: Session, name: RepositoryName, creator_id: int, endpoint: 
 
 
 def listed(session: Session, repository_id: int) -> list[dict[str, str]]:
-    """The images a repository lists, oldest first: `[{"id": …, "checksum": …}]`, `checksum` where one is known."""
+    """The images a repository lists, oldest first: `[{"id": …, "checksum": …}]`, with `checksum` if it is known."""
     rows = session.execute(
         select(ListedImage.image_id, ListedImage.checksum)
         .where(ListedImage.repository_id == repository_id)
@@ -104,7 +104,7 @@ def record_images(
 ) -> None:
     """Merge images into the list: none is ever removed, a checksum replaces an older one (protocol §2.4).
 
-    Raises Conflict for a list that grows too long.
+    Raises Conflict if the list would exceed its limit.
     """
     rows = [{"repository_id": repository.id, "image_id": id_, "checksum": sum_} for id_, sum_ in images.items()]
     insert_missing(session, ListedImage, rows)
@@ -121,13 +121,13 @@ def _require_room(session: Session, repository: Repository) -> None:
 
 
 def tags(session: Session, repository_id: int, *, announced: bool = False) -> dict[Tag, ImageId]:
-    """What each tag points at; with `announced` also what a push under way is going to tag."""
+    """The image of each tag; with `announced` also the tags that a push in progress is going to set."""
     rows = session.execute(_ANNOUNCED if announced else _TAGS, {"repository": repository_id})
     return {Tag(name): ImageId(id_) for name, id_ in rows if id_ is not None}
 
 
 def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, ImageId], moment: datetime) -> None:
-    """Note what a push is going to tag; it exists when the registry says so, or when the push is concluded.
+    """Announce the tags of a push; they exist once the registry reports them, or once the push is concluded.
 
     What an earlier push announced and never did is forgotten.
     """
@@ -146,9 +146,9 @@ def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, I
 
 
 def confirm_tags(session: Session, repository: Repository, by: Pusher, moment: datetime) -> None:
-    """The push is concluded: what it announced exists now, also where no registry told."""
+    """Conclude a push: its announced tags exist now, even if no registry reported them."""
     announced = (TagRecord.repository_id == repository.id, TagRecord.announced_id.is_not(None))
-    # A push may bring thousands of tags, and all writers wait meanwhile: the statements are as many for any number.
+    # A push may announce thousands of tags while all writers wait: the number of statements is constant.
     rows = session.execute(select(TagRecord.name, TagRecord.announced_id, TagRecord.image_id).where(*announced)).all()
     if rows:
         now_there = {"image_id": TagRecord.announced_id, "announced_id": None, "updated_at": moment}
@@ -157,13 +157,13 @@ def confirm_tags(session: Session, repository: Repository, by: Pusher, moment: d
         repository.updated_at = moment
     moves = [_move(repository, tag, image, before, by, moment) for tag, image, before in rows if image != before]
     if moves:
-        # Without the option, rows with and without a NULL in them are statements of their own.
+        # Without the option, rows with and without a NULL become separate statements.
         session.execute(insert(TagMove).execution_options(render_nulls=True), moves)
     repository.pushed_at = moment
 
 
 def set_tag(session: Session, repository: Repository, tag: str, image_id: str, by: Pusher, moment: datetime) -> None:
-    """The tag now points at this image, as a registry told; where it did so already, nothing moved."""
+    """Set a tag, as a registry reported; one that points at this image already does not change."""
     before = _pointed_at(session, repository, tag)
     row = {
         "repository_id": repository.id,
@@ -181,7 +181,7 @@ def set_tag(session: Session, repository: Repository, tag: str, image_id: str, b
 
 
 def delete_tag(session: Session, repository: Repository, tag: str, by: Pusher, moment: datetime) -> None:
-    """A registry tells that the tag is gone."""
+    """Delete a tag, as a registry reported."""
     before = _pointed_at(session, repository, tag)
     session.execute(delete(TagRecord).where(TagRecord.repository_id == repository.id, TagRecord.name == tag))
     if before is not None:
@@ -212,7 +212,7 @@ def drop(session: Session, context: AuditContext, repository: Repository) -> Non
 
 
 def move_endpoint(session: Session, context: AuditContext, old: str, new: str) -> int:
-    """Every repository of one registry is on another now; returns how many."""
+    """Move every repository of one registry to another; returns how many."""
     ids = list(session.scalars(select(Repository.id).where(Repository.endpoint == old)))
     session.execute(update(Repository).where(Repository.endpoint == old).values(endpoint=new))
     context.record(session, Change.ENDPOINT_MOVED, new, **{"from": old}, repositories=len(ids))

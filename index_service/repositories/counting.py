@@ -1,6 +1,6 @@
-"""How much a repository, or a namespace, holds.
+"""Statistics of repositories.
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from index_service.repositories.models import ListedImage, Repository, TagRecord
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What would be gone with a repository. `layer_bytes` is as far as it is known."""
+    """What a repository contains, and a deletion would remove. `layer_bytes` counts known sizes."""
 
     tags: int
     images: int
@@ -37,7 +37,7 @@ def holdings(session: Session, repository: Repository) -> Holdings:
 
 
 def by_endpoint(session: Session) -> dict[str, int]:
-    """How many repositories live on each registry."""
+    """The number of repositories on each registry."""
     rows = session.execute(select(Repository.endpoint, func.count()).group_by(Repository.endpoint))
     return dict(rows.all())
 

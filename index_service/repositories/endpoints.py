@@ -1,4 +1,4 @@
-"""The registries this index sends clients to."""
+"""Endpoints: the registries this index sends clients to."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Endpoints:
         self.configured = configured
 
     def choose(self, name: RepositoryName) -> str:
-        """Where a new repository is to live: evenly spread, and the same in every process."""
+        """The registry of a new repository: evenly distributed, and the same in every process."""
         number = int.from_bytes(hashlib.sha256(str(name).encode()).digest()[:8])
         return self.configured[number % len(self.configured)]
 
     def announced(self, stored: str) -> str:
-        """Where a repository of this stored endpoint is found: one sole registry may change its host name."""
+        """The current endpoint of a stored one: a sole registry may change its host name."""
         return self.configured[0] if len(self.configured) == 1 else stored

@@ -1,6 +1,6 @@
-"""Roles given and taken: to a person or a team, in a whole namespace or in one repository.
+"""Role assignments: granted to a person or a team, in a whole namespace or in one repository, and revoked.
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from index_service.repositories.models import Repository, RoleRecord
 from index_service.repositories.policy import Role
 
 MAX_GIVEN = 500
-"""Roles in one repository, or in one namespace: all of them are shown on one page."""
+"""The limit of role assignments in one repository, or in one namespace: all of them are shown on one page."""
 
 
 class NotForThem(Conflict):
-    """A role that somebody needs not or may not have."""
+    """The person or team does not need the role, or may not have it."""
 
     field = "person"
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """All repositories of a namespace, those to come too."""
+    """All repositories of a namespace, present and future."""
 
     namespace: str
 
@@ -74,7 +74,7 @@ Scope = Whole | One
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A role that somebody has: `team` is empty for a person, `person` for a team; `everywhere` in the namespace."""
+    """A granted role: `team` is empty for a person, `person` for a team; `everywhere` for a namespace's."""
 
     person: str
     team: str
@@ -85,7 +85,7 @@ class Given:
 
 
 def give(session: Session, context: AuditContext, to: User | Team, scope: Scope, role: Role) -> None:
-    """Give a role, or another instead of the one given before. Raises Conflict for who needs or may have none."""
+    """Grant a role, or replace the one granted before. Raises Conflict if it is not needed or not allowed."""
     _require_fitting(session, to, scope)
     _require_room(session, to, scope)
     column = "user_id" if isinstance(to, User) else "team_id"
@@ -96,7 +96,7 @@ def give(session: Session, context: AuditContext, to: User | Team, scope: Scope,
 
 
 def take(session: Session, context: AuditContext, of: User | Team, scope: Scope) -> None:
-    """Raises NotFound where none was given."""
+    """Raises NotFound if no role is assigned."""
     held = session.scalar(select(RoleRecord).where(scope.is_it, _is_of(of)))
     if held is None:
         raise NotFound("no such role")
@@ -104,7 +104,7 @@ def take(session: Session, context: AuditContext, of: User | Team, scope: Scope)
 
 
 def take_all(session: Session, context: AuditContext, user: User, namespace: str) -> None:
-    """Every role of a person's own in a namespace and its repositories."""
+    """Revoke every role a person was granted directly in a namespace and its repositories."""
     repositories = select(Repository.id).where(Repository.namespace == namespace)
     there = or_(RoleRecord.namespace == namespace, RoleRecord.repository_id.in_(repositories))
     ids = list(session.scalars(select(RoleRecord.id).where(RoleRecord.user_id == user.id, there)))
@@ -120,13 +120,13 @@ def _take(
 
 
 def drop_teams(session: Session, repository: Repository) -> None:
-    """Teams are one organisation's: they have no role in what moves to another namespace."""
+    """Revoke the roles of teams, which lose access to a repository that moves to another namespace."""
     of_teams = (RoleRecord.repository_id == repository.id, RoleRecord.team_id.is_not(None))
     session.execute(delete(RoleRecord).where(*of_teams))
 
 
 def given(session: Session, scope: Scope) -> list[Given]:
-    """Who was given a role here, and in the whole namespace; persons first, by name."""
+    """The role assignments of a scope and of its whole namespace; persons first, by name."""
     there = or_(scope.is_it, RoleRecord.namespace == scope.namespace)
     rows = session.execute(
         select(RoleRecord, User, Team)

@@ -1,6 +1,6 @@
-"""What happened to a repository: its tags' moves, its pulls by day, and the clients that came.
+"""Activity of a repository: its tag history, its pulls by day, and the clients that made them.
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -36,42 +36,42 @@ _PROGRAM = re.compile(r"([A-Za-z][\w-]{0,30})/(\d[\w.-]{0,30})")
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """How many pulls there were on one day, in UTC."""
+    """The number of pulls on one day, in UTC."""
 
     day: date
     count: int
 
 
 def program(client: str) -> str:
-    """A User-Agent in short, such as `docker 1.6.2`; as it is where it names no program and version."""
+    """A short form of a User-Agent, such as `docker 1.6.2`; unchanged if it names no program and version."""
     found = _PROGRAM.search(client)
     return f"{found[1]} {found[2]}" if found else client[:40]
 
 
 def of_repository(repository_id: int, tag: str | None = None) -> ColumnElement[bool]:
-    """The moves of all its tags, or of one."""
+    """The condition for the history of all its tags, or of one."""
     of_it = TagMove.repository_id == repository_id
     return of_it if tag is None else of_it & (TagMove.tag == tag)
 
 
 def count(session: Session, whose: ColumnElement[bool]) -> int:
-    """How many moves of one repository there are."""
+    """The number of events in a history."""
     return session.scalar(select(func.count()).select_from(TagMove).where(whose)) or 0
 
 
 def last_of_each(session: Session, repository_id: int, tags: Collection[str]) -> dict[str, Move]:
-    """The last move of each of these tags of one repository."""
+    """The last event of each of these tags of one repository."""
     found = moves.found(session, _LAST_OF_EACH, {"repository": repository_id, "tags": list(tags)})
     return {move.tag: move for move in found}
 
 
 def last(session: Session, repository_id: int) -> Move | None:
-    """The last move of all."""
+    """The last event of all."""
     return next(iter(moves.found(session, _LAST, {"repository": repository_id})), None)
 
 
 def days(session: Session, repository_id: int, until: date, length: int) -> list[Day]:
-    """The pulls of so many days, the last one `until`; days without any too."""
+    """The pulls of each of `length` days, the last one `until`, including days without any."""
     first = until - timedelta(days=length - 1)
     rows = session.execute(_DAYS, {"repository": repository_id, "first": first, "until": until})
     counted = dict(rows.all())

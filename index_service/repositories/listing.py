@@ -1,4 +1,4 @@
-"""The list of images that a push brings: `[{"id": …, "Tag": …, "checksum": …}, …]` (protocol §1.7, §2.3)."""
+"""The image list that a push sends: `[{"id": …, "Tag": …, "checksum": …}, …]` (protocol §1.7, §2.3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_ENTRIES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image of the list; 0.4 to 0.7 bring checksums, 0.8 and later none."""
+    """One image of the list; 0.4 to 0.7 send checksums, 0.8 and later do not."""
 
     image_id: ImageId
     checksum: str | None = None
@@ -41,7 +41,8 @@ def checksums(entries: Iterable[Entry]) -> dict[ImageId, str | None]:
 
 
 def announced_tags(entries: Iterable[Entry]) -> dict[Tag, ImageId]:
-    """What the push is going to tag. 0.4 to 0.7 write the tag at every ancestor, root first: the last one is meant."""
+    """The tags that the push is going to set. 0.4 to 0.7 write the tag at every ancestor, root first: the last one
+    counts."""
     return {entry.tag: entry.image_id for entry in entries if entry.tag is not None}
 
 
@@ -71,7 +72,7 @@ def _tag(value: Any) -> Tag | None:
         return None
     if not isinstance(value, str):
         raise Invalid(f"Invalid tag name: {_shown(value)}")
-    # What the registry will refuse at the end of a push is refused at its beginning.
+    # Refuse at the start of a push what the registry would refuse at its end.
     return Tag(value).require_creatable()
 
 

@@ -1,6 +1,6 @@
-"""What a repository's administrators change: its texts, who may see it, and its name.
+"""Repository settings: texts, visibility and name.
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from index_service.repositories.models import Repository
 
 
 class NameRefused(Conflict):
-    """The name that it was to have cannot be had."""
+    """The repository cannot take the new name."""
 
     field = "target"
 
 
 class TagsRefused(NameRefused):
-    """Tags of an old store, which a registry keeps where they are and takes under no other name."""
+    """Tags of an old store that a registry cannot move to another name."""
 
     def __init__(self, tags: Sequence[Tag]) -> None:
         self.tags = ", ".join(tags[:_NAMED]) + (" …" if len(tags) > _NAMED else "")
@@ -49,7 +49,7 @@ def describe(repository: Repository, description: object, readme: object, moment
 
 
 def set_private(session: Session, context: AuditContext, repository: Repository, *, is_private: bool) -> None:
-    """Say who may see it: those with a role, or everybody."""
+    """Make the repository private (visible to those with a role) or public."""
     if repository.is_private != is_private:
         repository.is_private = is_private
         change = Change.REPOSITORY_HIDDEN if is_private else Change.REPOSITORY_PUBLISHED
@@ -57,7 +57,7 @@ def set_private(session: Session, context: AuditContext, repository: Repository,
 
 
 def rename(session: Session, context: AuditContext, repository: Repository, target: RepositoryName) -> None:
-    """Give it another name, maybe in another namespace, where the roles of teams do not follow it.
+    """Rename the repository, maybe to another namespace, where the roles of teams do not follow it.
 
     Raises Invalid, or NameRefused, as TagsRefused where tags would be lost. Where two take one name at once, the
     second's transaction ends in SQLAlchemy's IntegrityError.
@@ -79,7 +79,7 @@ def rename(session: Session, context: AuditContext, repository: Repository, targ
 
 
 def set_default(session: Session, context: AuditContext, namespace: str, *, is_private: bool) -> None:
-    """Say who may see repositories that are made there from now on."""
+    """Set the visibility of repositories that are created in the namespace from now on."""
     found = session.get_one(Namespace, namespace)
     if found.default_private != is_private:
         found.default_private = is_private

@@ -1,4 +1,4 @@
-"""Repositories, the images they list, their tags and who may do what with them, as they are stored."""
+"""The tables of repositories: listed images, tags and their history, roles, pulls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Repository(Base):
     __tablename__ = "repositories"
     __table_args__ = (
         UniqueConstraint("namespace", "name"),
-        # What everybody sees, in each order of the lists.
+        # For lists of public repositories, one index per sort order.
         Index("ix_repositories_shown_pushed", "is_private", "is_tagged", "pushed_at", "id"),
         Index("ix_repositories_shown_stars", "is_private", "is_tagged", "star_count", "id"),
         Index("ix_repositories_shown_pulls", "is_private", "is_tagged", "pull_count", "id"),
@@ -33,7 +33,7 @@ class Repository(Base):
     name: Mapped[str] = mapped_column(String(255))
     creator_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     description: Mapped[str] = mapped_column(String(255), default="")
-    # Long, and of no use to clients: read where they are asked for.
+    # Long, and of no use to clients: loaded on demand.
     readme: Mapped[str] = mapped_column(Text, default="", deferred=True, deferred_group="texts")
     readme_html: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True, deferred_group="texts")
     rendered_by: Mapped[str] = mapped_column(String(32), default="", server_default="")
@@ -65,7 +65,7 @@ class ListedImage(Base):
 
 
 class TagRecord(Base):
-    """A tag: `image_id` is what it points at, None while a push has only announced it as `announced_id`."""
+    """A tag: `image_id` is its image, None while a push has only announced it as `announced_id`."""
 
     __tablename__ = "tags"
 
@@ -77,9 +77,10 @@ class TagRecord(Base):
 
 
 class TagMove(Base):
-    """A tag that was set to `image_id`, or deleted where that is None; `previous_id` is where it pointed before.
+    """An event of the tag history: a tag set to `image_id`, or deleted if that is None; `previous_id` is the image
+    before.
 
-    `client` is the daemon's User-Agent, empty where it is unknown or the site did it.
+    `client` is the daemon's User-Agent, empty if it is unknown or the site made the change.
     """
 
     __tablename__ = "tag_moves"

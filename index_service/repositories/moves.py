@@ -1,6 +1,6 @@
-"""What somebody did lately: tags set and deleted, by one person or in one namespace.
+"""The tag history: tags set and deleted, by one person or in one namespace.
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Moves: TypeAlias = Select[str, str, str, str | None, str | None, str, str, datet
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A tag that was set to an image, or deleted where `image_id` is None; `person` is empty where nobody knows."""
+    """A tag that was set to an image, or deleted if `image_id` is None; `person` is empty if unknown."""
 
     repository: RepositoryName
     tag: str
@@ -45,12 +45,12 @@ def in_namespace(namespace: str) -> ColumnElement[bool]:
 def latest(
     session: Session, whose: ColumnElement[bool], visible: ColumnElement[bool], limit: int, offset: int
 ) -> list[Move]:
-    """Of what is `visible`, the newest first."""
+    """The latest events in `visible` repositories, the newest first."""
     return found(session, latest_of(whose, visible).limit(limit).offset(offset))
 
 
 def latest_of(*conditions: ColumnElement[bool]) -> Moves:
-    """What `found` asks, the newest first."""
+    """A query for `found`, the newest first."""
     return (
         select(*_COLUMNS)
         .join(Repository, Repository.id == TagMove.repository_id)
@@ -61,7 +61,7 @@ def latest_of(*conditions: ColumnElement[bool]) -> Moves:
 
 
 def found(session: Session, statement: Moves, asked: Mapping[str, Any] | None = None) -> list[Move]:
-    """What a statement made by `latest_of` finds."""
+    """The events that a query made by `latest_of` finds."""
     return [_move(*row) for row in session.execute(statement, asked)]
 
 

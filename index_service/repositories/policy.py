@@ -1,4 +1,4 @@
-"""Who may do what with a repository: pure functions, asked by every door.
+"""The access policy: who may do what with a repository, as pure functions called by every entry point.
 
     action   needs the role   given to
     READ     read             who has it; everybody, where the repository is public
@@ -7,9 +7,9 @@
     DELETE   admin            who has it
     MANAGE   admin            who has it: visibility, roles, transfer, what others said
 
-A person is the administrator of the namespace that bears the person's name, an organisation's owners of its namespace,
-and the administrators of the site of `library`. Whatever else somebody may do has been given as a role (module
-`roles`). An access token opens no more than it was made for, and is never an administrator.
+A person administers the namespace of the same name, an organisation's owners administer its namespace, and the
+administrators of the site `library`. All other access is granted as a role (module `roles`). An access token never
+opens more than it was created for, and is never an administrator.
 
 A private name hides. To whoever may not read it, it is answered exactly as a name that does not exist:
 "images not found", 404, with or without a login (protocol §2.4 would let a server answer 401 to a caller
@@ -30,7 +30,7 @@ from index_service.accounts.actor import Actor
 
 
 class Role(IntEnum):
-    """What somebody may do with a repository; each holds those before it."""
+    """Access to a repository; each role includes those before it."""
 
     READ = 1
     WRITE = 2
@@ -38,7 +38,7 @@ class Role(IntEnum):
 
     @classmethod
     def parse(cls, text: str) -> Role:
-        """Raises KeyError for what is none."""
+        """Raises KeyError for an unknown role."""
         return cls[text.upper()]
 
     def __str__(self) -> str:
@@ -74,9 +74,9 @@ class RepositoryNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the policy knows of a repository, and of the one who asks: `role`, in the namespace while it is absent.
+    """The policy's input: the repository and the caller's `role`, in the namespace if the repository does not exist.
 
-    `login_only` is the whole index's: nobody reads without a login.
+    `login_only` holds for the whole index: nobody reads without a login.
     """
 
     name: RepositoryName
@@ -106,13 +106,13 @@ def require(actor: Actor | None, facts: Facts, action: Action) -> None:
     elif actor is None or action is Action.READ:
         raise RepositoryNotFound
     else:
-        # To create and to write are refused alike: the difference would tell whether the name is taken.
+        # Creating and writing are refused with one answer: a difference would reveal whether the name is taken.
         verb = Action.WRITE if action is Action.CREATE else action
         raise Forbidden(f"{actor.name} may not {verb} repositories of {facts.name.namespace}")
 
 
 def _limited(actor: Actor | None, facts: Facts) -> Role | None:
-    """The role as far as the access token goes that the actor came with."""
+    """The role, limited by the access token that the actor presented."""
     if actor is None or facts.role is None or actor.limits is None:
         return facts.role
     if not _opens(actor, facts):

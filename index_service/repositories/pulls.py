@@ -1,6 +1,6 @@
-"""Pulls counted without slowing a pull: in memory as they come, in SQL every few seconds.
+"""The pull counter: pulls are counted in memory and flushed to SQL every few seconds, so that none is slowed down.
 
-What a process counted and had not yet written is lost with it when it is killed; one that ends writes it first.
+A process that is killed loses its unflushed counts; one that stops flushes them first.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ AT_ONCE = 500
 
 
 class Pulls:
-    """What one process counted and has not yet written, by repository and day."""
+    """The unflushed counts of one process, by repository and day."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._counted: Counter[tuple[int, date]] = Counter()
 
     def count(self, repository_id: int, moment: datetime) -> None:
-        """One more. A pull is counted where its token is issued."""
+        """Count a pull, which happens when its token is issued."""
         with self._lock:
             self._counted[repository_id, moment.date()] += 1
 
     def taken(self) -> Counter[tuple[int, date]]:
-        """What was counted, which is now the caller's to write or to put back."""
+        """Take the counts, which the caller has to flush or restore."""
         with self._lock:
             counted, self._counted = self._counted, Counter()
             return counted
@@ -43,7 +43,7 @@ class Pulls:
 
 
 def record(session: Session, counted: Mapping[tuple[int, date], int]) -> None:
-    """Add to what was counted before; what was pulled and deleted since is left out."""
+    """Add to the stored counts; repositories deleted since are skipped."""
     ids = sorted({repository_id for repository_id, _ in counted})
     for start in range(0, len(ids), AT_ONCE):
         held = _held(session, ids[start : start + AT_ONCE])
@@ -51,7 +51,7 @@ def record(session: Session, counted: Mapping[tuple[int, date], int]) -> None:
 
 
 def _held(session: Session, ids: list[int]) -> set[int]:
-    """Those that still exist, kept from being deleted; in one order, so that nobody waits for who waits for them."""
+    """The repositories that still exist, their rows locked against deletion in one order, so that nothing deadlocks."""
     own = select(Repository.id).where(Repository.id.in_(ids)).order_by(Repository.id)
     return set(session.scalars(own.with_for_update(key_share=True)))
 

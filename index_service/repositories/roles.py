@@ -1,6 +1,6 @@
-"""Roles: what somebody was given, found for one repository, or for all at once as a condition on lists.
+"""Access control: the policy applied to roles in SQL, for one repository, or as a condition that filters lists.
 
-Both follow the same rules, those of the policy's opening; a test holds one against the other.
+Both follow the policy's rules; a test compares them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from index_service.repositories.policy import Action, Facts, RepositoryNotFound,
 
 
 class Gate:
-    """Asks the policy with the facts of the database; `login_only` where nobody reads without a login."""
+    """Applies the policy to the database; `login_only` if nobody reads without a login."""
 
     def __init__(self, *, login_only: bool) -> None:
         self.login_only = login_only
@@ -25,13 +25,13 @@ class Gate:
     def facts(
         self, session: Session, actor: Actor | None, name: RepositoryName, repository: Repository | None
     ) -> Facts:
-        """All that the policy needs to know."""
+        """The policy's input for one repository."""
         role = None if actor is None else role_of(session, actor, name, repository)
         is_private = repository is not None and repository.is_private
         return Facts(name, repository is not None, is_private, role, self.login_only)
 
     def permits(self, session: Session, actor: Actor | None, repository: Repository, action: Action) -> bool:
-        """Whether this is permitted; to read what is public no role has to be looked for."""
+        """Whether this is permitted; reading a public repository needs no lookup of roles."""
         public = Facts(repository.full_name, True, repository.is_private, None, self.login_only)
         if permits(actor, public, action):
             return True
@@ -47,7 +47,7 @@ class Gate:
         repository: Repository | None,
         action: Action,
     ) -> Repository:
-        """The repository, where there is one and this is permitted. Raises as `policy.require` does."""
+        """The repository, if it exists and this is permitted. Raises as `policy.require` does."""
         if repository is None or not self.permits(session, actor, repository, action):
             require(actor, self.facts(session, actor, name, repository), action)
         if repository is None:
@@ -55,11 +55,11 @@ class Gate:
         return repository
 
     def require_creatable(self, session: Session, actor: Actor | None, name: RepositoryName) -> None:
-        """Raises unless the name, which is free, may be taken."""
+        """Raises unless the actor may create a repository of this free name."""
         require(actor, self.facts(session, actor, name, None), Action.CREATE)
 
     def rules(self, session: Session, actor: Actor | None, namespace: str) -> bool:
-        """Whether the actor, who came with no access token, may do everything with all of a namespace."""
+        """Whether the actor administers a whole namespace; never with an access token."""
         if actor is None or actor.limits is not None:
             return False
         return role_of(session, actor, RepositoryName(namespace, ""), None) is Role.ADMIN
@@ -71,7 +71,7 @@ class Gate:
         return or_(self._public(actor), and_(_given(actor), _opened(actor)))
 
     def parts(self, session: Session, actor: Actor | None) -> list[ColumnElement[bool]]:
-        """The same as two conditions, for what is public and what is private, each with indexes that find it.
+        """The same as two conditions, for public and for private repositories, each with an index.
 
         Where the actor has a role is looked up first: a database that has to find it out on the way reads everything.
         """
@@ -89,7 +89,7 @@ class Gate:
 
 
 def role_of(session: Session, actor: Actor, name: RepositoryName, repository: Repository | None) -> Role | None:
-    """The highest role given in the repository, or in its namespace while it is absent; limits not regarded."""
+    """The highest role in the repository, or in its namespace if absent; ignores an access token's limits."""
     if name.is_library:
         if actor.is_admin:
             return Role.ADMIN
@@ -122,7 +122,7 @@ def _is_mine(actor: Actor) -> ColumnElement[bool]:
 
 
 def _given(actor: Actor) -> ColumnElement[bool]:
-    """Where the actor has any role."""
+    """The repositories in which the actor has any role."""
     return or_(
         Repository.namespace.in_(_own(actor)),
         Repository.namespace.in_(_given_namespaces(actor)),
@@ -131,7 +131,7 @@ def _given(actor: Actor) -> ColumnElement[bool]:
 
 
 def _where_given(session: Session, actor: Actor) -> tuple[list[str], list[int]]:
-    """The namespaces, and the numbers of the repositories, where the actor has any role."""
+    """The namespaces and the repositories' ids in which the actor has any role."""
     namespaces = [name for (name,) in session.execute(_given_namespaces(actor))]
     return [*_own(actor), *namespaces], list(session.scalars(_given_repositories(actor)))
 
@@ -156,7 +156,7 @@ def _given_repositories(actor: Actor) -> Select[int | None]:
 
 
 def _opened(actor: Actor) -> ColumnElement[bool]:
-    """What the access token opens that the actor came with."""
+    """The repositories that the actor's access token opens."""
     if actor.limits is None:
         return true()
     full = Repository.namespace + "/" + Repository.name

@@ -1,1 +1,1 @@
-"""Repositories by words."""
+"""Full-text search of repositories: tokenization, indexing, query planning and ranking."""

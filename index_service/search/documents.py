@@ -1,7 +1,7 @@
-"""What search knows of a repository, written in the transaction of whatever changed it.
+"""Search documents: what the index of words stores of a repository, updated in the transaction that changes it.
 
-Whoever changes a repository's name, description or README, or an annotation in it, calls `refresh`; what is deleted is
-forgotten by the database itself.
+Every change of a repository's name, description or README, or of an annotation in it, calls `refresh`; the database
+removes the documents of deleted repositories itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AT_ONCE = 500
 
 
 def refresh(session: Session, *repository_ids: int) -> None:
-    """Know these repositories as they are now; what the session has changed and not yet written is written first."""
+    """Update the documents of these repositories; the session's pending changes are flushed first."""
     session.flush()
     annotations = _annotations(session, repository_ids)
     columns = (Repository.id, Repository.namespace, Repository.name, Repository.description, Repository.readme)
@@ -47,7 +47,7 @@ def add_missing(session: Session, after: int, limit: int = AT_ONCE) -> int | Non
 
 
 def _annotations(session: Session, repository_ids: Sequence[int]) -> dict[int, list[str]]:
-    """What is pinned in each of the repositories and not hidden, the newest first."""
+    """The annotations in each of the repositories that are not hidden, the newest first."""
     found: dict[int, list[str]] = {}
     pinned = or_(Comment.tag.is_not(None), Comment.image_id.is_not(None))
     rows = session.execute(

@@ -1,8 +1,8 @@
-"""Where the bags of words are kept and matched: FTS5 in SQLite, full text search in PostgreSQL.
+"""Search engines, which store and match the bags of words: FTS5 in SQLite, full text search in PostgreSQL.
 
-Neither divides texts itself (module `words` does). PostgreSQL is given ready `tsvector`s, which need no text search
-configuration, no locale and no extension. SQLite's tokenizer is given each word in hexadecimal, which no tokenizer
-divides. In both databases a repository's bag goes with the repository.
+Neither tokenizes texts itself (module `words` does). PostgreSQL gets ready `tsvector`s, which need no text search
+configuration, no locale and no extension. SQLite's tokenizer gets each word in hexadecimal, which no tokenizer divides.
+In both databases a repository's bag is deleted with the repository.
 """
 
 from __future__ import annotations
@@ -39,43 +39,43 @@ TABLE = "search_documents"
 
 
 def is_kept_here(table: str) -> bool:
-    """Whether the table is of a search engine: not described by a model, for each database has its own."""
+    """Whether the table belongs to a search engine: such tables have no model, for each database has its own."""
     return table.startswith(TABLE)
 
 
 class Engine(ABC):
-    """One database's way; `key` of the `table` is the repository's number."""
+    """A database's implementation; `key` of the `table` is the repository's id."""
 
     table: Table
     key: ColumnElement[int]
 
     @abstractmethod
     def put(self, session: Session, bags: Mapping[int, Sequence[str]]) -> None:
-        """Keep these repositories' bags, in place of what was kept of them."""
+        """Store these repositories' bags, replacing the old ones."""
 
     @abstractmethod
     def written(self, expression: Expression) -> str:
-        """The expression as the database is given it."""
+        """Compile the expression to the database's query language."""
 
     @abstractmethod
     def fits(self, asked: str) -> ColumnElement[bool]:
-        """The condition on `table`, found by its index; `asked` names the parameter that is the expression."""
+        """The condition that a row of `table` matches, by its index; `asked` names the expression's parameter."""
 
     @abstractmethod
     def marks(self, asked: str) -> ColumnElement[bool]:
-        """The same as something to be told of each row found; a database that cannot, says no."""
+        """The same as a column of the result; false in a database that cannot compute it."""
 
     @abstractmethod
     def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
-        """The condition that the repository of this number fits, where few are looked at."""
+        """The condition that the repository of this id matches, for few rows."""
 
     @abstractmethod
     def gathered(self, numbers: SQLColumnExpression[int]) -> ColumnElement[str]:
-        """All of a column's numbers in one text, which only `given` has to understand."""
+        """All of a column's ids in one text, in a format of its own."""
 
     @abstractmethod
     def given(self, asked: str) -> Select[Any]:
-        """Numbers that were `gathered`, in a parameter, as rows of `id`."""
+        """The ids of such a text, in a parameter, as rows of `id`."""
 
 
 class PostgresEngine(Engine):
@@ -112,7 +112,7 @@ class PostgresEngine(Engine):
 
 
 class SqliteEngine(Engine):
-    """An FTS5 table whose row numbers are the repositories'."""
+    """An FTS5 table whose row ids are the repositories'."""
 
     table = Table(TABLE, MetaData(), Column("rowid", BigInteger, primary_key=True), Column("words", Text))
     key = table.c.rowid
@@ -130,7 +130,7 @@ class SqliteEngine(Engine):
         return literal_column(TABLE).bool_op("MATCH")(bindparam(asked, type_=Text))
 
     def marks(self, asked: str) -> ColumnElement[bool]:
-        # Nobody but a WHERE can ask for a MATCH.
+        # MATCH works in a WHERE clause only.
         return false()
 
     def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
@@ -141,7 +141,7 @@ class SqliteEngine(Engine):
 
     def given(self, asked: str) -> Select[Any]:
         numbers = func.json_each(bindparam(asked, type_=Text)).table_valued("value")
-        # DISTINCT for the planner, which would look these up among all repositories.
+        # DISTINCT for the planner, which would scan all repositories for these otherwise.
         return select(numbers.c.value.label("id")).distinct()
 
 

@@ -1,10 +1,11 @@
 """Search: repositories that hold every word of the query, the best first (protocol §2.6).
 
-A word is held by the name, anywhere in it, by the description, the README or an annotation, or it is the beginning of
-the id of a listed image. Seen is what has a tag and what the caller may read. An empty query lists all of that.
+A word matches anywhere in the name, in the description, the README or an annotation, or at the beginning of the id of a
+listed image. Only repositories that have a tag and that the caller may read are searched. An empty query lists all of
+them.
 
-No query costs more than some hundred rows. What is found is counted up to `MOST` at least; of words that very many
-repositories hold, those are ranked whose names hold them best, those with the most stars, and a sample.
+No query costs more than some hundred rows. Matches are counted up to `MOST` at least; if very many match, the ranking
+covers those whose names match best, those with the most stars, and a sample.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ MAX_PAGE_SIZE = 100
 MAX_PAGE = 1_000_000
 
 MOST = 200
-"""So many of what is found can be paged through, where not all of it was looked at."""
+"""The number of matches that can be paged through if not all of them were read."""
 
 SORTS = (BEST, STARS, PULLS, PUSHED, NAME)
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked: words, a page counted from 1, and what else has to be true of what is found.
+    """A query: words, a page counted from 1, and filters.
 
-    `starred_by` is a person's number.
+    `starred_by` is a person's id.
     """
 
     text: str
@@ -82,7 +83,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of hits, and how many there are in all; `is_more` where that is only what was counted."""
+    """One page of hits, and their total; `is_more` if the total is only what was counted."""
 
     total: int
     hits: list[Hit]
@@ -93,7 +94,7 @@ class Page:
 
 
 def search(session: Session, query: Query, gate: Gate, actor: Actor | None) -> Page:
-    """What `actor` may see of what fits the query."""
+    """The matches that `actor` may see."""
     words, seen = asked(query.text), _seen(session, query, gate, actor)
     if not words:
         return Page(_count(session, seen), _listed(session, query, seen))
@@ -101,7 +102,7 @@ def search(session: Session, query: Query, gate: Gate, actor: Actor | None) -> P
 
 
 def first(session: Session, gate: Gate, actor: Actor | None, sorts: Sequence[str], size: int) -> list[list[Hit]]:
-    """The first of all that `actor` may see, in each of some orders."""
+    """The first repositories that `actor` may see, in each of some sort orders."""
     query = Query("", 1, size)
     seen = _seen(session, query, gate, actor)
     return [_listed(session, replace(query, sort=sort), seen) for sort in sorts]
@@ -119,7 +120,7 @@ def _count(session: Session, seen: Seen) -> int:
 
 
 def _seen(session: Session, query: Query, gate: Gate, actor: Actor | None) -> Seen:
-    """What the query asks for of what is public, and of what is private."""
+    """The public and the private repositories to search."""
     conditions = _asked_for(query)
     if actor is None and not gate.login_only and not conditions:
         return statements.PUBLIC
@@ -138,10 +139,10 @@ def _asked_for(query: Query) -> list[ColumnElement[bool]]:
 
 
 class _Search:
-    """One search for words, among what is seen."""
+    """One search for words among the searchable repositories."""
 
     def __init__(self, session: Session, words: list[Asked], seen: Seen) -> None:
-        # Rows are all that is asked for, and the session has a price for each question.
+        # Straight on the connection: only rows are needed, and the session adds a cost to each query.
         self._connection = session.connection()
         self._seen = seen
         self._shape = Shape.of(engine_of(session), words)
@@ -155,7 +156,7 @@ class _Search:
         lacking = tuple(name for name, count in zip(self._shape.named, marked, strict=True) if count < ENOUGH)
         hits, total = self._ranked(query, Among(True, lacking))
         if total < MOST:
-            # Most of what holds the words is hidden from this reader, who may not even learn that there is so much.
+            # Most matches are hidden from this reader, who may not learn their number either.
             return self._complete(query, Among(is_known=False))
         if query.sort != BEST:
             fitting = replace(self._seen, also=(*self._seen.also, statements.fits(self._shape)))

@@ -1,7 +1,7 @@
-"""The statements of a search, made once for each shape of query and kept.
+"""The SQL statements of a search, built once per shape of query and cached, so that they are prepared statements.
 
-To put a statement together takes longer than to ask it, so what everybody asks of what is public is made once; what is
-asked for is in the parameters. What a certain person may see is put together for each question.
+Building a statement takes longer than executing it, so those for public repositories are built once and take
+parameters. Those for what a certain person may see are built for each query.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from index_service.search.engines import Engine, full_name
 from index_service.search.words import All, Asked, Expression
 
 SAMPLE = 300
-"""Of what holds the words, so much is looked at; where there is more, it is a sample and the likely best."""
+"""The number of matches that are read; if more match, they are a sample and the likely best."""
 
 ENOUGH = 25
-"""Of names that hold the words, so many in the sample are enough to show."""
+"""The number of matching names in the sample that is enough for a page."""
 
 _LIKELY = 75
 _STARRED = 100
@@ -51,7 +51,7 @@ BEST, STARS, PULLS, PUSHED, NAME = "best", "stars", "pulls", "pushed", "name"
 
 @dataclass(frozen=True)
 class Seen:
-    """The repositories among which is searched: those of any of the `parts`, and of all that they have to be `also`."""
+    """The repositories to search: those of any of the `parts` that also meet every condition of `also`."""
 
     parts: tuple[ColumnElement[bool], ...]
     also: tuple[ColumnElement[bool], ...] = ()
@@ -76,7 +76,7 @@ PUBLIC = Seen((and_(Repository.is_private.is_(False), IS_TAGGED),))
 
 @dataclass(frozen=True)
 class Shape:
-    """What the statements of a search depend on: how many words, and of what kind each is."""
+    """What the statements of a search depend on: the number of words, and the kind of each."""
 
     engine: Engine
     kinds: tuple[tuple[bool, bool, bool], ...]
@@ -108,7 +108,7 @@ class Shape:
 
     @property
     def is_common(self) -> bool:
-        """Whether its statements are worth being kept: of few words, as nearly all that people ask."""
+        """Whether its statements are worth caching: those of few words, like nearly all queries."""
         return len(self.kinds) <= _COMMON
 
     @property
@@ -117,33 +117,33 @@ class Shape:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The parameters that ask for the likely best: those of names. No name holds the blank between two words."""
+        """The parameters that find the likely best: those of names. No name contains the blank between two words."""
         return ("begins_name", "in_names") if len(self.kinds) == 1 else ("in_names",)
 
     @property
     def images(self) -> list[int]:
-        """The places of words that an image's id could begin with."""
+        """The positions of words that an image's id could begin with."""
         return [place for place, (_, _, may_be_image) in enumerate(self.kinds) if may_be_image]
 
 
 def listing(seen: Seen, sort: str) -> Select[Any]:
-    """Asked `size`, `offset` and their sum `most`: a page of all that is seen."""
+    """A page of all searchable repositories; its parameters are `size`, `offset` and their sum `most`."""
     return _public_listing(sort) if seen is PUBLIC else _listing(seen, sort)
 
 
 def some(shape: Shape) -> Select[Any]:
-    """The numbers of what fits, gathered, seen by the reader or not; how many, and how many of them fit each of what is
-    asked of names. Where there are as many, it is one more than the sample."""
+    """The ids of matches, visible or not; their number, and how many of them match each condition on names. At most one
+    more than the sample."""
     return _common_some(shape) if shape.is_common else _some(shape)
 
 
 def fits(shape: Shape) -> ColumnElement[bool]:
-    """The condition that a repository fits, as far as the index of words knows."""
+    """The condition that a repository matches, as far as the index of words knows."""
     return Repository.id.in_(_fitting(shape, "anywhere"))
 
 
 def ranking(seen: Seen, shape: Shape, sort: str, among: Among) -> Select[Any]:
-    """Asked `size` and `offset`: a page of the best, with how many there are."""
+    """A page of the best matches with their total; its parameters are `size` and `offset`."""
     is_kept = seen is PUBLIC and shape.is_common
     return _public_ranking(shape, sort, among) if is_kept else _ranking(seen, shape, sort, among)
 
@@ -191,7 +191,7 @@ def _ranking(seen: Seen, shape: Shape, sort: str, among: Among) -> Select[Any]:
         hits = hits.where(*(_holds(shape, place) for place in shape.places))
     if sort != BEST:
         return _page(hits.order_by(*_ORDERS[sort]()))
-    # What is compared again and again is made once: a subquery that counts is not dissolved in the outer one.
+    # Evaluate the compared expressions once: a subquery with a count is not flattened into the outer query.
     compared = hits.add_columns(*(text.label(label) for label, text in _COMPARED.items())).subquery()
     shown = [column for column in compared.c if column.key not in _COMPARED]
     return _page(select(*shown).order_by(*_best(shape, compared.c)))
@@ -207,14 +207,14 @@ def _fitting(shape: Shape, asked: str) -> Select[Any]:
 
 
 def _likely(seen: Seen, shape: Shape, lacking: tuple[str, ...]) -> list[Select[Any]]:
-    """The numbers of the best of what fits, where too much does."""
+    """The ids of the likely best matches, if too many match."""
     whole = ("is_name",) if len(shape.kinds) == 1 else ()
     named = (_fitting(shape, asked).limit(_at_most(_LIKELY)) for asked in (*whole, *lacking))
     return [*named, _starred(seen, shape)]
 
 
 def _starred(seen: Seen, shape: Shape) -> Select[Any]:
-    """Those of the most starred that bear the words in front."""
+    """Those of the most starred whose names begin with the words."""
     order = _ORDERS[STARS]()
     starred = select(Repository.id).where(seen.each()[0]).order_by(*order).limit(_at_most(_STARRED)).subquery()
     borne = [or_(_in_name(place), _in_description(place)) for place in shape.places]
@@ -222,13 +222,13 @@ def _starred(seen: Seen, shape: Shape) -> Select[Any]:
 
 
 def _of_images(shape: Shape) -> list[Select[Any]]:
-    """The numbers of repositories that list an image whose id begins with one of the words."""
+    """The ids of repositories that list an image whose id begins with one of the words."""
     listing = (select(ListedImage.repository_id.label("id")).where(_is_image(place)) for place in shape.images)
     return [of_it.limit(_at_most(SAMPLE)) for of_it in listing]
 
 
 def _holds(shape: Shape, place: int) -> ColumnElement[bool]:
-    """Whether a candidate really holds the word: what the index of words leaves open, or does not know."""
+    """Whether a candidate really contains the word: what the index of words leaves open, or does not know."""
     is_sure, has_text, may_be_image = shape.kinds[place]
     if is_sure and not shape.images:
         return true()
@@ -244,12 +244,12 @@ def _is_image(place: int) -> ColumnElement[bool]:
 
 
 def _union(*selects: Select[Any]) -> Subquery:
-    """What any of them finds, once."""
+    """The union of the results, without duplicates."""
     return union(*(select(part.subquery()) for part in selects)).subquery()
 
 
 def _best(shape: Shape, of: Any) -> list[Any]:
-    """Best first: the name itself, its beginning, in it, official, described so; then by stars. `of` are columns."""
+    """The ranking: name equal, prefix, in the name, official, in the description; then stars. `of` are columns."""
     name, full = of.lower_name, of.lower_full_name
     whole = bindparam("whole", type_=Repository.name.type)
     begins = or_(_is_like(name, "begins"), _is_like(full, "begins"))
@@ -277,7 +277,7 @@ def _in_description(place: int) -> ColumnElement[bool]:
 
 
 def _at_most(rows: int) -> ColumnElement[int]:
-    """A limit that stands in the statement, for who plans it without its parameters."""
+    """A limit written into the statement, for a planner that does not see the parameters."""
     return literal_column(str(rows), Integer)
 
 

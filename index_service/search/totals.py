@@ -1,7 +1,7 @@
-"""How much there is for everybody in the whole index. It is counted now and then, not for each who asks.
+"""Totals of the whole index for everybody, counted periodically and not per request.
 
-What is private does not count: a total that is told again and again tells when something grows, and by how much. Images
-are not counted at all: which of them are public takes a database seconds to find where repositories list millions.
+Private repositories do not count: repeated totals would reveal when they grow, and by how much. Images are not counted
+at all: finding the public ones takes a database seconds if repositories list millions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Totals:
 
 
 def count(session: Session, since: date) -> Totals:
-    """`since` is the first of the days whose pulls count."""
+    """`since` is the first day whose pulls count."""
     is_public = Repository.is_private.is_(False)
     shown = select(func.count(), func.sum(Repository.layer_bytes)).where(is_public, Repository.is_tagged)
     repositories, layer_bytes = session.execute(shown).one()

@@ -1,12 +1,11 @@
-"""Words: what texts are made of, and what of it a query asks for; the same for every database.
+"""Tokenization: the words of texts, and the terms of a query; the same for every database.
 
-Databases divide texts into words by rules of their own, by their locale, and Chinese not at all. So the dividing is
-done here, and a database is given a bag of words of four kinds, told apart by how they begin:
+Databases tokenize texts by rules of their own, by their locale, and Chinese not at all. So texts are tokenized here,
+and a database stores a bag of words of four kinds, distinguished by their first character:
 
-    =bus   one, two or three characters that stand together somewhere in `namespace/name`
-    ^busy  the beginning of a name, with or without its namespace: whole, as it is asked for by its beginning
-    busy   a word of the description, the README or an annotation
-    镜像   two characters that stand together in a text whose script has no blanks between words
+    =bus   one, two or three consecutive characters of `namespace/name` (n-grams) ^busy a name with or without its
+    namespace, for prefix queries busy a word of the description, the README or an annotation 镜像 two consecutive
+    characters of a text whose script has no blanks between words (bigrams)
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 LONGEST_WORD = 64
-"""Of a longer one only the beginning is known."""
+"""Longer words are truncated."""
 
 MOST_WORDS = 20_000
-"""So many different words of a repository are known."""
+"""The limit of different words per repository."""
 
 _GRAMS = (1, 2, 3)
 _SHORTEST_ID = 4
@@ -32,7 +31,7 @@ _IMAGE_ID = re.compile(rf"[0-9a-f]{{{_SHORTEST_ID},64}}")
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """The bag holds this word, or one that begins so."""
+    """The bag contains this word, or one with this prefix."""
 
     word: str
     begins: bool = False
@@ -40,14 +39,14 @@ class Holds:
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Every one of these holds."""
+    """All parts match."""
 
     parts: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    """One of these holds, or more."""
+    """At least one part matches."""
 
     parts: tuple[Expression, ...]
 
@@ -57,15 +56,15 @@ Expression = Holds | All | Either
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One word of a query, between blanks."""
+    """One word of a query."""
 
     text: str
 
     @property
     def in_name(self) -> Expression:
-        """Together somewhere in the name; of a word longer than a gram it is only likely, see `is_sure`.
+        """A substring of the name; only likely for a word longer than an n-gram, see `is_sure`.
 
-        Grams side by side, and the last one, are all it takes: each more is a long list to be gone through.
+        Adjacent n-grams and the last one suffice: each more is a long posting list to scan.
         """
         size = min(len(self.text), _GRAMS[-1])
         starts = (*range(0, len(self.text) - size, size), len(self.text) - size)
@@ -73,12 +72,12 @@ class Asked:
 
     @property
     def is_sure(self) -> bool:
-        """Whether a bag that fits `in_name` is of a name that holds the word."""
+        """Whether `in_name` matches only names that contain the word."""
         return len(self.text) <= _GRAMS[-1]
 
     @property
     def in_text(self) -> Expression | None:
-        """In the texts, where the last word may be longer there; None where no text could hold it."""
+        """In the texts, where the last word may be a prefix; None if no text could contain it."""
         runs = _RUN.findall(self.text)
         parts = [part for run in runs[:-1] for part in _asked(run, last=False)]
         parts += [part for run in runs[-1:] for part in _asked(run, last=True)]
@@ -105,7 +104,7 @@ class Asked:
 
 
 def asked(text: str) -> list[Asked]:
-    """The different words of a query, in order; what cannot be printed parts words."""
+    """The distinct words of a query, in order; unprintable characters separate words."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return [Asked(word) for word in dict.fromkeys(_normal(printable).split())]
 
@@ -129,7 +128,7 @@ def _of_text(text: str) -> Iterator[str]:
             yield run[:LONGEST_WORD]
         else:
             yield from _grams(run, 2)
-            # A query of one character finds it at the beginning of a pair, but for the last one.
+            # A query of one character matches the first of each bigram; the last character needs an entry of its own.
             yield run[-1]
 
 
@@ -143,7 +142,7 @@ def _asked(run: str, *, last: bool) -> Iterator[Expression]:
 
 
 def _is_parted(run: str) -> bool:
-    """Whether the run is of a script that parts its words by blanks."""
+    """Whether the run is of a script that separates words by blanks."""
     return re.match(rf"[{_UNPARTED}]", run) is None
 
 
@@ -152,5 +151,5 @@ def _grams(text: str, size: int) -> set[str]:
 
 
 def _normal(text: str) -> str:
-    """One spelling of what is written in several: compatible forms, upper and lower case."""
+    """Normalised: compatibility forms and case folded."""
     return unicodedata.normalize("NFKC", text).casefold()

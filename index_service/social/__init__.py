@@ -1,1 +1,1 @@
-"""What people say of repositories: stars, comments, annotations."""
+"""The social features: stars, comments, annotations."""

@@ -1,9 +1,9 @@
 """Comments: written, edited, deleted, hidden, flagged, and pinned to a tag or an image as an annotation.
 
-A hidden comment looks absent to everybody but its author and who may manage the repository, who may show it again. What
-an administrator of the index hid is seen by such as well, and only they show it again, also when who hid it is none any
-more. What it said before an edit can be read by whoever may read it. A pinned one is shown wherever its tag or its
-image appears; so its author, when editing it without the right to pin, unpins it.
+A hidden comment looks absent to everybody but its author and the repository's administrators, who may show it again.
+One hidden by an administrator of the index is visible to these too, and only they may show it again, even if the one
+who hid it has lost the rights. Earlier versions are visible to everybody who may read the comment. A pinned one is
+shown wherever its tag or its image appears; so an author who edits it without the right to pin unpins it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class CommentNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads a repository's comments; `id` is None without a login, `may_moderate` the index's administrators'."""
+    """The viewer of a repository's comments; `id` is None without a login, `may_moderate` is for the index's
+    administrators."""
 
     id: int | None
     may_pin: bool = False
@@ -62,9 +63,9 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A comment as it is read; `author` is empty where the account is gone. `repository` is its full name.
+    """A comment as a viewer sees it; `author` is empty if the account is deleted. `repository` is its full name.
 
-    `is_moderated`: it is hidden, by somebody who then was an administrator of the index.
+    `is_moderated`: it was hidden by an administrator of the index.
     """
 
     id: int
@@ -88,7 +89,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A comment that readers flagged, how many did, and why, as far as they said so."""
+    """A flagged comment, the number of flags, and the reasons given."""
 
     remark: Remark
     flags: int
@@ -96,7 +97,7 @@ class Reported:
 
 
 def find(session: Session, repository_id: int, comment_id: int, reader: Reader) -> Remark:
-    """Raises CommentNotFound for one that this reader may not see too."""
+    """Raises CommentNotFound, also for one that this viewer may not see."""
     found = _remarks(reader.id).where(
         Comment.id == comment_id, Comment.repository_id == repository_id, _seen_by(reader)
     )
@@ -114,13 +115,13 @@ def listed(session: Session, repository_id: int, reader: Reader, limit: int, off
 
 
 def count(session: Session, repository_id: int, reader: Reader) -> int:
-    """How many there are of what `listed` lists."""
+    """The number of comments that `listed` lists."""
     of_it = (Comment.repository_id == repository_id, _seen_by(reader))
     return session.scalar(select(func.count()).select_from(Comment).where(*of_it)) or 0
 
 
 def write(session: Session, repository_id: int, author_id: int, body: object, anchor: Anchor, moment: datetime) -> int:
-    """A new comment; returns its number. Raises Invalid, also for an anchor that the repository does not have."""
+    """Write a comment; returns its id. Raises Invalid, also for a target that the repository does not have."""
     tag, image_id = _anchored(session, repository_id, anchor)
     comment = Comment(
         repository_id=repository_id,
@@ -136,7 +137,7 @@ def write(session: Session, repository_id: int, author_id: int, body: object, an
 
 
 def edit(session: Session, remark: Remark, editor: Reader, body: object, moment: datetime) -> None:
-    """Its author says something else; what was said is kept. Raises Forbidden or Invalid."""
+    """Edit a comment as its author; the old version is stored. Raises Forbidden or Invalid."""
     if not _is_author(remark, editor):
         raise Forbidden("Only who wrote a comment may edit it")
     text = _checked(body)
@@ -150,25 +151,25 @@ def edit(session: Session, remark: Remark, editor: Reader, body: object, moment:
 
 
 def require_deletable(remark: Remark, by: Reader) -> None:
-    """Raises Forbidden for who did not write it."""
+    """Raises Forbidden unless `by` is the author."""
     if not _is_author(remark, by):
         raise Forbidden("Only who wrote a comment may delete it")
 
 
 def remove(session: Session, remark: Remark, by: Reader) -> None:
-    """Its author takes it away, with what it said before and all flags. Raises Forbidden."""
+    """Delete a comment as its author, with its versions and flags. Raises Forbidden."""
     require_deletable(remark, by)
     session.execute(delete(Comment).where(Comment.id == remark.id))
 
 
 def pin(session: Session, remark: Remark, anchor: Anchor) -> None:
-    """Make it an annotation of a tag or an image that the repository has, or, with None, an annotation no more."""
+    """Pin a comment to a tag or an image of the repository or, with None, unpin it."""
     comment = _held(session, remark)
     comment.tag, comment.image_id = _anchored(session, comment.repository_id, anchor)
 
 
 def set_hidden(session: Session, remark: Remark, by: Reader, moment: datetime, *, is_hidden: bool) -> None:
-    """Hide it, or show it again; what an administrator of the index hid is theirs alone. Raises Forbidden."""
+    """Hide a comment or show it again; one that an administrator of the index hid is theirs alone. Raises Forbidden."""
     comment = _held(session, remark)
     if comment.is_moderated:
         if not by.may_moderate:
@@ -180,20 +181,20 @@ def set_hidden(session: Session, remark: Remark, by: Reader, moment: datetime, *
 
 
 def flag(session: Session, remark: Remark, user_id: int, reason: object, moment: datetime) -> None:
-    """Somebody finds that it should not stand; once is enough. Raises Invalid."""
+    """Flag a comment for moderation; flagging again changes nothing. Raises Invalid."""
     text = check_text(reason, MAX_REASON)
     row = {"comment_id": remark.id, "user_id": user_id, "reason": text, "created_at": moment}
     insert_missing(session, Flag, [row])
 
 
 def unflag(session: Session, remark: Remark, user_id: int | None = None) -> None:
-    """Take one's own flag back or, without `user_id`, dismiss all of them."""
+    """Remove a person's flag or, without `user_id`, dismiss all flags."""
     whose = true() if user_id is None else Flag.user_id == user_id
     session.execute(delete(Flag).where(Flag.comment_id == remark.id, whose))
 
 
 def versions(session: Session, remark: Remark) -> list[tuple[str, datetime]]:
-    """What it said before, and until when, the latest first."""
+    """Earlier versions and when each was replaced, the latest first."""
     latest = select(CommentVersion.body, CommentVersion.replaced_at).where(CommentVersion.comment_id == remark.id)
     return [(body, at) for body, at in session.execute(latest.order_by(CommentVersion.id.desc()))]
 
@@ -206,7 +207,7 @@ def pinned_to(
     image_ids: Collection[str] = (),
     limit: int = 200,
 ) -> list[Remark]:
-    """What is pinned to tags, each a repository's number and a name, and to images, in repositories that are `visible`.
+    """The annotations of tags, each a repository's id and a name, and of images, in `visible` repositories.
 
     In one query, the newest first. An image's annotations come from every repository that pinned one to it.
     """
@@ -221,23 +222,23 @@ def pinned_to(
 def pinned_to_tags_of(
     session: Session, visible: ColumnElement[bool], repository_id: int, limit: int = 200
 ) -> list[Remark]:
-    """What is pinned to any tag that a repository has and, by whichever repository, to their images; newest first."""
+    """The annotations of a repository's tags and, from any repository, of their images; the newest first."""
     return _pinned(session, visible, Comment.id.in_(on_tags_of(repository_id)), limit)
 
 
 def on_tags_of(repository_id: int | SQLColumnExpression[int]) -> CompoundSelect[int]:
-    """The numbers of these, hidden ones too, for whomever to see."""
+    """The ids of these, for every viewer, including hidden ones."""
     tagged = (TagRecord.repository_id == repository_id, TagRecord.image_id.is_not(None))
     names, images = (
         select(column).where(*tagged).correlate(Repository) for column in (TagRecord.name, TagRecord.image_id)
     )
     of_tags = select(Comment.id).where(Comment.repository_id == repository_id, Comment.tag.in_(names))
-    # Not one query with "or": that one would look through the comments of all repositories.
+    # A union, not one query with "or", which would scan the comments of all repositories.
     return of_tags.union(select(Comment.id).where(Comment.image_id.in_(images)))
 
 
 def pinned_in(session: Session, repository_ids: Collection[int], limit: int = 200) -> list[Remark]:
-    """What is pinned anywhere in these repositories, all of which the reader sees; the newest first."""
+    """The annotations in these repositories, all of which the viewer may see; the newest first."""
     if not repository_ids:
         return []
     rows = session.execute(_PINNED_IN, {"repositories": list(repository_ids), "limit": limit})
@@ -245,7 +246,7 @@ def pinned_in(session: Session, repository_ids: Collection[int], limit: int = 20
 
 
 def reported(session: Session, limit: int, offset: int = 0) -> list[Reported]:
-    """What readers flagged and nobody hid or dismissed, the most flagged first."""
+    """Flagged comments that are neither hidden nor dismissed, the most flagged first."""
     flags = select(Flag.comment_id, func.count().label("flags")).group_by(Flag.comment_id).subquery()
     rows = session.execute(
         _remarks(None)
@@ -277,7 +278,7 @@ def find_reported(session: Session, comment_id: int) -> Remark:
 
 
 def require_confirmed(session: Session, user_id: int) -> None:
-    """Raises Forbidden for who has confirmed no address."""
+    """Raises Forbidden without a confirmed email address."""
     confirmed = select(Email.id).where(Email.user_id == user_id, Email.confirmed_at.is_not(None))
     if session.scalar(confirmed.limit(1)) is None:
         raise Forbidden("Confirm your e-mail address first")
@@ -353,7 +354,7 @@ def _reasons(session: Session, comment_ids: Sequence[int]) -> dict[int, list[str
 
 
 def _held(session: Session, remark: Remark) -> Comment:
-    """The stored comment, kept from others until the transaction ends. Raises CommentNotFound."""
+    """The stored comment, its row locked until the transaction ends. Raises CommentNotFound."""
     held = select(Comment).where(Comment.id == remark.id).with_for_update().execution_options(populate_existing=True)
     comment = session.scalar(held)
     if comment is None:
@@ -362,7 +363,7 @@ def _held(session: Session, remark: Remark) -> Comment:
 
 
 def _keep_version(session: Session, comment: Comment, moment: datetime) -> None:
-    """What it said until now; of very many versions the oldest are forgotten."""
+    """Store the current version; the oldest are dropped beyond the limit."""
     session.add(CommentVersion(comment_id=comment.id, body=comment.body, replaced_at=moment))
     session.flush()
     of_it = CommentVersion.comment_id == comment.id

@@ -1,4 +1,4 @@
-"""Stars and comments as they are stored."""
+"""The tables of stars and comments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from index_service.db import Base, Moment, Serial
 
 
 class Star(Base):
-    """Somebody likes a repository."""
+    """A person's star on a repository."""
 
     __tablename__ = "stars"
 
@@ -23,7 +23,7 @@ class Star(Base):
 
 
 class Comment(Base):
-    """What somebody wrote about a repository, in a subset of Markdown.
+    """A comment on a repository, in a subset of Markdown.
 
     With a `tag` or an `image_id` it is an annotation, shown wherever that tag or that image appears. A hidden one is
     kept, and shown to nobody but the repository's administrators and its author. It `is_moderated` where whoever hid it
@@ -50,7 +50,7 @@ class Comment(Base):
 
 
 class CommentVersion(Base):
-    """What a comment said before it was edited at `replaced_at`."""
+    """The version of a comment that an edit replaced at `replaced_at`."""
 
     __tablename__ = "comment_versions"
 
@@ -61,7 +61,7 @@ class CommentVersion(Base):
 
 
 class Flag(Base):
-    """A reader finds that a comment should not stand."""
+    """A reader's flag on a comment, for moderation."""
 
     __tablename__ = "flags"
 

@@ -1,4 +1,4 @@
-"""Stars: who likes what; a repository's count is kept right in the transaction that gives a star or takes it back."""
+"""Stars; a repository's count is updated in the transaction that adds or removes one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def has(session: Session, user_id: int, repository_id: int) -> bool:
 
 
 def _hold(session: Session, repository_id: int) -> None:
-    """Keep others from giving the repository stars until the transaction ends."""
+    """Lock the repository's stars until the transaction ends."""
     session.execute(select(Repository.id).where(Repository.id == repository_id).with_for_update(key_share=True))
 
 
