@@ -1,8 +1,8 @@
-"""What a door may ask of the index: each method is one question, answered within short transactions or refused.
+"""The service layer: each method is one request of an entry point, served within short transactions or refused.
 
-Services own the transactions. What stands below them (accounts, repositories, images, tokens, social, audit, search)
-takes the session of the transaction it is part of, so that whoever does a deed, a person, an administrator, a daemon
-or an operator, does it by the same function.
+Services own the transactions. The domains below them (accounts, repositories, images, tokens, social, audit, search)
+take the session of the caller's transaction, so that a person, an administrator, a daemon and an operator make a change
+through the same function.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from index_service.tokens.signing import Signer
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """All who answer questions, by the kind of question."""
+    """All services."""
 
     protocol: Protocol
     operations: Operations
@@ -79,13 +79,13 @@ class Services:
 
 
 def registry_urls(settings: IndexSettings) -> dict[str, str]:
-    """Where the index itself reaches registries, by endpoint."""
+    """The URLs at which the index itself reaches registries, by endpoint."""
     pairs = (pair.partition("=") for pair in settings.registry_urls)
     return {endpoint: url for endpoint, _, url in pairs}
 
 
 def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | None, clock: Clock) -> Services:
-    """Put the rooms together."""
+    """Wire the services together."""
     database, pulls = Database(engine), Pulls()
     gate = Gate(login_only=not settings.anonymous_pull)
     tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds), gate)

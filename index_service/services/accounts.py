@@ -1,6 +1,6 @@
-"""What people ask about themselves: signing up, in and out, and everything on their account's pages.
+"""A person's own account: signing up, in and out, and everything on the account's pages.
 
-Each method is one question, answered within short transactions or refused. Passwords are hashed outside of them.
+Each method is one request, served within short transactions or refused. Passwords are hashed outside of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class SignUpClosed(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """Where somebody signs in from, and what the browser calls itself."""
+    """The IP address and the User-Agent of a browser."""
 
     address: str
     name: str
@@ -42,7 +42,7 @@ class Browser:
 
 @dataclass(frozen=True, slots=True)
 class ResetLetter:
-    """What to write to somebody who forgot the password."""
+    """The email for a person who forgot the password."""
 
     to: str
     name: str
@@ -52,7 +52,7 @@ class ResetLetter:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a person tells about herself; None is what stays as it is."""
+    """A change of a person's profile; None leaves a field as it is."""
 
     full_name: str | None = None
     about: str | None = None
@@ -74,7 +74,7 @@ _TOLD: dict[str, Callable[[str], str]] = {
 
 
 class Accounts:
-    """The questions of the pages around accounts."""
+    """The requests of the pages around accounts."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Accounts:
     # Signing in and out
 
     def signed_in(self, secret: str) -> SignedIn | None:
-        """Who bears this cookie; now and then it is noted that the session is used."""
+        """The signed-in person of a cookie; periodically updates the session's last use."""
         moment = self._clock()
         with self._database.reading() as session:
             found = sessions.find(session, secret, moment)
@@ -106,7 +106,7 @@ class Accounts:
         return found
 
     def sign_in(self, name: str, password: str, browser: Browser, old: str = "") -> str:
-        """A new session in place of the browser's `old` one; returns its secret.
+        """Sign in with a new session that replaces the browser's `old` one; returns its secret.
 
         Raises WrongCredential, AccountInactive or TooMany.
         """
@@ -117,15 +117,15 @@ class Accounts:
             sessions.end(session, who.actor.id, who.session)
 
     def prove(self, who: SignedIn, password: str, address: str) -> None:
-        """The password is given again before something dangerous. Raises WrongPassword or TooMany."""
+        """Reauthenticate with the password before a dangerous action. Raises WrongPassword or TooMany."""
         self._authentication.prove(who.actor.name, password, address)
         with self._database.writing() as session:
             sessions.prove(session, who.session, self._clock())
 
-    # Signing up, confirming, forgetting
+    # Signing up, confirming, resetting
 
     def sign_up(self, name: str, email: str, password: str, browser: Browser, old: str = "") -> str:
-        """A new account, signed in with a session in place of the browser's `old` one; returns its secret.
+        """Create an account, signed in with a session that replaces the browser's `old` one; returns its secret.
 
         Raises Invalid, NameTaken, SignUpClosed or TooMany.
         """
@@ -138,11 +138,11 @@ class Accounts:
         return self._begin(user.id, browser, old)
 
     def confirmation(self, address: str) -> str:
-        """The link that confirms an address, to be sent there."""
+        """The link that confirms an email address, to be sent there."""
         return self._links.confirm(address, self._clock())
 
     def to_confirm(self, link: str) -> str:
-        """The address that a link would confirm. Raises LinkEnded."""
+        """The email address that a link would confirm. Raises LinkEnded."""
         address = self._links.confirmed(link, self._clock())
         with self._database.reading() as session:
             if emails.find_unconfirmed(session, address) is None:
@@ -150,7 +150,8 @@ class Accounts:
         return address
 
     def confirm(self, link: str, address: str) -> str:
-        """The address that a link confirms now; `address` is the browser's, for the log. Raises LinkEnded."""
+        """Confirm the email address of a link; `address` is the browser's IP address, for the audit log. Raises
+        LinkEnded."""
         context = self._context(None, address)
         confirmed = self._links.confirmed(link, context.moment)
         with self._database.writing() as session:
@@ -159,22 +160,22 @@ class Accounts:
         return confirmed
 
     def ask_reset(self, email: str, address: str) -> ResetLetter | None:
-        """What to write to this address; None where it is nobody's. The answer to who asks is the same.
+        """The email to send to this address; None if it has no account, which the response does not reveal.
 
-        Raises TooMany, also the same.
+        Raises TooMany, in either case.
         """
         self._authentication.count(f"reset {email.lower()}", address)
         with self._database.writing() as session:
             user = emails.owner_for_reset(session, email.lower())
             if user is None:
                 return None
-            # Whoever asks has proved nothing: it is not the account's doing.
+            # The request is unauthenticated: the account is not its actor.
             context = self._context(None, address)
             link = password_changes.reset_link(session, context, self._links, user, email.lower())
             return ResetLetter(email.lower(), user.name, user.language, link)
 
     def to_reset(self, link: str) -> str:
-        """Whose password a link would replace. Raises LinkEnded."""
+        """The account whose password a link would reset. Raises LinkEnded."""
         with self._database.reading() as session:
             context = self._context(None, "")
             return password_changes.resettable(session, context, self._links, link).name
@@ -199,7 +200,7 @@ class Accounts:
     # The account's pages
 
     def account(self, actor: Actor) -> User:
-        """All that is kept of somebody."""
+        """The stored account."""
         with self._database.reading() as session:
             return session.scalars(select(User).where(User.id == actor.id)).one()
 
@@ -227,14 +228,14 @@ class Accounts:
             return sessions.begin(session, who.actor.id, context.moment, browser.address, browser.name)
 
     def addresses(self, actor: Actor) -> list[Email]:
-        """The main one first."""
+        """The email addresses, the primary one first."""
         with self._database.reading() as session:
             return emails.listed(session, actor.id)
 
     def add_address(self, actor: Actor, email: str, address: str) -> str:
-        """Add one that is not confirmed yet; returns it as it is kept.
+        """Add an unconfirmed email address; returns it as it is stored.
 
-        Raises Invalid, AddressTaken, TooManyAddresses or, to who asks too often, TooMany.
+        Raises Invalid, AddressTaken, TooManyAddresses or, over the rate limit, TooMany.
         """
         checked = fields.check_email(email)
         self._authentication.count(f"letters {actor.name}", address)
@@ -248,14 +249,14 @@ class Accounts:
             emails.remove(session, self._context(actor, address), actor, email)
 
     def make_main(self, actor: Actor, email: str, address: str) -> None:
-        """Raises NotFound for an address that is not the actor's, or not confirmed."""
+        """Raises NotFound unless the email address is the actor's and confirmed."""
         with self._database.writing() as session:
             emails.make_main(session, self._context(actor, address), actor, email)
 
     def unconfirmed(self, actor: Actor, email: str, address: str) -> str:
-        """An address of the actor that still waits to be confirmed.
+        """An unconfirmed email address of the actor.
 
-        Raises NotFound, or TooMany to who asks too often.
+        Raises NotFound or, over the rate limit, TooMany.
         """
         self._authentication.count(f"letters {actor.name}", address)
         held = [kept.address for kept in self.addresses(actor) if kept.confirmed_at is None]
@@ -264,7 +265,7 @@ class Accounts:
         return email
 
     def sessions(self, actor: Actor) -> list[SessionRecord]:
-        """The last used first."""
+        """The browser sessions, the last used first."""
         with self._database.reading() as session:
             return sessions.listed(session, actor.id, self._clock())
 
@@ -274,22 +275,22 @@ class Accounts:
             sessions.revoke(session, self._context(actor, address), actor, digest)
 
     def end_other_sessions(self, who: SignedIn, address: str) -> int:
-        """Sign out everywhere else; returns from how many browsers."""
+        """Sign out all other browsers; returns how many."""
         with self._database.writing() as session:
             return sessions.revoke_others(session, self._context(who.actor, address), who.actor, who.session)
 
     def access_tokens(self, actor: Actor) -> list[AccessToken]:
-        """The newest first."""
+        """The access tokens, the newest first."""
         with self._database.reading() as session:
             return access_tokens.listed(session, actor.id)
 
     def make_access_token(self, actor: Actor, asked: NewToken, address: str) -> str:
-        """Returns the token, which is told this once. Raises TooManyTokens."""
+        """Returns the token, which is shown only once. Raises TooManyTokens."""
         with self._database.writing() as session:
             return access_tokens.create(session, self._context(actor, address), actor, asked)
 
     def revoke_access_token(self, actor: Actor, token_id: int, address: str) -> str:
-        """Ends the token, and what was issued for it; returns its name. Raises NotFound."""
+        """Revokes the token and the protocol tokens issued for it; returns its name. Raises NotFound."""
         with self._database.writing() as session:
             return access_tokens.revoke(session, self._context(actor, address), actor, token_id)
 

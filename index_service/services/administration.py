@@ -1,6 +1,6 @@
-"""What administrators of the index ask: people, registries, storage, the audit log.
+"""Administration of the index: people, registries, storage, the audit log.
 
-Each method is one question, refused to whoever is no administrator or came with an access token.
+Each method is one request, refused unless the actor is an administrator without an access token.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STORAGE_KEPT_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class RegistryRow:
-    """A registry; one that is not `configured` any more still has repositories."""
+    """A registry; one that is no longer configured still has repositories."""
 
     endpoint: str
     is_configured: bool
@@ -43,7 +43,7 @@ class RegistryRow:
 
 @dataclass(frozen=True, slots=True)
 class Registries:
-    """All registries, and what is still to be done with them."""
+    """All registries, and the job queue."""
 
     rows: list[RegistryRow]
     waiting: Waiting
@@ -60,7 +60,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What is kept, and when that was counted."""
+    """The storage usage, and when it was computed."""
 
     storage: Storage
     at: datetime
@@ -68,7 +68,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class ResetLink:
-    """How somebody gets a new password; `email` is the main address, None where there is none."""
+    """A password reset link; `email` is the primary address, None if there is none."""
 
     name: str
     email: str | None
@@ -77,7 +77,7 @@ class ResetLink:
 
 
 class Administration:
-    """The questions of the administration pages."""
+    """The requests of the administration pages."""
 
     def __init__(
         self, database: Database, endpoints: Endpoints, health: RegistryHealth, links: Links, clock: Clock
@@ -93,7 +93,7 @@ class Administration:
     def people(
         self, actor: Actor | None, words: str, state: str, sort: str, limit: int, offset: int
     ) -> tuple[list[PersonRow], int]:
-        """A part of the accounts, and how many there are. Raises Unauthenticated or Forbidden, as all questions do."""
+        """A part of the accounts, and their total. Raises Unauthenticated or Forbidden, as all methods do."""
         require_administrator(actor)
         with self._database.reading() as session:
             rows = directory.people(session, words, state, sort, limit, offset)
@@ -116,7 +116,7 @@ class Administration:
             standing.set_admin(session, context, user, is_admin=is_admin)
 
     def reset_link(self, actor: Actor | None, address: str, name: str) -> ResetLink:
-        """A link that lets somebody set a new password. Raises NotFound, or Conflict for a closed account."""
+        """A password reset link for a person. Raises NotFound, or Conflict for a closed account."""
         context = self._context(actor, address)
         with self._database.writing() as session:
             user = directory.find_person(session, name)
@@ -139,14 +139,14 @@ class Administration:
         return Registries(rows, left)
 
     def counts(self, actor: Actor | None) -> Counts:
-        """How much there is, whether who asks may see it or not."""
+        """The totals, including what the actor may not see."""
         require_administrator(actor)
         with self._database.reading() as session:
             people, organisations = directory.counts(session)
             return Counts(people, organisations, counting.repositories(session))
 
     def storage(self, actor: Actor | None) -> Measured:
-        """What namespaces keep; counted no oftener than every ten minutes, for it may take seconds."""
+        """The storage usage of namespaces; cached for ten minutes, for it may take seconds to compute."""
         require_administrator(actor)
         with self._measuring:
             if self._measured is None or time.monotonic() - self._measured[0] > STORAGE_KEPT_SECONDS:
@@ -156,7 +156,7 @@ class Administration:
             return self._measured[1]
 
     def audit(self, actor: Actor | None, wanted: Filter, limit: int, offset: int) -> tuple[list[Entry], int]:
-        """A part of the log, newest first, and how many entries fit."""
+        """A part of the log, newest first, and the number of matching entries."""
         require_administrator(actor)
         with self._database.reading() as session:
             return reading.entries(session, wanted, limit, offset), reading.count(session, wanted)
@@ -166,6 +166,6 @@ class Administration:
 
 
 def _require_other(context: AuditContext, name: str) -> None:
-    """Nobody locks oneself out by a slip of the hand."""
+    """Administrators cannot lock themselves out by mistake."""
     if context.actor is not None and context.actor.name == name:
         raise Conflict("This is your own account: let another administrator do it")

@@ -1,6 +1,6 @@
-"""Proving credentials, for every way into the index. A wrong one is refused, never taken for none.
+"""Authentication for every entry point of the index. A wrong credential is refused, never treated as anonymous.
 
-A password is compared between transactions: that takes longer than a transaction may last.
+Passwords are verified between transactions: that takes longer than a transaction may last.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Authentication:
-    """Who somebody is, by a password, an access token or a token of the protocol."""
+    """Authenticates by a password, an access token or a protocol token."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Authentication:
         self._clock = clock
 
     def sign_in(self, name: str, password: str, address: str) -> Actor:
-        """Who this is, by the account's password. Raises WrongCredential, AccountInactive or TooMany."""
+        """The actor, by the account's password. Raises WrongCredential, AccountInactive or TooMany."""
         user = self._find(name)
         self._store(user, self._check.require(user, name, password, address))
         if user is None:
@@ -54,24 +54,25 @@ class Authentication:
         return authentication.actor_of(user)
 
     def sign_in_client(self, name: str, password: str, address: str) -> Actor:
-        """Who this is, by the account's password or by one of its access tokens. Raises as `sign_in` does."""
+        """The actor, by the account's password or by one of its access tokens. Raises as `sign_in` does."""
         if access_tokens.looks_like(password):
             return self._sign_in_by_token(name, password, address, counted=name)
         return self.sign_in(name, password, address)
 
     def sign_in_bearer(self, secret: str, address: str) -> Actor:
-        """Who this is by an access token alone. Raises as `sign_in` does."""
-        # Counted by the token: who brings one wrong token after the other is stopped by the rate of the address.
+        """The actor, by an access token alone. Raises as `sign_in` does."""
+        # Counted per token: a client that tries one wrong token after the other is stopped by the limit of its IP
+        # address.
         return self._sign_in_by_token(None, secret, address, counted=access_tokens.digest(secret))
 
     def person(self, credential: Credential) -> Actor:
-        """Who logs in with a password or an access token. Raises Unauthenticated, Forbidden (inactive) or TooMany."""
+        """The account behind a password or an access token. Raises Unauthenticated, Forbidden (inactive) or TooMany."""
         if not isinstance(credential, Login):
             raise Unauthenticated("Requires authorization")
         return self.sign_in_client(credential.name, credential.password, credential.address)
 
     def bearer(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
-        """Who brings a token for this repository and one of these accesses. Raises Unauthenticated."""
+        """The bearer of a token for this repository and one of these accesses. Raises Unauthenticated."""
         if not isinstance(credential, Bearer):
             raise TokenRefused
         with self._database.reading() as session:
@@ -79,7 +80,7 @@ class Authentication:
         return Caller(found.actor, found.token, found.repository, found.record.client, found.record.is_own)
 
     def caller(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
-        """Whoever it is, by any kind of credential or none. Raises as `person` and `bearer` do."""
+        """The caller, by any kind of credential or none. Raises as `person` and `bearer` do."""
         if isinstance(credential, Login):
             return Caller(self.person(credential), client=credential.client)
         if isinstance(credential, Bearer) and credential.tokens:
@@ -87,7 +88,7 @@ class Authentication:
         return Caller()
 
     def prove(self, name: str, password: str, address: str) -> None:
-        """Whoever is signed in gives the account's password again. Raises WrongPassword or TooMany."""
+        """Reauthenticate a signed-in person with the account's password. Raises WrongPassword or TooMany."""
         user = self._find(name)
         try:
             self._store(user, self._check.verify(user, name, password, address))
@@ -95,7 +96,7 @@ class Authentication:
             raise WrongPassword from error
 
     def prove_client(self, name: str, password: str, address: str) -> None:
-        """Whether this is the account's password, be it closed, or access token. Raises as `sign_in_client` does."""
+        """Verify the password, even of a closed account, or an access token. Raises as `sign_in_client` does."""
         if access_tokens.looks_like(password):
             self._sign_in_by_token(name, password, address, counted=name)
         else:
@@ -109,7 +110,7 @@ class Authentication:
         return self._passwords.match(user.password_hash, password)
 
     def count(self, what: str, address: str) -> None:
-        """Count something that nobody has to be right about, such as letters asked for, as if it were a wrong password.
+        """Count a request without a password, such as one for an email, against the rate limit of wrong passwords.
 
         Raises TooMany.
         """
@@ -117,7 +118,7 @@ class Authentication:
             attempt.failed = True
 
     def hashed(self, password: object) -> str:
-        """A new password as it is stored; takes a while, so it is asked outside of transactions. Raises Invalid."""
+        """The hash of a new password; slow, so it is computed outside of transactions. Raises Invalid."""
         return self._passwords.hash(fields.check_password(password))
 
     def _sign_in_by_token(self, name: str | None, secret: str, address: str, *, counted: str) -> Actor:
@@ -146,7 +147,7 @@ class Authentication:
                 access_tokens.note_use(session, token.id, moment, address)
 
     def _store(self, user: User | None, renewed: str | None) -> None:
-        """The hash made anew, where there is one."""
+        """Store the recomputed hash, if any."""
         if user is not None and renewed is not None:
             with self._database.writing() as session:
                 authentication.replace_hash(session, user, renewed)

@@ -1,4 +1,4 @@
-"""A credential as it came with a request, and the caller it proves to be."""
+"""Credentials as clients send them, and the caller that a verified one belongs to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from index_service.repositories.models import Repository
 
 @dataclass(frozen=True, slots=True)
 class Anonymous:
-    """No credential, or the empty one that daemons without a login send."""
+    """No credential, or the empty one that daemons send without a login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Tokens; none at all where a daemon sent the scheme alone."""
+    """Tokens; empty if a daemon sent the scheme alone."""
 
     tokens: tuple[Token, ...]
 
@@ -43,7 +43,7 @@ Credential = Anonymous | Login | Bearer
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A credential proved; with a token come the token, the repository it opens and the client it was issued to.
+    """The owner of a verified credential; with a token also the token, the repository it opens and its client.
 
     `is_index` is the index itself, whose own token a registry hands back.
     """
@@ -66,7 +66,7 @@ class Caller:
 
 
 def read_basic(encoded: str) -> tuple[str, str]:
-    """Name and password, as the scheme Basic carries them. Raises Unauthenticated."""
+    """The name and password of HTTP Basic authentication. Raises Unauthenticated."""
     name, colon, password = _decoded(encoded.strip()).partition(":")
     if not colon:
         raise Unauthenticated("Malformed Basic authorization")

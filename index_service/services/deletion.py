@@ -1,4 +1,4 @@
-"""Deleting tags and repositories, which is the registry's matter: it is asked between transactions and then tells the
+"""Deletion of tags and repositories: requested at the registry, between transactions, which then reports it to the
 index.
 """
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class RegistryUnavailable(Unavailable):
-    """The registry that has to do it does not answer, or does not believe this index; the log says which."""
+    """The registry does not respond, or refuses this index's token; the log says which."""
 
     def __init__(self) -> None:
         super().__init__("The registry does not answer now, so nothing more was deleted; try again later")
@@ -40,14 +40,15 @@ class RegistryUnavailable(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
-    """Tags that exist and are to be deleted, and the images that no tag of the repository will point at then."""
+    """A preview of a deletion: the tags that exist, and the images that no tag of the repository will point at
+    afterwards."""
 
     tags: list[Tag]
     untagged: list[ImageId]
 
 
 class Deletion:
-    """What people ask who delete."""
+    """The requests to delete tags and repositories."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Deletion:
         self._clock = clock
 
     def doomed(self, actor: Actor, name: RepositoryName, tags: Sequence[Tag]) -> Doomed:
-        """What deleting these would do. Raises as the policy does for who may not delete them."""
+        """The effect of deleting these tags. Raises as the policy does."""
         with self._database.reading() as session:
             repository = self._gate.require(session, actor, name, catalogue.find(session, name), Action.WRITE)
             known = catalogue.tags(session, repository.id)
@@ -117,7 +118,7 @@ class Deletion:
             passes.forget_consumed(session, actor.id, name, self._clock())
 
     def _delete_again(self, endpoint: str, name: RepositoryName) -> None:
-        """The registry had the index forget the repository, and then did not delete it, or did not say so."""
+        """The registry had the index delete the repository, and then failed to delete it itself or to respond."""
         token = self._registry_tokens.issue(name, Access.DELETE)
         try:
             self._registries.delete_repository(endpoint, token, name)
@@ -127,7 +128,7 @@ class Deletion:
             logger.error("%s is deleted here, its tags may be left at %s: %s", name, endpoint, failure.message)
 
     def _drop(self, actor: Actor, repository_id: int, name: RepositoryName, address: str) -> None:
-        """The registry never had it: a push began and nothing came."""
+        """Delete a repository that the registry never had: a push began and sent nothing."""
         with self._database.writing() as session:
             repository = catalogue.hold(session, name)
             if repository is not None and repository.id == repository_id:
@@ -136,7 +137,7 @@ class Deletion:
     def _drop_tag(
         self, repository_id: int, name: RepositoryName, tag: Tag, image_id: ImageId | None, actor: Actor
     ) -> None:
-        """The registry tells of a deleted tag once; where that did not arrive, it goes all the same."""
+        """Delete a tag here even if the registry's report of its deletion, sent once, was lost."""
         with self._database.writing() as session:
             repository = catalogue.hold(session, name)
             if repository is None or repository.id != repository_id:

@@ -1,4 +1,4 @@
-"""Reading the facts of a repository's images from its registry."""
+"""The metadata reader: fetches the metadata of a repository's images from its registry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GoOn = Callable[[], None]
 
 
 class FactReader:
-    """Asks registries what images are made of, and records it."""
+    """Reads image metadata from registries and stores it."""
 
     def __init__(
         self, database: Database, tokens: RegistryTokens, endpoints: Endpoints, registries: RegistryClient, clock: Clock
@@ -33,7 +33,7 @@ class FactReader:
         self._clock = clock
 
     def read(self, repository: Repository, *, everything: bool, go_on: GoOn) -> tuple[int, int]:
-        """Returns how many images were read, and how many the registry does not have."""
+        """Returns the number of images read, and of those that the registry lacks."""
         read = missing = at = 0
         while True:
             with self._database.reading() as session:

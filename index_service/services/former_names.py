@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class FormerNames:
-    """What a registry still has under the names that a repository bore before; `details` are those of its move."""
+    """Removes what a registry still has under former names of a repository; `details` are those of its move job."""
 
     def __init__(self, database: Database, tokens: RegistryTokens, registries: RegistryClient) -> None:
         self._database = database
@@ -32,7 +32,8 @@ class FormerNames:
         self._registries = registries
 
     def leave_pending(self, endpoint: str, repository: Repository) -> None:
-        """Now, for a repository that is to be deleted and its move with it. Raises as the registry's client does."""
+        """At once, for a repository that is about to be deleted with its queued move. Raises as the registry's client
+        does."""
         with self._database.reading() as session:
             details = jobs.asked(session, jobs.MOVE, repository.id)
         self.leave_all(endpoint, details, repository)
@@ -42,7 +43,7 @@ class FormerNames:
             self._leave(endpoint, RepositoryName.parse(old), repository)
 
     def _leave(self, endpoint: str, old: RepositoryName, repository: Repository) -> None:
-        """Have the registry forget an old name, or what of it does not belong to who bears the name now."""
+        """Delete a former name at the registry, except what belongs to the repository that has it now."""
         with self._database.reading() as session:
             holder = catalogue.find(session, old)
         if holder is None:
@@ -52,7 +53,8 @@ class FormerNames:
             self._forget_tags(endpoint, old)
 
     def _forget_tags(self, endpoint: str, name: RepositoryName) -> None:
-        """What is not its own. A push announces its tags before it sets them, so one under way loses none."""
+        """Delete the tags that are not its own. A push announces its tags before it sets them, so none is lost
+        meanwhile."""
         token = self._tokens.issue(name, Access.DELETE)
         try:
             told = self._registries.tags(endpoint, token, name)
@@ -68,7 +70,7 @@ class FormerNames:
             return set() if holder is None else set(catalogue.tags(session, holder.id, announced=True))
 
     def _forget(self, delete: Callable[[], None]) -> None:
-        """What is gone already need not be deleted."""
+        """A repository or tag that is gone already is a success."""
         try:
             delete()
         except NotFound:
@@ -76,7 +78,7 @@ class FormerNames:
 
 
 def rename(session: Session, context: AuditContext, repository: Repository, target: RepositoryName) -> None:
-    """Give a repository another name, and have its registry follow. Raises as `managing.rename` does."""
+    """Rename a repository and enqueue the move at its registry. Raises as `managing.rename` does."""
     old = repository.full_name
     managing.rename(session, context, repository, target)
     documents.refresh(session, repository.id)

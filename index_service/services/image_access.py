@@ -1,6 +1,6 @@
-"""Who may see an image at all, and what is pinned to those that are shown.
+"""Access to images, and the annotations of visible ones.
 
-Every function takes the session of the transaction it is part of.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MAX_PINNED = 50
 
 
 def require_login(gate: Gate, actor: Actor | None) -> None:
-    """Raises Unauthenticated where nobody sees images without a login."""
+    """Raises Unauthenticated if images require a login."""
     if actor is None and gate.login_only:
         raise Unauthenticated("Requires authorization")
 
 
 def require_shown(session: Session, gate: Gate, actor: Actor | None, image_id: ImageId) -> None:
-    """Raises NotFound for an image in no repository that may be read, Unauthenticated where a login is needed."""
+    """Raises NotFound for an image in no readable repository, Unauthenticated if a login is required."""
     require_login(gate, actor)
     if not listings.is_listed(session, image_id, gate.visible(actor)):
         raise NotFound("Image not found")
@@ -38,6 +38,6 @@ def require_shown(session: Session, gate: Gate, actor: Actor | None, image_id: I
 def pinned_to(
     session: Session, visible: ColumnElement[bool], image_ids: Collection[str], places: dict[str, list[Place]]
 ) -> list[Remark]:
-    """What is pinned to these images, and to these tags."""
+    """The annotations of these images and of these tags."""
     tags = {(place.repository_id, place.tag) for found in places.values() for place in found}
     return comments.pinned_to(session, visible, tags=tags, image_ids=image_ids, limit=MAX_PINNED)

@@ -1,7 +1,7 @@
-"""What people ask about how images are based on each other: a repository's lanes, all trees, one image's descent.
+"""The image graph: a repository's lanes, the trees of all images, one image's ancestors and descendants.
 
-Each method is one question, answered within a short transaction; no answer takes more statements where there is more
-to tell.
+Each method is one request, served within a short transaction; the number of statements does not depend on the size of
+the result.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """Trees of images with the tags that point at them, and how many repositories use each of their images."""
+    """Trees of images with their tags, and the number of repositories that use each image."""
 
     trees: list[Branch]
     places: dict[str, list[Place]]
@@ -68,7 +68,7 @@ class Forest:
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """An image, what it is based on (its base last), and the tree of what was made from it."""
+    """An image, its ancestors (the base last), and the tree of its descendants."""
 
     image_id: str
     ancestors: list[Node]
@@ -76,7 +76,7 @@ class Descent:
 
 
 class ImageGraph:
-    """The questions of the pages that draw images."""
+    """The requests of the pages that draw the graph."""
 
     def __init__(self, database: Database, gate: Gate, summaries: Summaries) -> None:
         self._database = database
@@ -84,7 +84,7 @@ class ImageGraph:
         self._summaries = summaries
 
     def lanes(self, actor: Actor | None, name: RepositoryName, offset: int) -> Lanes:
-        """A page of a repository's tagged images with all they are based on. Raises as the policy does."""
+        """A page of a repository's tagged images with their ancestors. Raises as the policy does."""
         visible = self._gate.visible(actor)
         with self._database.reading() as session:
             found = self._summaries.read(session, actor, name)
@@ -102,7 +102,7 @@ class ImageGraph:
         return Lanes(found.head, chart, others, stored, counted, len(groups), is_cut or family.is_cut, pinned)
 
     def forest(self, actor: Actor | None, offset: int, words: str = "") -> Forest:
-        """All images the actor may see, by what they are based on: of the latest bases those with most users first.
+        """All images the actor may see as trees: of the latest roots, those that most repositories use first.
 
         With `words`, those of the repositories that a search for them finds, the best `MAX_PAGE_SIZE` of these.
         """
@@ -115,12 +115,12 @@ class ImageGraph:
             return _forest(session, page, visible, len(roots), among, is_cut=is_cut or is_more)
 
     def _found(self, session: Session, actor: Actor | None, words: str) -> tuple[list[int], bool]:
-        """The numbers of repositories that hold the words, and whether more do."""
+        """The ids of repositories that match the words, and whether more do."""
         found = finder.search(session, Query(words, 1, MAX_PAGE_SIZE), self._gate, actor)
         return [hit.id for hit in found.hits], found.total > len(found.hits)
 
     def descent(self, actor: Actor | None, image_id: ImageId) -> Descent:
-        """What was made from an image, and what it is made from. Raises as `image` does."""
+        """An image's ancestors and descendants. Raises as `image` does."""
         visible = self._gate.visible(actor)
         with self._database.reading() as session:
             require_shown(session, self._gate, actor, image_id)

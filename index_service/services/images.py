@@ -1,7 +1,7 @@
-"""What people ask about one image: what it is made of, and where it is found.
+"""One image: its metadata and layers, and the repositories that list it.
 
-Each method is one question, answered within a short transaction; no answer takes more statements where there is more
-to tell.
+Each method is one request, served within a short transaction; the number of statements does not depend on the size of
+the result.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _DIGITS = re.compile(r"[0-9a-f]{4,64}")
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """All there is to say of an image. `layers` begin with its own; facts are missing while `is_known` is false.
+    """Everything about an image. `layers` begin with its own; metadata is missing while `is_known` is false.
 
-    `places` are the tags at it and at those it is based on, by image.
+    `places` are the tags of the image and of its ancestors, by image.
     """
 
     image_id: str
@@ -59,16 +59,16 @@ class Image:
 
 
 class Images:
-    """The questions of the pages about images."""
+    """The requests of the pages about images."""
 
     def __init__(self, database: Database, gate: Gate) -> None:
         self._database = database
         self._gate = gate
 
     def whole(self, actor: Actor | None, beginning: str) -> ImageId:
-        """The id that this is, or of which it is the beginning, `SHORTEST_ID` digits at least.
+        """Resolve an id or a prefix of one, at least `SHORTEST_ID` digits long.
 
-        Raises NotFound where the actor may see no such image, or several; Unauthenticated where a login is needed.
+        Raises NotFound if the actor may see none or several; Unauthenticated if a login is required.
         """
         if len(beginning) == LONGEST_ID:
             return ImageId(beginning)
@@ -79,7 +79,7 @@ class Images:
         return found
 
     def only(self, actor: Actor | None, beginning: str) -> ImageId | None:
-        """The image whose id is this or begins so; None unless the actor may see just one."""
+        """The image of an id or a prefix; None unless the actor may see exactly one."""
         digits = beginning.strip().lower()
         if _DIGITS.fullmatch(digits) is None:
             return None
@@ -88,7 +88,7 @@ class Images:
         return ImageId(found[0]) if found and (found[0] == digits or len(found) == 1) else None
 
     def image(self, actor: Actor | None, image_id: ImageId) -> Image:
-        """Raises NotFound for an image in no repository that may be read, Unauthenticated where a login is needed."""
+        """Raises NotFound for an image in no readable repository, Unauthenticated if a login is required."""
         visible = self._gate.visible(actor)
         with self._database.reading() as session:
             require_shown(session, self._gate, actor, image_id)

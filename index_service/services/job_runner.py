@@ -1,4 +1,4 @@
-"""The job runner: takes jobs that are due out of the queue, one at a time, and does them in serving processes."""
+"""The job runner: leases due jobs from the queue, one at a time, and runs them in worker processes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from index_service.services.former_names import FormerNames
 from index_service.services.registry_tokens import RegistryTokens
 
 MAX_READS = 8
-"""So often images are asked for that a registry does not have; then they are left, until the next push."""
+"""The attempts to read images that a registry lacks; then they wait for the next push."""
 
 logger = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
-    """This process ends, or the job went to another."""
+    """This process ends, or another one leased the job."""
 
 
 class ImagesMissing(NotFound):
@@ -39,7 +39,7 @@ class ImagesMissing(NotFound):
 
 
 class JobRunner:
-    """Does what was enqueued. `wake_up` is set when there is something to do at once."""
+    """Runs queued jobs. `wake_up` is set when a job should run at once."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class JobRunner:
         self._clock = clock
 
     def do_next(self, stopping: Event | None = None) -> bool:
-        """Do the job that is most due; returns whether there was one. Raises Unavailable when the database is."""
+        """Run the job that has been due longest; returns whether one was due. Raises Unavailable if the database is."""
         with self._database.reading() as session:
             if not jobs.is_any_due(session, self._clock()):
                 return False
@@ -89,18 +89,18 @@ class JobRunner:
             logger.info("%s of repository %s: %s", taken.kind, taken.repository_id, failure.message)
             job.fail(failure.message)
         except Exception as error:
-            # Or the job would be due again at once, and keep all others waiting for ever.
+            # Otherwise the job would be due again at once, and starve all others.
             logger.exception("%s of repository %s failed", taken.kind, taken.repository_id)
             job.fail(f"{type(error).__name__}: the log says more")
 
     def _read(self, repository: Repository, job: LeasedJob) -> None:
-        """The facts of listed images that are not known yet."""
+        """Read the metadata of listed images that is missing."""
         _, missing = self._facts.read(repository, everything=False, go_on=job.go_on)
         if missing:
             raise ImagesMissing(missing)
 
     def _move(self, repository: Repository, job: LeasedJob) -> None:
-        """The repository has another name: give the registry its tags under this one, and take away the old."""
+        """The repository was renamed: set its tags at the registry under the new name, and remove the old one."""
         endpoint = self._endpoints.announced(repository.endpoint)
         with self._database.reading() as session:
             tags = catalogue.tags(session, repository.id)
@@ -110,18 +110,19 @@ class JobRunner:
             try:
                 self._move_tag(endpoint, token, repository, tag, image)
             except NotFound as refusal:
-                # It never had the image, or takes no such name any more: that will not mend, and the others can move.
+                # The registry never had the image, or refuses the name by now: a retry would not help, and the others
+                # can move.
                 logger.warning("%s:%s is not moved to %s: %s", repository.full_name, tag, endpoint, refusal.message)
         self._former_names.leave_all(endpoint, job.taken.details, repository)
 
     def _move_tag(self, endpoint: str, token: Token, repository: Repository, tag: Tag, image: ImageId) -> None:
-        """Unless a push was faster: it has set the tag under the new name, or somebody has deleted it."""
+        """Set a tag under the new name, unless a push has set it meanwhile or somebody has deleted it."""
         if self._pointed_at(repository, tag) != image:
             return
         self._registries.set_tag(endpoint, token, repository.full_name, tag, image)
         newer = self._pointed_at(repository, tag)
         if newer not in (None, image):
-            # A push came in between, and may have been overwritten.
+            # A concurrent push may have been overwritten.
             self._registries.set_tag(endpoint, token, repository.full_name, tag, newer)
 
     def _pointed_at(self, repository: Repository, tag: Tag) -> ImageId | None:
@@ -137,7 +138,7 @@ class JobRunner:
 
 
 class LeasedJob:
-    """One taken job in this process's hands."""
+    """A job leased by this process."""
 
     def __init__(self, database: Database, clock: Clock, taken: Taken, stopping: Event) -> None:
         self.taken = taken
@@ -146,7 +147,7 @@ class LeasedJob:
         self._stopping = stopping
 
     def go_on(self) -> None:
-        """Keep the job for oneself. Raises Interrupted when this process is to end or another has it."""
+        """Heartbeat: renew the lease. Raises Interrupted if this process ends or has lost the lease."""
         if self._stopping.is_set():
             raise Interrupted
         moment = self._clock()

@@ -1,6 +1,6 @@
-"""What operators ask with `wharfinger-index`: each method is one command, done within short transactions or refused.
+"""The operator's commands of `wharfinger-index`: each method is one command, run within short transactions or refused.
 
-An operator is nobody in particular: the audit log names no actor, and no policy is asked.
+An operator has no account: the audit log names no actor, and the policy does not apply.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TAKEN = "This name is taken"
 
 
 class Operations:
-    """The commands that change something; those that read registries anew are `Reindex`'s."""
+    """The commands that change the database; those that read registries are `Reindex`'s."""
 
     def __init__(
         self, database: Database, authentication: Authentication, registration: Registration, clock: Clock
@@ -38,7 +38,7 @@ class Operations:
         self._clock = clock
 
     def create_user(self, name: str, password: str, email: str | None, *, is_admin: bool) -> None:
-        """Raises Invalid, Conflict, or Forbidden where nobody makes accounts."""
+        """Raises Invalid, Conflict, or Forbidden if sign-up is closed."""
         self._registration.create(name, password, email, is_admin=is_admin)
 
     def set_password(self, name: str, password: str, *, keeps_access_tokens: bool = False) -> None:
@@ -74,13 +74,13 @@ class Operations:
         return total
 
     def create_organisation(self, name: str, owner: str) -> None:
-        """Raises Invalid, Conflict, or NotFound for an owner who does not exist."""
+        """Raises Invalid, Conflict, or NotFound for an unknown owner."""
         with conflict_on_duplicate(TAKEN), self._database.writing() as session:
             user = directory.find_active(session, owner)
             organisations.create(session, self._context(), name, Profile(), user.id)
 
     def add_owner(self, name: str, person: str) -> None:
-        """Make somebody an owner of an organisation, a member first where need be. Raises NotFound."""
+        """Make a person an owner of an organisation, and a member if necessary. Raises NotFound."""
         with self._database.writing() as session:
             organisation, user = organisations.hold(session, name), directory.find_active(session, person)
             context = self._context()
@@ -95,7 +95,7 @@ class Operations:
             managing.set_private(session, self._context(), _held(session, name), is_private=is_private)
 
     def rename(self, name: RepositoryName, target: RepositoryName) -> None:
-        """Raises RepositoryNotFound, Invalid or Conflict, or NotFound for no such namespace."""
+        """Raises RepositoryNotFound, Invalid or Conflict, or NotFound for an unknown namespace."""
         with conflict_on_duplicate(TAKEN), self._database.writing() as session:
             repository = _held(session, name)
             if not catalogue.namespace_exists(session, target.namespace):
@@ -103,7 +103,7 @@ class Operations:
             former_names.rename(session, self._context(), repository, target)
 
     def move_endpoint(self, old: str, new: str) -> int:
-        """A registry got another address; returns how many repositories live on it."""
+        """Move repositories to a registry's new endpoint; returns how many."""
         with self._database.writing() as session:
             return catalogue.move_endpoint(session, self._context(), old, new)
 

@@ -1,8 +1,7 @@
-"""What people ask of organisations: making them, their members and their teams.
+"""Organisations: creating them, their members and their teams.
 
-Each method is one question, answered within a short transaction or refused. An organisation is changed by its owners
-alone; who is in it and in which team only its members are told. An access token, which opens repositories, is good for
-neither.
+Each method is one request, served within a short transaction or refused. Only owners change an organisation, and only
+members see its members and teams. An access token, which opens repositories, is accepted for neither.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ Revision = Callable[[OrganisationSettings], OrganisationSettings]
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[Row]):
-    """A part of a list, how many there are in all, and whether who asks may change it."""
+    """A part of a list, its total, and whether the actor may change it."""
 
     rows: list[Row]
     total: int
@@ -55,7 +54,7 @@ class Listed(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class TeamShown:
-    """A team, and a part of its members; `role` is what it may do in all the organisation's repositories."""
+    """A team, and a part of its members; `role` is its role in all the organisation's repositories."""
 
     team: TeamRow
     role: Role | None
@@ -64,14 +63,14 @@ class TeamShown:
 
 
 class Organisations:
-    """The questions of the pages of organisations."""
+    """The requests of the pages of organisations."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def create(self, actor: Actor, address: str, name: object, profile: Profile) -> None:
-        """A new one, owned by who asks. Raises Invalid, or Conflict for a name somebody has."""
+        """Create an organisation owned by the actor. Raises Invalid, or Conflict for a name that is taken."""
         _require_password(actor)
         with conflict_on_duplicate(TAKEN), self._database.writing() as session:
             organisations.create(session, self._context(actor, address), name, profile, actor.id)
@@ -86,7 +85,7 @@ class Organisations:
         self.revise(actor, address, name, lambda _: wanted)
 
     def revise(self, actor: Actor, address: str, name: str, revised: Revision) -> None:
-        """Make the settings what `revised` makes of those there are, which nobody else changes meanwhile.
+        """Update the settings with the function `revised`, under a lock.
 
         Raises Invalid, NotFound or Forbidden.
         """
@@ -96,7 +95,7 @@ class Organisations:
             managing.set_default(session, context, name, is_private=wanted.default_private)
 
     def members(self, actor: Actor | None, name: str, limit: int, offset: int) -> Listed[MemberRow]:
-        """Raises NotFound to whoever is no member, Forbidden to an access token."""
+        """Raises NotFound unless the actor is a member, Forbidden for an access token."""
         with self._database.reading() as session:
             found, is_owner = _seen(session, actor, name)
             rows = directory.members(session, found.id, limit, offset)
@@ -112,7 +111,7 @@ class Organisations:
             organisations.add_member(session, self._context(actor, address), organisation, user)
 
     def remove_member(self, actor: Actor, address: str, name: str, person: str) -> None:
-        """What an owner may do to all, and every member to oneself; with it goes every role in the namespace.
+        """Remove a member and all roles in the namespace; owners may remove everybody, members themselves.
 
         Raises NotFound, Forbidden or LastOwner.
         """
@@ -132,14 +131,14 @@ class Organisations:
             organisations.set_owner(session, self._context(actor, address), organisation, user, is_owner=is_owner)
 
     def teams(self, actor: Actor | None, name: str, limit: int, offset: int) -> Listed[TeamRow]:
-        """Raises NotFound to whoever is no member, Forbidden to an access token."""
+        """Raises NotFound unless the actor is a member, Forbidden for an access token."""
         with self._database.reading() as session:
             found, is_owner = _seen(session, actor, name)
             rows = directory.teams(session, found.id, limit, offset)
             return Listed(rows, directory.count_teams(session, found.id), is_owner)
 
     def team(self, actor: Actor | None, name: str, team: str, limit: int, offset: int) -> TeamShown:
-        """Raises NotFound, to whoever is no member too; Forbidden to an access token."""
+        """Raises NotFound, also unless the actor is a member; Forbidden for an access token."""
         with self._database.reading() as session:
             organisation, is_owner = _seen(session, actor, name)
             found = organisations.find_team(session, organisation, team)
@@ -159,7 +158,7 @@ class Organisations:
             organisations.delete_team(session, self._context(actor, address), organisation, found)
 
     def set_team_role(self, actor: Actor, address: str, name: str, team: str, role: Role | None) -> None:
-        """What the team may do in all repositories; None takes it. Raises NotFound or Forbidden."""
+        """Grant the team a role in all repositories; None revokes it. Raises NotFound or Forbidden."""
         with self._changing(actor, name) as (session, organisation):
             found, context = organisations.find_team(session, organisation, team), self._context(actor, address)
             if role is not None:
@@ -184,7 +183,7 @@ class Organisations:
 
     @contextmanager
     def _changing(self, actor: Actor, name: str) -> Iterator[tuple[Session, Organisation]]:
-        """A transaction that holds an organisation of the actor's. Raises NotFound or Forbidden."""
+        """A transaction with a locked organisation that the actor owns. Raises NotFound or Forbidden."""
         _require_password(actor)
         with self._database.writing() as session:
             yield session, _owned(session, actor, organisations.hold(session, name))
@@ -199,7 +198,7 @@ def _require_password(actor: Actor) -> None:
 
 
 def _owned(session: Session, actor: Actor, organisation: Organisation | None) -> Organisation:
-    """Raises NotFound, or Forbidden to who is no owner."""
+    """Raises NotFound, or Forbidden unless the actor is an owner."""
     if organisation is None:
         raise NotFound("no such organisation")
     member = organisations.membership(session, organisation.id, actor.id)
@@ -214,14 +213,15 @@ def _settings(session: Session, found: Organisation) -> OrganisationSettings:
 
 
 def _seen(session: Session, actor: Actor | None, name: str, *, hold: bool = False) -> tuple[Organisation, bool]:
-    """An organisation that the actor is in, and whether as an owner. Raises Unauthenticated, Forbidden or NotFound."""
+    """An organisation that the actor is a member of, and whether an owner. Raises Unauthenticated, Forbidden or
+    NotFound."""
     if actor is None:
         raise Unauthenticated("Requires authorization")
     _require_password(actor)
     found = organisations.hold(session, name) if hold else organisations.find(session, name)
     member = None if found is None else organisations.membership(session, found.id, actor.id)
     if found is None or (member is None and not is_administrator(actor)):
-        # Administrators see who is where, and change nothing of it.
+        # Administrators see members and teams, and cannot change them.
         raise NotFound("no such organisation")
     return found, member is not None and member.is_owner
 

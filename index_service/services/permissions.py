@@ -1,6 +1,6 @@
-"""What a repository's administrators ask: who may see it, who may do what with it, what it is called and says.
+"""Permissions and settings of a repository or a namespace: roles, visibility, name and texts.
 
-Each method is one question, answered within a short transaction or refused as the policy says.
+Each method is one request, served within a short transaction or refused by the policy.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TAKEN = "This name is taken"
 
 @dataclass(frozen=True, slots=True)
 class RepositorySettings:
-    """All that can be changed of a repository; what only its administrators see is empty for its other writers."""
+    """All settings of a repository; those that only its administrators see are empty for other writers."""
 
     name: RepositoryName
     description: str
@@ -48,7 +48,7 @@ class RepositorySettings:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceSettings:
-    """Who may do what with all of a namespace; `teams` are those of its organisation."""
+    """The settings and role assignments of a namespace; `teams` are those of its organisation."""
 
     default_private: bool
     given: list[Given]
@@ -57,24 +57,24 @@ class NamespaceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Who is given a role: a person, or a team of the namespace's organisation, by name."""
+    """The grantee of a role: a person, or a team of the namespace's organisation, by name."""
 
     name: str
     is_team: bool = False
 
 
 class Permissions:
-    """The questions of the settings pages."""
+    """The requests of the settings pages."""
 
     def __init__(self, database: Database, gate: Gate, wake_up: Event, clock: Clock) -> None:
-        """`wake_up` is set when a registry has to follow."""
+        """`wake_up` is set when a job for a registry is enqueued."""
         self._database = database
         self._gate = gate
         self._wake_up = wake_up
         self._clock = clock
 
     def settings(self, actor: Actor, name: RepositoryName, action: Action = Action.WRITE) -> RepositorySettings:
-        """For who is going to change the texts, or `action`. Raises as the policy does to whoever may not."""
+        """The settings, for an actor who may change the texts or has `action`. Raises as the policy does."""
         with self._database.reading() as session:
             found = self._gate.require(session, actor, name, catalogue.find(session, name), action)
             manages = self._gate.permits(session, actor, found, Action.MANAGE)
@@ -90,13 +90,13 @@ class Permissions:
             )
 
     def manages(self, actor: Actor, name: RepositoryName) -> bool:
-        """Whether the actor is an administrator of a repository there is."""
+        """Whether the repository exists and the actor administers it."""
         with self._database.reading() as session:
             found = catalogue.find(session, name)
             return found is not None and self._gate.permits(session, actor, found, Action.MANAGE)
 
     def describe(self, actor: Actor, name: RepositoryName, description: object, readme: object) -> None:
-        """Change the texts; open to all who may write. Raises Invalid."""
+        """Change the texts, which requires write access. Raises Invalid."""
         with self._changing(actor, name, Action.WRITE) as (session, repository):
             managing.describe(repository, description, readme, self._clock())
             documents.refresh(session, repository.id)
@@ -111,7 +111,7 @@ class Permissions:
         readme: object = None,
         is_private: bool | None = None,
     ) -> None:
-        """Change all that is not None, or nothing; who may see it is its administrators' to say. Raises Invalid."""
+        """Change all that is not None, or nothing; visibility requires an administrator. Raises Invalid."""
         action = Action.WRITE if is_private is None else Action.MANAGE
         with self._changing(actor, name, action) as (session, repository):
             description = repository.description if description is None else description
@@ -122,22 +122,22 @@ class Permissions:
                 managing.set_private(session, self._context(actor, address), repository, is_private=is_private)
 
     def set_private(self, actor: Actor, address: str, name: RepositoryName, *, is_private: bool) -> None:
-        """Hide it from all who have no role, or show it to everybody."""
+        """Make the repository private or public."""
         with self._changing(actor, name) as (session, repository):
             managing.set_private(session, self._context(actor, address), repository, is_private=is_private)
 
     def give(self, actor: Actor, address: str, name: RepositoryName, to: Receiver, role: Role) -> None:
-        """Raises NotFound for whom there is not, or Conflict for who may have none."""
+        """Raises NotFound for an unknown grantee, or Conflict for one that may not have a role."""
         with self._changing(actor, name) as (session, repository):
             _give(session, self._context(actor, address), One(repository), to, role)
 
     def take(self, actor: Actor, address: str, name: RepositoryName, of: Receiver) -> None:
-        """Raises NotFound where no role was given."""
+        """Raises NotFound if no role is assigned."""
         with self._changing(actor, name) as (session, repository):
             _take(session, self._context(actor, address), One(repository), of)
 
     def transfer(self, actor: Actor, address: str, name: RepositoryName, target: RepositoryName) -> None:
-        """Give it another name, to which the registry follows; roles of teams stay behind where the namespace changes.
+        """Rename the repository, here and at the registry; the roles of teams do not follow to another namespace.
 
         Raises Invalid or Conflict, and as the policy does where the target may not be taken.
         """
@@ -147,19 +147,19 @@ class Permissions:
         self._wake_up.set()
 
     def namespace(self, actor: Actor, namespace: str) -> NamespaceSettings:
-        """Raises Forbidden to whoever may not do everything there."""
+        """Raises Forbidden unless the actor administers the namespace."""
         with self._database.reading() as session:
             self._require_ruler(session, actor, namespace)
             default = session.get_one(Namespace, namespace).default_private
             return NamespaceSettings(default, giving.given(session, Whole(namespace)), _teams(session, namespace))
 
     def set_default(self, actor: Actor, address: str, namespace: str, *, is_private: bool) -> None:
-        """Who may see what is pushed there under a new name. Raises Forbidden."""
+        """Set the visibility of new repositories in the namespace. Raises Forbidden."""
         with self._ruling(actor, namespace) as session:
             managing.set_default(session, self._context(actor, address), namespace, is_private=is_private)
 
     def give_everywhere(self, actor: Actor, address: str, namespace: str, to: Receiver, role: Role) -> None:
-        """A role in all of a namespace. Raises Forbidden, NotFound or Conflict."""
+        """Grant a role in a whole namespace. Raises Forbidden, NotFound or Conflict."""
         with self._ruling(actor, namespace) as session:
             _give(session, self._context(actor, address), Whole(namespace), to, role)
 

@@ -1,8 +1,7 @@
-"""Who is behind a name: a person, an organisation, or `library`, which is nobody's; and what they share and do.
+"""Profiles: a person, an organisation or `library`, with repositories and activity.
 
-Each method is one question. That a name is an account's is told to whoever has one, and to everybody where anybody
-may sign up, because signing up tells it anyway (protocol §2.2). Elsewhere a stranger is told of those only who show
-something to everybody.
+Each method is one request. The existence of an account is visible with a login, and to everybody if sign-up is open,
+because signing up reveals it anyway (protocol §2.2). Otherwise a stranger only sees those that have something public.
 """
 
 from __future__ import annotations
@@ -57,19 +56,19 @@ class Profiles:
         self._tells_names = tells_names
 
     def shown(self, actor: Actor | None, name: str) -> Shown:
-        """Raises NotFound, or Unauthenticated where nobody is told anything without a login."""
+        """Raises NotFound, or Unauthenticated if everything requires a login."""
         with self._database.reading() as session:
             return self._shown(session, actor, self._namespace(session, actor, name))
 
     def repositories(self, actor: Actor | None, name: str, sort: str, limit: int, page: int) -> tuple[list[Hit], int]:
-        """Those of the namespace that the actor may see, and how many there are. Raises as `shown` does."""
+        """The namespace's repositories that the actor may see, and their total. Raises as `shown` does."""
         with self._database.reading() as session:
             self._namespace(session, actor, name)
             query = Query("", page, limit, sort=sort, namespace=name)
             return self._page(session, query, actor)
 
     def starred(self, actor: Actor | None, name: str, sort: str, limit: int, page: int) -> tuple[list[Hit], int]:
-        """What a person likes, as far as the actor may see it. Raises as `shown` does."""
+        """A person's starred repositories, as far as the actor may see them. Raises as `shown` does."""
         with self._database.reading() as session:
             person = self._namespace(session, actor, name).user_id
             if person is None:
@@ -77,7 +76,7 @@ class Profiles:
             return self._page(session, Query("", page, limit, sort=sort, starred_by=person), actor)
 
     def activity(self, actor: Actor | None, name: str, limit: int, offset: int) -> list[Move]:
-        """What a person pushed anywhere, or whoever to an organisation, the newest first. Raises as `shown` does."""
+        """The tag history of a person, or of an organisation's namespace, the newest first. Raises as `shown` does."""
         with self._database.reading() as session:
             namespace = self._namespace(session, actor, name)
             person = namespace.user_id
@@ -132,7 +131,7 @@ def _person(session: Session, actor: Actor | None, user: User) -> Shown:
 
 
 def _memberships(session: Session, actor: Actor | None, user: User) -> list[Membership]:
-    """Who is in an organisation is its members' to know, and the administrators'; not their access tokens'."""
+    """Memberships are visible to other members and to administrators, not to their access tokens."""
     if actor is None or actor.limits is not None:
         return []
     if actor.id == user.id or is_administrator(actor):

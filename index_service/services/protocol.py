@@ -1,6 +1,7 @@
-"""What Docker clients and registries ask: each method is one question, answered within a short transaction or refused.
+"""The v1 index protocol for Docker clients and registries: each method is one request, served within a short
+transaction or refused.
 
-The answer to every question begins with proving who asks. An answer has been committed, a raise rolls back.
+Every method first authenticates the caller. Before it returns it has committed; a raise rolls back.
 """
 
 from __future__ import annotations
@@ -52,14 +53,14 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A repository's images, `[{"id": …, "checksum": …}]`; `issued` where a token was asked for."""
+    """A repository's images, `[{"id": …, "checksum": …}]`; `issued` if a token was requested."""
 
     images: list[dict[str, str]]
     issued: Issued | None
 
 
 class Protocol:
-    """The questions of Docker clients and registries: accounts, names, listings and tokens."""
+    """The requests of Docker clients and registries: accounts, names, image lists and tokens."""
 
     def __init__(
         self,
@@ -115,7 +116,7 @@ class Protocol:
             raise NameTaken from error
 
     def announce_push(self, credential: Credential, name: RepositoryName, entries: list[Entry]) -> Issued:
-        """A push begins: take the name if it is free, add to its list, let the client write (protocol §2.3)."""
+        """Start a push: allocate the name if it is free, add to its list, issue a write token (protocol §2.3)."""
         caller = self._authentication.caller(credential, name, Access.WRITE)
         with self._database.writing() as session:
             moment = self._clock()
@@ -132,10 +133,10 @@ class Protocol:
             return self._issue(session, caller, repository, Access.WRITE)
 
     def read_listing(self, credential: Credential, name: RepositoryName, *, asks_token: bool) -> Listing:
-        """The images of a repository, for a client about to pull or a registry that checks a token.
+        """The images of a repository, for a client that pulls or a registry that checks a token.
 
-        A registry forwards what it was given and asks for no token itself; the scheme without a token is good
-        enough for a client, and no proof of anything to a registry (protocol §2.4, §5.3).
+        A registry forwards the credential it received and requests no token itself; the scheme without a token is
+        enough for a client, but authenticates nothing to a registry (protocol §2.4, §5.3).
         """
         if credential == Bearer(()) and not asks_token:
             raise TokenRefused
@@ -148,7 +149,7 @@ class Protocol:
         return Listing(images, self._issue_read(caller, repository) if asks_token else None)
 
     def conclude_push(self, credential: Credential, name: RepositoryName, entries: list[Entry]) -> None:
-        """A push ended well: add to the list, and count what was announced as done (protocol §2.4)."""
+        """Conclude a push: add to the list, and confirm the announced tags (protocol §2.4)."""
         caller = self._authentication.caller(credential, name, Access.WRITE)
         with self._database.writing() as session:
             repository = self._held(session, caller, name, Action.WRITE)
@@ -173,7 +174,7 @@ class Protocol:
             return catalogue.lists_image(session, repository.id, image_id)
 
     def authorize(self, credential: Credential, name: RepositoryName) -> None:
-        """A registry asks whether a token is good; a delete token is used up and the repository forgotten (§2.5)."""
+        """Validate a token for a registry; a delete token is consumed and the repository deleted (§2.5)."""
         if not isinstance(credential, Bearer) or not credential.tokens:
             raise Unauthenticated("Requires authorization")
         try:
@@ -183,29 +184,29 @@ class Protocol:
             raise Forbidden("Permission denied") from error
 
     def set_tag(self, credential: Credential, name: RepositoryName, tag: Tag, image_id: ImageId) -> None:
-        """A registry tells of a tag that was set, with the writer's token."""
+        """A registry reports a set tag, with the writer's token."""
         caller = self._authentication.bearer(credential, name, Access.WRITE)
         with self._database.writing() as session:
             repository = self._held(session, caller, name, Action.WRITE)
             if caller.is_index:
-                # Only the repository's name is new: what the registry was told is what was listed here, or listed then.
+                # Only the repository's name has changed: the registry has what is or was listed here.
                 return
             catalogue.set_tag(session, repository, tag, image_id, caller.pusher, self._clock())
             self._ask_of_images(session, repository)
         self._jobs.wake_up.set()
 
     def delete_tag(self, credential: Credential, name: RepositoryName, tag: Tag) -> None:
-        """A registry tells of a tag that was deleted, with the writer's or the deleter's token."""
+        """A registry reports a deleted tag, with the writer's or the deleter's token."""
         caller = self._authentication.bearer(credential, name, Access.WRITE, Access.DELETE)
         with self._database.writing() as session:
             repository = self._held(session, caller, name, Action.WRITE)
             catalogue.delete_tag(session, repository, tag, caller.pusher, self._clock())
 
     def delete_repository(self, credential: Credential, name: RepositoryName) -> Issued | None:
-        """What to take to the registry to have the repository deleted; None when that has been done (§2.8).
+        """The token with which to delete the repository at the registry; None once that is done (§2.8).
 
-        Its old names are left there before: when the registry asks about the token, what was still to be moved is
-        forgotten with the repository. Raises Unavailable where the registry does not answer.
+        Its former names are removed there before, because a queued move is deleted with the repository. Raises
+        Unavailable if the registry does not respond.
         """
         caller = Caller() if isinstance(credential, Anonymous) else Caller(self._authentication.person(credential))
         with self._database.writing() as session:
@@ -216,17 +217,17 @@ class Protocol:
         with self._database.writing() as session:
             held = self._held(session, caller, name, Action.DELETE)
             if held.id != repository.id:
-                # Another took the name meanwhile, and its own old names are not left.
+                # Another repository took the name meanwhile, and its own former names stay.
                 raise RepositoryNotFound
             return self._issue(session, caller, held, Access.DELETE)
 
     def search(self, credential: Credential, query: finder.Query) -> finder.Page:
-        """What the caller may see of what matches; a token, good for one repository, opens nothing more here."""
+        """The matches that the caller may see; a token, valid for one repository, opens nothing more here."""
         actor = self._authentication.person(credential) if isinstance(credential, Login) else None
         if isinstance(credential, Bearer) and credential.tokens:
             self._authentication.bearer(credential, credential.tokens[0].repository, *Access)
         if actor is None and self._gate.login_only:
-            # A daemon asks for a login then, where an empty page would tell it that there is nothing.
+            # A daemon then prompts for a login, while an empty page would mean that nothing exists.
             raise Unauthenticated("Requires authorization")
         with self._database.reading() as session:
             return finder.search(session, query, self._gate, actor)
@@ -244,7 +245,7 @@ class Protocol:
             self._use_up(session, found)
 
     def _use_up(self, session: Session, found: passes.Found) -> None:
-        """A delete token does its work once. The index's own clears a name at a registry that nobody bears here."""
+        """Consume a delete token. The index's own removes a name at a registry that no repository has here."""
         if found.record.is_own and found.repository is not None:
             raise TokenRefused
         passes.consume(session, found.record, self._clock())
@@ -252,7 +253,7 @@ class Protocol:
             catalogue.drop(session, AuditContext(found.actor, "", self._clock()), found.repository)
 
     def _ask_of_images(self, session: Session, repository: Repository) -> None:
-        """Have the facts of what was pushed asked of the registry, soon and behind the scenes."""
+        """Enqueue a job that reads the metadata of pushed images from the registry."""
         jobs.ask(session, jobs.READ, repository.id, {}, self._clock())
 
     def _was_deleted(self, session: Session, actor: Actor, name: RepositoryName) -> bool:
@@ -267,7 +268,7 @@ class Protocol:
         return issued
 
     def _issue(self, session: Session, caller: Caller, repository: Repository, access: Access) -> Issued:
-        """A new token; who came with one gets that again, or a token could outlive itself by asking."""
+        """Issue a token; a caller with a token gets the same one, or tokens could renew themselves for ever."""
         token = caller.token or self._tokens.issue(
             session, caller.actor, repository, access, self._clock(), caller.client
         )
@@ -286,7 +287,7 @@ class Protocol:
             return passes.sweep(session, self._clock())
 
     def _held(self, session: Session, caller: Caller, name: RepositoryName, action: Action) -> Repository:
-        """The repository, kept from other writers, where this caller's own token or role permits this."""
+        """The repository, its row locked, if this caller's own token or role permits this."""
         repository = catalogue.hold(session, name)
         if repository is not None and caller.is_index:
             return repository

@@ -1,4 +1,4 @@
-"""Pulls that this process counted, brought into the database."""
+"""Flushing of pull counts from this process to the database."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from index_service.repositories.pulls import Pulls
 
 
 class PullCounts:
-    """What serving processes write every few seconds, and before they end."""
+    """The counts that worker processes flush every few seconds, and before they end."""
 
     def __init__(self, database: Database, counted: Pulls) -> None:
         self._database = database
         self._pulls = counted
 
     def write(self) -> None:
-        """Bring the pulls that this process counted into the database. Raises Unavailable, and has lost none."""
+        """Flush the counted pulls to the database. Raises Unavailable, without losing any."""
         counted = self._pulls.taken()
         if not counted:
             return

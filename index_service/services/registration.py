@@ -1,8 +1,8 @@
-"""Signing up, by a page or by `docker login`; and the accounts that operators make.
+"""Registration: signing up, by a page or by `docker login`, and accounts that operators create.
 
-What an answer tells about names that exist is decided here. Where sign-up is open the protocol itself tells a name that
-is taken (§2.2: old daemons begin every login with a sign-up and go on only after one exact answer); where it is not,
-that answer is given only to who knows the password.
+What a response reveals about existing names is decided here. If sign-up is open, the protocol itself reveals a name
+that is taken (§2.2: old daemons start every login with a sign-up and continue only after one exact response); if not,
+that response requires the password.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SignUp(Enum):
 
 
 class Registration:
-    """Makes accounts, as far as `sign_up`, the setting, lets anybody have one."""
+    """Creates accounts, as far as the setting `sign_up` allows."""
 
     def __init__(
         self, database: Database, authentication: Authentication, attempts: Attempts, clock: Clock, *, sign_up: str
@@ -41,7 +41,7 @@ class Registration:
         self._sign_up = sign_up
 
     def sign_up(self, name: object, password: object, email: object, address: str) -> SignUp:
-        """What a stranger asks who wants an account. Raises Invalid, WrongCredential or TooMany."""
+        """Sign up as a stranger. Raises Invalid, WrongCredential or TooMany."""
         if self._sign_up != "open":
             self._authentication.prove_client(str(name), str(password), address)
             return SignUp.TAKEN
@@ -52,14 +52,14 @@ class Registration:
             if user is not None:
                 attempt.failed = not self._authentication.is_right(user, password)
                 return SignUp.TAKEN
-            # Only here: old daemons ask for a name that is taken before every login.
+            # Only here: old daemons request a name that is taken before every login.
             with self._attempts.making(address) as making:
                 making.made = self._create(name, self._authentication.hashed(password), email, address)
             attempt.failed = not making.made
             return SignUp.CREATED if making.made else SignUp.TAKEN
 
     def create(self, name: str, password: str, email: str | None, *, is_admin: bool) -> None:
-        """What an operator asks. Raises Invalid, NameTaken, or Forbidden where nobody makes accounts."""
+        """Create an account as an operator. Raises Invalid, NameTaken, or Forbidden if the setting forbids it."""
         if self._sign_up == "closed":
             raise Forbidden("sign-up is closed; set WHARFINGER_INDEX_SIGN_UP to admin to make accounts by command")
         name, hashed = fields.check_name(name), self._authentication.hashed(password)
@@ -72,7 +72,7 @@ class Registration:
             raise NameTaken from error
 
     def _create(self, name: str, password_hash: str, email: str, address: str) -> bool:
-        """Whether the name and the address were free."""
+        """Returns whether the name and the email address were free."""
         context = AuditContext(None, address, self._clock())
         try:
             with self._database.writing() as session:

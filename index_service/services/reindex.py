@@ -33,7 +33,7 @@ class Reindexed:
 
 
 class Reindex:
-    """What `wharfinger-index reindex` asks."""
+    """The command `wharfinger-index reindex`."""
 
     def __init__(
         self,
@@ -52,10 +52,10 @@ class Reindex:
         self._clock = clock
 
     def run(self, name: RepositoryName, owner: str | None = None) -> Reindexed:
-        """Read tags and facts of a repository anew from its registry, adding and setting what it tells.
+        """Read tags and metadata of a repository from its registry again, and add or update them.
 
-        A repository that the index does not know is taken over for `owner`, an account's name; without one it is
-        refused. Raises NotFound, Conflict, Unavailable.
+        An unknown repository is taken over for `owner`, an account's name; without one it is refused. Raises NotFound,
+        Conflict, Unavailable.
         """
         endpoint = self._endpoint_of(name, owner)
         tags = self._registries.tags(endpoint, self._tokens.issue(name, Access.READ), name)
@@ -64,7 +64,7 @@ class Reindex:
         return Reindexed(len(tags), images, missing)
 
     def repositories(self) -> list[RepositoryName]:
-        """All the index knows, by name."""
+        """All repositories of the index, by name."""
         with self._database.reading() as session:
             return catalogue.names(session)
 
@@ -76,7 +76,7 @@ class Reindex:
         return self._endpoints.choose(name) if found is None else self._endpoints.announced(found.endpoint)
 
     def _listed_as_told(self, name: RepositoryName, owner: str | None, tags: dict[Tag, ImageId]) -> Repository:
-        """List the tags' images, then all that they are based on: a registry tells an ancestry of listed ones only."""
+        """List the tags' images, then their ancestors: a registry returns the ancestry of listed images only."""
         repository = self._with_tags(name, owner, tags)
         token, endpoint = self._tokens.issue(name, Access.READ), self._endpoints.announced(repository.endpoint)
         for image in sorted(set(tags.values())):

@@ -1,4 +1,4 @@
-"""The old end of the audit log: what an operator wants kept no longer is deleted, behind the scenes and bit by bit."""
+"""Retention of the audit log: records past the retention period are pruned in the background, in batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PRUNE_EVERY = timedelta(minutes=1)
 
 
 class Retention:
-    """What serving processes do whenever they look after what is due; `audit_days` of 0 keep the log for ever."""
+    """Runs in the background thread; `audit_days` of 0 keep the log for ever."""
 
     def __init__(self, database: Database, clock: Clock, *, audit_days: int) -> None:
         self._database = database
@@ -22,7 +22,7 @@ class Retention:
         self._due = clock()
 
     def prune_audit(self) -> None:
-        """Delete what is too old, up to so much; where that was not all, the rest the next time. Raises Unavailable."""
+        """Delete one batch of old records; the rest the next time. Raises Unavailable."""
         moment = self._clock()
         if not self._kept or moment < self._due:
             return

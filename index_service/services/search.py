@@ -1,4 +1,4 @@
-"""What people ask to find something: repositories by words, what is new and liked, and how much there is."""
+"""Search and discovery: repositories by words, the newest and most starred, and totals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_EXCERPT = 240
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page of what was found, and by repository's number the newest annotations in it."""
+    """A page of results, and the newest annotations by repository id."""
 
     page: Page
     annotations: dict[int, list[Remark]]
@@ -35,7 +35,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """The first of what somebody may see, in three orders, and how much there is."""
+    """The first repositories the actor may see, in three sort orders, and totals."""
 
     recent: list[Hit]
     starred: list[Hit]
@@ -51,7 +51,7 @@ def excerpt(remark: Remark) -> str:
 
 
 class Search:
-    """The questions of who looks for something."""
+    """The requests of search and discovery."""
 
     def __init__(self, database: Database, gate: Gate, clock: Clock) -> None:
         self._database = database
@@ -61,7 +61,7 @@ class Search:
         self._counted: tuple[Totals, float] | None = None
 
     def find(self, actor: Actor | None, query: Query) -> Found:
-        """Raises Unauthenticated where nobody searches without a login."""
+        """Raises Unauthenticated if searching requires a login."""
         self._require_login(actor)
         with self._database.reading() as session:
             page = finder.search(session, query, self._gate, actor)
@@ -77,7 +77,7 @@ class Search:
         return Explored(recent, starred, pulled, self._totals())
 
     def _totals(self) -> Totals:
-        """Counted once a minute in each process; while one request counts, others are told what was counted before."""
+        """Cached for a minute in each process; while one request recounts, others get the previous count."""
         known = self._counted
         if known is not None and (time.monotonic() < known[1] or not self._counting.acquire(blocking=False)):
             return known[0]

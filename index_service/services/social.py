@@ -1,7 +1,7 @@
-"""What people ask of repositories they read: stars, comments, annotations, and what stands on the first page of each.
+"""Social features of repositories: stars, comments, annotations, and the overview page.
 
-Each method is one question, answered within short transactions or refused. Who came with an access token that may not
-write, or not there, stars nothing and says nothing.
+Each method is one request, served within short transactions or refused. An access token without write access to the
+repository cannot star or comment.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _TOTAL_SIZE = _TOTAL_SIZE.execution_options(**PREPARED_STATEMENT)
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The first page of a repository: its README, its tags in their natural order, what happened last, and what is
-    pinned to its tags and their images. `size` and `image_id` are of the tag shown, None where nobody knows them."""
+    """The overview of a repository: README, tags in their natural order, the last event, and the annotations of its
+    tags and their images. `size` and `image_id` are of the tag shown, None if unknown."""
 
     head: RepositorySummary
     readme: str
@@ -62,7 +62,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """One page of a repository's comments, and the tags that they may be pinned to by who may pin."""
+    """One page of a repository's comments, and the tags that the viewer may pin them to."""
 
     head: RepositorySummary
     remarks: list[Remark]
@@ -72,7 +72,7 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One comment, what it said before and until when, the latest first."""
+    """One comment and its earlier versions, the latest first."""
 
     head: RepositorySummary
     remark: Remark
@@ -81,12 +81,12 @@ class Detail:
 
 
 class Social:
-    """The questions of readers."""
+    """The requests of readers."""
 
     def __init__(
         self, database: Database, gate: Gate, summaries: Summaries, pace: Pace, clock: Clock, *, confirmed: bool
     ) -> None:
-        """`confirmed`: whether who comments needs a confirmed address."""
+        """`confirmed`: whether commenting requires a confirmed email address."""
         self._database = database
         self._gate = gate
         self._summaries = summaries
@@ -95,7 +95,7 @@ class Social:
         self._confirmed = confirmed
 
     def overview(self, actor: Actor | None, name: RepositoryName, tag: str | None = None) -> Overview:
-        """With the facts of one tag, the first in the natural order where none is asked for; an unknown one is none.
+        """With the metadata of one tag, by default the first in the natural order; an unknown tag counts as none.
 
         Raises as the policy does.
         """
@@ -138,7 +138,7 @@ class Social:
     def annotations(
         self, actor: Actor | None, name: RepositoryName | None, tags: Collection[str], image_ids: Collection[str]
     ) -> list[Remark]:
-        """What is pinned to tags of one repository and to images anywhere, as far as `actor` may see it."""
+        """The annotations of tags of one repository and of images anywhere that `actor` may see."""
         with self._database.reading() as session:
             repository = None if name is None else self._readable(session, actor, name)
             pairs = [] if repository is None else [(repository.id, tag) for tag in tags]
@@ -168,7 +168,7 @@ class Social:
             )
 
     def write(self, actor: Actor, name: RepositoryName, body: object, anchor: Anchor = None) -> int:
-        """A new comment, pinned to what `anchor` says where who writes may write to the repository too.
+        """Write a comment, pinned to `anchor` if the author has write access to the repository.
 
         Raises as the policy does, Forbidden, Invalid or TooMany.
         """
@@ -191,7 +191,7 @@ class Social:
                 documents.refresh(session, repository.id)
 
     def deletable(self, actor: Actor, name: RepositoryName, number: int) -> tuple[RepositorySummary, Remark]:
-        """A comment of one's own, before it is deleted. Raises as the policy does, CommentNotFound or Forbidden."""
+        """A comment of the actor's, before it is deleted. Raises as the policy does, CommentNotFound or Forbidden."""
         with self._database.reading() as session:
             found, reader = self._shown(session, actor, name)
             remark = comments.find(session, found.repository.id, number, reader)
@@ -199,13 +199,13 @@ class Social:
             return found.head, remark
 
     def delete(self, actor: Actor, name: RepositoryName, number: int) -> None:
-        """What its author may do, with all it said before and its flags. Raises as `deletable` does."""
+        """Delete a comment as its author, with its versions and flags. Raises as `deletable` does."""
         with self._changing(actor, name, number) as (session, remark, reader):
             _require_hand(actor, name)
             comments.remove(session, remark, reader)
 
     def pin(self, actor: Actor, name: RepositoryName, number: int, anchor: Anchor) -> None:
-        """Make a comment an annotation, or with None one no more, which is for who may write to the repository.
+        """Pin a comment or, with None, unpin it, which requires write access to the repository.
 
         Raises as the policy does, CommentNotFound, Forbidden or Invalid.
         """
@@ -214,7 +214,7 @@ class Social:
             comments.pin(session, remark, anchor)
 
     def set_hidden(self, actor: Actor, name: RepositoryName, number: int, *, is_hidden: bool) -> None:
-        """What the repository's administrators may do, but show again what one of the index's hid: that is for them.
+        """Hide or show a comment as an administrator of the repository, or of the index if one of these hid it.
 
         Raises as the policy does, CommentNotFound or Forbidden.
         """
@@ -222,7 +222,7 @@ class Social:
             comments.set_hidden(session, remark, reader, self._clock(), is_hidden=is_hidden)
 
     def flag(self, actor: Actor, name: RepositoryName, number: int, reason: object) -> None:
-        """Tell the moderators of a comment. Raises as `edit` does."""
+        """Flag a comment for moderation. Raises as `edit` does."""
         with self._database.writing() as session:
             repository, reader = self._heard(session, actor, name, confirmed=False)
             remark = comments.find(session, repository.id, number, reader)
@@ -237,13 +237,13 @@ class Social:
             comments.unflag(session, comments.find(session, repository.id, number, reader), actor.id)
 
     def reported(self, actor: Actor, limit: int, offset: int) -> tuple[list[Reported], int]:
-        """What readers flagged and how much of it there is, for administrators. Raises Forbidden."""
+        """The flagged comments and their total, for administrators. Raises Forbidden."""
         _require_moderator(actor)
         with self._database.reading() as session:
             return comments.reported(session, limit, offset), comments.count_reported(session)
 
     def moderate(self, actor: Actor, number: int, *, hide: bool) -> None:
-        """Hide a flagged comment, or find nothing wrong with it; where an administrator hid it, it is shown again then.
+        """Hide a flagged comment, or dismiss its flags, which shows it again if an administrator hid it.
 
         Raises Forbidden or CommentNotFound.
         """
@@ -260,7 +260,7 @@ class Social:
 
     @contextmanager
     def _changing(self, actor: Actor, name: RepositoryName, number: int) -> Iterator[tuple[Session, Remark, Reader]]:
-        """A transaction around a change of whether there is a comment, and an annotation that is shown."""
+        """A transaction that changes a comment, and refreshes the search document."""
         with self._database.writing() as session:
             repository, reader = self._read(session, actor, name)
             yield session, comments.find(session, repository.id, number, reader), reader
@@ -269,7 +269,7 @@ class Social:
     def _heard(
         self, session: Session, actor: Actor, name: RepositoryName, *, confirmed: bool = True
     ) -> tuple[Repository, Reader]:
-        """Who may say something, and does so not too often."""
+        """The repository, if the actor may comment and is below the rate limit."""
         repository, reader = self._read(session, actor, name)
         _require_hand(actor, name)
         if self._confirmed and confirmed:

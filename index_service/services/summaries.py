@@ -1,4 +1,4 @@
-"""What stands at the top of each of a repository's pages."""
+"""Repository summaries, the header of each of a repository's pages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from index_service.social.models import Comment, Star
 
 @dataclass(frozen=True, slots=True)
 class RepositorySummary:
-    """A repository in short, and what who asks may do with it: push and annotate, or manage it."""
+    """A summary of a repository, and what the actor may do with it: push and annotate, or manage it."""
 
     name: RepositoryName
     description: str
@@ -40,7 +40,7 @@ class RepositorySummary:
 
 @dataclass(frozen=True, slots=True)
 class Summarized:
-    """A repository with its head, and whether anything is pinned to its tags or their images, for whomever to see."""
+    """A repository with its summary, and whether its tags or their images have annotations, visible or not."""
 
     repository: Repository
     head: RepositorySummary
@@ -48,19 +48,19 @@ class Summarized:
 
 
 class Summaries:
-    """Found once for every page of a repository, in as many questions whatever the repository holds."""
+    """Loads summaries with a constant number of queries."""
 
     def __init__(self, database: Database, gate: Gate) -> None:
         self._database = database
         self._gate = gate
 
     def of(self, actor: Actor | None, name: RepositoryName) -> RepositorySummary:
-        """Raises as the policy does for who may not read it."""
+        """Raises as the policy does if the actor may not read it."""
         with self._database.reading() as session:
             return self.read(session, actor, name).head
 
     def read(self, session: Session, actor: Actor | None, name: RepositoryName) -> Summarized:
-        """The same for who asks more of the repository within the same transaction."""
+        """The same within the caller's transaction."""
         asked = {**catalogue.asked_by_name(name), "reader": None if actor is None else actor.id}
         found = session.execute(_SUMMARY, asked).first()
         repository, tags, comments, is_starred, is_annotated = found or (None, 0, 0, False, False)

@@ -1,7 +1,7 @@
-"""What people ask about a repository's tags: a page of them, and what was done with them.
+"""A repository's tags and their activity.
 
-Each method is one question, answered within a short transaction; no answer takes more statements where there is more
-to tell.
+Each method is one request, served within a short transaction; the number of statements does not depend on the size of
+the result.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ BY_VERSION, BY_PUSH, BY_SIZE = "version", "pushed", "size"
 
 @dataclass(frozen=True, slots=True)
 class TaggedImage:
-    """An image and all tags of one repository that point at it; facts are None while nobody knows them.
+    """An image and all tags of one repository that point at it; metadata is None while unknown.
 
-    `moves` are the tags' last moves as far as they are kept, by tag; `set_at` is when the last of the tags was set.
+    `moves` are the tags' last events in the history, by tag; `set_at` is when the last of the tags was set.
     """
 
     image_id: str
@@ -58,7 +58,7 @@ class TaggedImage:
 
 @dataclass(frozen=True, slots=True)
 class TagList:
-    """One page of a repository's tagged images; `total` of these, `tags` in all, `is_cut` where some were left out."""
+    """One page of a repository's tagged images; `total` of these, `tags` in all, `is_cut` if some were left out."""
 
     head: RepositorySummary
     images: list[TaggedImage]
@@ -70,7 +70,7 @@ class TagList:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What was done to a repository, the last first, and how often it was pulled on each day."""
+    """The tag history of a repository, the latest first, and its pulls per day."""
 
     head: RepositorySummary
     moves: list[Move]
@@ -79,7 +79,7 @@ class Activity:
 
 
 class Tags:
-    """The questions of the pages about tags."""
+    """The requests of the pages about tags."""
 
     def __init__(self, database: Database, gate: Gate, summaries: Summaries, clock: Clock) -> None:
         self._database = database
@@ -102,7 +102,7 @@ class Tags:
         return TagList(found.head, shown, len(groups), count, is_cut, pinned)
 
     def activity(self, actor: Actor | None, name: RepositoryName, tag: Tag | None, offset: int) -> Activity:
-        """A page of what was done, with all tags or with one. Raises as the policy does."""
+        """A page of the history of all tags or of one. Raises as the policy does."""
         with self._database.reading() as session:
             known = self._summaries.read(session, actor, name)
             repository = known.repository
@@ -113,7 +113,7 @@ class Tags:
 
 
 def tagged(session: Session, repository_id: int, sort: str) -> tuple[list[TaggedImage], int, bool]:
-    """All images that tags point at, in the order asked for; how many tags, and whether there were too many."""
+    """All images that tags point at, sorted; the number of tags, and whether it exceeds the limit."""
     rows = tagged_images.latest(session, repository_id)
     kept = {name: (image_id or "", at, total) for name, image_id, at, total in rows[: tagged_images.MAX_TAGS]}
     grouped: dict[str, list[str]] = {}
@@ -135,7 +135,7 @@ def _sorted(groups: list[TaggedImage], sort: str) -> list[TaggedImage]:
 
 
 def _described(session: Session, repository_id: int, groups: Sequence[TaggedImage]) -> list[TaggedImage]:
-    """The same with the images' facts and the tags' last moves."""
+    """The same with the images' metadata and the tags' last events."""
     records = tagged_images.described(session, [group.image_id for group in groups])
     last = history.last_of_each(session, repository_id, [tag for group in groups for tag in group.tags])
     return [_with_facts(group, records.get(group.image_id), last) for group in groups]
