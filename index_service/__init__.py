@@ -1,1 +1,1 @@
-"""The index: it knows people, names, checksums and tokens, and holds no layer."""
+"""The index: accounts, repository names, checksums and tokens; it stores no layer."""

@@ -1,4 +1,4 @@
-"""The index put together, here and nowhere else."""
+"""The WSGI application of the index, assembled here and nowhere else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def create_app(
 ) -> Flask:
     """The WSGI application. It opens no connection before its first request, so it may be made before a fork."""
     app = Flask("index_service", static_folder=None)
-    # Flask's own answer to OPTIONS calls itself HTML.
+    # Flask's own response to OPTIONS has the content type of HTML.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.config["REQUEST_SECONDS"] = settings.request_seconds
     engine = engine or open_engine(settings.database_url, pool_size=settings.threads)

@@ -1,7 +1,7 @@
-"""The thread behind each serving process: due jobs, pulls that were counted, retention of the audit log.
+"""The background thread of each worker process: it runs due jobs, flushes pull counts and prunes the audit log.
 
-It begins in the worker after the fork, wakes when the job runner is woken and every few seconds besides, since another
-process may have asked for something, and ends with the worker after writing what it still holds.
+It starts in the worker after the fork, runs at every wake-up event and every few seconds, since another process may
+have enqueued a job, and ends with the worker after flushing its counts.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ EXTENSION = "wharfinger-background"
 
 EVERY_SECONDS = 3.0
 PATIENCE_SECONDS = 20.0
-"""How long the end of a process waits for a question under way."""
+"""How long the end of a process waits for a request in progress."""
 
 logger = logging.getLogger(__name__)
 
 
 class Background:
-    """Start it once a process; `stop` waits until it has ended."""
+    """Start it once per process; `stop` waits until it has ended."""
 
     def __init__(self, jobs: JobRunner, pull_counts: PullCounts, retention: Retention) -> None:
         self._jobs = jobs
@@ -49,7 +49,7 @@ class Background:
         self._turn()
 
     def _turn(self) -> None:
-        """Everything that is due. What fails here must not end the thread: the next turn tries again."""
+        """Run everything that is due. A failure must not end the thread: the next turn retries."""
         try:
             self._pull_counts.write()
             self._retention.prune_audit()

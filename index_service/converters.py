@@ -1,4 +1,4 @@
-"""What addresses of more than one door hold."""
+"""URL converters shared by the site and the APIs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from werkzeug.routing import IntegerConverter
 
 
 class Number(IntegerConverter):
-    """The number of a thing that is kept, no larger than any database counts."""
+    """An id, within the range of every database."""
 
     regex = r"[0-9]{1,18}"
 
 
 class SmallNumber(IntegerConverter):
-    """The number of a thing whose column counts in 32 bits."""
+    """An id in a column of 32 bits."""
 
     regex = r"[0-9]{1,9}"

@@ -1,7 +1,7 @@
-"""The cookies of the site, and what is signed into them.
+"""The cookies of the site, and their signed values.
 
-Where the site is reached by https, cookies are `Secure` and bear the prefix `__Host-`, so that no other host of the
-domain can plant one.
+If the site is served over https, cookies are `Secure` and have the prefix `__Host-`, so that no other host of the
+domain can set one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Cookies:
         return f"__Host-wharfinger-{kind}" if self._secure else f"wharfinger-{kind}"
 
     def read(self, kind: str) -> str:
-        """The cookie as it was sent; empty where none was."""
+        """The cookie as it was sent; empty if it is missing."""
         return request.cookies.get(self.name(kind), "")
 
     def set(self, response: Response, kind: str, value: str, seconds: int | None = None) -> None:
@@ -48,14 +48,14 @@ class Cookies:
         return str(self._serializer(kind).dumps(value))
 
     def unsigned(self, kind: str, text: str) -> Any:
-        """What was signed; None for what was not, or not for this."""
+        """The signed value; None if the signature is invalid or for another purpose."""
         try:
             return self._serializer(kind).loads(text)
         except BadData:
             return None
 
     def visitor(self) -> str:
-        """The random name of a browser without a session, which its forms' tokens are bound to."""
+        """The random id of a browser without a session, which its CSRF tokens are bound to."""
         if "visitor" not in g:
             known = self.unsigned(VISITOR, self.read(VISITOR))
             g.visitor = known if isinstance(known, str) else secrets.token_urlsafe(16)
@@ -64,17 +64,17 @@ class Cookies:
         return name
 
     def flash(self, kind: str, text: str) -> None:
-        """Say something on the next page: `kind` is success, note, warn or alarm."""
+        """Flash a message on the next page: `kind` is success, note, warn or alarm."""
         g.setdefault("flashes", []).append([kind, text])
 
     def flashes(self) -> list[tuple[str, str]]:
-        """What was to be said, once."""
+        """The flashed messages, once."""
         said = self.unsigned(FLASH, self.read(FLASH))
         g.flashed = said is not None
         return [(kind, text) for kind, text in [*(said or []), *g.pop("flashes", [])]]
 
     def finish(self, response: Response) -> None:
-        """Send along what this request brought about."""
+        """Set the cookies that this request changed."""
         if g.get("new_visitor"):
             self.set(response, VISITOR, self.signed(VISITOR, g.visitor))
         if g.get("flashes"):

@@ -1,7 +1,8 @@
-"""What tells a request that somebody meant from one that another site made the person's browser send.
+"""CSRF tokens and the origin check, which tell a person's own requests from those that another site makes the browser
+send.
 
-It is believed when the browser says that it comes from this very site and when it carries the token that belongs to
-the session or, without one, to the browser.
+A request passes if the browser says that it comes from this site and it carries the CSRF token of the session or,
+without a session, of the browser.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from index_service.cookies import Cookies
 
 
 def token(cookies: Cookies, bound: str) -> str:
-    """What a request has to bring that changes something; `bound` names the session or the browser."""
+    """The CSRF token that a changing request has to carry; `bound` names the session or the browser."""
     return hashlib.sha256(cookies.signed("csrf", bound).encode()).hexdigest()
 
 
 def of_session(cookies: Cookies, session: str) -> str:
-    """The token of a session, known by its digest; another after every sign-in."""
+    """The CSRF token of a session, identified by its digest; a new one after every sign-in."""
     return token(cookies, f"session:{session}")
 
 
@@ -29,14 +30,14 @@ def is_of_session(cookies: Cookies, session: str, given: str) -> bool:
 
 
 def is_equal(given: str, expected: str) -> bool:
-    """Compared so that no time tells how much of it is right."""
+    """Compared in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 def comes_from_here(origin: str) -> bool:
-    """Whether nothing says that another site made a browser send this request; `origin` is this site's.
+    """Whether the request is same-origin as far as its headers say; `origin` is this site's.
 
-    A browser's own word on it holds by itself: behind a proxy that ends TLS we may not know what we are called.
+    Sec-Fetch-Site is sufficient by itself: behind a proxy that ends TLS we may not know our own origin.
     """
     told = request.headers.get("Sec-Fetch-Site")
     if told is not None:

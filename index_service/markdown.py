@@ -1,7 +1,7 @@
-"""Markdown of strangers as HTML that may stand in a page: rendered, sanitised, and cached by content.
+"""Untrusted Markdown as safe HTML: rendered, sanitised, and cached by content.
 
-What is raw HTML in it stands there as text. An image of elsewhere would tell elsewhere who reads (and the site's
-Content-Security-Policy forbids it), so its description stands there as a link. Headings begin below the page's own.
+Raw HTML becomes text. A remote image would reveal the reader to its host (and the site's Content-Security-Policy
+forbids it), so it becomes a link with its description. Headings start below the page's own.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Renderer:
         self._rendered: Cache[bytes, str] = Cache(_CACHE_CHARACTERS)
 
     def __call__(self, text: str) -> Markup:
-        """HTML; text that is too long as it is."""
+        """HTML; text over the limit stays plain text."""
         if len(text) > MAX_LENGTH:
             return Markup("<pre tabindex=0>{}</pre>").format(text)
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
@@ -97,12 +97,12 @@ def _as_link(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _
     token = tokens[index]
     source = escapeHtml(str(token.attrGet("src") or ""))
     described = escapeHtml("".join(child.content for child in token.children or ()).strip()) or source
-    # A link cannot stand in a link.
+    # Links cannot be nested.
     return described if _links_around(tokens, index, env) else f'<a href="{source}">{described}</a>'
 
 
 def _link(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
-    """A link around nothing shows where it leads."""
+    """An empty link shows its URL."""
     token = tokens[index]
     target, title = (escapeHtml(str(token.attrGet(name) or "")) for name in ("href", "title"))
     opening = f'<a href="{target}" title="{title}">' if title else f'<a href="{target}">'
@@ -110,7 +110,7 @@ def _link(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _opt
 
 
 def _links_around(tokens: Sequence[Token], index: int, env: Any) -> int:
-    """How many links a token stands in; counted once for all of a paragraph, which may hold thousands."""
+    """The number of links around a token; counted once per paragraph, which may contain thousands."""
     counted, depths = env.get("links", (None, []))
     if counted is not tokens:
         changes = (token.nesting if token.type.startswith("link_") else 0 for token in tokens)

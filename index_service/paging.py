@@ -1,4 +1,4 @@
-"""Lists in pages: what a URL asks for with `?page=` and `&sort=`, and where in a list a page is."""
+"""Pagination: `?page=` and `&sort=` of a URL, and the position of a page in its list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_PAGE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """Page `number` of a list, sorted by `sort`, which is one of `sorts`; `total` is how many there are in all."""
+    """Page `number` of a list, sorted by `sort`, which is one of `sorts`; `total` is the length of the list."""
 
     number: int = 1
     size: int = PAGE_SIZE
@@ -23,7 +23,7 @@ class Paging:
 
     @property
     def offset(self) -> int:
-        """How many stand on the pages before."""
+        """The number of rows on the pages before."""
         return (self.number - 1) * self.size
 
     @property
@@ -40,13 +40,13 @@ class Paging:
         return min(self.offset + self.size, self.total)
 
     def of(self, total: int) -> Paging:
-        """The same once it is known how many there are. Raises NotFound for a page behind the last."""
+        """With the total, once it is known. Raises NotFound for a page behind the last."""
         if self.number > 1 and self.offset >= total:
             raise NotFound("There is no such page of the list")
         return replace(self, total=total)
 
     def near(self) -> list[int]:
-        """The pages worth a link: the first, the last and those around; 0 stands for those left out."""
+        """The pages to link to: the first, the last and the neighbours; 0 marks a gap."""
         wanted = {1, self.pages} | set(range(self.number - 2, self.number + 3))
         shown: list[int] = []
         for number in sorted(number for number in wanted if 1 <= number <= self.pages):
@@ -59,7 +59,7 @@ class Paging:
 
 
 def asked(arguments: Mapping[str, str], sorts: Sequence[str] = (), size: int = PAGE_SIZE) -> Paging:
-    """What a query string asks for; the first of `sorts` where it asks for none. Raises Invalid."""
+    """Parses a query string; `sort` defaults to the first of `sorts`. Raises Invalid."""
     sort = arguments.get("sort") or (sorts[0] if sorts else "")
     if sort and sort not in sorts:
         raise Invalid("This list cannot be sorted so")

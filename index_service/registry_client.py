@@ -1,8 +1,8 @@
-"""The questions the index may ask a registry: an image's JSON and size, its ancestry, a repository's tags.
+"""The HTTP client of registries: reads images, ancestries and tags, and changes tags and repositories.
 
-Each is asked with a token that the index issued, which the registry checks back like anybody's. What a registry
-answers is bounded and never believed to be well formed; one that does not answer makes `Unavailable`, and what is
-answered elsewhere than at its own address is no answer.
+Each request carries a token that the index issued, which the registry validates like any other. Responses are bounded
+and never trusted to be well formed; a registry that does not respond raises `Unavailable`, and redirects are not
+followed.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """An image as a registry describes it: the JSON's bytes as they were pushed, and its layer's size in bytes."""
+    """An image at a registry: the JSON's bytes as they were pushed, and its layer's size in bytes."""
 
     json: bytes
     size: int
 
 
 class RegistryFailed(Unavailable):
-    """The registry is down, slow, or answers what no registry answers."""
+    """The registry is down, slow, or sends an invalid response."""
 
     def __init__(self, endpoint: str, reason: str) -> None:
         super().__init__(f"The registry {endpoint} {reason}, try again later")
 
 
 class RegistryRefused(Unavailable):
-    """The registry does not believe the index's own token: it asks another index, or cannot reach this one."""
+    """The registry refuses the index's own token: it uses another index, or cannot reach this one."""
 
     def __init__(self, endpoint: str) -> None:
         super().__init__(f"The registry {endpoint} does not believe this index's token")
 
 
 class RegistryClient:
-    """Asks every registry over pooled connections; share one among the threads of a process.
+    """Sends requests over pooled connections; share one client among the threads of a process.
 
-    `urls` says where an endpoint is reached from here; one not named in it is reached at http://endpoint. `timeout` is
-    in seconds, for connecting and again for each read.
+    `urls` maps endpoints to their URLs; the default is http://endpoint. `timeout` is in seconds, for connecting and
+    again for each read.
     """
 
     def __init__(self, urls: Mapping[str, str], timeout: float) -> None:
@@ -69,7 +69,7 @@ class RegistryClient:
         )
 
     def describe(self, endpoint: str, token: Token, image: ImageId) -> Described:
-        """Raises NotFound for an image that is not there or not finished; RegistryFailed, RegistryRefused."""
+        """Raises NotFound for a missing or unfinished image; RegistryFailed, RegistryRefused."""
         answer = self._ask("GET", endpoint, f"/v1/images/{image}/json", token, most=MAX_JSON_BYTES)
         return Described(answer.body, _size(answer.size))
 
@@ -82,7 +82,7 @@ class RegistryClient:
         return [id_ for id_ in map(_image, listed) if id_ is not None]
 
     def tags(self, endpoint: str, token: Token, repository: RepositoryName) -> dict[Tag, ImageId]:
-        """All tags; what is no tag of an image is passed over. Raises as `describe` does."""
+        """All tags; invalid entries are skipped. Raises as `describe` does."""
         answer = self._ask("GET", endpoint, f"/v1/repositories/{repository}/tags", token, most=MAX_TAGS_BYTES)
         listed = self._decoded(endpoint, answer.body)
         if not isinstance(listed, dict):
@@ -103,7 +103,7 @@ class RegistryClient:
         self._ask("DELETE", endpoint, f"/v1/repositories/{repository}/", token)
 
     def is_alive(self, endpoint: str) -> bool:
-        """Whether a registry answers there."""
+        """Whether a registry responds at the endpoint."""
         try:
             return self._exchange("GET", endpoint, "/v1/_ping", {}, b"", MAX_JSON_BYTES).status == 200
         except RegistryFailed:
@@ -137,7 +137,7 @@ class RegistryClient:
         except urllib3.exceptions.ProtocolError:
             if method == "DELETE":
                 raise
-            # The registry may have closed a pooled connection just as it was picked: once more, on another.
+            # The registry may have closed a pooled connection just as it was picked: retry once, on another.
             return self._send(method, url, sent, body, most)
 
     def _send(self, method: str, url: str, sent: Mapping[str, str], body: bytes, most: int) -> _Answer:
@@ -172,7 +172,7 @@ def _refusal(endpoint: str, status: int) -> Failure:
     if status in (401, 403):
         return RegistryRefused(endpoint)
     if status == 400:
-        # What docker-registry answers of an image that is not finished (protocol §3.1).
+        # docker-registry's status for an unfinished image (protocol §3.1).
         return NotFound("The registry does not have it yet")
     return RegistryFailed(endpoint, f"answers with {status}")
 
@@ -182,7 +182,7 @@ def _tag_path(repository: RepositoryName, tag: Tag) -> str:
 
 
 def _size(text: str | None) -> int:
-    """Docker reads a negative size, and old registries leave it away: then nothing is known."""
+    """The size is unknown if it is negative, which Docker accepts, or missing, as from old registries."""
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
         return 0
     return min(int(text), MAX_SIZE)
@@ -196,7 +196,7 @@ def _image(value: Any) -> ImageId | None:
 
 
 def _tag(value: Any) -> Tag | None:
-    """Also one that could not be made any more: who has it in an old store wants to see it, and may delete it."""
+    """Also a tag that could not be created today: its owners want to see it in an old store, and may delete it."""
     try:
         return Tag(value) if isinstance(value, str) and value.isprintable() else None
     except Invalid:

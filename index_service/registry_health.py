@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a registry answered: `failures` by what it stands on, empty where all is well; `milliseconds` it took."""
+    """The result of a health check: `failures` by component, empty if healthy; `milliseconds` it took."""
 
     is_well: bool
     failures: dict[str, str]
@@ -37,9 +37,9 @@ class Health:
 
 
 class RegistryHealth:
-    """Asks each registry's `/_status`; `urls` says where an endpoint is reached that is not at http://endpoint.
+    """Requests each registry's `/_status`; `urls` maps endpoints that are not at http://endpoint.
 
-    What a registry answers is bounded and never believed to be well formed. No transaction may be open meanwhile.
+    Responses are bounded and never trusted to be well formed. No transaction may be open meanwhile.
     """
 
     def __init__(self, urls: Mapping[str, str], clock: Clock) -> None:
@@ -82,7 +82,7 @@ class RegistryHealth:
 
 
 def _read(status: int, body: bytes) -> dict[str, str]:
-    """A registry of another make may know no `/_status`; that it answers at all is then what counts."""
+    """Another registry software may have no `/_status`; then any response counts as healthy."""
     if status in (200, 404):
         return {}
     return _named(body) or {"registry": f"answers with {status}"}

@@ -1,4 +1,4 @@
-"""The index's settings: one frozen object, read once, complete or refused."""
+"""The index's settings: one frozen object, read once, valid or refused."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _sender(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexSettings:
-    """Everything the index can be told."""
+    """All settings of the index."""
 
     secret_keys: tuple[str, ...] = setting(
         secrets,
@@ -183,7 +183,7 @@ class IndexSettings:
 
     @property
     def site(self) -> str:
-        """The site's address, without a slash at its end."""
+        """The site's URL, without a trailing slash."""
         return self.site_url or f"http://{self.listen}"
 
 

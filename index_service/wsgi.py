@@ -1,4 +1,4 @@
-"""What a WSGI server loads: `index_service.wsgi:app`, configured by the environment."""
+"""The WSGI entry point `index_service.wsgi:app`, configured by the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door for clients: the v1 index protocol (§2).
+"""The HTTP API for Docker clients: the v1 index protocol (§2).
 
 A slash at the end of a path means the repository itself, as in `PUT /v1/repositories/ns/images/`; without it
 the same words name a part of a repository, here the images of `library/ns` (protocol §3.9).

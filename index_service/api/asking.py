@@ -1,4 +1,4 @@
-"""What every view begins with: who asks, and whom to ask."""
+"""What a request of the protocol carries: credential, User-Agent, IP address; and the service that answers it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def protocol() -> Protocol:
 
 
 def credential() -> Credential:
-    """The Authorization header, not yet proved. Raises Unauthenticated for one that nobody could prove."""
+    """The Authorization header, not yet verified. Raises Unauthenticated for a malformed one."""
     value = request.headers.get("Authorization")
     if value is None or not value.strip():
         return Anonymous()
@@ -30,17 +30,17 @@ def credential() -> Credential:
 
 
 def asks_token() -> bool:
-    """Whether the client wants a token; any value says yes but an empty one and `false`."""
+    """Whether the client wants a token; any value means yes except an empty one and `false`."""
     return request.headers.get(headers.TOKEN, "").strip().lower() not in ("", "false", "0")
 
 
 def address() -> str:
-    """Where the client is, as far as the configured proxies are believed."""
+    """The client's IP address, as far as the configured proxies are trusted."""
     return request.remote_addr or "local"
 
 
 def client() -> str:
-    """What the client calls itself, as far as it is printable and no longer than is kept."""
+    """The client's User-Agent: its printable characters, truncated to what is stored."""
     return "".join(filter(str.isprintable, request.headers.get("User-Agent", "")))[:MAX_CLIENT]
 
 

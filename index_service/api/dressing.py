@@ -1,4 +1,4 @@
-"""How answers are dressed: token headers and empty bodies."""
+"""Responses of the protocol: token headers and empty bodies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repositories and their lists: what a daemon asks around a push or pull, and what a registry asks (§2.3 to §2.8)."""
+"""Repositories and their image lists: a daemon's requests around a push or pull, and a registry's (§2.3 to §2.8)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ views = Blueprint("repositories", __name__)
 @views.put("/repositories/<itself:repository>")
 @views.put("/repositories/<itself:repository>/")
 def put_repository(repository: str) -> Response:
-    """A push begins: 200 with a write token and the registry to push to."""
+    """Start of a push: 200 with a write token and the registry to push to."""
     name, entries = RepositoryName.parse(repository), parse_listing(read_json(request))
     issued = protocol().announce_push(credential(), name, entries)
     return reply("", extra=issued_headers(issued))
@@ -36,7 +36,7 @@ def delete_repository(repository: str) -> Response:
 @views.get("/repositories/<path:repository>/images")
 @views.get("/repositories/<path:repository>/images/")
 def get_images(repository: str) -> Response:
-    """The list; with a token where the client asks for one, without where a registry checks one."""
+    """The image list; with a token if the client requests one, without if a registry checks one."""
     name = RepositoryName.parse(repository)
     listing = protocol().read_listing(credential(), name, asks_token=asks_token())
     return reply(listing.images, extra=None if listing.issued is None else issued_headers(listing.issued))
@@ -44,7 +44,7 @@ def get_images(repository: str) -> Response:
 
 @views.put("/repositories/<path:repository>/images")
 def put_images(repository: str) -> Response:
-    """A push has ended: 204."""
+    """End of a push: 204."""
     name, entries = RepositoryName.parse(repository), parse_listing(read_json(request))
     protocol().conclude_push(credential(), name, entries)
     return reply_empty()
@@ -59,7 +59,7 @@ def delete_images(repository: str) -> Response:
 
 @views.put("/repositories/<path:repository>/auth")
 def put_auth(repository: str) -> Response:
-    """A registry asks whether a token is good; a delete token is used up by it."""
+    """A registry checks a token; this consumes a delete token."""
     protocol().authorize(credential(), RepositoryName.parse(repository))
     return reply("OK")
 
@@ -67,14 +67,14 @@ def put_auth(repository: str) -> Response:
 @views.get("/repositories/<path:repository>/layer/<image_id>/access")
 @views.get("/repositories/<path:repository>/layer/<image_id>/access/")
 def get_layer_access(repository: str, image_id: str) -> Response:
-    """A registry asks whether the repository, or a public one, lists an image."""
+    """A registry checks whether the repository, or a public one, lists an image."""
     name, image = RepositoryName.parse(repository), ImageId(image_id)
     return reply({"access": protocol().has_access(credential(), name, image)})
 
 
 @views.put("/repositories/<path:repository>/tags/<tag>")
 def put_tag(repository: str, tag: str) -> Response:
-    """A registry tells that a tag was set; the body is the image's id as a JSON string."""
+    """A registry reports that a tag was set; the body is the image's id as a JSON string."""
     name, checked, image = RepositoryName.parse(repository), Tag(tag).require_creatable(), _image_id(read_json(request))
     protocol().set_tag(credential(), name, checked, image)
     return reply(True)
@@ -82,7 +82,7 @@ def put_tag(repository: str, tag: str) -> Response:
 
 @views.delete("/repositories/<path:repository>/tags/<tag>")
 def delete_tag(repository: str, tag: str) -> Response:
-    """A registry tells that a tag was deleted."""
+    """A registry reports that a tag was deleted."""
     protocol().delete_tag(credential(), RepositoryName.parse(repository), Tag(tag))
     return reply(True)
 

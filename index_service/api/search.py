@@ -1,4 +1,4 @@
-"""Search, which daemons of today still ask for (protocol §2.6)."""
+"""Search, which current daemons still request (protocol §2.6)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ views = Blueprint("search", __name__)
 
 
 def greet_podman() -> Response | None:
-    """Podman asks for v2 before all else, and searches by /v1/search only where it finds one; it speaks no other v1.
+    """Podman probes for v2 first and searches by /v1/search only if it finds one; it speaks no other v1.
 
-    Daemons, which do, need to find none (protocol §0.2).
+    Daemons must not find one (protocol §0.2).
     """
     if request.path in ("/v2/", "/v2") and _PODMAN.match(request.headers.get("User-Agent", "")):
         return reply({})
@@ -34,7 +34,7 @@ def greet_podman() -> Response | None:
 @views.get("/search")
 @views.get("/search/")
 def get_search() -> Response:
-    """Repositories by words; everything where there are none."""
+    """Repositories that match the words; all of them for an empty query."""
     query = Query(_text(), _number("page", 1, MAX_PAGE), _number("n", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE))
     page = protocol().search(credential(), query)
     return reply(
@@ -68,7 +68,7 @@ def _text() -> str:
 
 
 def _number(name: str, default: int, most: int) -> int:
-    """Numbers out of range are brought into it; what is none is refused."""
+    """Numbers out of range are clamped; anything else is refused."""
     text = request.args.get(name, "").strip()
     if not text:
         return default

@@ -121,7 +121,7 @@ def proved_administrator() -> Actor:
 
 
 def address() -> str:
-    """Where the client is, as far as the configured proxies are believed."""
+    """The client's IP address, as far as the configured proxies are trusted."""
     return (request.remote_addr or "local")[:45]
 
 

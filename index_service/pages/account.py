@@ -15,7 +15,7 @@ from index_service.pages.forms import EMPTY, FormState
 
 @dataclass(frozen=True, slots=True)
 class ProfilePage:
-    """What a person tells about herself."""
+    """A person's profile form."""
 
     name: str
     full_name: str
@@ -51,7 +51,7 @@ class PasswordPage:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One of the person's addresses; letters about the account go to the main one."""
+    """One of the person's email addresses; email about the account goes to the primary one."""
 
     address: str
     is_main: bool
@@ -146,7 +146,7 @@ class TokensPage:
 
 @dataclass(frozen=True, slots=True)
 class NewTokenPage:
-    """A token, shown this once, and where to put it; `host` is the index as docker is told it."""
+    """A new token, shown once, and how to use it; `host` is the index as docker names it."""
 
     name: str
     token_name: str
@@ -156,7 +156,7 @@ class NewTokenPage:
 
     @property
     def login(self) -> str:
-        """What to type; docker asks for the password, so that it stands in no shell's history."""
+        """The command to type; docker prompts for the password, which keeps it out of the shell's history."""
         return f"docker login -u {self.name} {self.host}"
 
     @property

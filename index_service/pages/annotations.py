@@ -1,4 +1,4 @@
-"""What is pinned to a tag or an image, as every page shows it where that tag or image appears."""
+"""Annotations: comments pinned to a tag or an image, shown on every page where that tag or image appears."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from index_service.social.comments import Remark
 
 
 class Pinned:
-    """Mixed into pages that have `annotations`: which tags of the page's repository and which images bear one."""
+    """A mixin for pages with `annotations`: which tags of the page's repository and which images have one."""
 
     __slots__ = ()
 

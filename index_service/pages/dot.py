@@ -1,4 +1,4 @@
-"""A repository's graph in DOT, the language of Graphviz: for who wants to draw it otherwise, or to reckon with it."""
+"""A repository's graph in DOT, the language of Graphviz, for other drawings and computations."""
 
 from __future__ import annotations
 

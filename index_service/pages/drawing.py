@@ -1,4 +1,4 @@
-"""Where everything stands in the drawings of the graph, in pixels: no colours and no words of its own."""
+"""The layout of the graph's drawings in pixels, without colours or texts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BRANCHES_DRAWN = 300
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """Its corner, its measures, and what it stands for: a block, a lane's tag, or a branch."""
+    """Position and size of a block, a lane's tag, or a branch."""
 
     x: float
     y: float
@@ -49,7 +49,7 @@ class DrawnBlock:
 
 @dataclass(frozen=True, slots=True)
 class DrawnTag:
-    """One tag, or the number of `more` that there is no room for, under the lane it belongs to."""
+    """One tag under its lane, or the number of `more` that do not fit."""
 
     lane: Lane
     tag: str
@@ -89,7 +89,7 @@ class TreeDrawing:
 
 
 def lanes(chart: Chart) -> LaneDrawing:
-    """Lanes side by side, as wide as the page lets them."""
+    """Lanes side by side, as wide as the page allows."""
     count = len(chart.lanes) or 1
     lane = min(max(FULL_WIDTH / count, NARROW), WIDE)
     blocks = [_block(block, lane) for block in chart.blocks]
@@ -112,12 +112,12 @@ def trees(grown: Sequence[Branch]) -> TreeDrawing:
 
 
 def length(text: str, letter: float = LETTER) -> float:
-    """About how many pixels a text is long, letters of East Asia being twice as wide."""
+    """The approximate width of a text in pixels; East Asian characters count twice."""
     return sum(letter * (2 if east_asian_width(char) in "WF" else 1) for char in text)
 
 
 def fit(text: str, width: float, letter: float = LETTER) -> str:
-    """As much of a text as fits so many pixels in one line."""
+    """A text truncated to a width in pixels."""
     line = " ".join(text.split())
     used = 0.0
     for number, char in enumerate(line):
@@ -128,7 +128,7 @@ def fit(text: str, width: float, letter: float = LETTER) -> str:
 
 
 def fit_end(text: str, width: float, letter: float = LETTER) -> str:
-    """The same from its end, for names: what tells one tag from another stands last."""
+    """A text truncated at its start, for names: tags usually differ at their ends."""
     return fit(text[::-1], width, letter)[::-1]
 
 
@@ -155,7 +155,7 @@ def _tags(lane: Lane, number: int, width: float) -> list[DrawnTag]:
 
 
 def _chip(tag: str, lane: float) -> float:
-    """As wide as its tag, or as the words for how many more there are."""
+    """As wide as its tag, or as the text of how many more follow."""
     return min(lane - GAP, 44 + (length(tag, LARGE_LETTER) if tag else 100.0))
 
 

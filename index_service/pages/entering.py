@@ -1,4 +1,4 @@
-"""The pages that lead in: signing in and up, giving the password again, confirming, resetting."""
+"""The pages of signing in and up, entering the password again, confirming an email address, resetting a password."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SignInPage:
 
 @dataclass(frozen=True, slots=True)
 class ProvePage:
-    """The password once more."""
+    """The form that asks for the password again."""
 
     name: str
     next: str

@@ -1,4 +1,4 @@
-"""What stands in a form: what was entered, and what was wrong with it."""
+"""The state of a form: its values and its errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class FormState:
     errors: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, name: str, default: object = "") -> str:
-        """What was entered, or what stands there to begin with."""
+        """The entered value, or the initial one."""
         return self.values.get(name, "" if default is None else str(default))
 
 

@@ -1,4 +1,4 @@
-"""The pages behind a name: a person's, an organisation's or `library`'s."""
+"""The pages of a person, an organisation or `library`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ActivityPage:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who was given a role: a person, or a team; `everywhere` in all of the namespace."""
+    """A role assignment of a person or a team; `everywhere` for the whole namespace."""
 
     name: str
     is_team: bool
@@ -53,7 +53,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class AccessPage:
-    """Who may do what with all of a namespace; `teams` can be given a role."""
+    """The role assignments of a namespace; `teams` can be granted a role."""
 
     profile: Shown
     default_private: bool

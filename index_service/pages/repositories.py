@@ -1,4 +1,4 @@
-"""Repositories as lists show them."""
+"""Repositories in lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was searched for, and what was found."""
+"""The search page."""
 
 from __future__ import annotations
 

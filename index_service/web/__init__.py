@@ -1,7 +1,7 @@
-"""The door for people: pages, forms, templates, and what keeps them safe.
+"""The site: pages, forms, templates and their security.
 
-A view is three sentences: it reads the names, asks one service one question, and shows the answer. What a page shows
-is a dataclass of `index_service.pages`, of which `showing.show` makes HTML; programs ask the API instead, to which the
+A view has three steps: it parses the request, calls one service, and renders the result. What a page shows is a
+dataclass of `index_service.pages`, rendered by `responses.render_page`; programs use the API instead, to which the
 page's `<link rel="alternate">` leads.
 """
 

@@ -1,4 +1,4 @@
-"""Names in the addresses of pages: a repository's is written as people say it, without `library/`."""
+"""URLs of pages: a repository's name is written as people say it, without `library/`."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def short(full_name: str) -> str:
 
 
 def repository_url(full_name: object, part: str = "") -> str:
-    """The page of a repository, or a part of it such as `tags`."""
+    """The URL of a repository's page, or of a part of it such as `tags`."""
     path = f"/r/{quote(short(str(full_name)))}"
     return f"{path}/@{part}" if part else path
 
 
 def image_url(image_id: object, part: str = "") -> str:
-    """The page of an image, or a part of it such as `graph`."""
+    """The URL of an image's page, or of a part of it such as `graph`."""
     return f"/i/{quote(str(image_id))}{'/' + part if part else ''}"
 
 
 def person_url(name: object, part: str = "") -> str:
-    """The page of a person or an organisation, or a part of it such as `settings`."""
+    """The URL of a person's or an organisation's page, or of a part of it such as `settings`."""
     return f"/u/{quote(str(name))}{'/@' + part if part else ''}"

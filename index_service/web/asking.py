@@ -1,4 +1,4 @@
-"""What every view begins with: who asks, in which language, from where, and whom to ask."""
+"""The request context of a view: who is signed in, the language, the client's address, and the services."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
 
 @dataclass(frozen=True)
 class Site:
-    """What the site stands on."""
+    """What the views depend on."""
 
     services: Services
     cookies: Cookies
@@ -41,7 +41,7 @@ class Site:
 
     @property
     def host(self) -> str:
-        """The index as docker is told it: host, and port where it is not the scheme's own."""
+        """The index as docker names it: host, and port unless it is the scheme's default."""
         return urlsplit(self.url).netloc
 
     @property
@@ -51,7 +51,7 @@ class Site:
 
 
 class ProofNeeded(Forbidden):
-    """The password has to be given again first."""
+    """The password has to be entered again first."""
 
     def __init__(self) -> None:
         super().__init__("Give your password again to go on")
@@ -67,12 +67,12 @@ def services() -> Services:
 
 
 def is_site(path: str) -> bool:
-    """Whether people ask here, and not clients of a protocol, which are never given a page."""
+    """Whether the path is one of the site, not of a protocol, whose clients never get a page."""
     return path.split("/", 2)[1] not in _PROTOCOLS if path.startswith("/") else False
 
 
 def person() -> SignedIn | None:
-    """Who is signed in, looked for once a request."""
+    """The signed-in person, looked up once per request."""
     if "person" not in g:
         g.person = _find_person()
     found: SignedIn | None = g.person
@@ -80,13 +80,13 @@ def person() -> SignedIn | None:
 
 
 def actor() -> Actor | None:
-    """Who is signed in, as the domain's questions want it."""
+    """The signed-in person as an actor, as services take it."""
     found = person()
     return None if found is None else found.actor
 
 
 def known() -> SignedIn:
-    """Raises Unauthenticated, which leads to the sign-in page and back."""
+    """The signed-in person. Raises Unauthenticated, which redirects to the sign-in page and back."""
     found = person()
     if found is None:
         raise Unauthenticated("Sign in first")
@@ -94,7 +94,7 @@ def known() -> SignedIn:
 
 
 def proved() -> SignedIn:
-    """Who is signed in and gave the password lately. Raises Unauthenticated or ProofNeeded, which lead back."""
+    """The signed-in person, recently reauthenticated. Raises Unauthenticated or ProofNeeded."""
     found = known()
     if not policy.is_proved(found.proved_at, site().clock()):
         raise ProofNeeded
@@ -102,33 +102,33 @@ def proved() -> SignedIn:
 
 
 def require_admin() -> Actor:
-    """Raises Unauthenticated, or Forbidden to whoever is no administrator."""
+    """Raises Unauthenticated, or Forbidden unless the actor is an administrator."""
     return policy.require_administrator(known().actor)
 
 
 def address() -> str:
-    """Where the browser is, as far as the configured proxies are believed."""
+    """The browser's IP address, as far as the configured proxies are trusted."""
     return (request.remote_addr or "local")[:45]
 
 
 def browser() -> Browser:
-    """Where the browser is, and what it calls itself, as far as it is printable and no longer than is kept."""
+    """The browser's IP address and User-Agent, whose printable characters are truncated to what is stored."""
     name = "".join(filter(str.isprintable, request.headers.get("User-Agent", "")))
     return Browser(address(), name[:MAX_BROWSER])
 
 
 def own_path(text: str | None, default: str = "/") -> str:
-    """A path of this site to go on to; everything else, such as another site's address, becomes the default."""
+    """A safe path to redirect to; everything else, such as another site's URL, becomes the default."""
     return text if text and _OWN_PATH.fullmatch(text) else default
 
 
 def next_path(default: str = "/") -> str:
-    """Where a form or an address asks to go on to."""
+    """The path that a form or a URL asks to be redirected to."""
     return own_path(request.values.get("next"), default)
 
 
 def words() -> str:
-    """What the address searches for. Raises Invalid."""
+    """The search query of the URL. Raises Invalid."""
     text = request.args.get("q", "")
     if len(text) > MAX_QUERY:
         raise Invalid("The query is too long")
@@ -136,7 +136,7 @@ def words() -> str:
 
 
 def choose_language() -> None:
-    """The person's own language, else the one chosen on this browser, else the best the browser asks for."""
+    """The person's language, else the one chosen in this browser, else the best match of Accept-Language."""
     found = person()
     chosen = (found.language if found else "") or site().cookies.read(LANGUAGE)
     languages.use(chosen if chosen in languages.LANGUAGES else languages.best(list(request.accept_languages)))

@@ -1,7 +1,7 @@
-"""Style, script and drawings: read once, served under addresses that change with their content.
+"""Static assets: read once, served at URLs that change with their content.
 
 The one stylesheet and the one script of the site are each put together from the parts in `styles/` and `scripts/`, in
-the order of their names, so that a page's own part stands in a file of its own.
+the order of their names, so that each page has a part in a file of its own.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def load() -> dict[str, Asset]:
 
 
 def url(name: str) -> str:
-    """The address of an asset, which may be kept for ever."""
+    """The URL of an asset, which may be cached for ever."""
     return f"/static/{name}?v={_all()[name].version}"
 
 
 @views.get("/static/<name>")
 def static(name: str) -> Response:
-    """An asset; for ever where the address names its content."""
+    """An asset, cached for ever if the URL contains its digest."""
     asset = _all().get(name)
     if asset is None:
         raise NotFound("No such file")

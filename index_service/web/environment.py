@@ -1,6 +1,6 @@
-"""What templates may use: texts in the reader's language, formats, addresses, drawings.
+"""The template environment: functions and filters for texts, formats, URLs and icons.
 
-A filter that is given what stands in the template itself, as the name of an icon, is done when that is compiled.
+A filter of a constant, such as the name of an icon, is evaluated when the template is compiled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from index_service.pages import drawing
 from index_service.web import addresses, asking, assets, flags, formats, guard, languages, pieces, rendering, showing
 
 OPTIONS = {"undefined": StrictUndefined, "extensions": ["jinja2.ext.i18n"], "trim_blocks": True, "lstrip_blocks": True}
-"""How templates are read; the application is told before its first template."""
+"""Jinja's options; the application needs them before its first template."""
 
 
 def install(app: Flask) -> None:

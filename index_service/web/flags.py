@@ -1,6 +1,6 @@
 """House flags: every name flies a signal flag of its own, drawn here and the same everywhere.
 
-The flag is decoration beside a name that is written out, so it says nothing to a screen reader.
+The flag decorates a name that is written out, so it is hidden from screen readers.
 """
 
 from __future__ import annotations

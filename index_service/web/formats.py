@@ -1,7 +1,7 @@
-"""Moments, numbers and sizes as the current language writes them.
+"""Formatting of timestamps, numbers and sizes in the current language, cached.
 
-Babel takes as long for a number as a template for a line, and a page of a list writes a hundred of them. So what is
-written often is remembered: each function that remembers is given the language, and no more digits than it shows.
+Babel takes as long for a number as a template for a line, and a page of a list formats a hundred of them. So frequent
+results are cached: each cached function takes the language, and no more digits than it shows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from babel import dates, numbers
 
 from index_service.web.languages import current, decimal, gettext, locale
 
-# The first that is found counts: each of them calls itself by the names of those behind it, too.
+# The first match counts: each browser's User-Agent contains the names of those after it, too.
 _BROWSERS = (("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrom", "Chrome"), ("Safari/", "Safari"))
 _SYSTEMS = (
     ("Android", "Android"),
@@ -73,12 +73,12 @@ def size(count: int) -> str:
 
 
 def exact_size(count: int) -> str:
-    """All the bytes, for who wants to know."""
+    """The exact number of bytes."""
     return gettext("%(count)s bytes", count=number(count))
 
 
 def browser_name(text: str) -> str:
-    """A browser's name and system out of what it calls itself, for people to know it again."""
+    """A browser's name and system from its User-Agent, for people to recognise it."""
     names = [name for mark, name in _BROWSERS if mark in text]
     systems = [name for mark, name in _SYSTEMS if mark in text]
     if not names:

@@ -1,7 +1,7 @@
-"""Forms as they come in: what was entered, what was wrong with it, and what came of asking for it.
+"""Submitted forms: their fields, validation, and the errors to show.
 
-A view reads a form, checks its fields, asks one service one question, and where `ok` has become false shows the page
-with the form's `state()` once more:
+A view reads a form, validates its fields, calls one service, and if `ok` is false shows the page with the form's
+`state()` again:
 
     form = Form.read("email")
     email = form.check("email", fields.check_email)
@@ -39,7 +39,7 @@ class Form:
 
     @classmethod
     def read(cls, *names: str, secrets: tuple[str, ...] = ()) -> Form:
-        """The named fields of this request and no others, blanks around them dropped where they are no secrets."""
+        """The named fields of this request and no others, stripped unless they are secrets."""
         values = {name: _clean(request.form.get(name, "")) for name in names}
         return cls({**values, **{name: request.form.get(name, "") for name in secrets}}, secrets)
 
@@ -47,7 +47,7 @@ class Form:
         return self._values[name]
 
     def ticked(self, name: str) -> bool:
-        """Whether a checkbox of this name was set."""
+        """Whether a checkbox of this name was ticked."""
         return self._values[name] != ""
 
     def values(self) -> dict[str, str]:
@@ -58,11 +58,11 @@ class Form:
         return not self._errors
 
     def refuse(self, name: str, text: str) -> None:
-        """Say what is wrong with a field, or with the whole form where the name is empty; the first said counts."""
+        """Set the error of a field, or of the whole form if the name is empty; the first one counts."""
         self._errors.setdefault(name, text)
 
     def check(self, name: str, check: Callable[[str], T]) -> T | None:
-        """The field as a value; None, and the form is not ok, where `check` raises Invalid."""
+        """The validated field; None, and the form is not ok, if `check` raises Invalid."""
         try:
             return check(self[name])
         except Failure as failure:
@@ -70,9 +70,9 @@ class Form:
             return None
 
     def attempt(self, question: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T | None:
-        """Ask a service, unless the form is wrong already; None where it refuses, and the form says why.
+        """Call a service, unless the form has errors already; None if it refuses, with the failure as the form's error.
 
-        A failure's attribute `field`, where it has one, names what it is about.
+        A failure's attribute `field`, if it has one, names the field.
         """
         if not self.ok:
             return None
@@ -90,6 +90,6 @@ class Form:
 
 
 def _clean(text: str) -> str:
-    """Line ends as they are everywhere but in forms, no blanks around, and no control characters."""
+    """With normalised line ends, stripped, and without control characters."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
     return "".join(char for char in text if char in "\n\t" or category(char) != "Cc")

@@ -1,4 +1,4 @@
-"""What keeps other sites out: headers on every page, and proof that a form is one of ours."""
+"""CSRF protection: every form of the site carries a token, and other forms are refused."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _HEADERS = {
 
 
 class StrangeForm(Forbidden):
-    """Sent by another site, or by a page older than this session."""
+    """The CSRF check failed: another site sent the form, or a page older than this session."""
 
     def __init__(self) -> None:
         super().__init__("The form is too old or was not sent from this site; load its page again")
 
 
 def check() -> None:
-    """Before every request that could change something. Raises StrangeForm."""
+    """Checks the CSRF token of every changing request. Raises StrangeForm."""
     request.max_content_length = request.max_form_memory_size = MAX_FORM_BYTES
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
@@ -45,14 +45,14 @@ def check() -> None:
 
 
 def protect(response: Response) -> Response:
-    """The headers of every answer that people see."""
+    """Add the security headers of every page."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     return response
 
 
 def token() -> str:
-    """What a form has to bring; another after every sign-in."""
+    """The CSRF token of a form; a new one after every sign-in."""
     found, cookies = person(), site().cookies
     if found is not None:
         return forgery.of_session(cookies, found.session)
@@ -60,7 +60,7 @@ def token() -> str:
 
 
 def field() -> Markup:
-    """The token as a hidden field; a page may have many forms."""
+    """The CSRF token as a hidden field; a page may have many forms."""
     if "form_field" not in g:
         g.form_field = Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, token())
     drawn: Markup = g.form_field

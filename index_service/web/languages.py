@@ -1,8 +1,7 @@
-"""The languages of the site: which there are, which one a reader gets, and the texts in it.
+"""Internationalisation: the site's languages, the choice among them, and the translated texts.
 
 Texts are written in English, in templates and in code; a catalogue, `locale/<language>/messages.po`, holds them in
-another language. Catalogues are compiled in memory when the application is made: there is no second file that could
-be older than the first.
+another language. Catalogues are compiled in memory when the application starts, so no compiled file can be outdated.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ FOLDER = Path(__file__).parent / "locale"
 DEFAULT = "en"
 
 LANGUAGES = {"en": "English", "zh": "简体中文"}
-"""Each by its own name, so that who reads it finds it on a page in any other."""
+"""Each by its own name, so that its readers find it on a page in any other language."""
 
 _TAGS = {"en": "en", "zh": "zh-Hans"}
 _LOCALES = {"en": Locale.parse("en_GB"), "zh": Locale.parse("zh_Hans_CN")}
@@ -44,18 +43,18 @@ def load() -> None:
 
 
 def current() -> str:
-    """The language of this moment's page or letter."""
+    """The language of the current page or email."""
     return _current.get()
 
 
 def use(language: str | None) -> None:
-    """From here on, within this request, speak `language`; one that is not known means English."""
+    """Use `language` for the rest of the request; an unknown one means English."""
     _current.set(language if language in LANGUAGES else DEFAULT)
 
 
 @contextmanager
 def speaking(language: str | None) -> Iterator[None]:
-    """Speak another language for a while, as a letter to somebody else needs it."""
+    """Use another language within a block, as an email to another person needs it."""
     before = _current.set(language if language in LANGUAGES else DEFAULT)
     try:
         yield
@@ -95,7 +94,7 @@ def ngettext(singular: str, plural: str, number: int, /, **values: Any) -> str:
 
 
 def pgettext(context: str, message: str, /, **values: Any) -> str:
-    """The message where the word alone has several meanings, such as "Open"."""
+    """The message in a context, for a word with several meanings, such as "Open"."""
     text = _catalogue(current()).pgettext(context, message)
     return text % values if values else text
 
@@ -107,7 +106,7 @@ def decimal(value: float, digits: str | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A message to be translated when it is shown, for tables made before anybody asks."""
+    """A message that is translated when it is shown, for constants made before any request."""
 
     message: str
 
@@ -119,7 +118,7 @@ def lazy(message: str) -> Text:
     return Text(message)
 
 
-# A page writes hundreds of numbers and texts, nearly all of them as the page before did.
+# A page formats hundreds of numbers and texts, nearly all of them the same as the page before.
 @lru_cache(maxsize=_REMEMBERED)
 def _decimal(language: str, value: float, digits: str | None) -> str:
     return format_decimal(value, digits, locale=_LOCALES[language])

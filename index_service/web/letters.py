@@ -1,4 +1,4 @@
-"""Letters as they are written: in the reader's language, from templates of plain text."""
+"""The emails of the site: in the reader's language, from plain-text templates."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from index_service.web.rendering import render
 
 
 def send_confirmation(name: str, address: str) -> None:
-    """Ask the owner of an address to confirm that it is `name`'s; in the language of the page it was given on."""
+    """Ask the owner of an email address to confirm that it is `name`'s; in the language of the current page."""
     link = _absolute(url_for("joining.confirm", link=services().accounts.confirmation(address)))
     text = render("mail/confirm.txt", name=name, address=address, link=link, site=site().url)
     site().post.send(Letter(address, languages.gettext("Confirm your address"), text))
 
 
 def send_reset(letter: ResetLetter | None) -> None:
-    """To who forgot the password, in the person's own language; nothing where there is nobody to write to."""
+    """Send the link that resets a password, in the person's own language; nothing without a recipient."""
     if letter is None:
         return
     with languages.speaking(letter.language or languages.current()):
@@ -29,10 +29,10 @@ def send_reset(letter: ResetLetter | None) -> None:
 
 
 def reset_url(link: str) -> str:
-    """Where a new password can be set."""
+    """The URL at which a new password can be set."""
     return _absolute(url_for("joining.reset", link=link))
 
 
 def _absolute(path: str) -> str:
-    """By the settings and not by the request, whose Host anybody may write."""
+    """From the settings, not from the request, whose Host header cannot be trusted."""
     return site().url + path

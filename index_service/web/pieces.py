@@ -1,7 +1,7 @@
-"""Pieces of HTML that stand on a page by the dozen: drawings, moments, sizes.
+"""Template filters that make HTML: icons, timestamps, sizes.
 
-They are filters made here and not macros, because a call from a template into a macro takes ten times as long as one
-into Python, and a list of repositories makes three hundred.
+They are filters and not macros, because a template's call of a macro takes ten times as long as one into Python, and a
+list of repositories makes three hundred.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ _ICONS = {
 
 @cache
 def icon(name: str) -> Markup:
-    """A drawing beside words, which says nothing itself."""
+    """An icon beside a text, hidden from screen readers."""
     drawing = f'<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">{_ICONS[name]}</svg>'
     return Markup(drawing)  # noqa: S704 - no text of a stranger
 
 
 def time(moment: datetime, now: datetime) -> Markup:
-    """`3 days ago`, with the exact moment for who wants it."""
+    """`3 days ago`, with the exact time in the title."""
     return _moment(moment, formats.ago(moment, now))
 
 
 def day(moment: datetime) -> Markup:
-    """The date, with the exact moment for who wants it."""
+    """The date, with the exact time in the title."""
     return _moment(moment, formats.day(moment))
 
 
@@ -70,7 +70,7 @@ def size(count: int) -> Markup:
 
 
 def iso(moment: datetime) -> str:
-    """As programs write a moment."""
+    """ISO 8601, for programs."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

@@ -1,4 +1,4 @@
-"""Failures as pages, with the number by which the log knows them."""
+"""Error pages: failures as HTML, with the request id that the log records."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Refusal:
 
 
 def dress(response: Response) -> Response:
-    """A failure, which `common.http` has made JSON, as people are told it; everything else as it is.
+    """Turn a failure, which `common.http` made JSON, into an error page; leave every other response as it is.
 
-    Nobody without a session is told 401, which would have browsers ask for a password in a window of their own.
+    A page never answers 401, which would make browsers open a password dialog of their own.
     """
     if response.status_code < 400 or response.mimetype != "application/json":
         return response
@@ -41,14 +41,14 @@ def dress(response: Response) -> Response:
 
 
 def ask_proof(_: ProofNeeded) -> Response:
-    """To give the password again, and back to the page one was on."""
+    """Redirect to the password page, and from there back to the current one."""
     return _lead_to("entering.prove")
 
 
 def _page(message: str, status: int) -> Response:
     shown = Refusal(status, texts.title(status), texts.explanation(status, message), log.request_id.get())
     if status >= 500:
-        # Whatever broke may be what finds out who asks.
+        # The lookup of the session may be what failed.
         g.setdefault("person", None)
     text = render("failure.html", page=shown, alternate=None)
     response = Response(text, status, content_type="text/html; charset=utf-8")
@@ -57,5 +57,5 @@ def _page(message: str, status: int) -> Response:
 
 
 def _lead_to(endpoint: str) -> Response:
-    """To give the password, and back to where one wanted to be; a form has to be filled in again."""
+    """Redirect to enter the password, and then back; a form has to be filled in again."""
     return go_on(url_for(endpoint, next=this_path()))

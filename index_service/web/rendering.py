@@ -56,7 +56,7 @@ class Texts(Extension):
         _, left, text, right = tokens
         with languages.speaking(self.language):
             shown = Token(text.lineno, "string", _filled(languages.gettext(text.value), {}))
-        # As `_translated` has it: no text of a stranger.
+        # As in `_translated`: no untrusted text.
         safe = [Token(text.lineno, "pipe", "|"), Token(text.lineno, "name", "safe")] if is_page else []
         return [left, shown, *safe, right]
 
@@ -75,7 +75,7 @@ def _begin_text(tokens: list[Token]) -> bool:
 
 @pass_eval_context
 def _translated(context: EvalContext, message: str, /, **values: Any) -> str:
-    """The text in the reader's language; what is put into it is escaped where it stands in a page."""
+    """The text in the reader's language; its values are escaped in HTML."""
     text = languages.gettext(message)
     if context.autoescape:
         text = Markup(text)  # noqa: S704 - no text of a stranger

@@ -33,7 +33,7 @@ def page(views: Blueprint, rule: str, alternate: str = "", *, without: tuple[str
 
 
 def show(shown: Any, template: str, status: int = 200) -> Response:
-    """A page; `template` finds it as `page`, and its parts by their names in it."""
+    """A page; `template` gets it as `page`."""
     alternate = alternate_url() if status == 200 else None
     text = render(template, page=shown, alternate=alternate)
     response = private(Response(text, status, content_type="text/html; charset=utf-8"))
@@ -45,7 +45,7 @@ def show(shown: Any, template: str, status: int = 200) -> Response:
 
 
 def private(response: Response) -> Response:
-    """An answer that is for one reader, and may be another a moment later."""
+    """Mark a response as private to one reader, to be revalidated at every use."""
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["Vary"] = "Cookie, Accept-Language"
     return response
@@ -62,7 +62,7 @@ def alternate_url() -> str | None:
 
 
 def this_path() -> str:
-    """The page one is on, to come back to: for a form that was sent, the page it was sent from."""
+    """The current page, to come back to: for a submitted form, the page it was sent from."""
     if request.method in ("GET", "HEAD"):
         return request.full_path.rstrip("?")
     sent_from = urlsplit(request.referrer or "")
@@ -72,7 +72,7 @@ def this_path() -> str:
 
 
 def url_with(**changes: Any) -> str:
-    """This page with other arguments in its query; None takes one away."""
+    """The URL of this page with other query arguments; None removes one."""
     path = url_for(str(request.endpoint), **(request.view_args or {}))
     return f"{path}?{query}" if (query := _query(changes)) else path
 
@@ -83,19 +83,19 @@ def same_page(**names: Any) -> str:
 
 
 def go_on(path: str) -> Response:
-    """Lead on to another page, as after a form was taken."""
+    """Redirect to another page, as after a form was accepted."""
     response = Response(status=303)
     response.location = path
     return response
 
 
 def flash(kind: str, text: str) -> None:
-    """Say something on the page that is shown next: `kind` is success, note, warn or alarm."""
+    """Flash a message on the next page: `kind` is success, note, warn or alarm."""
     site().cookies.flash(kind, text)
 
 
 def flashes() -> list[tuple[str, str]]:
-    """What was to be said on this page, once: kinds and texts."""
+    """The messages flashed for this page, once: kinds and texts."""
     return site().cookies.flashes()
 
 

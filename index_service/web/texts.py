@@ -1,4 +1,4 @@
-"""What failures say to people, in their language: by the kind of failure, or by its English words."""
+"""Error texts in the reader's language: by status, or by the failure's English message."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ _SPOKEN = {text.message for text in SPOKEN}
 
 
 def of(failure: errors.Failure) -> str:
-    """What to say beside a form's field."""
+    """The error text beside a form's field."""
     if isinstance(failure, SoleOwner):
         return gettext(
             "This person is the last owner of %(organisations)s: make somebody else an owner there first",
@@ -136,7 +136,7 @@ def title(status: int) -> str:
 
 
 def explanation(status: int, message: str) -> str:
-    """The domain's own words where they are known to people, else those of the status."""
+    """The domain's own message if it has a translation, else the text of the status."""
     if message in _SPOKEN:
         return gettext(message)
     return str(_of_status(status))

@@ -147,7 +147,7 @@ class TagEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DailyPulls:
-    """How many pulls there were on one day, in UTC."""
+    """The number of pulls on one day, in UTC."""
 
     day: date
     count: int

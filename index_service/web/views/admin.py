@@ -25,7 +25,7 @@ from index_service.web.languages import gettext
 from index_service.web.showing import flash, go_on, page, show, this_path
 
 LATEST = 8
-"""So many entries of the audit log stand on the first page."""
+"""The number of audit log entries on the overview page."""
 
 KINDS = tuple(dict.fromkeys(change.partition(".")[0] for change in Change))
 
@@ -119,7 +119,7 @@ def _check_change(text: str) -> Callable[[Actor, str, str], None]:
 
 
 def _printable(name: str) -> str:
-    """An argument of the query, without what no name holds and databases do not take."""
+    """A query argument, without characters that no name contains and databases refuse."""
     return "".join(filter(str.isprintable, request.args.get(name, ""))).strip()[:511]
 
 

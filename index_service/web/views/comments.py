@@ -67,7 +67,7 @@ def delete(repository: str, number: int) -> Response:
 
 @views.post(f"{_ONE}/pin")
 def pin(repository: str, number: int) -> Response:
-    """To a tag, to an image, or, where neither is named, to nothing any more."""
+    """Pin to a tag or an image, or unpin without either."""
     name, who, form = RepositoryName.parse(repository), known().actor, Form.read("tag", "image_id")
     anchor = _anchor(form)
     form.attempt(services().social.pin, who, name, number, anchor)
@@ -78,7 +78,7 @@ def pin(repository: str, number: int) -> Response:
 
 @views.post(f"{_ONE}/hide")
 def hide(repository: str, number: int) -> Response:
-    """Or show it again, where `hidden` is empty."""
+    """Hide it, or show it again if `hidden` is empty."""
     name, who, form = RepositoryName.parse(repository), known().actor, Form.read("hidden")
     services().social.set_hidden(who, name, number, is_hidden=form.ticked("hidden"))
     return _done(name, number, gettext("The comment is hidden.") if form.ticked("hidden") else gettext("It is shown."))
@@ -86,7 +86,7 @@ def hide(repository: str, number: int) -> Response:
 
 @views.post(f"{_ONE}/flag")
 def flag(repository: str, number: int) -> Response:
-    """Or take one's flag back, where `flagged` is empty."""
+    """Flag it, or remove the flag if `flagged` is empty."""
     name, who, form = RepositoryName.parse(repository), known().actor, Form.read("flagged", "reason")
     if not form.ticked("flagged"):
         services().social.unflag(who, name, number)
@@ -106,7 +106,7 @@ def moderation() -> Response:
 
 @views.post("/admin/comments/<number:number>")
 def moderate(number: int) -> Response:
-    """Hide it, or dismiss its flags where `hidden` is empty."""
+    """Hide it, or dismiss its flags if `hidden` is empty."""
     form = Form.read("hidden")
     services().social.moderate(require_admin(), number, hide=form.ticked("hidden"))
     flash(

@@ -1,4 +1,4 @@
-"""Signing in and out, giving the password again, choosing a language."""
+"""Signing in and out, entering the password again, choosing a language."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sign_out() -> Response:
         services().accounts.sign_out(who)
     response = go_on("/")
     site().cookies.drop(response, SESSION)
-    # The browser is told to forget every page it kept: none can be found with the back button.
+    # The browser is told to clear its cache: no page is left behind the back button.
     response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
@@ -59,7 +59,7 @@ def submit_prove() -> Response:
 
 @views.post("/language")
 def language() -> Response:
-    """In the footer of every page; whoever is signed in finds it again in every browser."""
+    """The choice in the footer of every page; stored in the account if one is signed in."""
     form, who = Form.read("language"), person()
     chosen = form["language"] if form["language"] in languages.LANGUAGES else languages.DEFAULT
     if who is not None:
@@ -70,9 +70,9 @@ def language() -> Response:
 
 
 def begin_session(secret: str, path: str) -> Response:
-    """Lead on with a new session, and nothing left of the browser's life before it."""
+    """Redirect with a new session, and drop the cookies of the browser's old one."""
     response = go_on(path)
-    # How long it is good for is decided here, by when it was last used.
+    # The server decides how long it is valid, by its last use.
     site().cookies.set(response, SESSION, secret, YEAR_SECONDS)
     site().cookies.drop(response, VISITOR)
     return response

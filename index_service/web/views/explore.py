@@ -1,4 +1,4 @@
-"""The first page: what there is to find, and how to begin."""
+"""The home page: featured repositories and how to start."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ views = Blueprint("explore", __name__)
 @page(views, "/", "/explore")
 def home() -> Response:
     parts = urlsplit(site().url)
-    # Docker speaks plain HTTP to its own machine unasked.
+    # Docker speaks plain HTTP to localhost by default.
     is_secure = parts.scheme == "https" or site().host.startswith((_LOCAL, "localhost"))
     return show(ExplorePage.of(site().host, services().search.explore(actor()), is_secure=is_secure), "explore.html")

@@ -1,4 +1,4 @@
-"""What is made from what: a repository's tags side by side, an image's descent, the tree of all images."""
+"""The image graph: a repository's tags side by side, an image's descendants, the tree of all images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One image: what it is made of, how it starts, where it is used. The beginning of its id leads to it."""
+"""The page of an image: its layers, configuration and uses. A prefix of its id redirects to it."""
 
 from __future__ import annotations
 

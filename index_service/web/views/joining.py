@@ -1,4 +1,4 @@
-"""Signing up, confirming an address, and a new password for who forgot the old one."""
+"""Signing up, confirming an email address, and resetting a forgotten password."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def submit_sign_up() -> Response:
 
 @page(views, "/confirm/<link>")
 def confirm(link: str) -> Response:
-    """Only asks: programs that look at the links in letters confirm nothing."""
+    """Only shows a button: programs that prefetch the links in emails confirm nothing."""
     return show(ConfirmPage(services().accounts.to_confirm(link)), "entering/confirm.html")
 
 
@@ -62,7 +62,7 @@ def ask_reset() -> Response:
 
 @views.post("/reset")
 def submit_ask_reset() -> Response:
-    """The answer is the same for an address that is somebody's and for one that is nobody's."""
+    """The response is the same whether or not the address belongs to an account."""
     form = Form.read("email")
     email = form.check("email", fields.check_email)
     letter = form.attempt(services().accounts.ask_reset, form["email"], browser().address)

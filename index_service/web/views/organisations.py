@@ -161,7 +161,7 @@ def submit_settings(name: str) -> Response:
 
 
 def is_same(wanted: str) -> Callable[[str], str]:
-    """Checks that a name was typed, as is asked for before something is deleted."""
+    """A validator that a name was typed, as a confirmation before a deletion."""
 
     def check(text: str) -> str:
         if text != wanted:
@@ -172,7 +172,7 @@ def is_same(wanted: str) -> Callable[[str], str]:
 
 
 def _only_errors(form: Form) -> FormState:
-    """What a button sent is not for another form's field."""
+    """Only the errors: the values of a button do not belong in another form's fields."""
     return FormState(errors={"": " ".join(form.state().errors.values())})
 
 

@@ -1,4 +1,4 @@
-"""The pages behind a name: what is pushed there, what a person likes and did, who may do what."""
+"""The pages of a person or an organisation: repositories, stars, activity, access."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def set_default(name: str) -> Response:
 
 
 def receiver(form: Form) -> Receiver | None:
-    """Whom the field `person` of a form names."""
+    """The grantee that the field `person` of a form names."""
     return form.check("person", read_receiver)
 
 
 def read_receiver(text: str) -> Receiver:
-    """A person's name; a team's has `@` before it, which no name holds. Raises Invalid."""
+    """A person's name, or a team's with `@` before it, which no name contains. Raises Invalid."""
     if not text.removeprefix("@"):
         raise Invalid("Whose role is it to be?")
     return Receiver(text.removeprefix("@"), is_team=text.startswith("@"))
@@ -113,7 +113,7 @@ def check_visibility(text: str) -> bool:
 
 
 def card(hit: Hit) -> RepositoryCard:
-    """What was found, as lists show it."""
+    """A hit as lists show it."""
     name = RepositoryName.parse(hit.name)
     return RepositoryCard(
         name, hit.description, hit.is_private, hit.star_count, hit.pull_count, pushed_at=hit.pushed_at

@@ -1,4 +1,4 @@
-"""The first page of a repository, and its star."""
+"""The overview page of a repository, and its star."""
 
 from __future__ import annotations
 

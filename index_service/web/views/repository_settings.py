@@ -1,4 +1,4 @@
-"""The pages where a repository is described, hidden or shown, shared, renamed and deleted."""
+"""The settings pages of a repository: texts, visibility, access, transfer, deletion."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _check_target(text: str) -> RepositoryName:
 
 
 def _show(name: RepositoryName, part: str, form: FormState = EMPTY, status: int = 200) -> Response:
-    """A part of the settings; all but the texts are for administrators of the repository."""
+    """A section of the settings; all but the texts are for administrators of the repository."""
     action = Action.WRITE if part == TEXTS else Action.MANAGE
     who = known().actor
     settings = services().permissions.settings(who, name, action)

@@ -1,4 +1,4 @@
-"""Searching, and telling browsers that one can."""
+"""The search page, and OpenSearch for browsers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ views = Blueprint("searching", __name__)
 
 @page(views, "/search", "/search")
 def search() -> Response:
-    """All there is where nothing is searched for."""
+    """An empty query lists everything."""
     asked = paging.asked(request.args, SORTS)
     starred = bool(request.args.get("starred"))
     query = Query(
@@ -40,6 +40,6 @@ def opensearch() -> Response:
 
 
 def _namespace() -> str:
-    """What could be no namespace finds nothing. Raises Invalid."""
+    """An impossible namespace finds nothing. Raises Invalid."""
     text = request.args.get("namespace", "").strip()
     return RepositoryName.parse(f"{text}/any").namespace if text else ""

@@ -1,4 +1,4 @@
-"""A repository's tags, what was done with them, and deleting them."""
+"""A repository's tags: list, activity and deletion."""
 
 from __future__ import annotations
 
