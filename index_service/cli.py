@@ -212,7 +212,7 @@ def _set_active(name: str, *, is_active: bool) -> None:
 
 @contextmanager
 def _settings() -> Iterator[IndexSettings]:
-    """The settings, and every foreseeable failure as one clear line."""
+    """The settings; every foreseeable failure becomes one clear line."""
     try:
         yield load_settings(os.environ)
     except (SettingsError, Failure, schema.SchemaError, OSError) as error:

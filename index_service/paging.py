@@ -42,7 +42,7 @@ class Paging:
     def of(self, total: int) -> Paging:
         """With the total, once it is known. Raises NotFound for a page behind the last."""
         if self.number > 1 and self.offset >= total:
-            raise NotFound("There is no such page of the list")
+            raise NotFound("The list has no such page")
         return replace(self, total=total)
 
     def near(self) -> list[int]:
@@ -62,7 +62,7 @@ def asked(arguments: Mapping[str, str], sorts: Sequence[str] = (), size: int = P
     """Parses a query string; `sort` defaults to the first of `sorts`. Raises Invalid."""
     sort = arguments.get("sort") or (sorts[0] if sorts else "")
     if sort and sort not in sorts:
-        raise Invalid("This list cannot be sorted so")
+        raise Invalid("Invalid sort order")
     return Paging(_number(arguments.get("page")), size, 0, sort, tuple(sorts))
 
 
@@ -70,5 +70,5 @@ def _number(text: str | None) -> int:
     if not text:
         return 1
     if not (text.isascii() and text.isdigit()) or len(text) > 6 or not 1 <= int(text) <= MAX_PAGE:
-        raise Invalid("The number of a page is a whole number from 1")
+        raise Invalid("Invalid page number: use a whole number from 1")
     return int(text)

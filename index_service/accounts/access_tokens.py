@@ -46,7 +46,7 @@ class NewToken:
 
 class TooManyTokens(Conflict):
     def __init__(self) -> None:
-        super().__init__("You have as many access tokens as one account may have; revoke one first")
+        super().__init__("Limit of 200 access tokens per account reached; revoke one first")
 
 
 def looks_like(password: str) -> bool:
@@ -129,7 +129,7 @@ def revoke(session: Session, context: AuditContext, user: Named, token_id: int) 
     """End a token of this person, and what was issued for it; returns its name. Raises NotFound."""
     name = session.scalar(select(AccessToken.name).where(AccessToken.user_id == user.id, AccessToken.id == token_id))
     if name is None:
-        raise NotFound("That is not an access token of yours")
+        raise NotFound("Your account has no such access token")
     session.execute(delete(AccessToken).where(AccessToken.id == token_id))
     context.record(session, Change.ACCESS_TOKEN_REVOKED, user.name, token=name)
     return name

@@ -72,7 +72,7 @@ class UnknownPerson(Invalid):
     field = "person"
 
     def __init__(self) -> None:
-        super().__init__("There is nobody of this name")
+        super().__init__("No account or organisation has this name")
 
 
 PEOPLE_SORTS = ("name", "newest")
@@ -83,7 +83,7 @@ def find_person(session: Session, name: str) -> User:
     """Raises NotFound."""
     found = session.scalar(_named(name))
     if found is None:
-        raise NotFound("There is nobody of this name")
+        raise NotFound("No account or organisation has this name")
     return found
 
 

@@ -23,26 +23,26 @@ class AddressTaken(Conflict):
     field = "email"
 
     def __init__(self) -> None:
-        super().__init__("This address belongs to an account already")
+        super().__init__("This email address is already in use")
 
 
 class TooManyAddresses(Conflict):
     field = "email"
 
     def __init__(self) -> None:
-        super().__init__("You have as many addresses as one account may have")
+        super().__init__("Limit of 10 email addresses per account reached")
 
 
 class NoSuchAddress(NotFound):
     def __init__(self) -> None:
-        super().__init__("That is not an address of yours")
+        super().__init__("Your account has no such email address")
 
 
 class LastAddress(Conflict):
     """Without an email address the password could not be reset."""
 
     def __init__(self) -> None:
-        super().__init__("The only address cannot be removed; add another one first")
+        super().__init__("Cannot remove the only email address; add another one first")
 
 
 def listed(session: Session, user_id: int) -> list[Email]:

@@ -29,7 +29,7 @@ class LinkEnded(NotFound):
     """The link has no valid signature, was used, or has expired; the answer does not say which."""
 
     def __init__(self) -> None:
-        super().__init__("This link has been used, or is too old")
+        super().__init__("This link has been used or has expired")
 
 
 @dataclass(frozen=True, slots=True)

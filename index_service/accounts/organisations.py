@@ -43,7 +43,7 @@ class LastOwner(Conflict):
     """The organisation would be left without an owner whose account is open."""
 
     def __init__(self) -> None:
-        super().__init__("The last owner cannot go: make somebody else an owner first")
+        super().__init__("Cannot remove the last owner; make somebody else an owner first")
 
 
 class SoleOwner(Conflict):
@@ -101,7 +101,7 @@ def create(session: Session, context: AuditContext, name: object, profile: Profi
     name, profile = _check_name(name), profile.checked()
     owned = select(func.count()).where(Member.user_id == owner_id, Member.is_owner)
     if (session.scalar(owned) or 0) >= MAX_OWNED:
-        raise Conflict("You own as many organisations as one person may")
+        raise Conflict("Limit of 50 organisations per owner reached")
     if session.get(Namespace, name) is not None:
         raise NameTaken
     made = Organisation(name=name, created_at=context.moment)
@@ -126,7 +126,7 @@ def describe(session: Session, context: AuditContext, organisation: Organisation
 def add_member(session: Session, context: AuditContext, organisation: Organisation, user: User) -> None:
     """Raises Conflict if the person is a member."""
     if membership(session, organisation.id, user.id) is not None:
-        raise AlreadyIn("This person is a member already")
+        raise AlreadyIn("This person is already a member")
     session.add(Member(organisation_id=organisation.id, user_id=user.id, created_at=context.moment))
     context.record(session, Change.MEMBER_ADDED, organisation.name, person=user.name)
 
@@ -189,7 +189,7 @@ def create_team(
         raise NameTaken
     held = select(func.count()).where(Team.organisation_id == organisation.id)
     if (session.scalar(held) or 0) >= MAX_TEAMS:
-        raise Conflict("The organisation has as many teams as one may have")
+        raise Conflict("Limit of 200 teams per organisation reached")
     team = Team(organisation_id=organisation.id, name=name, about=about, created_at=context.moment)
     session.add(team)
     session.flush()
@@ -207,7 +207,7 @@ def join_team(session: Session, context: AuditContext, organisation: Organisatio
     """Raises NotFound if the person is not a member, Conflict if the person is in the team."""
     _member(session, organisation, user)
     if session.get(TeamMember, (team.id, user.id)) is not None:
-        raise AlreadyIn("This person is in the team already")
+        raise AlreadyIn("This person is already in the team")
     session.add(TeamMember(team_id=team.id, user_id=user.id))
     context.record(session, Change.TEAM_JOINED, organisation.name, team=team.name, person=user.name)
 

@@ -118,7 +118,7 @@ def replace(session: Session, secret: str) -> None:
 def revoke(session: Session, context: AuditContext, user: Named, digest: str) -> None:
     """End one of a person's sessions from another browser. Raises NotFound."""
     if not _revoke(session, context, user, SessionRecord.digest == digest):
-        raise NotFound("That is not a session of yours")
+        raise NotFound("Your account has no such session")
 
 
 def revoke_others(session: Session, context: AuditContext, user: Named, own: str) -> int:

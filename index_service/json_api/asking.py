@@ -98,7 +98,7 @@ def by_password() -> Actor:
     """Somebody who came with no access token. Raises Unauthenticated or Forbidden."""
     found = known()
     if found.limits is not None:
-        raise Forbidden("An access token is not good for this")
+        raise Forbidden("Access tokens are not accepted for this")
     return found
 
 
@@ -106,7 +106,7 @@ def proved() -> Actor:
     """Somebody who gave the password now, or to the session lately. Raises Unauthenticated or Forbidden."""
     found, session = by_password(), asker().signed_in
     if session is not None and not policy.is_proved(session.proved_at, door().clock()):
-        raise Forbidden("Give your password again to go on: at /prove, or with this request")
+        raise Forbidden("Enter your password again: at /prove, or with this request")
     return found
 
 

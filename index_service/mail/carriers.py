@@ -125,7 +125,7 @@ class Post:
         try:
             self._carrier.carry(message)
         except (OSError, smtplib.SMTPException) as error:
-            logger.error("a letter could not be carried: %s", error)
+            logger.error("an email could not be sent: %s", error)
 
 
 def carrier(smtp_url: str, folder: str, clock: Clock) -> Carrier:

@@ -153,14 +153,14 @@ def _require_fitting(session: Session, to: User | Team, scope: Scope) -> None:
     if isinstance(to, User) and to.name == scope.namespace:
         raise NotForThem("This person owns the namespace")
     if isinstance(to, Team) and not _is_own_team(session, to, scope):
-        raise NotForThem("Only teams of the organisation whose namespace it is can be given a role")
+        raise NotForThem("Only teams of the namespace's organisation can be granted a role")
 
 
 def _require_room(session: Session, to: User | Team, scope: Scope) -> None:
     if session.scalar(select(RoleRecord.id).where(scope.is_it, _is_of(to))) is not None:
         return
     if (session.scalar(select(func.count()).where(scope.is_it)) or 0) >= MAX_GIVEN:
-        raise Conflict("So many have a role here that there is no room for more: make a team")
+        raise Conflict("Limit of 500 role assignments reached; use a team")
 
 
 def _is_own_team(session: Session, team: Team, scope: Scope) -> bool:

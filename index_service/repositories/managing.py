@@ -65,7 +65,7 @@ def rename(session: Session, context: AuditContext, repository: Repository, targ
     old = repository.full_name
     target.require_creatable()
     if target == old:
-        raise NameRefused("That is its name already")
+        raise NameRefused("The repository already has this name")
     if catalogue.find(session, target) is not None:
         raise NameRefused("This name is taken")
     refused = [tag for tag in catalogue.tags(session, repository.id) if not tag.is_creatable]

@@ -29,7 +29,7 @@ from index_service.services.registration import Registration, SignUp
 
 class SignUpClosed(Forbidden):
     def __init__(self) -> None:
-        super().__init__("New accounts are not made here; ask an administrator")
+        super().__init__("Sign-up is closed; ask an administrator for an account")
 
 
 @dataclass(frozen=True, slots=True)

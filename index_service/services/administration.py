@@ -168,4 +168,4 @@ class Administration:
 def _require_other(context: AuditContext, name: str) -> None:
     """Administrators cannot lock themselves out by mistake."""
     if context.actor is not None and context.actor.name == name:
-        raise Conflict("This is your own account: let another administrator do it")
+        raise Conflict("You cannot change your own account here; ask another administrator")

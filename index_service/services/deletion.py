@@ -35,7 +35,7 @@ class RegistryUnavailable(Unavailable):
     """The registry does not respond, or refuses this index's token; the log says which."""
 
     def __init__(self) -> None:
-        super().__init__("The registry does not answer now, so nothing more was deleted; try again later")
+        super().__init__("The registry is unavailable, so nothing more was deleted; try again later")
 
 
 @dataclass(frozen=True, slots=True)

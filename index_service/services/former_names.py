@@ -74,7 +74,7 @@ class FormerNames:
         try:
             delete()
         except NotFound:
-            logger.debug("the registry had forgotten it before")
+            logger.debug("the registry had deleted it before")
 
 
 def rename(session: Session, context: AuditContext, repository: Repository, target: RepositoryName) -> None:

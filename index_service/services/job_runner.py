@@ -81,7 +81,7 @@ class JobRunner:
             job.put_back()
         except ImagesMissing as missing:
             if taken.attempts >= MAX_READS:
-                logger.warning("%s %s is given up: %s", taken.kind, taken.repository_id, missing.message)
+                logger.warning("%s of repository %s is given up: %s", taken.kind, taken.repository_id, missing.message)
                 job.end()
             else:
                 job.fail(missing.message)

@@ -104,7 +104,7 @@ class Organisations:
     def add_member(self, actor: Actor, address: str, name: str, person: str) -> None:
         """Raises NotFound, Forbidden or Conflict."""
         with (
-            conflict_on_duplicate("This person is a member already"),
+            conflict_on_duplicate("This person is already a member"),
             self._changing(actor, name) as (session, organisation),
         ):
             user = directory.find_active(session, person)
@@ -169,7 +169,7 @@ class Organisations:
     def join_team(self, actor: Actor, address: str, name: str, team: str, person: str) -> None:
         """Raises NotFound, Forbidden or Conflict."""
         with (
-            conflict_on_duplicate("This person is in the team already"),
+            conflict_on_duplicate("This person is already in the team"),
             self._changing(actor, name) as (session, organisation),
         ):
             found, user = organisations.find_team(session, organisation, team), directory.find_active(session, person)
@@ -194,7 +194,7 @@ class Organisations:
 
 def _require_password(actor: Actor) -> None:
     if actor.limits is not None:
-        raise Forbidden("An access token is not good for this")
+        raise Forbidden("Access tokens are not accepted for this")
 
 
 def _owned(session: Session, actor: Actor, organisation: Organisation | None) -> Organisation:

@@ -183,7 +183,7 @@ class Permissions:
 
     def _require_ruler(self, session: Session, actor: Actor, namespace: str) -> None:
         if not self._gate.rules(session, actor, namespace):
-            raise Forbidden("Only who owns the namespace may do this")
+            raise Forbidden("Only an administrator of the namespace may do this")
 
     def _context(self, actor: Actor, address: str) -> AuditContext:
         return AuditContext(actor, address, self._clock())

@@ -72,7 +72,7 @@ class Profiles:
         with self._database.reading() as session:
             person = self._namespace(session, actor, name).user_id
             if person is None:
-                raise NotFound("There is nobody of this name")
+                raise NotFound("No account or organisation has this name")
             return self._page(session, Query("", page, limit, sort=sort, starred_by=person), actor)
 
     def activity(self, actor: Actor | None, name: str, limit: int, offset: int) -> list[Move]:
@@ -92,7 +92,7 @@ class Profiles:
             raise Unauthenticated("Requires authorization")
         found = session.get(Namespace, name) if fields.may_be_name(name) else None
         if found is None or not self._is_told(session, actor, found):
-            raise NotFound("There is nobody of this name")
+            raise NotFound("No account or organisation has this name")
         return found
 
     def _is_told(self, session: Session, actor: Actor | None, namespace: Namespace) -> bool:

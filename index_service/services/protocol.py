@@ -100,9 +100,9 @@ class Protocol:
         """Set one's own password, or add an address; None leaves either as it is."""
         actor = self._authentication.person(credential)
         if actor.name != name:
-            raise Forbidden("Only one's own account can be changed")
+            raise Forbidden("You can change only your own account")
         if actor.limits is not None:
-            raise Forbidden("An account is changed with its password, not with an access token")
+            raise Forbidden("Changing an account requires its password, not an access token")
         context = AuditContext(actor, credential.address if isinstance(credential, Login) else "", self._clock())
         password_hash = None if password is None else self._authentication.hashed(password)
         checked = None if email is None else fields.check_email(email)

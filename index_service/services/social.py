@@ -227,7 +227,7 @@ class Social:
             repository, reader = self._heard(session, actor, name, confirmed=False)
             remark = comments.find(session, repository.id, number, reader)
             if remark.author_id == actor.id:
-                raise Forbidden("One's own comment is edited, not flagged")
+                raise Forbidden("You cannot flag your own comment; edit or delete it")
             comments.flag(session, remark, actor.id, reason, self._clock())
 
     def unflag(self, actor: Actor, name: RepositoryName, number: int) -> None:
@@ -311,12 +311,12 @@ def _tags(session: Session, repository: Repository) -> list[str]:
 def _require_hand(actor: Actor, name: RepositoryName) -> None:
     limits = actor.limits
     if limits is not None and not (limits.can_write and limits.opens(str(name))):
-        raise Forbidden("This access token may not do that")
+        raise Forbidden("This access token does not permit that")
 
 
 def _require_pin(reader: Reader) -> None:
     if not reader.may_pin:
-        raise Forbidden("Only who may write to the repository may pin a comment")
+        raise Forbidden("Pinning a comment requires write access to the repository")
 
 
 def _require_moderator(actor: Actor) -> None:

@@ -139,7 +139,7 @@ def write(session: Session, repository_id: int, author_id: int, body: object, an
 def edit(session: Session, remark: Remark, editor: Reader, body: object, moment: datetime) -> None:
     """Edit a comment as its author; the old version is stored. Raises Forbidden or Invalid."""
     if not _is_author(remark, editor):
-        raise Forbidden("Only who wrote a comment may edit it")
+        raise Forbidden("Only the author of a comment may edit it")
     text = _checked(body)
     comment = _held(session, remark)
     if text == comment.body:
@@ -153,7 +153,7 @@ def edit(session: Session, remark: Remark, editor: Reader, body: object, moment:
 def require_deletable(remark: Remark, by: Reader) -> None:
     """Raises Forbidden unless `by` is the author."""
     if not _is_author(remark, by):
-        raise Forbidden("Only who wrote a comment may delete it")
+        raise Forbidden("Only the author of a comment may delete it")
 
 
 def remove(session: Session, remark: Remark, by: Reader) -> None:
@@ -175,7 +175,7 @@ def set_hidden(session: Session, remark: Remark, by: Reader, moment: datetime, *
         if not by.may_moderate:
             raise Forbidden("An administrator of the index has hidden this comment")
     elif not by.may_manage:
-        raise Forbidden("Only who manages the repository may hide a comment")
+        raise Forbidden("Only an administrator of the repository may hide a comment")
     comment.hidden_at, comment.hidden_by = (moment, by.id) if is_hidden else (None, None)
     comment.is_moderated = is_hidden and by.may_moderate
 

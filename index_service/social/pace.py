@@ -23,4 +23,4 @@ class Pace:
         """Count a comment. Raises TooMany over the limit."""
         if not self._limiter.hit(self._rate, str(user_id)):
             reset, _ = self._limiter.get_window_stats(self._rate, str(user_id))
-            raise TooMany("You write too much at once, try again later", max(1, math.ceil(reset - time.time())))
+            raise TooMany("Too many comments, try again later", max(1, math.ceil(reset - time.time())))

@@ -54,7 +54,7 @@ class ProofNeeded(Forbidden):
     """The password has to be entered again first."""
 
     def __init__(self) -> None:
-        super().__init__("Give your password again to go on")
+        super().__init__("Enter your password again to continue")
 
 
 def site() -> Site:

@@ -135,7 +135,7 @@ def _show_people(who: Actor, form: FormState = EMPTY, status: int = 200) -> Resp
     asked = paging.asked(request.args, PEOPLE_SORTS)
     words, state = _printable("q"), _printable("state") or STATES[0]
     if state not in STATES:
-        raise Invalid("This list cannot be filtered so")
+        raise Invalid("Invalid filter")
     rows, total = services().administration.people(who, words, state, asked.sort, asked.size, asked.offset)
     shown = PeoplePage(tuple(rows), asked.of(total), words, state, STATES, form)
     return show(shown, "admin/people.html", status)

@@ -165,7 +165,7 @@ def is_same(wanted: str) -> Callable[[str], str]:
 
     def check(text: str) -> str:
         if text != wanted:
-            raise Invalid("This is not its name")
+            raise Invalid("The name does not match")
         return text
 
     return check

@@ -150,7 +150,7 @@ def test_up_and_down(run):
         (["revoke-tokens", "nobody"], {}, "no account is named nobody"),
         (["set-access", "alice/nothing", "private"], {}, "images not found"),
         (["create-organisation", "alice", "--owner", "alice"], {}, "This name is taken"),
-        (["create-organisation", "acme", "--owner", "nobody"], {}, "There is nobody of this name"),
+        (["create-organisation", "acme", "--owner", "nobody"], {}, "No account or organisation has this name"),
         (["add-owner", "acme", "alice"], {}, "no such organisation"),
         (["rename", "alice/nothing", "alice/app"], {}, "images not found"),
         (["set-admin", "nobody", "yes"], {}, "no account is named nobody"),

@@ -167,7 +167,7 @@ def confirm(site, address):
 def test_an_address_belongs_to_one_account(alice, taken):
     page = alice.send("/account/emails", email=taken)
     assert alice.answer.status_code == 422
-    assert "This address belongs to an account already" in page.text
+    assert "This email address is already in use" in page.text
 
 
 def test_the_last_address_stays_and_anothers_is_none(alice):

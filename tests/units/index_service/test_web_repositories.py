@@ -206,7 +206,7 @@ def test_a_comment_of_ones_own_is_deleted_after_one_question(site, reader):
     assert alice.get(f"{here}/delete").status_code == 403
     assert reader.get(f"{here}/delete").headers["Location"].startswith("/sign-in")
     csrf = alice.open(here).forms["/language"]["csrf"]
-    assert "Only who wrote a comment may delete it" in Page(alice.post(f"{here}/delete", csrf=csrf)).text
+    assert "Only the author of a comment may delete it" in Page(alice.post(f"{here}/delete", csrf=csrf)).text
     assert "Your comment is deleted." in bob.send(f"{here}/delete").text
     assert bob.answer.request.path == "/r/alice/app/@comments"
     assert bob.get(f"{here}/delete").status_code == bob.get(here).status_code == 404

@@ -176,17 +176,17 @@ def test_texts_come_back_as_they_were_written(town):
     [
         ("", {"description": "x" * 256}, "it is too long"),
         ("", {"description": "a\nb"}, "characters that cannot be shown"),
-        ("/access", {"person": "nobody", "role": "read"}, "There is nobody of this name"),
+        ("/access", {"person": "nobody", "role": "read"}, "No account or organisation has this name"),
         ("/access", {"person": "eve", "role": "king"}, "Choose a role"),
         ("/visibility", {"visibility": "secret"}, "Choose who may see it"),
-        ("/transfer", {"target": "acme/app"}, "That is its name already"),
+        ("/transfer", {"target": "acme/app"}, "The repository already has this name"),
         ("/transfer", {"target": "app"}, "Give the whole name"),
         ("/transfer", {"target": "acme/App"}, "Invalid repository name"),
         ("/transfer", {"target": "../../etc"}, "Invalid repository name"),
         ("/transfer", {"target": "olga/taken"}, "This name is taken"),
         ("/transfer", {"target": "eve/app"}, "may not write repositories of eve"),
-        ("/delete", {"confirm": "app"}, "This is not its name"),
-        ("/delete", {}, "This is not its name"),
+        ("/delete", {"confirm": "app"}, "The name does not match"),
+        ("/delete", {}, "The name does not match"),
     ],
 )
 def test_what_is_wrong_is_said_beside_the_form(town, part, form, told):
