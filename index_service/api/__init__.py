@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.routing import PathConverter
 
 from index_service.api import repositories, search, users
-from index_service.api.asking import EXTENSION
+from index_service.api.protocol_request import EXTENSION
 
 __all__ = ["EXTENSION", "install"]
 

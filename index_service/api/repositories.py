@@ -9,8 +9,8 @@ from flask import Blueprint, Response, request
 from common.errors import Invalid
 from common.http import read_json, reply
 from common.names import ImageId, RepositoryName, Tag
-from index_service.api.asking import asks_token, credential, protocol
-from index_service.api.dressing import issued_headers, reply_empty
+from index_service.api.protocol_request import asks_token, credential, protocol
+from index_service.api.protocol_response import issued_headers, reply_empty
 from index_service.repositories.listing import parse_listing
 
 views = Blueprint("repositories", __name__)

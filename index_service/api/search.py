@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from common.errors import Invalid
 from common.http import reply
-from index_service.api.asking import credential, protocol
+from index_service.api.protocol_request import credential, protocol
 from index_service.search.finder import MAX_PAGE, MAX_PAGE_SIZE, Hit, Query
 
 DEFAULT_PAGE_SIZE = 25

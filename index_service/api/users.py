@@ -8,8 +8,8 @@ from flask import Blueprint, Response, request
 
 from common.errors import Invalid
 from common.http import read_json, reply
-from index_service.api.asking import address, credential, protocol
-from index_service.api.dressing import reply_empty
+from index_service.api.protocol_request import client_address, credential, protocol
+from index_service.api.protocol_response import reply_empty
 from index_service.services.registration import SignUp
 
 views = Blueprint("users", __name__)
@@ -28,7 +28,7 @@ def get_user() -> Response:
 def post_user() -> Response:
     """201 for a new account. Daemons up to 1.10 go on to log in only after exactly this 400."""
     form = _form()
-    outcome = protocol().sign_up(form.get("username"), form.get("password"), form.get("email"), address())
+    outcome = protocol().sign_up(form.get("username"), form.get("password"), form.get("email"), client_address())
     if outcome is SignUp.TAKEN:
         return reply("Username or email already exists", 400)
     return reply("User Created", 201)

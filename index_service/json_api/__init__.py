@@ -12,7 +12,7 @@ from flask import Flask, Response, request
 from index_service.converters import Number, SmallNumber
 from index_service.cookies import SESSION, Cookies
 from index_service.db import Clock
-from index_service.json_api import asking, openapi
+from index_service.json_api import access, openapi
 from index_service.json_api.routes import PREFIX, Digest, Named, Someone
 from index_service.json_api.views import ROUTES
 from index_service.services import Services
@@ -36,7 +36,7 @@ def install(app: Flask, settings: IndexSettings, services: Services, clock: Cloc
     described = [route for routes in ROUTES for route in routes.described]
     document = openapi.document(described, site=settings.site, cookie=cookies.name(SESSION))
     origin = f"{parts.scheme}://{parts.netloc}"
-    app.extensions[asking.EXTENSION] = asking.Door(services, cookies, clock, origin, parts.netloc, document)
+    app.extensions[access.EXTENSION] = access.ApiContext(services, cookies, clock, origin, parts.netloc, document)
     app.url_map.converters.update(digest=Digest, named=Named, number=Number, small_number=SmallNumber, someone=Someone)
     app.after_request(_finish)
     for routes in ROUTES:

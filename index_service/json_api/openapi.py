@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from index_service.accounts.policy import PROOF_LASTS
-from index_service.json_api import asking
+from index_service.json_api import access
 from index_service.json_api.resources.lists import Error
 from index_service.json_api.routes import Param, Route
 from index_service.json_api.schemas import Schema, Schemas, described
@@ -36,12 +36,12 @@ _PROVED = (
 )
 
 _WHO: dict[Callable[[], Any], tuple[bool, bool, str]] = {
-    asking.anybody: (True, True, ""),
-    asking.known: (False, True, ""),
-    asking.by_password: (False, False, "Not open to access tokens."),
-    asking.proved: (False, False, _PROVED),
-    asking.administrator: (False, False, "For administrators of the index; not open to access tokens."),
-    asking.proved_administrator: (False, False, f"For administrators of the index. {_PROVED}"),
+    access.anybody: (True, True, ""),
+    access.known: (False, True, ""),
+    access.by_password: (False, False, "Not open to access tokens."),
+    access.proved: (False, False, _PROVED),
+    access.administrator: (False, False, "For administrators of the index; not open to access tokens."),
+    access.proved_administrator: (False, False, f"For administrators of the index. {_PROVED}"),
 }
 """Of each who: whether a route is open without a login, and to access tokens; and what else there is to say."""
 
@@ -65,7 +65,7 @@ _SECURITY = {
     "csrf": {
         "type": "apiKey",
         "in": "header",
-        "name": asking.FORGERY_HEADER,
+        "name": access.CSRF_HEADER,
         "description": "With a session, to change something: what the field `csrf` of any form of the site holds.",
     },
 }

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 from werkzeug.routing import BaseConverter, PathConverter
 
-from index_service.json_api import asking, bodies, schemas
+from index_service.json_api import access, bodies, schemas
 from index_service.json_api.resources.lists import Paging, UncountedPage
 from index_service.search.finder import NAME, PULLS, PUSHED, STARS
 
@@ -77,19 +77,19 @@ class Routes:
         self.blueprint = Blueprint(f"json_api_{kind}", __name__)
         self.described: list[Route] = []
 
-    def get(self, rule: str, *, who: Callable[[], Any] = asking.anybody, query: Sequence[Param] = ()) -> Any:
+    def get(self, rule: str, *, who: Callable[[], Any] = access.anybody, query: Sequence[Param] = ()) -> Any:
         return self._route("GET", rule, who, query)
 
-    def post(self, rule: str, *, who: Callable[[], Any] = asking.known) -> Any:
+    def post(self, rule: str, *, who: Callable[[], Any] = access.known) -> Any:
         return self._route("POST", rule, who)
 
-    def put(self, rule: str, *, who: Callable[[], Any] = asking.known) -> Any:
+    def put(self, rule: str, *, who: Callable[[], Any] = access.known) -> Any:
         return self._route("PUT", rule, who)
 
-    def patch(self, rule: str, *, who: Callable[[], Any] = asking.known) -> Any:
+    def patch(self, rule: str, *, who: Callable[[], Any] = access.known) -> Any:
         return self._route("PATCH", rule, who)
 
-    def delete(self, rule: str, *, who: Callable[[], Any] = asking.known) -> Any:
+    def delete(self, rule: str, *, who: Callable[[], Any] = access.known) -> Any:
         return self._route("DELETE", rule, who)
 
     def _route(

@@ -17,7 +17,7 @@ from index_service.db import Clock
 from index_service.mail.carriers import Post
 from index_service.services import Services
 from index_service.settings import IndexSettings
-from index_service.web import addresses, asking, assets, environment, guard, languages, refusals
+from index_service.web import assets, csrf, environment, error_pages, languages, request_context, urls
 from index_service.web.views import VIEWS
 
 __all__ = ["install"]
@@ -27,7 +27,7 @@ def install(app: Flask, settings: IndexSettings, services: Services, post: Post,
     """Give an application the site."""
     secure = urlsplit(settings.site).scheme == "https"
     cookies = Cookies(settings.secret_keys, secure=secure)
-    app.extensions[asking.EXTENSION] = asking.Site(
+    app.extensions[request_context.EXTENSION] = request_context.Site(
         services, cookies, post, clock, settings.site, settings.sign_up, settings.registry_endpoints
     )
     app.extensions[assets.EXTENSION] = assets.load()
@@ -35,23 +35,23 @@ def install(app: Flask, settings: IndexSettings, services: Services, post: Post,
     environment.install(app)
     app.before_request(_begin)
     app.after_request(_finish)
-    app.url_map.converters["repository"] = addresses.Repository
+    app.url_map.converters["repository"] = urls.RepositoryConverter
     app.url_map.converters["number"] = Number
-    app.register_error_handler(asking.ProofNeeded, refusals.ask_proof)
+    app.register_error_handler(request_context.ReauthenticationRequired, error_pages.redirect_to_password)
     for views in (assets.views, *VIEWS):
         app.register_blueprint(views)
 
 
 def _begin() -> None:
-    if asking.is_site(request.path) and request.endpoint != "assets.static":
-        asking.choose_language()
-        guard.check()
+    if request_context.is_site_path(request.path) and request.endpoint != "assets.static":
+        request_context.choose_language()
+        csrf.verify()
 
 
 def _finish(response: Response) -> Response:
-    if not asking.is_site(request.path):
+    if not request_context.is_site_path(request.path):
         return response
-    response = refusals.dress(response)
+    response = error_pages.to_error_page(response)
     if request.endpoint != "assets.static":
-        asking.site().cookies.finish(response)
-    return guard.protect(response)
+        request_context.site().cookies.finish(response)
+    return csrf.add_security_headers(response)

@@ -13,7 +13,18 @@ from jinja2 import FileSystemLoader, StrictUndefined
 
 from index_service import markdown
 from index_service.pages import drawing
-from index_service.web import addresses, asking, assets, flags, formats, guard, languages, pieces, rendering, showing
+from index_service.web import (
+    assets,
+    csrf,
+    flags,
+    formats,
+    languages,
+    rendering,
+    request_context,
+    responses,
+    template_filters,
+    urls,
+)
 
 OPTIONS = {"undefined": StrictUndefined, "extensions": ["jinja2.ext.i18n"], "trim_blocks": True, "lstrip_blocks": True}
 """Jinja's options; the application needs them before its first template."""
@@ -29,32 +40,32 @@ def install(app: Flask) -> None:
     )
     environment.globals.update(
         asset=assets.url,
-        image_url=addresses.image_url,
-        person_url=addresses.person_url,
-        repository_url=addresses.repository_url,
-        csrf_field=guard.field,
-        flashes=showing.flashes,
+        image_url=urls.image_url,
+        person_url=urls.person_url,
+        repository_url=urls.repository_url,
+        csrf_field=csrf.field,
+        flashes=responses.flashes,
         hue=flags.hue,
         language=languages.current,
         language_tag=languages.tag,
         languages=languages.LANGUAGES,
-        person=asking.person,
-        site=asking.site,
-        this_path=showing.this_path,
+        person=request_context.signed_in,
+        site=request_context.site,
+        this_path=responses.current_path,
         url_for=url_for,
-        url_with=showing.url_with,
+        url_with=responses.url_with,
     )
     environment.filters.update(
         browser_name=formats.browser_name,
-        bytes=pieces.size,
+        bytes=template_filters.size,
         comment=markdown.comment,
         compact=formats.compact,
-        date=pieces.day,
+        date=template_filters.day,
         fit=drawing.fit,
         fit_end=drawing.fit_end,
         flag=flags.flag,
-        icon=pieces.icon,
-        moment=lambda moment: pieces.time(moment, asking.site().clock()),
+        icon=template_filters.icon,
+        moment=lambda moment: template_filters.time(moment, request_context.site().clock()),
         text_width=drawing.length,
         number=formats.number,
         shell=shlex.quote,

@@ -4,10 +4,10 @@ A view reads a form, validates its fields, calls one service, and if `ok` is fal
 `state()` again:
 
     form = Form.read("email")
-    email = form.check("email", fields.check_email)
+    email = form.validate("email", validators.validate_email)
     form.attempt(services().accounts.add_email, known(), email)
     if not form.ok:
-        return show(EmailsPage(..., form=form.state()), "account/emails.html", form.status)
+        return render_page(EmailsPage(..., form=form.state()), "account/emails.html", form.status)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flask import request
 
 from common.errors import Conflict, Failure, Forbidden, Invalid, TooMany, Unauthenticated
 from index_service.pages.forms import FormState
-from index_service.web import texts
+from index_service.web import error_texts
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,12 +61,12 @@ class Form:
         """Set the error of a field, or of the whole form if the name is empty; the first one counts."""
         self._errors.setdefault(name, text)
 
-    def check(self, name: str, check: Callable[[str], T]) -> T | None:
+    def validate(self, name: str, check: Callable[[str], T]) -> T | None:
         """The validated field; None, and the form is not ok, if `check` raises Invalid."""
         try:
             return check(self[name])
         except Failure as failure:
-            self.refuse(name, texts.of(failure))
+            self.refuse(name, error_texts.explain(failure))
             return None
 
     def attempt(self, question: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T | None:
@@ -80,7 +80,7 @@ class Form:
             return question(*arguments, **named)
         except _FAILURES as failure:
             self.status = 429 if isinstance(failure, TooMany) else 422
-            self.refuse(getattr(failure, "field", ""), texts.of(failure))
+            self.refuse(getattr(failure, "field", ""), error_texts.explain(failure))
             return None
 
     def state(self) -> FormState:

@@ -17,7 +17,7 @@ from werkzeug.exceptions import NotFound
 from deploy.demo import content
 from index_service.app import create_app
 from index_service.settings import IndexSettings
-from index_service.web.asking import is_site
+from index_service.web.request_context import is_site_path
 from tests.browser import test_office
 from tests.browser.visitor import PHONE, Visitor, visit
 from tests.clients.wire import call
@@ -74,7 +74,7 @@ def test_no_page_is_left_out(tmp_path: Path) -> None:
     site = create_app(IndexSettings(secret_keys=("k" * 32,), database_url=f"sqlite:///{tmp_path}/index.db"))
     looked_at = [*EVERYBODYS, *MEMBERS, *ADMINISTRATORS, *test_office.pages("north-quay", "north-quay/web")]
     found = {named(site, path.format(image="0" * 64).partition("?")[0]) for path in looked_at}
-    rules = [rule for rule in site.url_map.iter_rules() if is_site(rule.rule) and "GET" in (rule.methods or ())]
+    rules = [rule for rule in site.url_map.iter_rules() if is_site_path(rule.rule) and "GET" in (rule.methods or ())]
     assert {rule.endpoint for rule in rules} - found == NO_PAGES
 
 

@@ -12,7 +12,7 @@ from common.errors import Invalid
 from index_service import paging
 from index_service.accounts import access_tokens
 from index_service.accounts.access_tokens import NewToken
-from index_service.json_api.asking import address, asker, by_password, door, known, proved, services
+from index_service.json_api.access import api_context, by_password, client_address, known, proved, requester, services
 from index_service.json_api.bodies import UNSET, Moment, UnsetType, sent
 from index_service.json_api.resources.account import AccessToken, Account, CreatedAccessToken, EmailAddress, Session
 from index_service.json_api.resources.lists import List, Page
@@ -85,7 +85,7 @@ def list_emails() -> List[EmailAddress]:
 @routes.get("/account/tokens", who=by_password)
 def list_access_tokens() -> List[AccessToken]:
     """List the access tokens of the account, the newest first."""
-    now = door().clock()
+    now = api_context().clock()
     return List.of(AccessToken.of(token, now) for token in services().accounts.access_tokens(by_password()))
 
 
@@ -98,21 +98,21 @@ def create_access_token(body: NewAccessToken) -> CreatedAccessToken:
         body.access == "write",
         _future(body.expires_at),
     )
-    secret, told = services().accounts.make_access_token(proved(), asked, address()), access_tokens.digest
+    secret, told = services().accounts.make_access_token(proved(), asked, client_address()), access_tokens.digest
     held = {token.digest: token for token in services().accounts.access_tokens(proved())}
-    return CreatedAccessToken(secret=secret, token=AccessToken.of(held[told(secret)], door().clock()))
+    return CreatedAccessToken(secret=secret, token=AccessToken.of(held[told(secret)], api_context().clock()))
 
 
 @routes.delete("/account/tokens/<small_number:token>", who=by_password)
 def revoke_access_token(token: int) -> None:
     """Revoke an access token, and what was issued with it."""
-    services().accounts.revoke_access_token(by_password(), token, address())
+    services().accounts.revoke_access_token(by_password(), token, client_address())
 
 
 @routes.get("/account/sessions", who=by_password)
 def list_sessions() -> List[Session]:
     """List the sessions of the account, the last used first."""
-    signed_in = asker().signed_in
+    signed_in = requester().signed_in
     current = signed_in.session if signed_in else ""
     return List.of(Session.of(record, current) for record in services().accounts.sessions(by_password()))
 
@@ -120,13 +120,13 @@ def list_sessions() -> List[Session]:
 @routes.delete("/account/sessions/<digest:session>", who=by_password)
 def end_session(session: str) -> None:
     """End a session."""
-    services().accounts.end_session(by_password(), session, address())
+    services().accounts.end_session(by_password(), session, client_address())
 
 
 def _future(moment: datetime | None) -> datetime | None:
     if moment is None:
         return None
-    if moment <= door().clock():
+    if moment <= api_context().clock():
         raise Invalid("expires_at has to lie in the future")
     try:
         return moment.astimezone(UTC)

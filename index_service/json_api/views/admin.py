@@ -13,7 +13,7 @@ from index_service import paging
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.reading import Filter
 from index_service.images.storage import STORAGE_SORTS, ordered
-from index_service.json_api.asking import address, administrator, door, proved_administrator, services
+from index_service.json_api.access import administrator, api_context, client_address, proved_administrator, services
 from index_service.json_api.bodies import UNSET, UnsetType
 from index_service.json_api.resources.admin import (
     AccountListItem,
@@ -72,16 +72,16 @@ def change_person(person: str, body: AccountStatus) -> None:
     if (body.is_active is UNSET) == (body.is_admin is UNSET):
         raise Invalid("Give is_active or is_admin, one at a time")
     if body.is_active is not UNSET:
-        ask.set_active(who, address(), person, is_active=body.is_active)
+        ask.set_active(who, client_address(), person, is_active=body.is_active)
     if body.is_admin is not UNSET:
-        ask.set_admin(who, address(), person, is_admin=body.is_admin)
+        ask.set_admin(who, client_address(), person, is_admin=body.is_admin)
 
 
 @routes.post("/admin/people/<someone:person>/reset", who=proved_administrator)
 def create_reset_link(person: str) -> PasswordResetLink:
     """Create a password reset link."""
-    found = services().administration.reset_link(proved_administrator(), address(), person)
-    return PasswordResetLink(name=found.name, email=found.email, url=f"{door().origin}/reset/{found.link}")
+    found = services().administration.reset_link(proved_administrator(), client_address(), person)
+    return PasswordResetLink(name=found.name, email=found.email, url=f"{api_context().origin}/reset/{found.link}")
 
 
 @routes.get("/admin/registries", who=administrator)

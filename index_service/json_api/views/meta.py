@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from index_service.json_api.asking import door
+from index_service.json_api.access import api_context
 from index_service.json_api.routes import Routes
 
 routes = Routes("meta")
@@ -13,4 +13,4 @@ routes = Routes("meta")
 @routes.get("/openapi.json")
 def get_document() -> dict[str, Any]:
     """Get this document."""
-    return door().document
+    return api_context().document

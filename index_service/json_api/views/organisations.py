@@ -8,7 +8,7 @@ from flask import request
 
 from index_service import paging
 from index_service.accounts import organisations
-from index_service.json_api.asking import address, by_password, proved, services
+from index_service.json_api.access import by_password, client_address, proved, services
 from index_service.json_api.bodies import UNSET, UnsetType
 from index_service.json_api.resources.lists import Page
 from index_service.json_api.resources.organisations import (
@@ -83,7 +83,7 @@ class TeamChange:
 def create_organisation(body: NewOrganisation) -> Profile:
     """Create an organisation. The caller owns it."""
     profile = organisations.Profile(body.full_name, body.about, body.website, _stored(body.member_role))
-    services().organisations.create(by_password(), address(), body.name, profile)
+    services().organisations.create(by_password(), client_address(), body.name, profile)
     return Profile.of(services().profiles.shown(by_password(), body.name))
 
 
@@ -96,7 +96,7 @@ def get_organisation(name: str) -> Organisation:
 @routes.patch("/organisations/<someone:name>", who=proved)
 def change_organisation(name: str, body: OrganisationChange) -> Organisation:
     """Edit an organisation. Open to its owners."""
-    services().organisations.revise(proved(), address(), name, lambda now: _changed(now, body))
+    services().organisations.revise(proved(), client_address(), name, lambda now: _changed(now, body))
     return Organisation.of(name, services().organisations.settings(proved(), name))
 
 
@@ -111,20 +111,20 @@ def list_members(name: str) -> Page[Member]:
 @routes.post("/organisations/<someone:name>/members", who=proved)
 def add_member(name: str, body: NewMember) -> None:
     """Add a member to an organisation. Open to owners."""
-    services().organisations.add_member(proved(), address(), name, body.person)
+    services().organisations.add_member(proved(), client_address(), name, body.person)
 
 
 @routes.patch("/organisations/<someone:name>/members/<someone:person>", who=proved)
 def change_member(name: str, person: str, body: MemberChange) -> None:
     """Make a member an owner of an organisation, or an owner a member. Open to owners."""
-    services().organisations.set_owner(proved(), address(), name, person, is_owner=body.is_owner)
+    services().organisations.set_owner(proved(), client_address(), name, person, is_owner=body.is_owner)
 
 
 @routes.delete("/organisations/<someone:name>/members/<someone:person>", who=proved)
 def remove_member(name: str, person: str) -> None:
     """Remove a member from an organisation, with all roles of that person in the namespace. Open to owners, and to
     every member for themselves."""
-    services().organisations.remove_member(proved(), address(), name, person)
+    services().organisations.remove_member(proved(), client_address(), name, person)
 
 
 @routes.get("/organisations/<someone:name>/teams", who=by_password, query=paged())
@@ -138,7 +138,7 @@ def list_teams(name: str) -> Page[TeamListItem]:
 @routes.post("/organisations/<someone:name>/teams", who=proved)
 def create_team(name: str, body: NewTeam) -> Team:
     """Create a team. Open to owners."""
-    services().organisations.create_team(proved(), address(), name, body.name, body.about)
+    services().organisations.create_team(proved(), client_address(), name, body.name, body.about)
     return _team(name, body.name)
 
 
@@ -152,14 +152,14 @@ def get_team(name: str, team: str) -> Team:
 def change_team(name: str, team: str, body: TeamChange) -> Team:
     """Set the role of a team in all repositories of the organisation. Open to owners."""
     role = None if body.role == "none" else Role.parse(body.role)
-    services().organisations.set_team_role(proved(), address(), name, team, role)
+    services().organisations.set_team_role(proved(), client_address(), name, team, role)
     return _team(name, team)
 
 
 @routes.delete("/organisations/<someone:name>/teams/<someone:team>", who=proved)
 def delete_team(name: str, team: str) -> None:
     """Delete a team, with all its roles. Open to owners."""
-    services().organisations.delete_team(proved(), address(), name, team)
+    services().organisations.delete_team(proved(), client_address(), name, team)
 
 
 @routes.get("/organisations/<someone:name>/teams/<someone:team>/members", who=by_password, query=paged())
@@ -173,13 +173,13 @@ def list_team_members(name: str, team: str) -> Page[TeamMember]:
 @routes.put("/organisations/<someone:name>/teams/<someone:team>/members/<someone:person>", who=proved)
 def join_team(name: str, team: str, person: str) -> None:
     """Add a member of the organisation to a team. Open to owners."""
-    services().organisations.join_team(proved(), address(), name, team, person)
+    services().organisations.join_team(proved(), client_address(), name, team, person)
 
 
 @routes.delete("/organisations/<someone:name>/teams/<someone:team>/members/<someone:person>", who=proved)
 def leave_team(name: str, team: str, person: str) -> None:
     """Remove a member from a team. Open to owners."""
-    services().organisations.leave_team(proved(), address(), name, team, person)
+    services().organisations.leave_team(proved(), client_address(), name, team, person)
 
 
 def _team(name: str, team: str) -> Team:

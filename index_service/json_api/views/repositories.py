@@ -10,7 +10,7 @@ from common.errors import Invalid
 from common.names import RepositoryName, Tag
 from index_service import paging
 from index_service.accounts.actor import Actor
-from index_service.json_api.asking import actor, address, door, known, proved, services
+from index_service.json_api.access import actor, api_context, client_address, known, proved, services
 from index_service.json_api.bodies import UNSET, Names, UnsetType, sent
 from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.resources.repositories import DailyPulls, Repository, TagEvent, TaggedImage
@@ -66,7 +66,7 @@ def change_repository(repository: str, body: RepositoryChange) -> Repository:
     who = known() if body.is_private is UNSET else proved()
     services().permissions.change(
         who,
-        address(),
+        client_address(),
         name,
         description=sent(body.description),
         readme=sent(body.readme),
@@ -81,14 +81,14 @@ def delete_repository(repository: str, body: Confirmation) -> None:
     name = RepositoryName.parse(repository)
     if RepositoryName.parse(body.name) != name:
         raise Invalid("name has to be the name of the repository that is to be deleted")
-    services().deletion.delete_repository(proved(), name, address())
+    services().deletion.delete_repository(proved(), name, client_address())
 
 
 @routes.post("/repositories/<named:repository>/@transfer", who=proved)
 def transfer_repository(repository: str, body: NewName) -> Repository:
     """Rename a repository or transfer it to another namespace. Its registry follows in a moment."""
     name, target = RepositoryName.parse(repository), _target(body.name)
-    services().permissions.transfer(proved(), address(), name, target)
+    services().permissions.transfer(proved(), client_address(), name, target)
     return _told(proved(), target)
 
 
@@ -126,7 +126,7 @@ def list_pulls(repository: str) -> List[DailyPulls]:
 
 
 def _told(who: Actor | None, name: RepositoryName, tag: str | None = None) -> Repository:
-    return Repository.of(door().host, services().social.overview(who, name, tag))
+    return Repository.of(api_context().host, services().social.overview(who, name, tag))
 
 
 def _target(text: str) -> RepositoryName:

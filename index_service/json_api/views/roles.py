@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from common.names import RepositoryName
-from index_service.json_api.asking import address, by_password, known, proved, services
+from index_service.json_api.access import by_password, client_address, known, proved, services
 from index_service.json_api.resources.roles import Namespace, RepositoryRoles, RepositorySettings
 from index_service.json_api.routes import Routes
 from index_service.repositories.policy import Action, Role
@@ -77,7 +77,7 @@ def get_namespace(namespace: str) -> Namespace:
 @routes.patch("/namespaces/<someone:namespace>", who=proved)
 def change_namespace(namespace: str, body: NamespaceChange) -> None:
     """Set the visibility of new repositories in a namespace."""
-    services().permissions.set_default(proved(), address(), namespace, is_private=body.default_private)
+    services().permissions.set_default(proved(), client_address(), namespace, is_private=body.default_private)
 
 
 @routes.put("/namespaces/<someone:namespace>/roles/people/<someone:person>", who=proved)
@@ -89,7 +89,7 @@ def give_role_everywhere(namespace: str, person: str, body: RoleChange) -> None:
 @routes.delete("/namespaces/<someone:namespace>/roles/people/<someone:person>", who=proved)
 def take_role_everywhere(namespace: str, person: str) -> None:
     """Remove the role of a person in all of a namespace."""
-    services().permissions.take_everywhere(proved(), address(), namespace, Receiver(person))
+    services().permissions.take_everywhere(proved(), client_address(), namespace, Receiver(person))
 
 
 @routes.put("/namespaces/<someone:namespace>/roles/teams/<someone:team>", who=proved)
@@ -101,17 +101,17 @@ def give_team_role_everywhere(namespace: str, team: str, body: RoleChange) -> No
 @routes.delete("/namespaces/<someone:namespace>/roles/teams/<someone:team>", who=proved)
 def take_team_role_everywhere(namespace: str, team: str) -> None:
     """Remove the role of a team in all of its organisation's namespace."""
-    services().permissions.take_everywhere(proved(), address(), namespace, Receiver(team, is_team=True))
+    services().permissions.take_everywhere(proved(), client_address(), namespace, Receiver(team, is_team=True))
 
 
 def _give(repository: str, to: Receiver, body: RoleChange) -> None:
     name = RepositoryName.parse(repository)
-    services().permissions.give(proved(), address(), name, to, Role.parse(body.role))
+    services().permissions.give(proved(), client_address(), name, to, Role.parse(body.role))
 
 
 def _take(repository: str, of: Receiver) -> None:
-    services().permissions.take(proved(), address(), RepositoryName.parse(repository), of)
+    services().permissions.take(proved(), client_address(), RepositoryName.parse(repository), of)
 
 
 def _give_everywhere(namespace: str, to: Receiver, body: RoleChange) -> None:
-    services().permissions.give_everywhere(proved(), address(), namespace, to, Role.parse(body.role))
+    services().permissions.give_everywhere(proved(), client_address(), namespace, to, Role.parse(body.role))

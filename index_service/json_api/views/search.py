@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import request
 
 from index_service import paging
-from index_service.json_api.asking import actor, door, known, services
+from index_service.json_api.access import actor, api_context, known, services
 from index_service.json_api.resources.lists import Page
 from index_service.json_api.resources.repositories import Explore, RepositoryListItem, SearchResult
 from index_service.json_api.routes import Param, Routes, argument, paged
@@ -49,5 +49,5 @@ def list_repositories() -> Page[RepositoryListItem]:
 @routes.get("/explore")
 def explore() -> Explore:
     """List the repositories that were pushed last, starred most and pulled most."""
-    is_secure = door().origin.startswith("https:")
-    return Explore.of(door().host, services().search.explore(actor()), is_secure=is_secure)
+    is_secure = api_context().origin.startswith("https:")
+    return Explore.of(api_context().host, services().search.explore(actor()), is_secure=is_secure)

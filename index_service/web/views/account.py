@@ -21,12 +21,19 @@ from index_service.pages.account import (
 )
 from index_service.pages.forms import EMPTY, FormState
 from index_service.services.accounts import Profile
-from index_service.web import languages, letters
-from index_service.web.asking import address, browser, known, proved, services, site
+from index_service.web import emails, languages
 from index_service.web.forms import Form
 from index_service.web.languages import gettext, ngettext
-from index_service.web.showing import flash, go_on, page, show
-from index_service.web.views.entering import begin_session
+from index_service.web.request_context import (
+    browser,
+    client_address,
+    require_reauthenticated,
+    require_signed_in,
+    services,
+    site,
+)
+from index_service.web.responses import flash, page, redirect_to, render_page
+from index_service.web.views.sign_in import begin_session
 
 LIFETIMES = ("30", "90", "365", "")
 """Days that an access token may last; the empty one is until it is revoked."""
@@ -36,22 +43,22 @@ views = Blueprint("account", __name__)
 
 @page(views, "/account", "/account")
 def profile() -> Response:
-    return show(ProfilePage.of(services().accounts.account(known().actor)), "account/profile.html")
+    return render_page(ProfilePage.of(services().accounts.account(require_signed_in().actor)), "account/profile.html")
 
 
 @views.post("/account")
 def submit_profile() -> Response:
-    actor = known().actor
+    actor = require_signed_in().actor
     form = Form.read("full_name", "about", "location", "company", "website", "language")
-    form.check("website", fields.check_website)
-    form.check("language", _language)
+    form.validate("website", fields.check_website)
+    form.validate("language", _language)
     form.attempt(services().accounts.change_profile, actor, Profile(**form.values()))
     if not form.ok:
         shown = ProfilePage.of(services().accounts.account(actor), form.state())
-        return show(shown, "account/profile.html", form.status)
+        return render_page(shown, "account/profile.html", form.status)
     languages.use(form["language"] or languages.current())
     flash("success", gettext("Your profile is saved."))
-    response = go_on(url_for("account.profile"))
+    response = redirect_to(url_for("account.profile"))
     if form["language"]:
         site().cookies.set(response, LANGUAGE, form["language"], YEAR_SECONDS)
     return response
@@ -59,17 +66,17 @@ def submit_profile() -> Response:
 
 @page(views, "/account/password")
 def password() -> Response:
-    known()
-    return show(PasswordPage(), "account/password.html")
+    require_signed_in()
+    return render_page(PasswordPage(), "account/password.html")
 
 
 @views.post("/account/password")
 def submit_password() -> Response:
-    who, form = known(), Form.read(secrets=("current", "password"))
-    form.check("password", fields.check_password)
+    who, form = require_signed_in(), Form.read(secrets=("current", "password"))
+    form.validate("password", fields.check_password)
     secret = form.attempt(services().accounts.change_password, who, form["current"], form["password"], browser())
     if secret is None:
-        return show(PasswordPage(form.state()), "account/password.html", form.status)
+        return render_page(PasswordPage(form.state()), "account/password.html", form.status)
     flash("success", gettext("The new password is set, and all other browsers are signed out."))
     return begin_session(secret, url_for("account.password"))
 
@@ -81,62 +88,62 @@ def addresses() -> Response:
 
 @views.post("/account/emails")
 def add_address() -> Response:
-    actor, form = proved().actor, Form.read("email")
-    form.check("email", fields.check_email)
-    added = form.attempt(services().accounts.add_address, actor, form["email"], address())
+    actor, form = require_reauthenticated().actor, Form.read("email")
+    form.validate("email", fields.check_email)
+    added = form.attempt(services().accounts.add_address, actor, form["email"], client_address())
     if added is None:
         return _show_addresses(form.state(), form.status)
-    letters.send_confirmation(actor.name, added)
+    emails.send_confirmation(actor.name, added)
     flash("success", gettext("We have sent a link to %(email)s: follow it to confirm the address.", email=added))
-    return go_on(url_for("account.addresses"))
+    return redirect_to(url_for("account.addresses"))
 
 
 @views.post("/account/emails/confirm")
 def send_confirmation() -> Response:
-    actor, form = known().actor, Form.read("email")
-    waiting = services().accounts.unconfirmed(actor, form["email"], address())
-    letters.send_confirmation(actor.name, waiting)
+    actor, form = require_signed_in().actor, Form.read("email")
+    waiting = services().accounts.unconfirmed(actor, form["email"], client_address())
+    emails.send_confirmation(actor.name, waiting)
     flash("success", gettext("We have sent a link to %(email)s: follow it to confirm the address.", email=waiting))
-    return go_on(url_for("account.addresses"))
+    return redirect_to(url_for("account.addresses"))
 
 
 @views.post("/account/emails/main")
 def make_main() -> Response:
-    actor, form = proved().actor, Form.read("email")
-    services().accounts.make_main(actor, form["email"], address())
+    actor, form = require_reauthenticated().actor, Form.read("email")
+    services().accounts.make_main(actor, form["email"], client_address())
     flash("success", gettext("%(email)s is your main address now.", email=form["email"]))
-    return go_on(url_for("account.addresses"))
+    return redirect_to(url_for("account.addresses"))
 
 
 @views.post("/account/emails/remove")
 def remove_address() -> Response:
-    actor, form = proved().actor, Form.read("email")
-    form.attempt(services().accounts.remove_address, actor, form["email"], address())
+    actor, form = require_reauthenticated().actor, Form.read("email")
+    form.attempt(services().accounts.remove_address, actor, form["email"], client_address())
     if not form.ok:
         return _show_addresses(FormState(errors=form.state().errors), form.status)
     flash("success", gettext("%(email)s is removed.", email=form["email"]))
-    return go_on(url_for("account.addresses"))
+    return redirect_to(url_for("account.addresses"))
 
 
 @page(views, "/account/sessions", "/account/sessions")
 def sessions() -> Response:
-    who = known()
-    return show(SessionsPage.of(services().accounts.sessions(who.actor), who.session), "account/sessions.html")
+    who = require_signed_in()
+    return render_page(SessionsPage.of(services().accounts.sessions(who.actor), who.session), "account/sessions.html")
 
 
 @views.post("/account/sessions/end")
 def end_session() -> Response:
     form = Form.read("session")
-    services().accounts.end_session(known().actor, form["session"], address())
+    services().accounts.end_session(require_signed_in().actor, form["session"], client_address())
     flash("success", gettext("That browser is signed out."))
-    return go_on(url_for("account.sessions"))
+    return redirect_to(url_for("account.sessions"))
 
 
 @views.post("/account/sessions/end-others")
 def end_other_sessions() -> Response:
-    count = services().accounts.end_other_sessions(known(), address())
+    count = services().accounts.end_other_sessions(require_signed_in(), client_address())
     flash("success", ngettext("%(num)s other browser is signed out.", "%(num)s other browsers are signed out.", count))
-    return go_on(url_for("account.sessions"))
+    return redirect_to(url_for("account.sessions"))
 
 
 @page(views, "/account/tokens", "/account/tokens")
@@ -146,14 +153,16 @@ def tokens() -> Response:
 
 @views.post("/account/tokens")
 def make_token() -> Response:
-    actor = proved().actor
+    actor = require_reauthenticated().actor
     form = Form.read("name", "access", "pattern", "lifetime")
     asked = _asked_token(form)
-    secret = None if asked is None else form.attempt(services().accounts.make_access_token, actor, asked, address())
+    secret = (
+        None if asked is None else form.attempt(services().accounts.make_access_token, actor, asked, client_address())
+    )
     if secret is None:
         return _show_tokens(form.state(), form.status)
     shown = NewTokenPage(actor.name, form["name"], secret, site().host, site().url)
-    response = show(shown, "account/new_token.html", 201)
+    response = render_page(shown, "account/new_token.html", 201)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -161,30 +170,30 @@ def make_token() -> Response:
 @views.post("/account/tokens/revoke")
 def revoke_token() -> Response:
     form = Form.read("token")
-    name = services().accounts.revoke_access_token(known().actor, _number(form["token"]), address())
+    name = services().accounts.revoke_access_token(require_signed_in().actor, _number(form["token"]), client_address())
     flash("success", gettext("The access token “%(name)s” is revoked.", name=name))
-    return go_on(url_for("account.tokens"))
+    return redirect_to(url_for("account.tokens"))
 
 
 def _asked_token(form: Form) -> NewToken | None:
-    name = form.check("name", access_tokens.check_name)
-    pattern = form.check("pattern", access_tokens.check_pattern)
-    can_write = form.check("access", _access)
-    expires_at = form.check("lifetime", _expiry)
+    name = form.validate("name", access_tokens.check_name)
+    pattern = form.validate("pattern", access_tokens.check_pattern)
+    can_write = form.validate("access", _access)
+    expires_at = form.validate("lifetime", _expiry)
     if name is None or pattern is None or can_write is None:
         return None
     return NewToken(name, pattern, can_write, expires_at)
 
 
 def _show_addresses(form: FormState = EMPTY, status: int = 200) -> Response:
-    shown = EmailsPage.of(services().accounts.addresses(known().actor), form)
-    return show(shown, "account/emails.html", status)
+    shown = EmailsPage.of(services().accounts.addresses(require_signed_in().actor), form)
+    return render_page(shown, "account/emails.html", status)
 
 
 def _show_tokens(form: FormState = EMPTY, status: int = 200) -> Response:
-    actor, now = known().actor, site().clock()
+    actor, now = require_signed_in().actor, site().clock()
     held = tuple(TokenShown.of(token, now) for token in services().accounts.access_tokens(actor))
-    return show(TokensPage(actor.name, held, form), "account/tokens.html", status)
+    return render_page(TokensPage(actor.name, held, form), "account/tokens.html", status)
 
 
 def _language(text: str) -> str:

@@ -18,11 +18,11 @@ from index_service.images.storage import STORAGE_SORTS, ordered
 from index_service.pages.admin import AdminPage, AuditPage, PeoplePage, RegistriesPage, ResetLinkPage, StoragePage
 from index_service.pages.forms import EMPTY, FormState
 from index_service.services.accounts import ResetLetter
-from index_service.web import letters
-from index_service.web.asking import address, proved, require_admin, services
+from index_service.web import emails
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.showing import flash, go_on, page, show, this_path
+from index_service.web.request_context import client_address, require_admin, require_reauthenticated, services
+from index_service.web.responses import current_path, flash, page, redirect_to, render_page
 
 LATEST = 8
 """The number of audit log entries on the overview page."""
@@ -37,7 +37,7 @@ def overview() -> Response:
     who, ask = require_admin(), services().administration
     registries, (latest, _) = ask.registries(who), ask.audit(who, Filter(), LATEST, 0)
     shown = AdminPage(ask.counts(who), tuple(registries.rows), registries.waiting, tuple(latest))
-    return show(shown, "admin/overview.html")
+    return render_page(shown, "admin/overview.html")
 
 
 @page(views, "/admin/people", "/admin/people")
@@ -48,25 +48,25 @@ def people() -> Response:
 @views.post("/admin/people")
 def change_person() -> Response:
     who, form = _proved_admin(), Form.read("person", "change")
-    change = form.check("change", _check_change)
+    change = form.validate("change", _check_change)
     if change is not None:
-        form.attempt(change, who, address(), form["person"])
+        form.attempt(change, who, client_address(), form["person"])
     if not form.ok:
         return _show_people(who, form.state(), form.status)
     flash("success", gettext("Saved."))
-    return go_on(this_path())
+    return redirect_to(current_path())
 
 
 @views.post("/admin/people/reset")
 def reset_person() -> Response:
     who, form = _proved_admin(), Form.read("person", "send")
-    found = form.attempt(services().administration.reset_link, who, address(), form["person"])
+    found = form.attempt(services().administration.reset_link, who, client_address(), form["person"])
     if found is None:
         return _show_people(who, form.state(), form.status)
     to = found.email if form.ticked("send") else None
-    letters.send_reset(None if to is None else ResetLetter(to, found.name, found.language, found.link))
-    shown = ResetLinkPage(found.name, letters.reset_url(found.link), found.email, to is not None)
-    response = show(shown, "admin/reset_link.html", 201)
+    emails.send_reset(None if to is None else ResetLetter(to, found.name, found.language, found.link))
+    shown = ResetLinkPage(found.name, emails.reset_url(found.link), found.email, to is not None)
+    response = render_page(shown, "admin/reset_link.html", 201)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -74,7 +74,7 @@ def reset_person() -> Response:
 @page(views, "/admin/registries", "/admin/registries")
 def registries() -> Response:
     found = services().administration.registries(require_admin())
-    return show(RegistriesPage(tuple(found.rows), found.waiting), "admin/registries.html")
+    return render_page(RegistriesPage(tuple(found.rows), found.waiting), "admin/registries.html")
 
 
 @page(views, "/admin/storage", "/admin/storage/namespaces")
@@ -84,7 +84,7 @@ def storage() -> Response:
     asked = paging.asked(request.args, STORAGE_SORTS).of(len(kept.namespaces))
     rows = ordered(kept.namespaces, asked.sort)[asked.offset : asked.offset + asked.size]
     sums = (kept.repositories, kept.images, kept.apart, kept.together)
-    return show(StoragePage(tuple(rows), asked, *sums, measured.at), "admin/storage.html")
+    return render_page(StoragePage(tuple(rows), asked, *sums, measured.at), "admin/storage.html")
 
 
 @page(views, "/admin/audit", "/admin/audit", without=("since", "until"))
@@ -97,12 +97,12 @@ def audit() -> Response:
     entries, total = services().administration.audit(who, wanted, asked.size, asked.offset)
     days = text("since"), text("until")
     shown = AuditPage(tuple(entries), asked.of(total), wanted.actor, wanted.action, wanted.subject, *days, KINDS)
-    return show(shown, "admin/audit.html")
+    return render_page(shown, "admin/audit.html")
 
 
 def _proved_admin() -> Actor:
     require_admin()
-    return proved().actor
+    return require_reauthenticated().actor
 
 
 def _check_change(text: str) -> Callable[[Actor, str, str], None]:
@@ -138,4 +138,4 @@ def _show_people(who: Actor, form: FormState = EMPTY, status: int = 200) -> Resp
         raise Invalid("Invalid filter")
     rows, total = services().administration.people(who, words, state, asked.sort, asked.size, asked.offset)
     shown = PeoplePage(tuple(rows), asked.of(total), words, state, STATES, form)
-    return show(shown, "admin/people.html", status)
+    return render_page(shown, "admin/people.html", status)

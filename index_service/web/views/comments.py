@@ -9,11 +9,11 @@ from index_service import paging
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.social import CommentPage, CommentsPage, DeleteCommentPage, ModerationPage
 from index_service.social.comments import Anchor
-from index_service.web.addresses import repository_url
-from index_service.web.asking import actor, known, require_admin, services
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.showing import flash, go_on, page, show
+from index_service.web.request_context import actor, require_admin, require_signed_in, services
+from index_service.web.responses import flash, page, redirect_to, render_page
+from index_service.web.urls import repository_url
 
 views = Blueprint("comments", __name__)
 
@@ -27,13 +27,13 @@ def thread(repository: str) -> Response:
 
 @views.post("/r/<repository:repository>/@comments")
 def write(repository: str) -> Response:
-    name, who, form = RepositoryName.parse(repository), known().actor, Form.read("body", "tag", "image_id")
+    name, who, form = RepositoryName.parse(repository), require_signed_in().actor, Form.read("body", "tag", "image_id")
     anchor = _anchor(form)
     number = form.attempt(services().social.write, who, name, form["body"], anchor)
     if number is None:
         return _show_thread(name, form.state(), form.status)
     flash("success", gettext("Your comment is there to be read."))
-    return go_on(f"{repository_url(name, 'comments')}#comment-{number}")
+    return redirect_to(f"{repository_url(name, 'comments')}#comment-{number}")
 
 
 @page(views, _ONE, "/repositories/{repository}/@comments/{number}")
@@ -43,7 +43,7 @@ def comment(repository: str, number: int) -> Response:
 
 @views.post(_ONE)
 def edit(repository: str, number: int) -> Response:
-    name, who, form = RepositoryName.parse(repository), known().actor, Form.read("body")
+    name, who, form = RepositoryName.parse(repository), require_signed_in().actor, Form.read("body")
     form.attempt(services().social.edit, who, name, number, form["body"])
     if not form.ok:
         return _show_one(name, number, form.state(), form.status)
@@ -52,23 +52,23 @@ def edit(repository: str, number: int) -> Response:
 
 @page(views, f"{_ONE}/delete")
 def confirm_deletion(repository: str, number: int) -> Response:
-    who, name = known().actor, RepositoryName.parse(repository)
+    who, name = require_signed_in().actor, RepositoryName.parse(repository)
     doomed = services().social.deletable(who, name, number)
-    return show(DeleteCommentPage.of(*doomed), "repositories/delete_comment.html")
+    return render_page(DeleteCommentPage.of(*doomed), "repositories/delete_comment.html")
 
 
 @views.post(f"{_ONE}/delete")
 def delete(repository: str, number: int) -> Response:
-    who, name = known().actor, RepositoryName.parse(repository)
+    who, name = require_signed_in().actor, RepositoryName.parse(repository)
     services().social.delete(who, name, number)
     flash("success", gettext("Your comment is deleted."))
-    return go_on(repository_url(name, "comments"))
+    return redirect_to(repository_url(name, "comments"))
 
 
 @views.post(f"{_ONE}/pin")
 def pin(repository: str, number: int) -> Response:
     """Pin to a tag or an image, or unpin without either."""
-    name, who, form = RepositoryName.parse(repository), known().actor, Form.read("tag", "image_id")
+    name, who, form = RepositoryName.parse(repository), require_signed_in().actor, Form.read("tag", "image_id")
     anchor = _anchor(form)
     form.attempt(services().social.pin, who, name, number, anchor)
     if not form.ok:
@@ -79,7 +79,7 @@ def pin(repository: str, number: int) -> Response:
 @views.post(f"{_ONE}/hide")
 def hide(repository: str, number: int) -> Response:
     """Hide it, or show it again if `hidden` is empty."""
-    name, who, form = RepositoryName.parse(repository), known().actor, Form.read("hidden")
+    name, who, form = RepositoryName.parse(repository), require_signed_in().actor, Form.read("hidden")
     services().social.set_hidden(who, name, number, is_hidden=form.ticked("hidden"))
     return _done(name, number, gettext("The comment is hidden.") if form.ticked("hidden") else gettext("It is shown."))
 
@@ -87,7 +87,7 @@ def hide(repository: str, number: int) -> Response:
 @views.post(f"{_ONE}/flag")
 def flag(repository: str, number: int) -> Response:
     """Flag it, or remove the flag if `flagged` is empty."""
-    name, who, form = RepositoryName.parse(repository), known().actor, Form.read("flagged", "reason")
+    name, who, form = RepositoryName.parse(repository), require_signed_in().actor, Form.read("flagged", "reason")
     if not form.ticked("flagged"):
         services().social.unflag(who, name, number)
         return _done(name, number, gettext("Your flag is taken back."))
@@ -101,7 +101,7 @@ def flag(repository: str, number: int) -> Response:
 def moderation() -> Response:
     asked = paging.asked(request.args)
     reported, total = services().social.reported(require_admin(), asked.size, asked.offset)
-    return show(ModerationPage.of(reported, asked.of(total)), "admin/comments.html")
+    return render_page(ModerationPage.of(reported, asked.of(total)), "admin/comments.html")
 
 
 @views.post("/admin/comments/<number:number>")
@@ -112,27 +112,27 @@ def moderate(number: int) -> Response:
     flash(
         "success", gettext("The comment is hidden.") if form.ticked("hidden") else gettext("The flags are dismissed.")
     )
-    return go_on("/admin/comments")
+    return redirect_to("/admin/comments")
 
 
 def _anchor(form: Form) -> Anchor:
     """A tag, an image's id, or neither."""
     if form["tag"]:
-        return form.check("tag", Tag)
-    return form.check("image_id", ImageId) if form["image_id"] else None
+        return form.validate("tag", Tag)
+    return form.validate("image_id", ImageId) if form["image_id"] else None
 
 
 def _show_thread(name: RepositoryName, state: FormState = EMPTY, status: int = 200) -> Response:
     asked = paging.asked(request.args)
     found = services().social.thread(actor(), name, asked.size, asked.offset)
-    return show(CommentsPage.of(found, asked, state), "repositories/comments.html", status)
+    return render_page(CommentsPage.of(found, asked, state), "repositories/comments.html", status)
 
 
 def _show_one(name: RepositoryName, number: int, state: FormState = EMPTY, status: int = 200) -> Response:
     found = services().social.comment(actor(), name, number)
-    return show(CommentPage.of(found, state), "repositories/comment.html", status)
+    return render_page(CommentPage.of(found, state), "repositories/comment.html", status)
 
 
 def _done(name: RepositoryName, number: int, text: str) -> Response:
     flash("success", text)
-    return go_on(repository_url(name, f"comments/{number}"))
+    return redirect_to(repository_url(name, f"comments/{number}"))

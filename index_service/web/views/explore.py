@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response
 
 from index_service.pages.explore import ExplorePage
-from index_service.web.asking import actor, services, site
-from index_service.web.showing import page, show
+from index_service.web.request_context import actor, services, site
+from index_service.web.responses import page, render_page
 
 _LOCAL = "127."
 
@@ -20,4 +20,6 @@ def home() -> Response:
     parts = urlsplit(site().url)
     # Docker speaks plain HTTP to localhost by default.
     is_secure = parts.scheme == "https" or site().host.startswith((_LOCAL, "localhost"))
-    return show(ExplorePage.of(site().host, services().search.explore(actor()), is_secure=is_secure), "explore.html")
+    return render_page(
+        ExplorePage.of(site().host, services().search.explore(actor()), is_secure=is_secure), "explore.html"
+    )

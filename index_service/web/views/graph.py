@@ -9,15 +9,15 @@ from index_service import paging
 from index_service.pages import dot
 from index_service.pages.graph import GraphPage, ImageGraphPage, RepositoryGraphPage
 from index_service.services.image_graph import LANES_AT_ONCE, ROOTS_AT_ONCE
-from index_service.web.asking import actor, services, words
-from index_service.web.showing import go_on, page, private, same_page, show
+from index_service.web.request_context import actor, search_query, services
+from index_service.web.responses import cache_privately, page, redirect_to, render_page, same_page
 
 views = Blueprint("graph", __name__)
 
 
 @page(views, "/r/<repository:repository>/@graph", "/repositories/{repository}/@graph")
 def repository(repository: str) -> Response:
-    return show(_lanes(repository), "graph/repository.html")
+    return render_page(_lanes(repository), "graph/repository.html")
 
 
 @views.get("/r/<repository:repository>/@graph.dot")
@@ -25,22 +25,22 @@ def repository_dot(repository: str) -> Response:
     """What the page draws, for Graphviz."""
     response = Response(dot.lanes(_lanes(repository)), content_type="text/vnd.graphviz; charset=utf-8")
     response.headers["Content-Disposition"] = "attachment; filename=layers.dot"
-    return private(response)
+    return cache_privately(response)
 
 
 @page(views, "/i/<image_id>/graph", "/images/{image_id}/descendants")
 def image(image_id: str) -> Response:
     whole = services().images.whole(actor(), image_id)
     if whole != image_id:
-        return go_on(same_page(image_id=whole))
-    return show(ImageGraphPage.of(services().image_graph.descent(actor(), whole)), "graph/image.html")
+        return redirect_to(same_page(image_id=whole))
+    return render_page(ImageGraphPage.of(services().image_graph.descent(actor(), whole)), "graph/image.html")
 
 
 @page(views, "/graph", "/graph")
 def forest() -> Response:
-    asked, query = paging.asked(request.args, size=ROOTS_AT_ONCE), words()
+    asked, query = paging.asked(request.args, size=ROOTS_AT_ONCE), search_query()
     found = services().image_graph.forest(actor(), asked.offset, query)
-    return show(GraphPage.of(query, found, asked), "graph/forest.html")
+    return render_page(GraphPage.of(query, found, asked), "graph/forest.html")
 
 
 def _lanes(repository: str) -> RepositoryGraphPage:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from index_service.pages.images import ImagePage
-from index_service.web.asking import actor, services
-from index_service.web.showing import go_on, page, same_page, show
+from index_service.web.request_context import actor, services
+from index_service.web.responses import page, redirect_to, render_page, same_page
 
 views = Blueprint("images", __name__)
 
@@ -15,5 +15,5 @@ views = Blueprint("images", __name__)
 def image(image_id: str) -> Response:
     whole = services().images.whole(actor(), image_id)
     if whole != image_id:
-        return go_on(same_page(image_id=whole))
-    return show(ImagePage.of(services().images.image(actor(), whole)), "images/image.html")
+        return redirect_to(same_page(image_id=whole))
+    return render_page(ImagePage.of(services().images.image(actor(), whole)), "images/image.html")

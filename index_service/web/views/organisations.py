@@ -18,11 +18,17 @@ from index_service.pages.organisations import (
     TeamsPage,
 )
 from index_service.services.organisations import OrganisationSettings
-from index_service.web.addresses import person_url
-from index_service.web.asking import actor, address, known, proved, services
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.showing import flash, go_on, page, show
+from index_service.web.request_context import (
+    actor,
+    client_address,
+    require_reauthenticated,
+    require_signed_in,
+    services,
+)
+from index_service.web.responses import flash, page, redirect_to, render_page
+from index_service.web.urls import person_url
 from index_service.web.views.people import check_role, check_visibility
 
 views = Blueprint("organisations", __name__)
@@ -30,18 +36,18 @@ views = Blueprint("organisations", __name__)
 
 @page(views, "/organisations/new")
 def new() -> Response:
-    known()
-    return show(NewOrganisationPage(), "organisations/new.html")
+    require_signed_in()
+    return render_page(NewOrganisationPage(), "organisations/new.html")
 
 
 @views.post("/organisations/new")
 def create() -> Response:
-    who, form = known().actor, Form.read("name", "full_name")
-    form.attempt(services().organisations.create, who, address(), form["name"], Profile(form["full_name"]))
+    who, form = require_signed_in().actor, Form.read("name", "full_name")
+    form.attempt(services().organisations.create, who, client_address(), form["name"], Profile(form["full_name"]))
     if not form.ok:
-        return show(NewOrganisationPage(form.state()), "organisations/new.html", form.status)
+        return render_page(NewOrganisationPage(form.state()), "organisations/new.html", form.status)
     flash("success", gettext("%(name)s is made, and you own it.", name=form["name"]))
-    return go_on(person_url(form["name"], "members"))
+    return redirect_to(person_url(form["name"], "members"))
 
 
 @page(views, "/u/<name>/@members", "/organisations/{name}/members")
@@ -51,33 +57,33 @@ def members(name: str) -> Response:
 
 @views.post("/u/<name>/@members")
 def add_member(name: str) -> Response:
-    who, form = proved().actor, Form.read("person")
-    form.attempt(services().organisations.add_member, who, address(), name, form["person"])
+    who, form = require_reauthenticated().actor, Form.read("person")
+    form.attempt(services().organisations.add_member, who, client_address(), name, form["person"])
     if not form.ok:
         return _show_members(name, form.state(), form.status)
     flash("success", gettext("%(person)s is a member now.", person=form["person"]))
-    return go_on(person_url(name, "members"))
+    return redirect_to(person_url(name, "members"))
 
 
 @views.post("/u/<name>/@members/remove")
 def remove_member(name: str) -> Response:
-    who, form = proved().actor, Form.read("person")
-    form.attempt(services().organisations.remove_member, who, address(), name, form["person"])
+    who, form = require_reauthenticated().actor, Form.read("person")
+    form.attempt(services().organisations.remove_member, who, client_address(), name, form["person"])
     if not form.ok:
         return _show_members(name, _only_errors(form), form.status)
     flash("success", gettext("%(person)s is no member any more.", person=form["person"]))
-    return go_on(person_url(name, "members" if form["person"] != who.name else ""))
+    return redirect_to(person_url(name, "members" if form["person"] != who.name else ""))
 
 
 @views.post("/u/<name>/@members/owner")
 def set_owner(name: str) -> Response:
-    who, form = proved().actor, Form.read("person", "owner")
+    who, form = require_reauthenticated().actor, Form.read("person", "owner")
     question = services().organisations.set_owner
-    form.attempt(question, who, address(), name, form["person"], is_owner=form.ticked("owner"))
+    form.attempt(question, who, client_address(), name, form["person"], is_owner=form.ticked("owner"))
     if not form.ok:
         return _show_members(name, _only_errors(form), form.status)
     flash("success", gettext("Saved."))
-    return go_on(person_url(name, "members"))
+    return redirect_to(person_url(name, "members"))
 
 
 @page(views, "/u/<name>/@teams", "/organisations/{name}/teams")
@@ -87,12 +93,12 @@ def teams(name: str) -> Response:
 
 @views.post("/u/<name>/@teams")
 def create_team(name: str) -> Response:
-    who, form = proved().actor, Form.read("name", "about")
-    form.attempt(services().organisations.create_team, who, address(), name, form["name"], form["about"])
+    who, form = require_reauthenticated().actor, Form.read("name", "about")
+    form.attempt(services().organisations.create_team, who, client_address(), name, form["name"], form["about"])
     if not form.ok:
         return _show_teams(name, form.state(), form.status)
     flash("success", gettext("The team %(name)s is made.", name=form["name"]))
-    return go_on(_team_url(name, form["name"]))
+    return redirect_to(_team_url(name, form["name"]))
 
 
 @page(views, "/u/<name>/@teams/<team>", "/organisations/{name}/teams/{team}")
@@ -102,62 +108,62 @@ def team(name: str, team: str) -> Response:
 
 @views.post("/u/<name>/@teams/<team>")
 def join_team(name: str, team: str) -> Response:
-    who, form = proved().actor, Form.read("person")
-    form.attempt(services().organisations.join_team, who, address(), name, team, form["person"])
+    who, form = require_reauthenticated().actor, Form.read("person")
+    form.attempt(services().organisations.join_team, who, client_address(), name, team, form["person"])
     if not form.ok:
         return _show_team(name, team, form.state(), form.status)
     flash("success", gettext("%(person)s is in the team now.", person=form["person"]))
-    return go_on(_team_url(name, team))
+    return redirect_to(_team_url(name, team))
 
 
 @views.post("/u/<name>/@teams/<team>/leave")
 def leave_team(name: str, team: str) -> Response:
-    who, form = proved().actor, Form.read("person")
-    services().organisations.leave_team(who, address(), name, team, form["person"])
+    who, form = require_reauthenticated().actor, Form.read("person")
+    services().organisations.leave_team(who, client_address(), name, team, form["person"])
     flash("success", gettext("%(person)s is not in the team any more.", person=form["person"]))
-    return go_on(_team_url(name, team))
+    return redirect_to(_team_url(name, team))
 
 
 @views.post("/u/<name>/@teams/<team>/role")
 def set_team_role(name: str, team: str) -> Response:
-    who, form = proved().actor, Form.read("role")
-    role = form.check("role", check_role) if form["role"] else None
-    form.attempt(services().organisations.set_team_role, who, address(), name, team, role)
+    who, form = require_reauthenticated().actor, Form.read("role")
+    role = form.validate("role", check_role) if form["role"] else None
+    form.attempt(services().organisations.set_team_role, who, client_address(), name, team, role)
     if not form.ok:
         return _show_team(name, team, form.state(), form.status)
     flash("success", gettext("Saved."))
-    return go_on(_team_url(name, team))
+    return redirect_to(_team_url(name, team))
 
 
 @views.post("/u/<name>/@teams/<team>/delete")
 def delete_team(name: str, team: str) -> Response:
-    who, form = proved().actor, Form.read("confirm")
-    form.check("confirm", is_same(team))
-    form.attempt(services().organisations.delete_team, who, address(), name, team)
+    who, form = require_reauthenticated().actor, Form.read("confirm")
+    form.validate("confirm", is_same(team))
+    form.attempt(services().organisations.delete_team, who, client_address(), name, team)
     if not form.ok:
         return _show_team(name, team, form.state(), form.status)
     flash("success", gettext("The team %(name)s is deleted, and its roles with it.", name=team))
-    return go_on(person_url(name, "teams"))
+    return redirect_to(person_url(name, "teams"))
 
 
 @page(views, "/u/<name>/@settings", "/organisations/{name}")
 def settings(name: str) -> Response:
-    known()
+    require_signed_in()
     return _show_settings(name)
 
 
 @views.post("/u/<name>/@settings")
 def submit_settings(name: str) -> Response:
-    who, form = proved().actor, Form.read("full_name", "about", "website", "member_role", "visibility")
-    form.check("member_role", _check_member_role)
-    is_private = form.check("visibility", check_visibility)
+    who, form = require_reauthenticated().actor, Form.read("full_name", "about", "website", "member_role", "visibility")
+    form.validate("member_role", _check_member_role)
+    is_private = form.validate("visibility", check_visibility)
     profile = Profile(form["full_name"], form["about"], form["website"], _role(form["member_role"]))
     wanted = OrganisationSettings(profile, bool(is_private))
-    form.attempt(services().organisations.change, who, address(), name, wanted)
+    form.attempt(services().organisations.change, who, client_address(), name, wanted)
     if not form.ok:
         return _show_settings(name, form.state(), form.status)
     flash("success", gettext("Saved."))
-    return go_on(person_url(name, "settings"))
+    return redirect_to(person_url(name, "settings"))
 
 
 def is_same(wanted: str) -> Callable[[str], str]:
@@ -195,7 +201,7 @@ def _show_members(name: str, form: FormState = EMPTY, status: int = 200) -> Resp
     found = services().organisations.members(actor(), name, asked.size, asked.offset)
     profile = services().profiles.shown(actor(), name)
     shown = MembersPage(profile, tuple(found.rows), asked.of(found.total), found.is_owner, form)
-    return show(shown, "organisations/members.html", status)
+    return render_page(shown, "organisations/members.html", status)
 
 
 def _show_teams(name: str, form: FormState = EMPTY, status: int = 200) -> Response:
@@ -203,7 +209,7 @@ def _show_teams(name: str, form: FormState = EMPTY, status: int = 200) -> Respon
     found = services().organisations.teams(actor(), name, asked.size, asked.offset)
     profile = services().profiles.shown(actor(), name)
     shown = TeamsPage(profile, tuple(found.rows), asked.of(found.total), found.is_owner, form)
-    return show(shown, "organisations/teams.html", status)
+    return render_page(shown, "organisations/teams.html", status)
 
 
 def _show_team(name: str, team: str, form: FormState = EMPTY, status: int = 200) -> Response:
@@ -213,11 +219,11 @@ def _show_team(name: str, team: str, form: FormState = EMPTY, status: int = 200)
     paged = asked.of(found.team.members)
     role = "" if found.role is None else str(found.role)
     shown = TeamPage(profile, found.team, role, tuple(found.rows), paged, found.is_owner, form)
-    return show(shown, "organisations/team.html", status)
+    return render_page(shown, "organisations/team.html", status)
 
 
 def _show_settings(name: str, form: FormState = EMPTY, status: int = 200) -> Response:
-    who = known().actor
+    who = require_signed_in().actor
     found, profile = services().organisations.settings(who, name), services().profiles.shown(who, name)
     shown = OrganisationSettingsPage(profile, found.profile.member_role, found.default_private, form)
-    return show(shown, "organisations/settings.html", status)
+    return render_page(shown, "organisations/settings.html", status)

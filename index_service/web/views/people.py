@@ -14,11 +14,17 @@ from index_service.paging import Paging
 from index_service.repositories.policy import Role
 from index_service.search.finder import Hit
 from index_service.services.permissions import Receiver
-from index_service.web.addresses import person_url
-from index_service.web.asking import actor, address, known, proved, services
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.showing import flash, go_on, page, show
+from index_service.web.request_context import (
+    actor,
+    client_address,
+    require_reauthenticated,
+    require_signed_in,
+    services,
+)
+from index_service.web.responses import flash, page, redirect_to, render_page
+from index_service.web.urls import person_url
 
 SORTS = ("pushed", "stars", "pulls", "name")
 
@@ -45,50 +51,50 @@ def activity(name: str) -> Response:
     profile = services().profiles.shown(actor(), name)
     moves = services().profiles.activity(actor(), name, asked.size + 1, asked.offset)
     shown = ActivityPage(profile, tuple(moves[: asked.size]), asked.number, len(moves) > asked.size)
-    return show(shown, "people/activity.html")
+    return render_page(shown, "people/activity.html")
 
 
 @page(views, "/u/<name>/@access", "/namespaces/{name}")
 def access(name: str) -> Response:
-    known()
+    require_signed_in()
     return _show_access(name)
 
 
 @views.post("/u/<name>/@access")
 def give(name: str) -> Response:
-    who, form = proved().actor, Form.read("person", "role")
-    to, role = receiver(form), form.check("role", check_role)
+    who, form = require_reauthenticated().actor, Form.read("person", "role")
+    to, role = receiver(form), form.validate("role", check_role)
     if to is not None and role is not None:
-        form.attempt(services().permissions.give_everywhere, who, address(), name, to, role)
+        form.attempt(services().permissions.give_everywhere, who, client_address(), name, to, role)
     if not form.ok:
         return _show_access(name, form.state(), form.status)
     flash("success", gettext("%(name)s has the role now.", name=form["person"]))
-    return go_on(person_url(name, "access"))
+    return redirect_to(person_url(name, "access"))
 
 
 @views.post("/u/<name>/@access/take")
 def take(name: str) -> Response:
-    who, form = proved().actor, Form.read("person")
-    services().permissions.take_everywhere(who, address(), name, read_receiver(form["person"]))
+    who, form = require_reauthenticated().actor, Form.read("person")
+    services().permissions.take_everywhere(who, client_address(), name, read_receiver(form["person"]))
     flash("success", gettext("%(name)s has no role of that kind any more.", name=form["person"]))
-    return go_on(person_url(name, "access"))
+    return redirect_to(person_url(name, "access"))
 
 
 @views.post("/u/<name>/@access/default")
 def set_default(name: str) -> Response:
-    who, form = proved().actor, Form.read("visibility")
-    is_private = form.check("visibility", check_visibility)
+    who, form = require_reauthenticated().actor, Form.read("visibility")
+    is_private = form.validate("visibility", check_visibility)
     if is_private is not None:
-        form.attempt(services().permissions.set_default, who, address(), name, is_private=is_private)
+        form.attempt(services().permissions.set_default, who, client_address(), name, is_private=is_private)
     if not form.ok:
         return _show_access(name, form.state(), form.status)
     flash("success", gettext("Saved."))
-    return go_on(person_url(name, "access"))
+    return redirect_to(person_url(name, "access"))
 
 
 def receiver(form: Form) -> Receiver | None:
     """The grantee that the field `person` of a form names."""
-    return form.check("person", read_receiver)
+    return form.validate("person", read_receiver)
 
 
 def read_receiver(text: str) -> Receiver:
@@ -124,11 +130,11 @@ def _show_repositories(name: str, asked: Paging, found: tuple[list[Hit], int], *
     hits, total = found
     profile = services().profiles.shown(actor(), name)
     shown = RepositoriesPage(profile, tuple(map(card, hits)), asked.of(total), starred)
-    return show(shown, "people/repositories.html")
+    return render_page(shown, "people/repositories.html")
 
 
 def _show_access(name: str, form: FormState = EMPTY, status: int = 200) -> Response:
-    who = known().actor
+    who = require_signed_in().actor
     found, profile = services().permissions.namespace(who, name), services().profiles.shown(who, name)
     shown = AccessPage(profile, found.default_private, Holder.all(found.given), tuple(found.teams), form)
-    return show(shown, "people/access.html", status)
+    return render_page(shown, "people/access.html", status)

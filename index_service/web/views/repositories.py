@@ -6,10 +6,10 @@ from flask import Blueprint, Response, request
 
 from common.names import RepositoryName
 from index_service.pages.social import OverviewPage
-from index_service.web.addresses import repository_url
-from index_service.web.asking import actor, known, next_path, services, site
 from index_service.web.forms import Form
-from index_service.web.showing import go_on, page, show
+from index_service.web.request_context import actor, next_path, require_signed_in, services, site
+from index_service.web.responses import page, redirect_to, render_page
+from index_service.web.urls import repository_url
 
 views = Blueprint("repository", __name__)
 
@@ -19,11 +19,11 @@ def overview(repository: str) -> Response:
     """With `tag`, how to pull that one."""
     name = RepositoryName.parse(repository)
     found = services().social.overview(actor(), name, request.args.get("tag"))
-    return show(OverviewPage.of(site().host, found), "repositories/overview.html")
+    return render_page(OverviewPage.of(site().host, found), "repositories/overview.html")
 
 
 @views.post("/r/<repository:repository>/@star")
 def star(repository: str) -> Response:
     name, form = RepositoryName.parse(repository), Form.read("starred")
-    services().social.set_starred(known().actor, name, is_starred=form.ticked("starred"))
-    return go_on(next_path(repository_url(name)))
+    services().social.set_starred(require_signed_in().actor, name, is_starred=form.ticked("starred"))
+    return redirect_to(next_path(repository_url(name)))

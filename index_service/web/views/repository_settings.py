@@ -11,11 +11,11 @@ from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.repository_settings import RepositorySettingsPage
 from index_service.repositories.managing import MAX_DESCRIPTION, MAX_README
 from index_service.repositories.policy import Action
-from index_service.web.addresses import person_url, repository_url
-from index_service.web.asking import address, known, proved, services
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.showing import flash, go_on, page, show
+from index_service.web.request_context import client_address, require_reauthenticated, require_signed_in, services
+from index_service.web.responses import flash, page, redirect_to, render_page
+from index_service.web.urls import person_url, repository_url
 from index_service.web.views.organisations import is_same
 from index_service.web.views.people import check_role, check_visibility, read_receiver, receiver
 
@@ -26,94 +26,94 @@ views = Blueprint("repository_settings", __name__)
 
 @page(views, "/r/<repository:repository>/@settings", "/repositories/{repository}/@settings")
 def texts(repository: str) -> Response:
-    known()
+    require_signed_in()
     return _show(RepositoryName.parse(repository), TEXTS)
 
 
 @views.post("/r/<repository:repository>/@settings")
 def describe(repository: str) -> Response:
-    who, name, form = known().actor, RepositoryName.parse(repository), Form.read("description", "readme")
-    form.check("description", lambda text: fields.check_text(text, MAX_DESCRIPTION))
-    form.check("readme", lambda text: fields.check_text(text, MAX_README, lines=True))
+    who, name, form = require_signed_in().actor, RepositoryName.parse(repository), Form.read("description", "readme")
+    form.validate("description", lambda text: fields.check_text(text, MAX_DESCRIPTION))
+    form.validate("readme", lambda text: fields.check_text(text, MAX_README, lines=True))
     form.attempt(services().permissions.describe, who, name, form["description"], form["readme"])
     if not form.ok:
         return _show(name, TEXTS, form.state(), form.status)
     flash("success", gettext("Saved."))
-    return go_on(repository_url(name))
+    return redirect_to(repository_url(name))
 
 
 @page(views, "/r/<repository:repository>/@settings/access", "/repositories/{repository}/@roles")
 def access(repository: str) -> Response:
-    known()
+    require_signed_in()
     return _show(RepositoryName.parse(repository), ACCESS)
 
 
 @views.post("/r/<repository:repository>/@settings/access")
 def give(repository: str) -> Response:
-    who, name, form = proved().actor, RepositoryName.parse(repository), Form.read("person", "role")
-    to, role = receiver(form), form.check("role", check_role)
+    who, name, form = require_reauthenticated().actor, RepositoryName.parse(repository), Form.read("person", "role")
+    to, role = receiver(form), form.validate("role", check_role)
     if to is not None and role is not None:
-        form.attempt(services().permissions.give, who, address(), name, to, role)
+        form.attempt(services().permissions.give, who, client_address(), name, to, role)
     if not form.ok:
         return _show(name, ACCESS, form.state(), form.status)
     flash("success", gettext("%(name)s has the role now.", name=form["person"]))
-    return go_on(repository_url(name, "settings/access"))
+    return redirect_to(repository_url(name, "settings/access"))
 
 
 @views.post("/r/<repository:repository>/@settings/access/take")
 def take(repository: str) -> Response:
-    who, name, form = proved().actor, RepositoryName.parse(repository), Form.read("person")
-    services().permissions.take(who, address(), name, read_receiver(form["person"]))
+    who, name, form = require_reauthenticated().actor, RepositoryName.parse(repository), Form.read("person")
+    services().permissions.take(who, client_address(), name, read_receiver(form["person"]))
     flash("success", gettext("%(name)s has no role of that kind any more.", name=form["person"]))
-    return go_on(repository_url(name, "settings/access" if services().permissions.manages(who, name) else ""))
+    return redirect_to(repository_url(name, "settings/access" if services().permissions.manages(who, name) else ""))
 
 
 @views.post("/r/<repository:repository>/@settings/visibility")
 def set_visibility(repository: str) -> Response:
-    who, name, form = proved().actor, RepositoryName.parse(repository), Form.read("visibility")
-    is_private = form.check("visibility", check_visibility)
+    who, name, form = require_reauthenticated().actor, RepositoryName.parse(repository), Form.read("visibility")
+    is_private = form.validate("visibility", check_visibility)
     if is_private is not None:
-        form.attempt(services().permissions.set_private, who, address(), name, is_private=is_private)
+        form.attempt(services().permissions.set_private, who, client_address(), name, is_private=is_private)
     if not form.ok:
         return _show(name, ACCESS, form.state(), form.status)
     hidden, shown = gettext("Only those with a role see it now."), gettext("Everybody sees it now.")
     flash("success", hidden if is_private else shown)
-    return go_on(repository_url(name, "settings/access"))
+    return redirect_to(repository_url(name, "settings/access"))
 
 
 @page(views, "/r/<repository:repository>/@settings/transfer")
 def transfer(repository: str) -> Response:
-    proved()
+    require_reauthenticated()
     return _show(RepositoryName.parse(repository), TRANSFER)
 
 
 @views.post("/r/<repository:repository>/@settings/transfer")
 def submit_transfer(repository: str) -> Response:
-    who, name, form = proved().actor, RepositoryName.parse(repository), Form.read("target")
-    target = form.check("target", _check_target)
+    who, name, form = require_reauthenticated().actor, RepositoryName.parse(repository), Form.read("target")
+    target = form.validate("target", _check_target)
     if target is not None:
-        form.attempt(services().permissions.transfer, who, address(), name, target)
+        form.attempt(services().permissions.transfer, who, client_address(), name, target)
     if target is None or not form.ok:
         return _show(name, TRANSFER, form.state(), form.status)
     flash("success", gettext("%(old)s is %(new)s now. Its registry follows in a moment.", old=name, new=target))
-    return go_on(repository_url(target))
+    return redirect_to(repository_url(target))
 
 
 @page(views, "/r/<repository:repository>/@settings/delete")
 def delete(repository: str) -> Response:
-    proved()
+    require_reauthenticated()
     return _show(RepositoryName.parse(repository), DELETE)
 
 
 @views.post("/r/<repository:repository>/@settings/delete")
 def submit_delete(repository: str) -> Response:
-    who, name, form = proved().actor, RepositoryName.parse(repository), Form.read("confirm")
-    form.check("confirm", is_same(str(name)))
-    form.attempt(services().deletion.delete_repository, who, name, address())
+    who, name, form = require_reauthenticated().actor, RepositoryName.parse(repository), Form.read("confirm")
+    form.validate("confirm", is_same(str(name)))
+    form.attempt(services().deletion.delete_repository, who, name, client_address())
     if not form.ok:
         return _show(name, DELETE, form.state(), form.status)
     flash("success", gettext("%(name)s is deleted.", name=name))
-    return go_on(person_url(who.name))
+    return redirect_to(person_url(who.name))
 
 
 def _check_target(text: str) -> RepositoryName:
@@ -126,7 +126,7 @@ def _check_target(text: str) -> RepositoryName:
 def _show(name: RepositoryName, part: str, form: FormState = EMPTY, status: int = 200) -> Response:
     """A section of the settings; all but the texts are for administrators of the repository."""
     action = Action.WRITE if part == TEXTS else Action.MANAGE
-    who = known().actor
+    who = require_signed_in().actor
     settings = services().permissions.settings(who, name, action)
     shown = RepositorySettingsPage.of(services().summaries.of(who, name), settings, form)
-    return show(shown, f"settings/{part}.html", status)
+    return render_page(shown, f"settings/{part}.html", status)

@@ -8,11 +8,11 @@ from common.names import RepositoryName
 from index_service import paging
 from index_service.pages.search import SearchPage
 from index_service.search.finder import SORTS, Query
-from index_service.web.asking import actor, known, services, words
 from index_service.web.rendering import render
-from index_service.web.showing import page, show
+from index_service.web.request_context import actor, require_signed_in, search_query, services
+from index_service.web.responses import page, render_page
 
-views = Blueprint("searching", __name__)
+views = Blueprint("site_search", __name__)
 
 
 @page(views, "/search", "/search")
@@ -21,16 +21,16 @@ def search() -> Response:
     asked = paging.asked(request.args, SORTS)
     starred = bool(request.args.get("starred"))
     query = Query(
-        words(),
+        search_query(),
         asked.number,
         asked.size,
         asked.sort,
         _namespace(),
         bool(request.args.get("official")),
-        known().actor.id if starred else None,
+        require_signed_in().actor.id if starred else None,
     )
     found = services().search.find(actor(), query)
-    return show(SearchPage.of(query, found, asked, services().images.only(actor(), query.text)), "search.html")
+    return render_page(SearchPage.of(query, found, asked, services().images.only(actor(), query.text)), "search.html")
 
 
 @views.get("/opensearch.xml")

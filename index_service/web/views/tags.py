@@ -8,10 +8,10 @@ from common.names import RepositoryName, Tag
 from index_service import paging
 from index_service.pages.images import ActivityPage, DeleteTagsPage, TagsPage
 from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION, MOVES_AT_ONCE, TAGS_AT_ONCE
-from index_service.web.addresses import repository_url
-from index_service.web.asking import actor, proved, services
 from index_service.web.languages import gettext, ngettext
-from index_service.web.showing import flash, go_on, page, show
+from index_service.web.request_context import actor, require_reauthenticated, services
+from index_service.web.responses import flash, page, redirect_to, render_page
+from index_service.web.urls import repository_url
 
 views = Blueprint("tags", __name__)
 
@@ -21,25 +21,29 @@ def listing(repository: str) -> Response:
     name = RepositoryName.parse(repository)
     asked = paging.asked(request.args, (BY_VERSION, BY_PUSH, BY_SIZE), TAGS_AT_ONCE)
     tags = services().tags.tags(actor(), name, asked.sort, asked.offset)
-    return show(TagsPage.of(tags, asked), "tags/listing.html")
+    return render_page(TagsPage.of(tags, asked), "tags/listing.html")
 
 
 @page(views, "/r/<repository:repository>/@tags/delete")
 def confirm_deletion(repository: str) -> Response:
-    who, name = proved().actor, RepositoryName.parse(repository)
+    who, name = require_reauthenticated().actor, RepositoryName.parse(repository)
     doomed = services().deletion.doomed(who, name, _chosen(request.args.getlist("tag")))
     if not doomed.tags:
         flash("note", gettext("Choose the tags to delete first."))
-        return go_on(repository_url(name, "tags"))
-    return show(DeleteTagsPage.of(services().summaries.of(who, name), doomed), "tags/delete.html")
+        return redirect_to(repository_url(name, "tags"))
+    return render_page(DeleteTagsPage.of(services().summaries.of(who, name), doomed), "tags/delete.html")
 
 
 @views.post("/r/<repository:repository>/@tags/delete")
 def delete(repository: str) -> Response:
-    who, name, tags = proved().actor, RepositoryName.parse(repository), _chosen(request.form.getlist("tag"))
+    who, name, tags = (
+        require_reauthenticated().actor,
+        RepositoryName.parse(repository),
+        _chosen(request.form.getlist("tag")),
+    )
     services().deletion.delete_tags(who, name, tags)
     flash("success", ngettext("%(num)s tag is deleted.", "%(num)s tags are deleted.", len(tags)))
-    return go_on(repository_url(name, "tags"))
+    return redirect_to(repository_url(name, "tags"))
 
 
 @page(views, "/r/<repository:repository>/@activity", "/repositories/{repository}/@activity")
@@ -47,7 +51,7 @@ def activity(repository: str) -> Response:
     name, tag = RepositoryName.parse(repository), request.args.get("tag", "")
     asked = paging.asked(request.args, size=MOVES_AT_ONCE)
     found = services().tags.activity(actor(), name, Tag(tag) if tag else None, asked.offset)
-    return show(ActivityPage.of(found, tag, asked), "tags/activity.html")
+    return render_page(ActivityPage.of(found, tag, asked), "tags/activity.html")
 
 
 def _chosen(tags: list[str]) -> list[Tag]:

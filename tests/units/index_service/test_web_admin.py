@@ -10,7 +10,7 @@ from index_service.accounts.organisations import Profile
 from index_service.audit.log import Change
 from tests.units.index_service.reader import Page, Reader, counted_queries
 from tests.units.index_service.site import IMAGES
-from tests.units.index_service.test_web_entering import read_letters
+from tests.units.index_service.test_web_sign_in import read_letters
 
 PAGES = ("/admin", "/admin/people", "/admin/registries", "/admin/storage", "/admin/audit")
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

@@ -11,9 +11,9 @@ from index_service import paging
 from index_service.pages.repositories import RepositoryCard
 from index_service.paging import Paging
 from index_service.web import flags
-from index_service.web.addresses import image_url, person_url, repository_url
-from index_service.web.asking import own_path
 from index_service.web.forms import Form
+from index_service.web.request_context import same_site_path
+from index_service.web.urls import image_url, person_url, repository_url
 from tests.units.index_service.site import IMAGES
 
 
@@ -91,12 +91,12 @@ def test_addresses_are_written_in_one_place(address, path):
 
 @pytest.mark.parametrize("path", ["/", "/a", "/r/a/b/@tags?page=2&sort=x", "/search?q=%2F%2Fevil"])
 def test_a_path_of_this_site_is_gone_on_to(path):
-    assert own_path(path) == path
+    assert same_site_path(path) == path
 
 
 @pytest.mark.parametrize("path", [None, "", "a", "//a", "/\\a", "http://a", "/a\\b", "/a\n", "/a b", "/" + "a" * 2000])
 def test_any_other_is_not(path):
-    assert own_path(path, "/default") == "/default"
+    assert same_site_path(path, "/default") == "/default"
 
 
 def form(**fields):
@@ -123,7 +123,7 @@ def refuse(failure):
 def test_a_service_is_asked_only_when_the_fields_are_right():
     asked = []
     read = form(name="alice")
-    read.check("name", lambda _: refuse(Invalid("Invalid username")))
+    read.validate("name", lambda _: refuse(Invalid("Invalid username")))
     assert read.attempt(asked.append, 1) is None
     assert (asked, read.ok) == ([], False)
     assert read.state().errors == {"name": "Invalid username"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from index_service.web.asking import is_site
+from index_service.web.request_context import is_site_path
 from tests.units.index_service.reader import Page, Reader
 from tests.units.index_service.site import IMAGES
 
@@ -18,7 +18,7 @@ VALUES = {
     "anything": "x",
 }
 
-NO_PAGES = {"assets.static", "searching.opensearch", "graph.repository_dot"}
+NO_PAGES = {"assets.static", "site_search.opensearch", "graph.repository_dot"}
 """What browsers ask for by themselves, and what people keep as a file."""
 
 FIELDS = [
@@ -61,7 +61,7 @@ def routes(site, method):
     with site.app.test_request_context():
         adapter = site.app.create_url_adapter(None) or site.app.url_map.bind("localhost")
         for rule in site.app.url_map.iter_rules():
-            if method in rule.methods and is_site(rule.rule) and rule.endpoint not in NO_PAGES:
+            if method in rule.methods and is_site_path(rule.rule) and rule.endpoint not in NO_PAGES:
                 values = {argument: VALUES.get(argument, "1") for argument in rule.arguments}
                 yield rule.endpoint, adapter.build(rule.endpoint, values, method=method)
 

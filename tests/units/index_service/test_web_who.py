@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from werkzeug.routing import Map
 
-from index_service.web.asking import is_site
+from index_service.web.request_context import is_site_path
 from tests.units.index_service.json_api.world import World, populate
 from tests.units.index_service.reader import Page, Reader
 from tests.units.index_service.site import IMAGES
@@ -181,7 +181,7 @@ def test_everybody_may_do_what_the_table_says_and_no_more(world, caller):
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_the_table_names_every_route(site):
-    rules = [rule for rule in site.app.url_map.iter_rules() if is_site(rule.rule)]
+    rules = [rule for rule in site.app.url_map.iter_rules() if is_site_path(rule.rule)]
     routes = {(method, rule.endpoint) for rule in rules for method in rule.methods - {"HEAD", "OPTIONS"}}
     assert {named(site.app.url_map, case) for case in (*PAGES, *FORMS)} == routes - {("GET", "assets.static")}
 

@@ -24,7 +24,7 @@ MAX_BROWSER = 255
 MAX_QUERY = 255
 
 _PROTOCOLS = frozenset({"v1", "v2", "_ping", "_status", "api"})
-_OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
+_SAME_SITE_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Site:
         return f"{parts.scheme}://{parts.netloc}"
 
 
-class ProofNeeded(Forbidden):
+class ReauthenticationRequired(Forbidden):
     """The password has to be entered again first."""
 
     def __init__(self) -> None:
@@ -66,47 +66,47 @@ def services() -> Services:
     return site().services
 
 
-def is_site(path: str) -> bool:
+def is_site_path(path: str) -> bool:
     """Whether the path is one of the site, not of a protocol, whose clients never get a page."""
     return path.split("/", 2)[1] not in _PROTOCOLS if path.startswith("/") else False
 
 
-def person() -> SignedIn | None:
+def signed_in() -> SignedIn | None:
     """The signed-in person, looked up once per request."""
     if "person" not in g:
-        g.person = _find_person()
+        g.person = _find_signed_in()
     found: SignedIn | None = g.person
     return found
 
 
 def actor() -> Actor | None:
     """The signed-in person as an actor, as services take it."""
-    found = person()
+    found = signed_in()
     return None if found is None else found.actor
 
 
-def known() -> SignedIn:
+def require_signed_in() -> SignedIn:
     """The signed-in person. Raises Unauthenticated, which redirects to the sign-in page and back."""
-    found = person()
+    found = signed_in()
     if found is None:
         raise Unauthenticated("Sign in first")
     return found
 
 
-def proved() -> SignedIn:
-    """The signed-in person, recently reauthenticated. Raises Unauthenticated or ProofNeeded."""
-    found = known()
+def require_reauthenticated() -> SignedIn:
+    """The signed-in person, recently reauthenticated. Raises Unauthenticated or ReauthenticationRequired."""
+    found = require_signed_in()
     if not policy.is_proved(found.proved_at, site().clock()):
-        raise ProofNeeded
+        raise ReauthenticationRequired
     return found
 
 
 def require_admin() -> Actor:
     """Raises Unauthenticated, or Forbidden unless the actor is an administrator."""
-    return policy.require_administrator(known().actor)
+    return policy.require_administrator(require_signed_in().actor)
 
 
-def address() -> str:
+def client_address() -> str:
     """The browser's IP address, as far as the configured proxies are trusted."""
     return (request.remote_addr or "local")[:45]
 
@@ -114,20 +114,20 @@ def address() -> str:
 def browser() -> Browser:
     """The browser's IP address and User-Agent, whose printable characters are truncated to what is stored."""
     name = "".join(filter(str.isprintable, request.headers.get("User-Agent", "")))
-    return Browser(address(), name[:MAX_BROWSER])
+    return Browser(client_address(), name[:MAX_BROWSER])
 
 
-def own_path(text: str | None, default: str = "/") -> str:
+def same_site_path(text: str | None, default: str = "/") -> str:
     """A safe path to redirect to; everything else, such as another site's URL, becomes the default."""
-    return text if text and _OWN_PATH.fullmatch(text) else default
+    return text if text and _SAME_SITE_PATH.fullmatch(text) else default
 
 
 def next_path(default: str = "/") -> str:
     """The path that a form or a URL asks to be redirected to."""
-    return own_path(request.values.get("next"), default)
+    return same_site_path(request.values.get("next"), default)
 
 
-def words() -> str:
+def search_query() -> str:
     """The search query of the URL. Raises Invalid."""
     text = request.args.get("q", "")
     if len(text) > MAX_QUERY:
@@ -137,11 +137,11 @@ def words() -> str:
 
 def choose_language() -> None:
     """The person's language, else the one chosen in this browser, else the best match of Accept-Language."""
-    found = person()
+    found = signed_in()
     chosen = (found.language if found else "") or site().cookies.read(LANGUAGE)
     languages.use(chosen if chosen in languages.LANGUAGES else languages.best(list(request.accept_languages)))
 
 
-def _find_person() -> SignedIn | None:
+def _find_signed_in() -> SignedIn | None:
     secret = site().cookies.read(SESSION)
     return services().accounts.signed_in(secret) if secret else None

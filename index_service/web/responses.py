@@ -8,8 +8,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from flask import Blueprint, Response, request, url_for
 
-from index_service.web.asking import own_path, site
 from index_service.web.rendering import render
+from index_service.web.request_context import same_site_path, site
 
 View = Callable[..., Response]
 
@@ -32,11 +32,11 @@ def page(views: Blueprint, rule: str, alternate: str = "", *, without: tuple[str
     return register
 
 
-def show(shown: Any, template: str, status: int = 200) -> Response:
+def render_page(shown: Any, template: str, status: int = 200) -> Response:
     """A page; `template` gets it as `page`."""
     alternate = alternate_url() if status == 200 else None
     text = render(template, page=shown, alternate=alternate)
-    response = private(Response(text, status, content_type="text/html; charset=utf-8"))
+    response = cache_privately(Response(text, status, content_type="text/html; charset=utf-8"))
     if status != 200:
         return response
     response.add_etag(weak=True)
@@ -44,7 +44,7 @@ def show(shown: Any, template: str, status: int = 200) -> Response:
     return response
 
 
-def private(response: Response) -> Response:
+def cache_privately(response: Response) -> Response:
     """Mark a response as private to one reader, to be revalidated at every use."""
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["Vary"] = "Cookie, Accept-Language"
@@ -61,14 +61,14 @@ def alternate_url() -> str | None:
     return f"{path}?{query}" if (query := _query(dict.fromkeys(without))) else path
 
 
-def this_path() -> str:
+def current_path() -> str:
     """The current page, to come back to: for a submitted form, the page it was sent from."""
     if request.method in ("GET", "HEAD"):
         return request.full_path.rstrip("?")
     sent_from = urlsplit(request.referrer or "")
     if sent_from.netloc != request.host:
         return "/"
-    return own_path(f"{sent_from.path}?{sent_from.query}" if sent_from.query else sent_from.path)
+    return same_site_path(f"{sent_from.path}?{sent_from.query}" if sent_from.query else sent_from.path)
 
 
 def url_with(**changes: Any) -> str:
@@ -82,7 +82,7 @@ def same_page(**names: Any) -> str:
     return url_for(str(request.endpoint), **names)
 
 
-def go_on(path: str) -> Response:
+def redirect_to(path: str) -> Response:
     """Redirect to another page, as after a form was accepted."""
     response = Response(status=303)
     response.location = path

@@ -9,7 +9,7 @@ from werkzeug.routing import PathConverter
 from common.names import LIBRARY
 
 
-class Repository(PathConverter):
+class RepositoryConverter(PathConverter):
     """A repository's name with all its slashes; parts of its page begin with `@`, which no name holds."""
 
     regex = r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*"

@@ -12,7 +12,7 @@ from index_service.services.credentials import Anonymous, Bearer, Credential, Lo
 from index_service.services.protocol import Protocol
 
 EXTENSION = "wharfinger-index"
-MAX_CLIENT = 255
+MAX_USER_AGENT = 255
 
 
 def protocol() -> Protocol:
@@ -34,14 +34,14 @@ def asks_token() -> bool:
     return request.headers.get(headers.TOKEN, "").strip().lower() not in ("", "false", "0")
 
 
-def address() -> str:
+def client_address() -> str:
     """The client's IP address, as far as the configured proxies are trusted."""
     return request.remote_addr or "local"
 
 
-def client() -> str:
+def user_agent() -> str:
     """The client's User-Agent: its printable characters, truncated to what is stored."""
-    return "".join(filter(str.isprintable, request.headers.get("User-Agent", "")))[:MAX_CLIENT]
+    return "".join(filter(str.isprintable, request.headers.get("User-Agent", "")))[:MAX_USER_AGENT]
 
 
 def _basic(value: str) -> Credential:
@@ -50,4 +50,4 @@ def _basic(value: str) -> Credential:
         raise Unauthenticated("Unknown authorization scheme: use Basic or Token")
     name, password = read_basic(encoded)
     # Daemons without a login send an empty name and password, `Basic Og==` (protocol §1.4).
-    return Login(name, password, address(), client()) if name or password else Anonymous()
+    return Login(name, password, client_address(), user_agent()) if name or password else Anonymous()

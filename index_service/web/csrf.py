@@ -6,8 +6,8 @@ from flask import Response, g, request
 from markupsafe import Markup
 
 from common.errors import Forbidden
-from index_service import forgery
-from index_service.web.asking import person, site
+from index_service import csrf_tokens
+from index_service.web.request_context import signed_in, site
 
 FIELD = "csrf"
 MAX_FORM_BYTES = 2 * 1024 * 1024
@@ -28,23 +28,23 @@ _HEADERS = {
 }
 
 
-class StrangeForm(Forbidden):
+class CsrfFailure(Forbidden):
     """The CSRF check failed: another site sent the form, or a page older than this session."""
 
     def __init__(self) -> None:
         super().__init__("The form is too old or was not sent from this site; load its page again")
 
 
-def check() -> None:
-    """Checks the CSRF token of every changing request. Raises StrangeForm."""
+def verify() -> None:
+    """Checks the CSRF token of every changing request. Raises CsrfFailure."""
     request.max_content_length = request.max_form_memory_size = MAX_FORM_BYTES
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
-    if not forgery.comes_from_here(site().origin) or not forgery.is_equal(request.form.get(FIELD, ""), token()):
-        raise StrangeForm
+    if not csrf_tokens.is_same_origin(site().origin) or not csrf_tokens.is_equal(request.form.get(FIELD, ""), token()):
+        raise CsrfFailure
 
 
-def protect(response: Response) -> Response:
+def add_security_headers(response: Response) -> Response:
     """Add the security headers of every page."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
@@ -53,10 +53,10 @@ def protect(response: Response) -> Response:
 
 def token() -> str:
     """The CSRF token of a form; a new one after every sign-in."""
-    found, cookies = person(), site().cookies
+    found, cookies = signed_in(), site().cookies
     if found is not None:
-        return forgery.of_session(cookies, found.session)
-    return forgery.token(cookies, f"visitor:{cookies.visitor()}")
+        return csrf_tokens.of_session(cookies, found.session)
+    return csrf_tokens.derive(cookies, f"visitor:{cookies.visitor()}")
 
 
 def field() -> Markup:

@@ -18,7 +18,7 @@ from typing import Any
 from flask import current_app, g, request
 
 from common.errors import Forbidden, Unauthenticated
-from index_service import forgery
+from index_service import csrf_tokens
 from index_service.accounts import policy
 from index_service.accounts.actor import Actor
 from index_service.accounts.sessions import SignedIn
@@ -28,11 +28,11 @@ from index_service.services import Services
 from index_service.services.credentials import read_basic
 
 EXTENSION = "wharfinger-json-api"
-FORGERY_HEADER = "X-CSRF-Token"
+CSRF_HEADER = "X-CSRF-Token"
 
 
 @dataclass(frozen=True)
-class Door:
+class ApiContext:
     """What the API stands on; `origin` and `host` are the site's, `document` describes the API."""
 
     services: Services
@@ -44,46 +44,46 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Requester:
     """Who asks: nobody, somebody by a credential, or somebody signed in with a browser."""
 
     actor: Actor | None = None
     signed_in: SignedIn | None = None
 
 
-class StrangeRequest(Forbidden):
+class CsrfFailure(Forbidden):
     """Another site may have sent it."""
 
     def __init__(self) -> None:
         super().__init__(
-            f"Not sent from this site: with a session, {FORGERY_HEADER} has to bring the csrf field of any of its forms"
+            f"Not sent from this site: with a session, {CSRF_HEADER} has to bring the csrf field of any of its forms"
         )
 
 
-def door() -> Door:
-    found: Door = current_app.extensions[EXTENSION]
+def api_context() -> ApiContext:
+    found: ApiContext = current_app.extensions[EXTENSION]
     return found
 
 
 def services() -> Services:
-    return door().services
+    return api_context().services
 
 
-def asker() -> Asker:
+def requester() -> Requester:
     """Who asks, looked for once a request. Raises Unauthenticated, Forbidden or TooMany."""
     if "asker" not in g:
         g.asker = _find()
-    found: Asker = g.asker
+    found: Requester = g.asker
     return found
 
 
 def actor() -> Actor | None:
-    return asker().actor
+    return requester().actor
 
 
 def anybody() -> None:
     """Whoever it is, a credential has to be right."""
-    asker()
+    requester()
 
 
 def known() -> Actor:
@@ -104,8 +104,8 @@ def by_password() -> Actor:
 
 def proved() -> Actor:
     """Somebody who gave the password now, or to the session lately. Raises Unauthenticated or Forbidden."""
-    found, session = by_password(), asker().signed_in
-    if session is not None and not policy.is_proved(session.proved_at, door().clock()):
+    found, session = by_password(), requester().signed_in
+    if session is not None and not policy.is_proved(session.proved_at, api_context().clock()):
         raise Forbidden("Enter your password again: at /prove, or with this request")
     return found
 
@@ -120,34 +120,36 @@ def proved_administrator() -> Actor:
     return proved()
 
 
-def address() -> str:
+def client_address() -> str:
     """The client's IP address, as far as the configured proxies are trusted."""
     return (request.remote_addr or "local")[:45]
 
 
-def _find() -> Asker:
+def _find() -> Requester:
     changes = request.method not in ("GET", "HEAD")
-    if changes and not forgery.comes_from_here(door().origin):
-        raise StrangeRequest
+    if changes and not csrf_tokens.is_same_origin(api_context().origin):
+        raise CsrfFailure
     value = request.headers.get("Authorization", "").strip()
     if value:
-        return Asker(_by_header(value))
-    secret = door().cookies.read(SESSION)
+        return Requester(_by_header(value))
+    secret = api_context().cookies.read(SESSION)
     found = services().accounts.signed_in(secret) if secret else None
     if found is None:
-        return Asker()
-    if changes and not forgery.is_of_session(door().cookies, found.session, request.headers.get(FORGERY_HEADER, "")):
-        raise StrangeRequest
-    return Asker(found.actor, found)
+        return Requester()
+    if changes and not csrf_tokens.is_of_session(
+        api_context().cookies, found.session, request.headers.get(CSRF_HEADER, "")
+    ):
+        raise CsrfFailure
+    return Requester(found.actor, found)
 
 
 def _by_header(value: str) -> Actor | None:
     scheme, _, given = value.partition(" ")
     authentication = services().authentication
     if scheme.lower() == "bearer":
-        return authentication.sign_in_bearer(given.strip(), address())
+        return authentication.sign_in_bearer(given.strip(), client_address())
     if scheme.lower() != "basic":
         raise Unauthenticated("Unknown authorization scheme: use Basic or Bearer")
     name, password = read_basic(given)
     # Clients without a login may send an empty name and password.
-    return authentication.sign_in_client(name, password, address()) if name or password else None
+    return authentication.sign_in_client(name, password, client_address()) if name or password else None

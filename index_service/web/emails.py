@@ -7,13 +7,13 @@ from flask import url_for
 from index_service.mail.carriers import Letter
 from index_service.services.accounts import ResetLetter
 from index_service.web import languages
-from index_service.web.asking import services, site
 from index_service.web.rendering import render
+from index_service.web.request_context import services, site
 
 
 def send_confirmation(name: str, address: str) -> None:
     """Ask the owner of an email address to confirm that it is `name`'s; in the language of the current page."""
-    link = _absolute(url_for("joining.confirm", link=services().accounts.confirmation(address)))
+    link = _absolute(url_for("sign_up.confirm", link=services().accounts.confirmation(address)))
     text = render("mail/confirm.txt", name=name, address=address, link=link, site=site().url)
     site().post.send(Letter(address, languages.gettext("Confirm your address"), text))
 
@@ -30,7 +30,7 @@ def send_reset(letter: ResetLetter | None) -> None:
 
 def reset_url(link: str) -> str:
     """The URL at which a new password can be set."""
-    return _absolute(url_for("joining.reset", link=link))
+    return _absolute(url_for("sign_up.reset", link=link))
 
 
 def _absolute(path: str) -> str:

@@ -32,7 +32,7 @@ EXPLANATIONS = {
     503: lazy("Try again in a moment. What was pushed before is safe."),
 }
 
-SPOKEN = (
+TRANSLATED = (
     lazy("Wrong username or password"),
     lazy("Account is not active"),
     lazy("Too many attempts, try again later"),
@@ -114,10 +114,10 @@ SPOKEN = (
 )
 """Messages of the domain that people may see; the others are shown as they are."""
 
-_SPOKEN = {text.message for text in SPOKEN}
+_TRANSLATED = {text.message for text in TRANSLATED}
 
 
-def of(failure: errors.Failure) -> str:
+def explain(failure: errors.Failure) -> str:
     """The error text beside a form's field."""
     if isinstance(failure, SoleOwner):
         return gettext(
@@ -125,9 +125,7 @@ def of(failure: errors.Failure) -> str:
             organisations=failure.organisations,
         )
     if isinstance(failure, TagsRefused):
-        return gettext(
-            "These tags cannot be moved to another name, delete them first: %(tags)s", tags=failure.tags
-        )
+        return gettext("These tags cannot be moved to another name, delete them first: %(tags)s", tags=failure.tags)
     return gettext(failure.message)
 
 
@@ -137,7 +135,7 @@ def title(status: int) -> str:
 
 def explanation(status: int, message: str) -> str:
     """The domain's own message if it has a translation, else the text of the status."""
-    if message in _SPOKEN:
+    if message in _TRANSLATED:
         return gettext(message)
     return str(_of_status(status))
 

@@ -15,14 +15,14 @@ from flask import request
 from index_service.cookies import Cookies
 
 
-def token(cookies: Cookies, bound: str) -> str:
+def derive(cookies: Cookies, bound: str) -> str:
     """The CSRF token that a changing request has to carry; `bound` names the session or the browser."""
     return hashlib.sha256(cookies.signed("csrf", bound).encode()).hexdigest()
 
 
 def of_session(cookies: Cookies, session: str) -> str:
     """The CSRF token of a session, identified by its digest; a new one after every sign-in."""
-    return token(cookies, f"session:{session}")
+    return derive(cookies, f"session:{session}")
 
 
 def is_of_session(cookies: Cookies, session: str, given: str) -> bool:
@@ -34,7 +34,7 @@ def is_equal(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
 
 
-def comes_from_here(origin: str) -> bool:
+def is_same_origin(origin: str) -> bool:
     """Whether the request is same-origin as far as its headers say; `origin` is this site's.
 
     Sec-Fetch-Site is sufficient by itself: behind a proxy that ends TLS we may not know our own origin.
