@@ -89,7 +89,7 @@ class Library:
         yield images.ImageRecord, (row for number in numbers for row in _images(f"own-{number}", _top(number)))
         yield repositories.ListedImage, (row for number in numbers for row in _listed(number))
         yield repositories.TagRecord, (row for number in numbers for row in _tags(number))
-        yield repositories.TagMove, (row for number in numbers for row in self._moves(number))
+        yield repositories.TagHistoryRecord, (row for number in numbers for row in self._moves(number))
         yield repositories.PullCount, (row for number in numbers[::10] for row in _pulls(number))
         yield social.Star, (row for number in numbers[::5] for row in self._stars(number))
         yield social.Comment, map(self._comment, numbers[::10])

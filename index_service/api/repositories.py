@@ -11,7 +11,7 @@ from common.http import read_json, reply
 from common.names import ImageId, RepositoryName, Tag
 from index_service.api.protocol_request import asks_token, credential, protocol
 from index_service.api.protocol_response import issued_headers, reply_empty
-from index_service.repositories.listing import parse_listing
+from index_service.repositories.image_list import parse_image_list
 
 views = Blueprint("repositories", __name__)
 
@@ -20,7 +20,7 @@ views = Blueprint("repositories", __name__)
 @views.put("/repositories/<itself:repository>/")
 def put_repository(repository: str) -> Response:
     """Start of a push: 200 with a write token and the registry to push to."""
-    name, entries = RepositoryName.parse(repository), parse_listing(read_json(request))
+    name, entries = RepositoryName.parse(repository), parse_image_list(read_json(request))
     issued = protocol().announce_push(credential(), name, entries)
     return reply("", extra=issued_headers(issued))
 
@@ -45,7 +45,7 @@ def get_images(repository: str) -> Response:
 @views.put("/repositories/<path:repository>/images")
 def put_images(repository: str) -> Response:
     """End of a push: 204."""
-    name, entries = RepositoryName.parse(repository), parse_listing(read_json(request))
+    name, entries = RepositoryName.parse(repository), parse_image_list(read_json(request))
     protocol().conclude_push(credential(), name, entries)
     return reply_empty()
 

@@ -12,8 +12,8 @@ from index_service.images.lineage import Node, Place, is_empty
 from index_service.images.steps import word_of
 from index_service.pages.annotations import Annotation, Pinned
 from index_service.paging import Paging
-from index_service.repositories.history import Day, program
-from index_service.repositories.moves import Move
+from index_service.repositories.activity import DayOfPulls, client_program
+from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.services.deletion import Doomed
 from index_service.services.images import Image
 from index_service.services.summaries import RepositorySummary
@@ -114,8 +114,10 @@ class MoveRow:
     at: datetime
 
     @classmethod
-    def of(cls, move: Move) -> MoveRow:
-        return cls(move.tag, move.image_id, move.previous_id, move.person, program(move.client), move.client, move.at)
+    def of(cls, move: TagHistoryEvent) -> MoveRow:
+        return cls(
+            move.tag, move.image_id, move.previous_id, move.person, client_program(move.client), move.client, move.at
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class ActivityPage:
     head: RepositorySummary
     tag: str
     moves: list[MoveRow]
-    days: list[Day]
+    days: list[DayOfPulls]
     recent_pulls: int
     pulls: int
     paging: Paging
@@ -225,7 +227,7 @@ def steps(layers: Sequence[Node], places: Mapping[str, list[Place]]) -> list[Ste
     ]
 
 
-def _cell(tag: str, move: Move | None) -> TagCell:
+def _cell(tag: str, move: TagHistoryEvent | None) -> TagCell:
     if move is None:
         return TagCell(tag, None, "", "", "")
-    return TagCell(tag, move.at, move.person, program(move.client), move.client)
+    return TagCell(tag, move.at, move.person, client_program(move.client), move.client)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.repositories import RepositoryCard
 from index_service.paging import Paging
-from index_service.repositories.giving import Given
-from index_service.repositories.moves import Move
+from index_service.repositories.role_assignments import Assignment
+from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.services.profiles import Shown
 
 
@@ -28,7 +28,7 @@ class ActivityPage:
     """Tags set and deleted, the newest first; `number` is the page's, `is_more` whether another follows."""
 
     profile: Shown
-    moves: tuple[Move, ...]
+    moves: tuple[TagHistoryEvent, ...]
     number: int
     is_more: bool
 
@@ -44,7 +44,7 @@ class Holder:
     everywhere: bool
 
     @classmethod
-    def all(cls, given: Iterable[Given]) -> tuple[Holder, ...]:
+    def all(cls, given: Iterable[Assignment]) -> tuple[Holder, ...]:
         return tuple(
             cls(each.team or each.person, bool(each.team), each.full_name, str(each.role), each.everywhere)
             for each in given

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.people import Holder
-from index_service.repositories.counting import Holdings
+from index_service.repositories.repository_stats import RepositoryStats
 from index_service.services.permissions import RepositorySettings
 from index_service.services.summaries import RepositorySummary
 
@@ -17,7 +17,7 @@ class RepositorySettingsPage:
 
     head: RepositorySummary
     readme: str
-    holdings: Holdings
+    holdings: RepositoryStats
     holders: tuple[Holder, ...]
     teams: tuple[str, ...]
     form: FormState = EMPTY

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from common.names import RepositoryName
 from index_service.pages.forms import EMPTY, FormState
 from index_service.paging import Paging
-from index_service.repositories.history import Day
-from index_service.repositories.moves import Move
+from index_service.repositories.activity import DayOfPulls
+from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.services.social import Detail, Overview, Thread
 from index_service.services.summaries import RepositorySummary
 from index_service.social.comments import Remark, Reported
@@ -71,8 +71,8 @@ class OverviewPage:
     tag: str | None
     image_id: str | None
     size: int | None
-    last_move: Move | None
-    pulls: tuple[Day, ...]
+    last_move: TagHistoryEvent | None
+    pulls: tuple[DayOfPulls, ...]
     annotations: tuple[CommentShown, ...]
     readme_html: Markup
 

@@ -19,7 +19,7 @@ from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.models import Namespace
 from index_service.audit.log import AuditContext, Change
 from index_service.db import PREPARED_STATEMENT, insert_missing, upsert
-from index_service.repositories.models import ListedImage, Repository, TagMove, TagRecord
+from index_service.repositories.models import ListedImage, Repository, TagHistoryRecord, TagRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +46,17 @@ MAX_IMAGES = 100_000
 """The limit of a repository's list, which is sent whole to each client and to each registry that checks a token."""
 
 
-def asked_by_name(name: RepositoryName) -> dict[str, str]:
+def name_parameters(name: RepositoryName) -> dict[str, str]:
     return {"namespace": name.namespace, "name": name.name}
 
 
 def find(session: Session, name: RepositoryName) -> Repository | None:
-    return session.scalar(_FIND, asked_by_name(name))
+    return session.scalar(_FIND, name_parameters(name))
 
 
-def hold(session: Session, name: RepositoryName) -> Repository | None:
+def lock(session: Session, name: RepositoryName) -> Repository | None:
     """The repository, its row locked until the transaction ends."""
-    return session.scalar(_HOLD, asked_by_name(name))
+    return session.scalar(_HOLD, name_parameters(name))
 
 
 def names(session: Session) -> list[RepositoryName]:
@@ -155,10 +155,10 @@ def confirm_tags(session: Session, repository: Repository, by: Pusher, moment: d
         session.execute(update(TagRecord).where(*announced).values(now_there))
         repository.is_tagged = True
         repository.updated_at = moment
-    moves = [_move(repository, tag, image, before, by, moment) for tag, image, before in rows if image != before]
+    moves = [_event_row(repository, tag, image, before, by, moment) for tag, image, before in rows if image != before]
     if moves:
         # Without the option, rows with and without a NULL become separate statements.
-        session.execute(insert(TagMove).execution_options(render_nulls=True), moves)
+        session.execute(insert(TagHistoryRecord).execution_options(render_nulls=True), moves)
     repository.pushed_at = moment
 
 
@@ -175,7 +175,7 @@ def set_tag(session: Session, repository: Repository, tag: str, image_id: str, b
     changed = ("image_id", "announced_id", "updated_at")
     upsert(session, TagRecord, [row], key=("repository_id", "name"), changed=changed)
     if before != image_id:
-        session.add(TagMove(**_move(repository, tag, image_id, before, by, moment)))
+        session.add(TagHistoryRecord(**_event_row(repository, tag, image_id, before, by, moment)))
     repository.is_tagged = True
     repository.updated_at = repository.pushed_at = moment
 
@@ -185,7 +185,7 @@ def delete_tag(session: Session, repository: Repository, tag: str, by: Pusher, m
     before = _pointed_at(session, repository, tag)
     session.execute(delete(TagRecord).where(TagRecord.repository_id == repository.id, TagRecord.name == tag))
     if before is not None:
-        session.add(TagMove(**_move(repository, tag, None, before, by, moment)))
+        session.add(TagHistoryRecord(**_event_row(repository, tag, None, before, by, moment)))
     still = exists().where(TagRecord.repository_id == repository.id, TagRecord.image_id.is_not(None))
     repository.is_tagged = bool(session.scalar(select(still)))
     repository.updated_at = moment
@@ -205,7 +205,7 @@ def lists_image(session: Session, repository_id: int, image_id: ImageId) -> bool
     return found is not None
 
 
-def drop(session: Session, context: AuditContext, repository: Repository) -> None:
+def delete_repository(session: Session, context: AuditContext, repository: Repository) -> None:
     """Delete a repository with its images and tags."""
     session.execute(delete(Repository).where(Repository.id == repository.id))
     context.record(session, Change.REPOSITORY_DELETED, str(repository.full_name))
@@ -224,7 +224,7 @@ def _pointed_at(session: Session, repository: Repository, tag: str) -> str | Non
     return session.scalar(select(TagRecord.image_id).where(*of_it))
 
 
-def _move(
+def _event_row(
     repository: Repository, tag: str, image_id: str | None, before: str | None, by: Pusher, moment: datetime
 ) -> dict[str, Any]:
     """A row of TagMove."""

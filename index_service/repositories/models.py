@@ -76,7 +76,7 @@ class TagRecord(Base):
     updated_at: Mapped[datetime] = mapped_column(Moment)
 
 
-class TagMove(Base):
+class TagHistoryRecord(Base):
     """An event of the tag history: a tag set to `image_id`, or deleted if that is None; `previous_id` is the image
     before.
 

@@ -73,7 +73,7 @@ class RepositoryNotFound(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class PolicyInput:
     """The policy's input: the repository and the caller's `role`, in the namespace if the repository does not exist.
 
     `login_only` holds for the whole index: nobody reads without a login.
@@ -86,7 +86,7 @@ class Facts:
     login_only: bool = False
 
 
-def permits(actor: Actor | None, facts: Facts, action: Action) -> bool:
+def permits(actor: Actor | None, facts: PolicyInput, action: Action) -> bool:
     """Whether `actor`, None for a caller without a login, may do this."""
     role = _limited(actor, facts)
     if role is not None and role >= NEEDED[action]:
@@ -96,7 +96,7 @@ def permits(actor: Actor | None, facts: Facts, action: Action) -> bool:
     return not facts.login_only or (actor is not None and _opens(actor, facts))
 
 
-def require(actor: Actor | None, facts: Facts, action: Action) -> None:
+def require(actor: Actor | None, facts: PolicyInput, action: Action) -> None:
     """Raises RepositoryNotFound, Unauthenticated or Forbidden, in the words of the module's opening."""
     if permits(actor, facts, action):
         if not facts.exists and action is not Action.CREATE:
@@ -111,7 +111,7 @@ def require(actor: Actor | None, facts: Facts, action: Action) -> None:
         raise Forbidden(f"{actor.name} may not {verb} repositories of {facts.name.namespace}")
 
 
-def _limited(actor: Actor | None, facts: Facts) -> Role | None:
+def _limited(actor: Actor | None, facts: PolicyInput) -> Role | None:
     """The role, limited by the access token that the actor presented."""
     if actor is None or facts.role is None or actor.limits is None:
         return facts.role
@@ -120,5 +120,5 @@ def _limited(actor: Actor | None, facts: Facts) -> Role | None:
     return min(facts.role, Role.WRITE if actor.limits.can_write else Role.READ)
 
 
-def _opens(actor: Actor, facts: Facts) -> bool:
+def _opens(actor: Actor, facts: PolicyInput) -> bool:
     return actor.limits is None or actor.limits.opens(str(facts.name))

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from index_service.db import insert_missing
 from index_service.repositories.models import PullCount, Repository
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 
 
-class Pulls:
+class PullCounter:
     """The unflushed counts of one process, by repository and day."""
 
     def __init__(self) -> None:
@@ -31,13 +31,13 @@ class Pulls:
         with self._lock:
             self._counted[repository_id, moment.date()] += 1
 
-    def taken(self) -> Counter[tuple[int, date]]:
+    def drain(self) -> Counter[tuple[int, date]]:
         """Take the counts, which the caller has to flush or restore."""
         with self._lock:
             counted, self._counted = self._counted, Counter()
             return counted
 
-    def put_back(self, counted: Mapping[tuple[int, date], int]) -> None:
+    def restore(self, counted: Mapping[tuple[int, date], int]) -> None:
         with self._lock:
             self._counted.update(counted)
 
@@ -45,12 +45,12 @@ class Pulls:
 def record(session: Session, counted: Mapping[tuple[int, date], int]) -> None:
     """Add to the stored counts; repositories deleted since are skipped."""
     ids = sorted({repository_id for repository_id, _ in counted})
-    for start in range(0, len(ids), AT_ONCE):
-        held = _held(session, ids[start : start + AT_ONCE])
+    for start in range(0, len(ids), BATCH_SIZE):
+        held = _lock_existing(session, ids[start : start + BATCH_SIZE])
         _record(session, {key: number for key, number in counted.items() if key[0] in held})
 
 
-def _held(session: Session, ids: list[int]) -> set[int]:
+def _lock_existing(session: Session, ids: list[int]) -> set[int]:
     """The repositories that still exist, their rows locked against deletion in one order, so that nothing deadlocks."""
     own = select(Repository.id).where(Repository.id.in_(ids)).order_by(Repository.id)
     return set(session.scalars(own.with_for_update(key_share=True)))

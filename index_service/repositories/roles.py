@@ -13,30 +13,30 @@ from index_service.accounts.actor import Actor
 from index_service.accounts.models import Member, Namespace, Organisation, TeamMember
 from index_service.db import LIKE_ESCAPE, escape_like
 from index_service.repositories.models import Repository, RoleRecord
-from index_service.repositories.policy import Action, Facts, RepositoryNotFound, Role, permits, require
+from index_service.repositories.policy import Action, PolicyInput, RepositoryNotFound, Role, permits, require
 
 
-class Gate:
+class AccessControl:
     """Applies the policy to the database; `login_only` if nobody reads without a login."""
 
     def __init__(self, *, login_only: bool) -> None:
         self.login_only = login_only
 
-    def facts(
+    def policy_input(
         self, session: Session, actor: Actor | None, name: RepositoryName, repository: Repository | None
-    ) -> Facts:
+    ) -> PolicyInput:
         """The policy's input for one repository."""
         role = None if actor is None else role_of(session, actor, name, repository)
         is_private = repository is not None and repository.is_private
-        return Facts(name, repository is not None, is_private, role, self.login_only)
+        return PolicyInput(name, repository is not None, is_private, role, self.login_only)
 
     def permits(self, session: Session, actor: Actor | None, repository: Repository, action: Action) -> bool:
         """Whether this is permitted; reading a public repository needs no lookup of roles."""
-        public = Facts(repository.full_name, True, repository.is_private, None, self.login_only)
+        public = PolicyInput(repository.full_name, True, repository.is_private, None, self.login_only)
         if permits(actor, public, action):
             return True
         return actor is not None and permits(
-            actor, self.facts(session, actor, repository.full_name, repository), action
+            actor, self.policy_input(session, actor, repository.full_name, repository), action
         )
 
     def require(
@@ -49,16 +49,16 @@ class Gate:
     ) -> Repository:
         """The repository, if it exists and this is permitted. Raises as `policy.require` does."""
         if repository is None or not self.permits(session, actor, repository, action):
-            require(actor, self.facts(session, actor, name, repository), action)
+            require(actor, self.policy_input(session, actor, name, repository), action)
         if repository is None:
             raise RepositoryNotFound
         return repository
 
     def require_creatable(self, session: Session, actor: Actor | None, name: RepositoryName) -> None:
         """Raises unless the actor may create a repository of this free name."""
-        require(actor, self.facts(session, actor, name, None), Action.CREATE)
+        require(actor, self.policy_input(session, actor, name, None), Action.CREATE)
 
-    def rules(self, session: Session, actor: Actor | None, namespace: str) -> bool:
+    def administers(self, session: Session, actor: Actor | None, namespace: str) -> bool:
         """Whether the actor administers a whole namespace; never with an access token."""
         if actor is None or actor.limits is not None:
             return False
@@ -70,7 +70,7 @@ class Gate:
             return self._public(actor)
         return or_(self._public(actor), and_(_given(actor), _opened(actor)))
 
-    def parts(self, session: Session, actor: Actor | None) -> list[ColumnElement[bool]]:
+    def visible_parts(self, session: Session, actor: Actor | None) -> list[ColumnElement[bool]]:
         """The same as two conditions, for public and for private repositories, each with an index.
 
         Where the actor has a role is looked up first: a database that has to find it out on the way reads everything.

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from common.names import LIBRARY, RepositoryName
 from index_service.accounts.actor import Actor
 from index_service.repositories.models import Repository
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
 from index_service.search import statements
 from index_service.search.engines import engine_of
 from index_service.search.statements import BEST, ENOUGH, NAME, PULLS, PUSHED, SAMPLE, STARS, Among, Seen, Shape
@@ -93,18 +93,20 @@ class Page:
         return math.ceil(self.total / page_size)
 
 
-def search(session: Session, query: Query, gate: Gate, actor: Actor | None) -> Page:
+def search(session: Session, query: Query, access_control: AccessControl, actor: Actor | None) -> Page:
     """The matches that `actor` may see."""
-    words, seen = asked(query.text), _seen(session, query, gate, actor)
+    words, seen = asked(query.text), _seen(session, query, access_control, actor)
     if not words:
         return Page(_count(session, seen), _listed(session, query, seen))
     return _Search(session, words, seen).page(query)
 
 
-def first(session: Session, gate: Gate, actor: Actor | None, sorts: Sequence[str], size: int) -> list[list[Hit]]:
+def first(
+    session: Session, access_control: AccessControl, actor: Actor | None, sorts: Sequence[str], size: int
+) -> list[list[Hit]]:
     """The first repositories that `actor` may see, in each of some sort orders."""
     query = Query("", 1, size)
-    seen = _seen(session, query, gate, actor)
+    seen = _seen(session, query, access_control, actor)
     return [_listed(session, replace(query, sort=sort), seen) for sort in sorts]
 
 
@@ -119,12 +121,14 @@ def _count(session: Session, seen: Seen) -> int:
     return int(session.scalar(total) or 0)
 
 
-def _seen(session: Session, query: Query, gate: Gate, actor: Actor | None) -> Seen:
+def _seen(session: Session, query: Query, access_control: AccessControl, actor: Actor | None) -> Seen:
     """The public and the private repositories to search."""
     conditions = _asked_for(query)
-    if actor is None and not gate.login_only and not conditions:
+    if actor is None and not access_control.login_only and not conditions:
         return statements.PUBLIC
-    return Seen(tuple(part & statements.IS_TAGGED for part in gate.parts(session, actor)), tuple(conditions))
+    return Seen(
+        tuple(part & statements.IS_TAGGED for part in access_control.visible_parts(session, actor)), tuple(conditions)
+    )
 
 
 def _asked_for(query: Query) -> list[ColumnElement[bool]]:

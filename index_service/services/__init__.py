@@ -22,8 +22,8 @@ from index_service.db import Clock
 from index_service.registry_client import RegistryClient
 from index_service.registry_health import RegistryHealth
 from index_service.repositories.endpoints import Endpoints
-from index_service.repositories.pulls import Pulls
-from index_service.repositories.roles import Gate
+from index_service.repositories.pulls import PullCounter
+from index_service.repositories.roles import AccessControl
 from index_service.services.accounts import Accounts
 from index_service.services.administration import Administration
 from index_service.services.authentication import Authentication
@@ -86,9 +86,9 @@ def registry_urls(settings: IndexSettings) -> dict[str, str]:
 
 def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | None, clock: Clock) -> Services:
     """Wire the services together."""
-    database, pulls = Database(engine), Pulls()
-    gate = Gate(login_only=not settings.anonymous_pull)
-    tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds), gate)
+    database, pulls = Database(engine), PullCounter()
+    access_control = AccessControl(login_only=not settings.anonymous_pull)
+    tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds), access_control)
     links, endpoints = Links(settings.secret_keys), Endpoints(settings.registry_endpoints)
     registries = RegistryClient(registry_urls(settings), settings.registry_timeout)
     health = RegistryHealth(registry_urls(settings), clock)
@@ -100,26 +100,31 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     former_names = FormerNames(database, own, registries)
     facts = FactReader(database, own, endpoints, registries, clock)
     jobs = JobRunner(database, own, endpoints, registries, facts, former_names, clock)
-    summaries = Summaries(database, gate)
+    summaries = Summaries(database, access_control)
     return Services(
         protocol=Protocol(
-            database, authentication, registration, tokens, gate, endpoints, former_names, jobs, pulls, clock
+            database, authentication, registration, tokens, access_control, endpoints, former_names, jobs, pulls, clock
         ),
         operations=Operations(database, authentication, registration, clock),
         authentication=authentication,
         accounts=Accounts(database, authentication, registration, links, clock, sign_up=settings.sign_up),
-        profiles=Profiles(database, gate, tells_names=settings.sign_up == "open"),
+        profiles=Profiles(database, access_control, tells_names=settings.sign_up == "open"),
         organisations=Organisations(database, clock),
-        permissions=Permissions(database, gate, jobs.wake_up, clock),
+        permissions=Permissions(database, access_control, jobs.wake_up, clock),
         administration=Administration(database, endpoints, health, links, clock),
         summaries=summaries,
-        tags=Tags(database, gate, summaries, clock),
-        images=Images(database, gate),
-        image_graph=ImageGraph(database, gate, summaries),
-        deletion=Deletion(database, gate, tokens, own, endpoints, registries, former_names, clock),
-        search=Search(database, gate, clock),
+        tags=Tags(database, access_control, summaries, clock),
+        images=Images(database, access_control),
+        image_graph=ImageGraph(database, access_control, summaries),
+        deletion=Deletion(database, access_control, tokens, own, endpoints, registries, former_names, clock),
+        search=Search(database, access_control, clock),
         social=Social(
-            database, gate, summaries, Pace(settings.comment_rate), clock, confirmed=settings.comment_confirmed
+            database,
+            access_control,
+            summaries,
+            Pace(settings.comment_rate),
+            clock,
+            confirmed=settings.comment_confirmed,
         ),
         reindex=Reindex(database, own, endpoints, registries, facts, clock),
         jobs=jobs,

@@ -25,7 +25,7 @@ from index_service.images import storage
 from index_service.images.storage import Storage
 from index_service.images.waiting import Waiting, waiting
 from index_service.registry_health import Health, RegistryHealth
-from index_service.repositories import counting
+from index_service.repositories import repository_stats
 from index_service.repositories.endpoints import Endpoints
 
 STORAGE_KEPT_SECONDS = 600.0
@@ -130,7 +130,7 @@ class Administration:
         """Configured registries first, then those that only old repositories are on."""
         require_administrator(actor)
         with self._database.reading() as session:
-            counts = counting.by_endpoint(session)
+            counts = repository_stats.by_endpoint(session)
             left = waiting(session)
         configured = self._endpoints.configured
         endpoints = [*configured, *sorted(set(counts) - set(configured))]
@@ -143,7 +143,7 @@ class Administration:
         require_administrator(actor)
         with self._database.reading() as session:
             people, organisations = directory.counts(session)
-            return Counts(people, organisations, counting.repositories(session))
+            return Counts(people, organisations, repository_stats.count_repositories(session))
 
     def storage(self, actor: Actor | None) -> Measured:
         """The storage usage of namespaces; cached for ten minutes, for it may take seconds to compute."""

@@ -22,7 +22,7 @@ from index_service.repositories.catalogue import Pusher
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
 from index_service.services.former_names import FormerNames
 from index_service.services.registry_tokens import RegistryTokens
 from index_service.tokens import passes
@@ -53,7 +53,7 @@ class Deletion:
     def __init__(
         self,
         database: Database,
-        gate: Gate,
+        access_control: AccessControl,
         tokens: Tokens,
         registry_tokens: RegistryTokens,
         endpoints: Endpoints,
@@ -62,7 +62,7 @@ class Deletion:
         clock: Clock,
     ) -> None:
         self._database = database
-        self._gate = gate
+        self._access_control = access_control
         self._tokens = tokens
         self._registry_tokens = registry_tokens
         self._endpoints = endpoints
@@ -73,7 +73,7 @@ class Deletion:
     def doomed(self, actor: Actor, name: RepositoryName, tags: Sequence[Tag]) -> Doomed:
         """The effect of deleting these tags. Raises as the policy does."""
         with self._database.reading() as session:
-            repository = self._gate.require(session, actor, name, catalogue.find(session, name), Action.WRITE)
+            repository = self._access_control.require(session, actor, name, catalogue.find(session, name), Action.WRITE)
             known = catalogue.tags(session, repository.id)
         doomed = [tag for tag in versions.newest_first(set(tags)) if tag in known]
         left = {image for tag, image in known.items() if tag not in doomed}
@@ -130,16 +130,16 @@ class Deletion:
     def _drop(self, actor: Actor, repository_id: int, name: RepositoryName, address: str) -> None:
         """Delete a repository that the registry never had: a push began and sent nothing."""
         with self._database.writing() as session:
-            repository = catalogue.hold(session, name)
+            repository = catalogue.lock(session, name)
             if repository is not None and repository.id == repository_id:
-                catalogue.drop(session, AuditContext(actor, address, self._clock()), repository)
+                catalogue.delete_repository(session, AuditContext(actor, address, self._clock()), repository)
 
     def _drop_tag(
         self, repository_id: int, name: RepositoryName, tag: Tag, image_id: ImageId | None, actor: Actor
     ) -> None:
         """Delete a tag here even if the registry's report of its deletion, sent once, was lost."""
         with self._database.writing() as session:
-            repository = catalogue.hold(session, name)
+            repository = catalogue.lock(session, name)
             if repository is None or repository.id != repository_id:
                 return
             if catalogue.tags(session, repository_id).get(tag) == image_id:
@@ -147,7 +147,7 @@ class Deletion:
 
     def _deletable(self, actor: Actor, name: RepositoryName, action: Action) -> tuple[Repository, str]:
         with self._database.reading() as session:
-            repository = self._gate.require(session, actor, name, catalogue.find(session, name), action)
+            repository = self._access_control.require(session, actor, name, catalogue.find(session, name), action)
         return repository, self._endpoints.announced(repository.endpoint)
 
     def _exists(self, repository_id: int) -> bool:

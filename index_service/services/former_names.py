@@ -15,7 +15,7 @@ from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.images import jobs
 from index_service.registry_client import RegistryClient
-from index_service.repositories import catalogue, managing
+from index_service.repositories import catalogue, repository_settings
 from index_service.repositories.models import Repository
 from index_service.search import documents
 from index_service.services.registry_tokens import RegistryTokens
@@ -78,8 +78,8 @@ class FormerNames:
 
 
 def rename(session: Session, context: AuditContext, repository: Repository, target: RepositoryName) -> None:
-    """Rename a repository and enqueue the move at its registry. Raises as `managing.rename` does."""
+    """Rename a repository and enqueue the move at its registry. Raises as `repository_settings.rename` does."""
     old = repository.full_name
-    managing.rename(session, context, repository, target)
+    repository_settings.rename(session, context, repository, target)
     documents.refresh(session, repository.id)
     jobs.ask(session, jobs.MOVE, repository.id, {"from": str(old)}, context.moment)

@@ -15,23 +15,23 @@ from common.names import ImageId
 from index_service.accounts.actor import Actor
 from index_service.images import listings
 from index_service.images.lineage import Place
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
 from index_service.social import comments
 from index_service.social.comments import Remark
 
 MAX_PINNED = 50
 
 
-def require_login(gate: Gate, actor: Actor | None) -> None:
+def require_login(access_control: AccessControl, actor: Actor | None) -> None:
     """Raises Unauthenticated if images require a login."""
-    if actor is None and gate.login_only:
+    if actor is None and access_control.login_only:
         raise Unauthenticated("Requires authorization")
 
 
-def require_shown(session: Session, gate: Gate, actor: Actor | None, image_id: ImageId) -> None:
+def require_shown(session: Session, access_control: AccessControl, actor: Actor | None, image_id: ImageId) -> None:
     """Raises NotFound for an image in no readable repository, Unauthenticated if a login is required."""
-    require_login(gate, actor)
-    if not listings.is_listed(session, image_id, gate.visible(actor)):
+    require_login(access_control, actor)
+    if not listings.is_listed(session, image_id, access_control.visible(actor)):
         raise NotFound("Image not found")
 
 

@@ -20,7 +20,7 @@ from index_service.images.lanes import Chart
 from index_service.images.lineage import Node, Place
 from index_service.images.trees import Branch
 from index_service.repositories.models import Repository
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
 from index_service.search import finder
 from index_service.search.finder import MAX_PAGE_SIZE, Query
 from index_service.services.image_access import pinned_to, require_login, require_shown
@@ -78,14 +78,14 @@ class Descent:
 class ImageGraph:
     """The requests of the pages that draw the graph."""
 
-    def __init__(self, database: Database, gate: Gate, summaries: Summaries) -> None:
+    def __init__(self, database: Database, access_control: AccessControl, summaries: Summaries) -> None:
         self._database = database
-        self._gate = gate
+        self._access_control = access_control
         self._summaries = summaries
 
     def lanes(self, actor: Actor | None, name: RepositoryName, offset: int) -> Lanes:
         """A page of a repository's tagged images with their ancestors. Raises as the policy does."""
-        visible = self._gate.visible(actor)
+        visible = self._access_control.visible(actor)
         with self._database.reading() as session:
             found = self._summaries.read(session, actor, name)
             repository = found.repository
@@ -106,8 +106,8 @@ class ImageGraph:
 
         With `words`, those of the repositories that a search for them finds, the best `MAX_PAGE_SIZE` of these.
         """
-        require_login(self._gate, actor)
-        visible = self._gate.visible(actor)
+        require_login(self._access_control, actor)
+        visible = self._access_control.visible(actor)
         with self._database.reading() as session:
             among, is_more = self._found(session, actor, words) if words.strip() else (None, False)
             roots, is_cut = lineage.roots(session, visible, among)
@@ -116,14 +116,14 @@ class ImageGraph:
 
     def _found(self, session: Session, actor: Actor | None, words: str) -> tuple[list[int], bool]:
         """The ids of repositories that match the words, and whether more do."""
-        found = finder.search(session, Query(words, 1, MAX_PAGE_SIZE), self._gate, actor)
+        found = finder.search(session, Query(words, 1, MAX_PAGE_SIZE), self._access_control, actor)
         return [hit.id for hit in found.hits], found.total > len(found.hits)
 
     def descent(self, actor: Actor | None, image_id: ImageId) -> Descent:
         """An image's ancestors and descendants. Raises as `image` does."""
-        visible = self._gate.visible(actor)
+        visible = self._access_control.visible(actor)
         with self._database.reading() as session:
-            require_shown(session, self._gate, actor, image_id)
+            require_shown(session, self._access_control, actor, image_id)
             ancestors = lineage.ancestry(session, image_id, visible)[1:]
             return Descent(image_id, ancestors, _forest(session, [image_id], visible, 1))
 

@@ -18,7 +18,7 @@ from index_service.images import lineage, listings
 from index_service.images.facts import Config, config_of, pretty
 from index_service.images.lineage import Node, Place
 from index_service.images.models import ImageRecord
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
 from index_service.services.image_access import pinned_to, require_login, require_shown
 from index_service.social.comments import Remark
 
@@ -61,9 +61,9 @@ class Image:
 class Images:
     """The requests of the pages about images."""
 
-    def __init__(self, database: Database, gate: Gate) -> None:
+    def __init__(self, database: Database, access_control: AccessControl) -> None:
         self._database = database
-        self._gate = gate
+        self._access_control = access_control
 
     def whole(self, actor: Actor | None, beginning: str) -> ImageId:
         """Resolve an id or a prefix of one, at least `SHORTEST_ID` digits long.
@@ -72,7 +72,7 @@ class Images:
         """
         if len(beginning) == LONGEST_ID:
             return ImageId(beginning)
-        require_login(self._gate, actor)
+        require_login(self._access_control, actor)
         found = self.only(actor, beginning) if len(beginning) >= SHORTEST_ID else None
         if found is None:
             raise NotFound("Image not found")
@@ -84,14 +84,14 @@ class Images:
         if _DIGITS.fullmatch(digits) is None:
             return None
         with self._database.reading() as session:
-            found = lineage.beginning_with(session, digits, self._gate.visible(actor))
+            found = lineage.beginning_with(session, digits, self._access_control.visible(actor))
         return ImageId(found[0]) if found and (found[0] == digits or len(found) == 1) else None
 
     def image(self, actor: Actor | None, image_id: ImageId) -> Image:
         """Raises NotFound for an image in no readable repository, Unauthenticated if a login is required."""
-        visible = self._gate.visible(actor)
+        visible = self._access_control.visible(actor)
         with self._database.reading() as session:
-            require_shown(session, self._gate, actor, image_id)
+            require_shown(session, self._access_control, actor, image_id)
             record = session.get(ImageRecord, image_id)
             layers = lineage.ancestry(session, image_id, visible)
             related = {image_id, *(node.image_id for node in layers)}

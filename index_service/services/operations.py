@@ -15,7 +15,7 @@ from index_service.accounts.organisations import Profile
 from index_service.audit.log import AuditContext
 from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
-from index_service.repositories import catalogue, managing
+from index_service.repositories import catalogue, repository_settings
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import RepositoryNotFound
 from index_service.services import former_names
@@ -92,7 +92,7 @@ class Operations:
     def set_private(self, name: RepositoryName, *, is_private: bool) -> None:
         """Raises RepositoryNotFound."""
         with self._database.writing() as session:
-            managing.set_private(session, self._context(), _held(session, name), is_private=is_private)
+            repository_settings.set_private(session, self._context(), _held(session, name), is_private=is_private)
 
     def rename(self, name: RepositoryName, target: RepositoryName) -> None:
         """Raises RepositoryNotFound, Invalid or Conflict, or NotFound for an unknown namespace."""
@@ -116,7 +116,7 @@ class Operations:
 
 
 def _held(session: Session, name: RepositoryName) -> Repository:
-    repository = catalogue.hold(session, name)
+    repository = catalogue.lock(session, name)
     if repository is None:
         raise RepositoryNotFound
     return repository

@@ -23,9 +23,9 @@ from index_service.accounts.policy import is_administrator
 from index_service.audit.log import AuditContext
 from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
-from index_service.repositories import giving, managing
-from index_service.repositories.giving import Whole
+from index_service.repositories import repository_settings, role_assignments
 from index_service.repositories.policy import Role
+from index_service.repositories.role_assignments import NamespaceScope
 
 TAKEN = "This name is taken"
 
@@ -92,7 +92,7 @@ class Organisations:
         with self._changing(actor, name) as (session, organisation):
             context, wanted = self._context(actor, address), revised(_settings(session, organisation))
             organisations.describe(session, context, organisation, wanted.profile)
-            managing.set_default(session, context, name, is_private=wanted.default_private)
+            repository_settings.set_default_visibility(session, context, name, is_private=wanted.default_private)
 
     def members(self, actor: Actor | None, name: str, limit: int, offset: int) -> Listed[MemberRow]:
         """Raises NotFound unless the actor is a member, Forbidden for an access token."""
@@ -122,7 +122,7 @@ class Organisations:
                 raise Forbidden("Only an owner of the organisation may do this")
             user, context = directory.find_person(session, person), self._context(actor, address)
             organisations.remove_member(session, context, organisation, user)
-            giving.take_all(session, context, user, name)
+            role_assignments.revoke_all(session, context, user, name)
 
     def set_owner(self, actor: Actor, address: str, name: str, person: str, *, is_owner: bool) -> None:
         """Raises NotFound, Forbidden or LastOwner."""
@@ -162,9 +162,9 @@ class Organisations:
         with self._changing(actor, name) as (session, organisation):
             found, context = organisations.find_team(session, organisation, team), self._context(actor, address)
             if role is not None:
-                giving.give(session, context, found, Whole(name), role)
+                role_assignments.grant(session, context, found, NamespaceScope(name), role)
             elif _role(session, found, name) is not None:
-                giving.take(session, context, found, Whole(name))
+                role_assignments.revoke(session, context, found, NamespaceScope(name))
 
     def join_team(self, actor: Actor, address: str, name: str, team: str, person: str) -> None:
         """Raises NotFound, Forbidden or Conflict."""
@@ -227,4 +227,11 @@ def _seen(session: Session, actor: Actor | None, name: str, *, hold: bool = Fals
 
 
 def _role(session: Session, team: Team, name: str) -> Role | None:
-    return next((found.role for found in giving.given(session, Whole(name)) if found.team == team.name), None)
+    return next(
+        (
+            found.role
+            for found in role_assignments.list_assignments(session, NamespaceScope(name))
+            if found.team == team.name
+        ),
+        None,
+    )

@@ -20,12 +20,12 @@ from index_service.accounts.models import Namespace, Team, User
 from index_service.audit.log import AuditContext
 from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
-from index_service.repositories import catalogue, counting, giving, managing
-from index_service.repositories.counting import Holdings
-from index_service.repositories.giving import Given, One, Scope, Whole
+from index_service.repositories import catalogue, repository_settings, repository_stats, role_assignments
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action, Role
-from index_service.repositories.roles import Gate
+from index_service.repositories.repository_stats import RepositoryStats
+from index_service.repositories.role_assignments import Assignment, NamespaceScope, RepositoryScope, Scope
+from index_service.repositories.roles import AccessControl
 from index_service.search import documents
 from index_service.services import former_names
 
@@ -41,8 +41,8 @@ class RepositorySettings:
     readme: str
     is_private: bool
     may_manage: bool
-    holdings: Holdings
-    given: list[Given]
+    holdings: RepositoryStats
+    given: list[Assignment]
     teams: list[str]
 
 
@@ -51,7 +51,7 @@ class NamespaceSettings:
     """The settings and role assignments of a namespace; `teams` are those of its organisation."""
 
     default_private: bool
-    given: list[Given]
+    given: list[Assignment]
     teams: list[str]
 
 
@@ -66,26 +66,26 @@ class Receiver:
 class Permissions:
     """The requests of the settings pages."""
 
-    def __init__(self, database: Database, gate: Gate, wake_up: Event, clock: Clock) -> None:
+    def __init__(self, database: Database, access_control: AccessControl, wake_up: Event, clock: Clock) -> None:
         """`wake_up` is set when a job for a registry is enqueued."""
         self._database = database
-        self._gate = gate
+        self._access_control = access_control
         self._wake_up = wake_up
         self._clock = clock
 
     def settings(self, actor: Actor, name: RepositoryName, action: Action = Action.WRITE) -> RepositorySettings:
         """The settings, for an actor who may change the texts or has `action`. Raises as the policy does."""
         with self._database.reading() as session:
-            found = self._gate.require(session, actor, name, catalogue.find(session, name), action)
-            manages = self._gate.permits(session, actor, found, Action.MANAGE)
+            found = self._access_control.require(session, actor, name, catalogue.find(session, name), action)
+            manages = self._access_control.permits(session, actor, found, Action.MANAGE)
             return RepositorySettings(
                 name,
                 found.description,
                 found.readme,
                 found.is_private,
                 manages,
-                counting.holdings(session, found),
-                giving.given(session, One(found)) if manages else [],
+                repository_stats.repository_stats(session, found),
+                role_assignments.list_assignments(session, RepositoryScope(found)) if manages else [],
                 _teams(session, name.namespace) if manages else [],
             )
 
@@ -93,12 +93,12 @@ class Permissions:
         """Whether the repository exists and the actor administers it."""
         with self._database.reading() as session:
             found = catalogue.find(session, name)
-            return found is not None and self._gate.permits(session, actor, found, Action.MANAGE)
+            return found is not None and self._access_control.permits(session, actor, found, Action.MANAGE)
 
     def describe(self, actor: Actor, name: RepositoryName, description: object, readme: object) -> None:
         """Change the texts, which requires write access. Raises Invalid."""
         with self._changing(actor, name, Action.WRITE) as (session, repository):
-            managing.describe(repository, description, readme, self._clock())
+            repository_settings.set_texts(repository, description, readme, self._clock())
             documents.refresh(session, repository.id)
 
     def change(
@@ -116,25 +116,27 @@ class Permissions:
         with self._changing(actor, name, action) as (session, repository):
             description = repository.description if description is None else description
             readme = repository.readme if readme is None else readme
-            managing.describe(repository, description, readme, self._clock())
+            repository_settings.set_texts(repository, description, readme, self._clock())
             documents.refresh(session, repository.id)
             if is_private is not None:
-                managing.set_private(session, self._context(actor, address), repository, is_private=is_private)
+                repository_settings.set_private(
+                    session, self._context(actor, address), repository, is_private=is_private
+                )
 
     def set_private(self, actor: Actor, address: str, name: RepositoryName, *, is_private: bool) -> None:
         """Make the repository private or public."""
         with self._changing(actor, name) as (session, repository):
-            managing.set_private(session, self._context(actor, address), repository, is_private=is_private)
+            repository_settings.set_private(session, self._context(actor, address), repository, is_private=is_private)
 
     def give(self, actor: Actor, address: str, name: RepositoryName, to: Receiver, role: Role) -> None:
         """Raises NotFound for an unknown grantee, or Conflict for one that may not have a role."""
         with self._changing(actor, name) as (session, repository):
-            _give(session, self._context(actor, address), One(repository), to, role)
+            _give(session, self._context(actor, address), RepositoryScope(repository), to, role)
 
     def take(self, actor: Actor, address: str, name: RepositoryName, of: Receiver) -> None:
         """Raises NotFound if no role is assigned."""
         with self._changing(actor, name) as (session, repository):
-            _take(session, self._context(actor, address), One(repository), of)
+            _take(session, self._context(actor, address), RepositoryScope(repository), of)
 
     def transfer(self, actor: Actor, address: str, name: RepositoryName, target: RepositoryName) -> None:
         """Rename the repository, here and at the registry; the roles of teams do not follow to another namespace.
@@ -142,7 +144,7 @@ class Permissions:
         Raises Invalid or Conflict, and as the policy does where the target may not be taken.
         """
         with conflict_on_duplicate(TAKEN), self._changing(actor, name) as (session, repository):
-            self._gate.require_creatable(session, actor, target)
+            self._access_control.require_creatable(session, actor, target)
             former_names.rename(session, self._context(actor, address), repository, target)
         self._wake_up.set()
 
@@ -151,29 +153,35 @@ class Permissions:
         with self._database.reading() as session:
             self._require_ruler(session, actor, namespace)
             default = session.get_one(Namespace, namespace).default_private
-            return NamespaceSettings(default, giving.given(session, Whole(namespace)), _teams(session, namespace))
+            return NamespaceSettings(
+                default,
+                role_assignments.list_assignments(session, NamespaceScope(namespace)),
+                _teams(session, namespace),
+            )
 
     def set_default(self, actor: Actor, address: str, namespace: str, *, is_private: bool) -> None:
         """Set the visibility of new repositories in the namespace. Raises Forbidden."""
         with self._ruling(actor, namespace) as session:
-            managing.set_default(session, self._context(actor, address), namespace, is_private=is_private)
+            repository_settings.set_default_visibility(
+                session, self._context(actor, address), namespace, is_private=is_private
+            )
 
     def give_everywhere(self, actor: Actor, address: str, namespace: str, to: Receiver, role: Role) -> None:
         """Grant a role in a whole namespace. Raises Forbidden, NotFound or Conflict."""
         with self._ruling(actor, namespace) as session:
-            _give(session, self._context(actor, address), Whole(namespace), to, role)
+            _give(session, self._context(actor, address), NamespaceScope(namespace), to, role)
 
     def take_everywhere(self, actor: Actor, address: str, namespace: str, of: Receiver) -> None:
         """Raises Forbidden or NotFound."""
         with self._ruling(actor, namespace) as session:
-            _take(session, self._context(actor, address), Whole(namespace), of)
+            _take(session, self._context(actor, address), NamespaceScope(namespace), of)
 
     @contextmanager
     def _changing(
         self, actor: Actor, name: RepositoryName, action: Action = Action.MANAGE
     ) -> Iterator[tuple[Session, Repository]]:
         with self._database.writing() as session:
-            yield session, self._gate.require(session, actor, name, catalogue.hold(session, name), action)
+            yield session, self._access_control.require(session, actor, name, catalogue.lock(session, name), action)
 
     @contextmanager
     def _ruling(self, actor: Actor, namespace: str) -> Iterator[Session]:
@@ -182,7 +190,7 @@ class Permissions:
             yield session
 
     def _require_ruler(self, session: Session, actor: Actor, namespace: str) -> None:
-        if not self._gate.rules(session, actor, namespace):
+        if not self._access_control.administers(session, actor, namespace):
             raise Forbidden("Only an administrator of the namespace may do this")
 
     def _context(self, actor: Actor, address: str) -> AuditContext:
@@ -190,11 +198,11 @@ class Permissions:
 
 
 def _give(session: Session, context: AuditContext, scope: Scope, to: Receiver, role: Role) -> None:
-    giving.give(session, context, _receiver(session, scope, to, directory.find_active), scope, role)
+    role_assignments.grant(session, context, _receiver(session, scope, to, directory.find_active), scope, role)
 
 
 def _take(session: Session, context: AuditContext, scope: Scope, of: Receiver) -> None:
-    giving.take(session, context, _receiver(session, scope, of, directory.find_person), scope)
+    role_assignments.revoke(session, context, _receiver(session, scope, of, directory.find_person), scope)
 
 
 def _receiver(session: Session, scope: Scope, who: Receiver, find: Callable[[Session, str], User]) -> User | Team:

@@ -20,10 +20,10 @@ from index_service.accounts.directory import Membership
 from index_service.accounts.models import Namespace, Organisation, User
 from index_service.accounts.policy import is_administrator
 from index_service.database import Database
-from index_service.repositories import moves
+from index_service.repositories import tag_history
 from index_service.repositories.models import Repository
-from index_service.repositories.moves import Move
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
+from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.search import finder
 from index_service.search.finder import Hit, Query
 
@@ -50,9 +50,9 @@ class Shown:
 class Profiles:
     """The questions of the pages of people and organisations."""
 
-    def __init__(self, database: Database, gate: Gate, *, tells_names: bool) -> None:
+    def __init__(self, database: Database, access_control: AccessControl, *, tells_names: bool) -> None:
         self._database = database
-        self._gate = gate
+        self._access_control = access_control
         self._tells_names = tells_names
 
     def shown(self, actor: Actor | None, name: str) -> Shown:
@@ -75,20 +75,20 @@ class Profiles:
                 raise NotFound("No account or organisation has this name")
             return self._page(session, Query("", page, limit, sort=sort, starred_by=person), actor)
 
-    def activity(self, actor: Actor | None, name: str, limit: int, offset: int) -> list[Move]:
+    def activity(self, actor: Actor | None, name: str, limit: int, offset: int) -> list[TagHistoryEvent]:
         """The tag history of a person, or of an organisation's namespace, the newest first. Raises as `shown` does."""
         with self._database.reading() as session:
             namespace = self._namespace(session, actor, name)
             person = namespace.user_id
-            whose = moves.in_namespace(name) if person is None else moves.by_person(person)
-            return moves.latest(session, whose, self._gate.visible(actor), limit, offset)
+            whose = tag_history.in_namespace(name) if person is None else tag_history.by_person(person)
+            return tag_history.latest(session, whose, self._access_control.visible(actor), limit, offset)
 
     def _page(self, session: Session, query: Query, actor: Actor | None) -> tuple[list[Hit], int]:
-        found = finder.search(session, query, self._gate, actor)
+        found = finder.search(session, query, self._access_control, actor)
         return found.hits, found.total
 
     def _namespace(self, session: Session, actor: Actor | None, name: str) -> Namespace:
-        if actor is None and self._gate.login_only:
+        if actor is None and self._access_control.login_only:
             raise Unauthenticated("Requires authorization")
         found = session.get(Namespace, name) if fields.may_be_name(name) else None
         if found is None or not self._is_told(session, actor, found):
@@ -99,10 +99,10 @@ class Profiles:
         if actor is not None or self._tells_names or namespace.name == LIBRARY:
             return True
         theirs = select(Repository.id).where(Repository.namespace == namespace.name, Repository.is_tagged)
-        return session.scalar(theirs.where(self._gate.visible(None)).limit(1)) is not None
+        return session.scalar(theirs.where(self._access_control.visible(None)).limit(1)) is not None
 
     def _shown(self, session: Session, actor: Actor | None, namespace: Namespace) -> Shown:
-        manages = self._gate.rules(session, actor, namespace.name)
+        manages = self._access_control.administers(session, actor, namespace.name)
         if namespace.user_id is not None:
             return _person(session, actor, session.get_one(User, namespace.user_id))
         if namespace.organisation_id is not None:

@@ -25,11 +25,11 @@ from index_service.db import Clock
 from index_service.images import jobs
 from index_service.repositories import catalogue
 from index_service.repositories.endpoints import Endpoints
-from index_service.repositories.listing import Entry, announced_tags, checksums
+from index_service.repositories.image_list import ImageListEntry, announced_tags, checksums
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action, RepositoryNotFound
-from index_service.repositories.pulls import Pulls
-from index_service.repositories.roles import Gate
+from index_service.repositories.pulls import PullCounter
+from index_service.repositories.roles import AccessControl
 from index_service.search import documents, finder
 from index_service.services.authentication import Authentication
 from index_service.services.credentials import Anonymous, Bearer, Caller, Credential, Login
@@ -68,18 +68,18 @@ class Protocol:
         authentication: Authentication,
         registration: Registration,
         tokens: Tokens,
-        gate: Gate,
+        access_control: AccessControl,
         endpoints: Endpoints,
         former_names: FormerNames,
         jobs: JobRunner,
-        counted: Pulls,
+        counted: PullCounter,
         clock: Clock,
     ) -> None:
         self._database = database
         self._authentication = authentication
         self._registration = registration
         self._tokens = tokens
-        self._gate = gate
+        self._access_control = access_control
         self._endpoints = endpoints
         self._former_names = former_names
         self._jobs = jobs
@@ -115,14 +115,14 @@ class Protocol:
         except AddressTaken as error:
             raise NameTaken from error
 
-    def announce_push(self, credential: Credential, name: RepositoryName, entries: list[Entry]) -> Issued:
+    def announce_push(self, credential: Credential, name: RepositoryName, entries: list[ImageListEntry]) -> Issued:
         """Start a push: allocate the name if it is free, add to its list, issue a write token (protocol §2.3)."""
         caller = self._authentication.caller(credential, name, Access.WRITE)
         with self._database.writing() as session:
             moment = self._clock()
             is_new = catalogue.find(session, name) is None
             if is_new:
-                self._gate.require_creatable(session, caller.actor, name)
+                self._access_control.require_creatable(session, caller.actor, name)
                 endpoint = self._endpoints.choose(name)
                 catalogue.allocate(session, name, caller.known().id, endpoint, moment)
             repository = self._held(session, caller, name, Action.WRITE)
@@ -148,7 +148,7 @@ class Protocol:
             images = catalogue.listed(session, repository.id)
         return Listing(images, self._issue_read(caller, repository) if asks_token else None)
 
-    def conclude_push(self, credential: Credential, name: RepositoryName, entries: list[Entry]) -> None:
+    def conclude_push(self, credential: Credential, name: RepositoryName, entries: list[ImageListEntry]) -> None:
         """Conclude a push: add to the list, and confirm the announced tags (protocol §2.4)."""
         caller = self._authentication.caller(credential, name, Access.WRITE)
         with self._database.writing() as session:
@@ -162,7 +162,7 @@ class Protocol:
         """Raises unless this caller may write to this repository."""
         caller = self._authentication.caller(credential, name, Access.WRITE)
         with self._database.reading() as session:
-            self._gate.require(session, caller.actor, name, catalogue.find(session, name), Action.WRITE)
+            self._access_control.require(session, caller.actor, name, catalogue.find(session, name), Action.WRITE)
 
     def has_access(self, credential: Credential, name: RepositoryName, image_id: ImageId) -> bool:
         """Whether this repository, or a public one, lists the image (protocol §2.7)."""
@@ -226,11 +226,11 @@ class Protocol:
         actor = self._authentication.person(credential) if isinstance(credential, Login) else None
         if isinstance(credential, Bearer) and credential.tokens:
             self._authentication.bearer(credential, credential.tokens[0].repository, *Access)
-        if actor is None and self._gate.login_only:
+        if actor is None and self._access_control.login_only:
             # A daemon then prompts for a login, while an empty page would mean that nothing exists.
             raise Unauthenticated("Requires authorization")
         with self._database.reading() as session:
-            return finder.search(session, query, self._gate, actor)
+            return finder.search(session, query, self._access_control, actor)
 
     def _authorize(self, session: Session, tokens: tuple[Token, ...], name: RepositoryName) -> None:
         fitting = [token for token in tokens if token.repository == name]
@@ -250,7 +250,7 @@ class Protocol:
             raise TokenRefused
         passes.consume(session, found.record, self._clock())
         if found.repository is not None:
-            catalogue.drop(session, AuditContext(found.actor, "", self._clock()), found.repository)
+            catalogue.delete_repository(session, AuditContext(found.actor, "", self._clock()), found.repository)
 
     def _ask_of_images(self, session: Session, repository: Repository) -> None:
         """Enqueue a job that reads the metadata of pushed images from the registry."""
@@ -288,10 +288,10 @@ class Protocol:
 
     def _held(self, session: Session, caller: Caller, name: RepositoryName, action: Action) -> Repository:
         """The repository, its row locked, if this caller's own token or role permits this."""
-        repository = catalogue.hold(session, name)
+        repository = catalogue.lock(session, name)
         if repository is not None and caller.is_index:
             return repository
-        return self._gate.require(session, caller.actor, name, repository, action)
+        return self._access_control.require(session, caller.actor, name, repository, action)
 
     def _readable(self, session: Session, caller: Caller, name: RepositoryName) -> Repository:
-        return self._gate.require(session, caller.actor, name, catalogue.find(session, name), Action.READ)
+        return self._access_control.require(session, caller.actor, name, catalogue.find(session, name), Action.READ)

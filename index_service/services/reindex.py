@@ -91,7 +91,7 @@ class Reindex:
         with self._database.writing() as session:
             if catalogue.find(session, name) is None and owner is not None:
                 self._allocate(session, name, owner)
-            repository = catalogue.hold(session, name)
+            repository = catalogue.lock(session, name)
             if repository is None:
                 raise RepositoryNotFound
             pushed_at = repository.pushed_at
@@ -112,6 +112,6 @@ class Reindex:
 
     def _record_images(self, repository_id: int, name: RepositoryName, ids: list[ImageId]) -> None:
         with self._database.writing() as session:
-            repository = catalogue.hold(session, name)
+            repository = catalogue.lock(session, name)
             if repository is not None and repository.id == repository_id:
                 catalogue.record_images(session, repository, dict.fromkeys(ids), self._clock())

@@ -12,7 +12,7 @@ from index_service import markdown
 from index_service.accounts.actor import Actor
 from index_service.database import Database
 from index_service.db import Clock
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
 from index_service.search import finder, totals
 from index_service.search.finder import Hit, Page, Query
 from index_service.search.totals import Totals
@@ -53,9 +53,9 @@ def excerpt(remark: Remark) -> str:
 class Search:
     """The requests of search and discovery."""
 
-    def __init__(self, database: Database, gate: Gate, clock: Clock) -> None:
+    def __init__(self, database: Database, access_control: AccessControl, clock: Clock) -> None:
         self._database = database
-        self._gate = gate
+        self._access_control = access_control
         self._clock = clock
         self._counting = Lock()
         self._counted: tuple[Totals, float] | None = None
@@ -64,7 +64,7 @@ class Search:
         """Raises Unauthenticated if searching requires a login."""
         self._require_login(actor)
         with self._database.reading() as session:
-            page = finder.search(session, query, self._gate, actor)
+            page = finder.search(session, query, self._access_control, actor)
             pinned = comments.pinned_in(session, [hit.id for hit in page.hits])
         return Found(page, _by_repository(pinned))
 
@@ -73,7 +73,7 @@ class Search:
         self._require_login(actor)
         with self._database.reading() as session:
             sorts = (finder.PUSHED, finder.STARS, finder.PULLS)
-            recent, starred, pulled = finder.first(session, self._gate, actor, sorts, EXPLORED)
+            recent, starred, pulled = finder.first(session, self._access_control, actor, sorts, EXPLORED)
         return Explored(recent, starred, pulled, self._totals())
 
     def _totals(self) -> Totals:
@@ -92,7 +92,7 @@ class Search:
         return counted
 
     def _require_login(self, actor: Actor | None) -> None:
-        if actor is None and self._gate.login_only:
+        if actor is None and self._access_control.login_only:
             raise Unauthenticated("Requires authorization")
 
 

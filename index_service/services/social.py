@@ -24,12 +24,12 @@ from index_service.database import Database
 from index_service.db import PREPARED_STATEMENT, Clock
 from index_service.images import versions
 from index_service.images.models import ImageRecord
-from index_service.repositories import catalogue, history
-from index_service.repositories.history import Day
+from index_service.repositories import activity, catalogue
+from index_service.repositories.activity import DayOfPulls
 from index_service.repositories.models import Repository
-from index_service.repositories.moves import Move
 from index_service.repositories.policy import Action
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
+from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.search import documents
 from index_service.services.summaries import RepositorySummary, Summaries, Summarized
 from index_service.social import comments, stars
@@ -55,8 +55,8 @@ class Overview:
     tag: str | None
     image_id: str | None
     size: int | None
-    last_move: Move | None
-    days: list[Day]
+    last_move: TagHistoryEvent | None
+    days: list[DayOfPulls]
     annotations: list[Remark]
 
 
@@ -84,11 +84,18 @@ class Social:
     """The requests of readers."""
 
     def __init__(
-        self, database: Database, gate: Gate, summaries: Summaries, pace: Pace, clock: Clock, *, confirmed: bool
+        self,
+        database: Database,
+        access_control: AccessControl,
+        summaries: Summaries,
+        pace: Pace,
+        clock: Clock,
+        *,
+        confirmed: bool,
     ) -> None:
         """`confirmed`: whether commenting requires a confirmed email address."""
         self._database = database
-        self._gate = gate
+        self._access_control = access_control
         self._summaries = summaries
         self._pace = pace
         self._clock = clock
@@ -114,15 +121,15 @@ class Social:
                 tag=chosen,
                 image_id=image_id,
                 size=None if image_id is None else session.scalar(_TOTAL_SIZE, {"image": image_id}),
-                last_move=history.last(session, repository.id),
-                days=history.days(session, repository.id, self._clock().date(), PULL_DAYS),
+                last_move=activity.latest(session, repository.id),
+                days=activity.daily_pulls(session, repository.id, self._clock().date(), PULL_DAYS),
                 annotations=self._pinned(session, actor, found),
             )
 
     def _pinned(self, session: Session, actor: Actor | None, found: Summarized) -> list[Remark]:
         if not found.is_annotated:
             return []
-        visible = self._gate.visible(actor)
+        visible = self._access_control.visible(actor)
         return comments.pinned_to_tags_of(session, visible, found.repository.id, MAX_ANNOTATIONS)
 
     def set_starred(self, actor: Actor, name: RepositoryName, *, is_starred: bool) -> None:
@@ -142,7 +149,7 @@ class Social:
         with self._database.reading() as session:
             repository = None if name is None else self._readable(session, actor, name)
             pairs = [] if repository is None else [(repository.id, tag) for tag in tags]
-            return comments.pinned_to(session, self._gate.visible(actor), tags=pairs, image_ids=image_ids)
+            return comments.pinned_to(session, self._access_control.visible(actor), tags=pairs, image_ids=image_ids)
 
     def thread(self, actor: Actor | None, name: RepositoryName, limit: int, offset: int) -> Thread:
         """Raises as the policy does."""
@@ -285,12 +292,12 @@ class Social:
     def _read(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Repository, Reader]:
         repository = self._readable(session, actor, name)
         may_pin, may_manage = (
-            self._gate.permits(session, actor, repository, action) for action in (Action.WRITE, Action.MANAGE)
+            self._access_control.permits(session, actor, repository, action) for action in (Action.WRITE, Action.MANAGE)
         )
         return repository, _reader(actor, may_pin=may_pin, may_manage=may_manage)
 
     def _readable(self, session: Session, actor: Actor | None, name: RepositoryName) -> Repository:
-        return self._gate.require(session, actor, name, catalogue.find(session, name), Action.READ)
+        return self._access_control.require(session, actor, name, catalogue.find(session, name), Action.READ)
 
 
 def _rendered(repository: Repository) -> Markup:

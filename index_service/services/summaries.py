@@ -15,7 +15,7 @@ from index_service.db import PREPARED_STATEMENT
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository, TagRecord
 from index_service.repositories.policy import Action, permits
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
 from index_service.social.comments import on_tags_of
 from index_service.social.models import Comment, Star
 
@@ -50,9 +50,9 @@ class Summarized:
 class Summaries:
     """Loads summaries with a constant number of queries."""
 
-    def __init__(self, database: Database, gate: Gate) -> None:
+    def __init__(self, database: Database, access_control: AccessControl) -> None:
         self._database = database
-        self._gate = gate
+        self._access_control = access_control
 
     def of(self, actor: Actor | None, name: RepositoryName) -> RepositorySummary:
         """Raises as the policy does if the actor may not read it."""
@@ -61,11 +61,11 @@ class Summaries:
 
     def read(self, session: Session, actor: Actor | None, name: RepositoryName) -> Summarized:
         """The same within the caller's transaction."""
-        asked = {**catalogue.asked_by_name(name), "reader": None if actor is None else actor.id}
+        asked = {**catalogue.name_parameters(name), "reader": None if actor is None else actor.id}
         found = session.execute(_SUMMARY, asked).first()
         repository, tags, comments, is_starred, is_annotated = found or (None, 0, 0, False, False)
-        repository = self._gate.require(session, actor, name, repository, Action.READ)
-        facts = self._gate.facts(session, actor, name, repository)
+        repository = self._access_control.require(session, actor, name, repository, Action.READ)
+        facts = self._access_control.policy_input(session, actor, name, repository)
         head = RepositorySummary(
             name=name,
             description=repository.description,

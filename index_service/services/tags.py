@@ -19,10 +19,10 @@ from index_service.accounts.actor import Actor
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import tagged_images, versions
-from index_service.repositories import history, moves
-from index_service.repositories.history import Day
-from index_service.repositories.moves import Move
-from index_service.repositories.roles import Gate
+from index_service.repositories import activity, tag_history
+from index_service.repositories.activity import DayOfPulls
+from index_service.repositories.roles import AccessControl
+from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.services.summaries import RepositorySummary, Summaries
 from index_service.social import comments
 from index_service.social.comments import Remark
@@ -45,7 +45,7 @@ class TaggedImage:
 
     image_id: str
     tags: list[str]
-    moves: dict[str, Move]
+    moves: dict[str, TagHistoryEvent]
     set_at: datetime
     size: int | None = None
     total_size: int | None = None
@@ -73,17 +73,17 @@ class Activity:
     """The tag history of a repository, the latest first, and its pulls per day."""
 
     head: RepositorySummary
-    moves: list[Move]
+    moves: list[TagHistoryEvent]
     total: int
-    days: list[Day]
+    days: list[DayOfPulls]
 
 
 class Tags:
     """The requests of the pages about tags."""
 
-    def __init__(self, database: Database, gate: Gate, summaries: Summaries, clock: Clock) -> None:
+    def __init__(self, database: Database, access_control: AccessControl, summaries: Summaries, clock: Clock) -> None:
         self._database = database
-        self._gate = gate
+        self._access_control = access_control
         self._summaries = summaries
         self._clock = clock
 
@@ -98,7 +98,7 @@ class Tags:
             if found.is_annotated:
                 tags = [(repository.id, tag) for image in shown for tag in image.tags]
                 ids = [image.image_id for image in shown]
-                pinned = comments.pinned_to(session, self._gate.visible(actor), tags=tags, image_ids=ids)
+                pinned = comments.pinned_to(session, self._access_control.visible(actor), tags=tags, image_ids=ids)
         return TagList(found.head, shown, len(groups), count, is_cut, pinned)
 
     def activity(self, actor: Actor | None, name: RepositoryName, tag: Tag | None, offset: int) -> Activity:
@@ -106,10 +106,10 @@ class Tags:
         with self._database.reading() as session:
             known = self._summaries.read(session, actor, name)
             repository = known.repository
-            whose = history.of_repository(repository.id, tag)
-            found = moves.latest(session, whose, true(), MOVES_AT_ONCE, offset)
-            days = history.days(session, repository.id, self._clock().date(), PULL_DAYS)
-            return Activity(known.head, found, history.count(session, whose), days)
+            whose = activity.of_repository(repository.id, tag)
+            found = tag_history.latest(session, whose, true(), MOVES_AT_ONCE, offset)
+            days = activity.daily_pulls(session, repository.id, self._clock().date(), PULL_DAYS)
+            return Activity(known.head, found, activity.count(session, whose), days)
 
 
 def tagged(session: Session, repository_id: int, sort: str) -> tuple[list[TaggedImage], int, bool]:
@@ -137,11 +137,11 @@ def _sorted(groups: list[TaggedImage], sort: str) -> list[TaggedImage]:
 def _described(session: Session, repository_id: int, groups: Sequence[TaggedImage]) -> list[TaggedImage]:
     """The same with the images' metadata and the tags' last events."""
     records = tagged_images.described(session, [group.image_id for group in groups])
-    last = history.last_of_each(session, repository_id, [tag for group in groups for tag in group.tags])
+    last = activity.latest_by_tag(session, repository_id, [tag for group in groups for tag in group.tags])
     return [_with_facts(group, records.get(group.image_id), last) for group in groups]
 
 
-def _with_facts(group: TaggedImage, record: Any, last: dict[str, Move]) -> TaggedImage:
+def _with_facts(group: TaggedImage, record: Any, last: dict[str, TagHistoryEvent]) -> TaggedImage:
     own = {tag: last[tag] for tag in group.tags if tag in last and last[tag].image_id == group.image_id}
     if record is None:
         return TaggedImage(group.image_id, group.tags, own, group.set_at)

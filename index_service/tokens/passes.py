@@ -23,7 +23,7 @@ from index_service.accounts.actor import Actor, Limits
 from index_service.accounts.models import AccessToken, ProtocolToken, User
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import GRANTED_BY
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
 from index_service.tokens.signing import Signer, TokenRefused, digest
 
 SWEEP_AT_ONCE = 500
@@ -73,10 +73,10 @@ class Found:
 class Tokens:
     """The tokens of one index."""
 
-    def __init__(self, signer: Signer, lifetime: timedelta, gate: Gate) -> None:
+    def __init__(self, signer: Signer, lifetime: timedelta, access_control: AccessControl) -> None:
         self._signer = signer
         self._lifetime = lifetime
-        self._gate = gate
+        self._access_control = access_control
 
     def issue(
         self,
@@ -143,7 +143,7 @@ class Tokens:
         access = Access(found.record.access)
         if found.repository is None or (access is Access.DELETE and not found.is_same_repository):
             return False
-        return self._gate.permits(session, found.actor, found.repository, GRANTED_BY[access])
+        return self._access_control.permits(session, found.actor, found.repository, GRANTED_BY[access])
 
     def find(self, session: Session, token: Token, moment: datetime) -> Found:
         """Raises TokenRefused: not signed by us for this repository and access, or expired, consumed or revoked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common import errors
 from index_service.accounts.organisations import SoleOwner
-from index_service.repositories.managing import TagsRefused
+from index_service.repositories.repository_settings import UnmovableTags
 from index_service.web.languages import Text, gettext, lazy
 
 TITLES = {
@@ -124,7 +124,7 @@ def explain(failure: errors.Failure) -> str:
             "This person is the last owner of %(organisations)s: make somebody else an owner there first",
             organisations=failure.organisations,
         )
-    if isinstance(failure, TagsRefused):
+    if isinstance(failure, UnmovableTags):
         return gettext("These tags cannot be moved to another name, delete them first: %(tags)s", tags=failure.tags)
     return gettext(failure.message)
 

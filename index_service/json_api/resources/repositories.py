@@ -11,8 +11,8 @@ from index_service.json_api.resources.comments import Comment
 from index_service.json_api.resources.lists import Paging
 from index_service.json_api.resources.summaries import RepositorySummary
 from index_service.paging import Paging as Asked
-from index_service.repositories.history import Day, program
-from index_service.repositories.moves import Move
+from index_service.repositories.activity import DayOfPulls, client_program
+from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.search import totals
 from index_service.search.finder import Hit, Query
 from index_service.services.search import Explored, Found, excerpt
@@ -132,14 +132,14 @@ class TagEvent:
     at: datetime
 
     @classmethod
-    def of(cls, move: Move) -> TagEvent:
+    def of(cls, move: TagHistoryEvent) -> TagEvent:
         return cls(
             repository=str(move.repository),
             tag=move.tag,
             image_id=move.image_id,
             previous_id=move.previous_id,
             person=move.person,
-            program=program(move.client),
+            program=client_program(move.client),
             client=move.client,
             at=move.at,
         )
@@ -153,7 +153,7 @@ class DailyPulls:
     count: int
 
     @classmethod
-    def of(cls, day: Day) -> DailyPulls:
+    def of(cls, day: DayOfPulls) -> DailyPulls:
         return cls(day=day.day, count=day.count)
 
 
@@ -200,10 +200,12 @@ class Tag:
     client: str
 
     @classmethod
-    def of(cls, name: str, move: Move | None) -> Tag:
+    def of(cls, name: str, move: TagHistoryEvent | None) -> Tag:
         if move is None:
             return cls(name=name, set_at=None, person="", program="", client="")
-        return cls(name=name, set_at=move.at, person=move.person, program=program(move.client), client=move.client)
+        return cls(
+            name=name, set_at=move.at, person=move.person, program=client_program(move.client), client=move.client
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from index_service.json_api.resources.summaries import RepositorySummary
-from index_service.repositories import counting
-from index_service.repositories.giving import Given
+from index_service.repositories import repository_stats
+from index_service.repositories.role_assignments import Assignment
 from index_service.services import permissions, summaries
 from index_service.services.permissions import NamespaceSettings
 
@@ -22,7 +22,7 @@ class RoleAssignment:
     everywhere: bool
 
     @classmethod
-    def of(cls, given: Given) -> RoleAssignment:
+    def of(cls, given: Assignment) -> RoleAssignment:
         return cls(
             name=given.team or given.person,
             is_team=bool(given.team),
@@ -72,7 +72,7 @@ class Holdings:
     layer_bytes: int
 
     @classmethod
-    def of(cls, found: counting.Holdings) -> Holdings:
+    def of(cls, found: repository_stats.RepositoryStats) -> Holdings:
         return cls(
             tags=found.tags,
             images=found.images,

@@ -9,8 +9,8 @@ from common.names import RepositoryName
 from index_service.accounts import fields
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.repository_settings import RepositorySettingsPage
-from index_service.repositories.managing import MAX_DESCRIPTION, MAX_README
 from index_service.repositories.policy import Action
+from index_service.repositories.repository_settings import MAX_DESCRIPTION, MAX_README
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
 from index_service.web.request_context import client_address, require_reauthenticated, require_signed_in, services

@@ -141,7 +141,7 @@ class Site:
         """Delete a repository here, and not at its registry."""
         with Database(self.engine).writing() as session:
             found = catalogue.find(session, RepositoryName.parse(repository))
-            catalogue.drop(session, AuditContext(None, "", self.clock()), found)
+            catalogue.delete_repository(session, AuditContext(None, "", self.clock()), found)
 
     def rows(self, statement, **parameters):
         with self.engine.connect() as connection:

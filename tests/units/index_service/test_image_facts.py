@@ -14,7 +14,7 @@ from index_service.images import facts, lanes, trees
 from index_service.images.lineage import Node
 from index_service.images.steps import step, word_of
 from index_service.images.versions import newest_first
-from index_service.repositories.history import program
+from index_service.repositories.activity import client_program
 
 ID = ImageId("a" * 64)
 
@@ -177,7 +177,7 @@ def test_any_tags_have_one_order(tags):
     ],
 )
 def test_a_client_is_named_in_short(client, short):
-    assert program(client) == short
+    assert client_program(client) == short
 
 
 def node(image_id: str, parent: str | None = None, size: int = 10, total: int = 10) -> Node:

@@ -16,7 +16,7 @@ from common.tokens import Access
 from index_service.database import Database
 from index_service.images import jobs, keeping
 from index_service.repositories import catalogue
-from index_service.repositories.pulls import Pulls
+from index_service.repositories.pulls import PullCounter
 from index_service.repositories.pulls import record as record_pulls
 from index_service.services.job_runner import MAX_READS
 from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION
@@ -337,7 +337,7 @@ def rename(harbour, old, new):
     """As the site does it: in SQL, and a job for the rest."""
     name, target = RepositoryName.parse(old), RepositoryName.parse(new)
     with Database(harbour.site.engine).writing() as session:
-        repository = catalogue.hold(session, name)
+        repository = catalogue.lock(session, name)
         repository.namespace, repository.name = target.namespace, target.name
         jobs.ask(session, jobs.MOVE, repository.id, {"from": old}, harbour.site.clock())
 
@@ -492,11 +492,11 @@ def test_processes_that_count_at_once_lose_nothing(harbour, database):
     ids = [row.id for row in harbour.site.rows("SELECT id FROM repositories")]
 
     def count(number):
-        counted = Pulls()
+        counted = PullCounter()
         for id_ in ids[:: 1 if number % 2 else -1]:
             counted.count(id_, harbour.site.clock())
         with database.writing() as session:
-            record_pulls(session, counted.taken())
+            record_pulls(session, counted.drain())
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(count, range(24)))

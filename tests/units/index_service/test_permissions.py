@@ -15,10 +15,10 @@ from index_service.accounts.models import User
 from index_service.accounts.organisations import Profile
 from index_service.database import Database
 from index_service.repositories import catalogue
-from index_service.repositories.giving import MAX_GIVEN
-from index_service.repositories.managing import TagsRefused
 from index_service.repositories.models import Repository, RoleRecord, TagRecord
 from index_service.repositories.policy import Role
+from index_service.repositories.repository_settings import UnmovableTags
+from index_service.repositories.role_assignments import MAX_ASSIGNMENTS
 from index_service.services.permissions import Receiver
 from tests.units.index_service.site import IMAGES
 
@@ -132,7 +132,7 @@ def test_a_readme_is_rendered_once_and_anew_where_the_renderer_has_changed(site,
         patch.setattr(markdown.readme, "_rendered", {})
         assert site.services.social.overview(None, APP).readme_html == rendered
     with Database(site.engine).writing() as session:
-        found = catalogue.hold(session, APP)
+        found = catalogue.lock(session, APP)
         found.readme_html, found.rendered_by = "<script>of an older one</script>", "0"
     assert site.services.social.overview(None, APP).readme_html == rendered
 
@@ -262,7 +262,7 @@ def test_a_tag_that_no_registry_takes_anew_keeps_its_repository_s_name(site, per
         rows = [{"repository_id": number, "name": name, "image_id": IMAGES[0]} for name in names]
         connection.execute(insert(TagRecord), [{**row, "updated_at": site.clock()} for row in rows])
     said = "No registry takes these tags under another name, delete them first: -0, -1, -2, -3, -4 …"
-    with pytest.raises(TagsRefused, match=said):
+    with pytest.raises(UnmovableTags, match=said):
         permissions.transfer(olga, "", APP, target)
     with site.engine.begin() as connection:
         connection.execute(delete(TagRecord).where(TagRecord.name.in_(names)))
@@ -280,7 +280,7 @@ def test_operators_rename_anything_to_what_there_is(site, permissions):
 def test_roles_can_all_be_shown(site, permissions):
     moment, olga = site.clock(), site.actor("olga")
     with Database(site.engine).writing() as session:
-        ids = range(1000, 1000 + MAX_GIVEN)
+        ids = range(1000, 1000 + MAX_ASSIGNMENTS)
         users = [{"id": n, "name": f"p{n}", "password_hash": "x", "created_at": moment} for n in ids]
         session.execute(insert(User), users)
         roles = [{"user_id": n, "namespace": "acme", "role": "read", "created_at": moment} for n in ids]

@@ -9,11 +9,11 @@ import pytest
 from common.errors import Forbidden, NotFound, Unauthenticated
 from common.names import RepositoryName
 from index_service.accounts.actor import Actor, Limits
-from index_service.repositories.policy import Action, Facts, Role, permits, require
+from index_service.repositories.policy import Action, PolicyInput, Role, permits, require
 
 ANN = Actor(1, "ann", False)
 APP = RepositoryName("acme", "app")
-PUBLIC, PRIVATE, ABSENT = Facts(APP, True), Facts(APP, True, is_private=True), Facts(APP)
+PUBLIC, PRIVATE, ABSENT = PolicyInput(APP, True), PolicyInput(APP, True, is_private=True), PolicyInput(APP)
 WRITES = (Action.CREATE, Action.WRITE)
 RULES = (Action.DELETE, Action.MANAGE)
 

@@ -418,7 +418,7 @@ def test_a_push_of_many_tags_concludes_in_as_many_statements_as_one_of_two(site,
 def confirmed(site, engine, announced, by):
     """How many statements it took to conclude a push of these tags."""
     with Database(engine).writing() as session:
-        repository = catalogue.hold(session, RepositoryName("alice", "app"))
+        repository = catalogue.lock(session, RepositoryName("alice", "app"))
         tags = {Tag(name): ImageId(image) for name, image in announced.items()}
         catalogue.announce_tags(session, repository, tags, site.clock())
         with counted_queries(engine) as statements:

@@ -14,7 +14,7 @@ from index_service.database import Database
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository, RoleRecord
 from index_service.repositories.policy import Action, Role
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
 
 PEOPLE = {name: number for number, name in enumerate(("root", "olga", "mia", "tom", "nora", "rick", "eve"), 1)}
 NAMES = ["acme/app", "acme/secret", "eve/secret", "eve/shown", "library/hidden", "quiet/secret"]
@@ -81,10 +81,10 @@ def test_the_highest_role_given_in_any_way_counts(database, person):
     with database.reading() as session:
         for name in map(RepositoryName.parse, NAMES):
             repository = catalogue.find(session, name)
-            facts = Gate(login_only=False).facts(session, actor(person), name, repository)
+            facts = AccessControl(login_only=False).policy_input(session, actor(person), name, repository)
             assert facts.role == expected(person, str(name))
             absent = RepositoryName(name.namespace, "absent")
-            assert Gate(login_only=False).facts(session, actor(person), absent, None).role == (
+            assert AccessControl(login_only=False).policy_input(session, actor(person), absent, None).role == (
                 NAMESPACE_ROLES[name.namespace].get(person)
             )
 
@@ -93,18 +93,21 @@ def test_the_highest_role_given_in_any_way_counts(database, person):
 @pytest.mark.parametrize("limits", [None, Limits(1, "*", True), Limits(1, "a*/*", False), Limits(1, "eve/s%", True)])
 @pytest.mark.parametrize("login_only", [False, True])
 def test_lists_show_what_may_be_read(database, person, limits, login_only):
-    gate = Gate(login_only=login_only)
+    access_control = AccessControl(login_only=login_only)
     reader = person and replace(actor(person), limits=limits)
     with database.reading() as session:
-        listed = set(session.scalars(select(Repository.id).where(gate.visible(reader))))
+        listed = set(session.scalars(select(Repository.id).where(access_control.visible(reader))))
         rows = session.scalars(select(Repository))
-        assert listed == {row.id for row in rows if gate.permits(session, reader, row, Action.READ)}
-        parts = [list(session.scalars(select(Repository.id).where(part))) for part in gate.parts(session, reader)]
+        assert listed == {row.id for row in rows if access_control.permits(session, reader, row, Action.READ)}
+        parts = [
+            list(session.scalars(select(Repository.id).where(part)))
+            for part in access_control.visible_parts(session, reader)
+        ]
         assert sorted(listed) == sorted(number for part in parts for number in part)
 
 
 def test_members_of_one_organisation_have_no_role_in_another(database):
     with database.reading() as session:
         name = RepositoryName.parse("quiet/secret")
-        facts = Gate(login_only=False).facts(session, actor("tom"), name, catalogue.find(session, name))
+        facts = AccessControl(login_only=False).policy_input(session, actor("tom"), name, catalogue.find(session, name))
         assert facts.role is None

@@ -14,7 +14,7 @@ from index_service.database import Database, open_engine
 from index_service.images import lineage
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository
-from index_service.repositories.roles import Gate
+from index_service.repositories.roles import AccessControl
 from index_service.search import documents, finder
 from tests.units.index_service.reader import counted_queries
 from tests.units.index_service.site import IMAGES
@@ -35,7 +35,7 @@ def site(site):
 def tell(site, repository, **columns):
     """Change a repository as its administrators do."""
     with Database(site.engine).writing() as session:
-        found = catalogue.hold(session, RepositoryName.parse(repository))
+        found = catalogue.lock(session, RepositoryName.parse(repository))
         for column, value in columns.items():
             setattr(found, column, value)
         documents.refresh(session, found.id)
@@ -383,7 +383,7 @@ def test_sqlite_looks_at_candidates_and_not_at_all_repositories(tmp_path):
     visible = Repository.is_private.is_(False)
     with Session(engine) as session:
         for text in ("busy", "busy box", "alice/app"):
-            finder.search(session, finder.Query(text, 1, 25), Gate(login_only=False), None)
+            finder.search(session, finder.Query(text, 1, 25), AccessControl(login_only=False), None)
         lineage.beginning_with(session, "beac", visible)
         plans = [
             session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", told).all() for said, told in list(asked)

@@ -281,7 +281,7 @@ def test_the_first_page_asks_the_same_of_few_tags_and_of_many(site, engine, soci
     with counted_queries(engine) as few:
         before = social.overview(None, APP)
     with Database(engine).writing() as session:
-        repository = catalogue.hold(session, APP)
+        repository = catalogue.lock(session, APP)
         catalogue.announce_tags(
             session, repository, {Tag(f"t{n}"): ImageId(f"{n:064x}") for n in range(300)}, site.clock()
         )

@@ -16,17 +16,17 @@ from index_service import markdown
 from index_service.accounts import fields
 from index_service.accounts.models import Namespace
 from index_service.audit.log import AuditContext, Change
-from index_service.repositories import catalogue, giving
+from index_service.repositories import catalogue, role_assignments
 from index_service.repositories.models import Repository
 
 
-class NameRefused(Conflict):
+class RenameRefused(Conflict):
     """The repository cannot take the new name."""
 
     field = "target"
 
 
-class TagsRefused(NameRefused):
+class UnmovableTags(RenameRefused):
     """Tags of an old store that a registry cannot move to another name."""
 
     def __init__(self, tags: Sequence[Tag]) -> None:
@@ -40,7 +40,7 @@ MAX_README = 100_000
 _NAMED = 5
 
 
-def describe(repository: Repository, description: object, readme: object, moment: datetime) -> None:
+def set_texts(repository: Repository, description: object, readme: object, moment: datetime) -> None:
     """Change the texts. Raises Invalid."""
     checked = fields.check_text(description, MAX_DESCRIPTION), fields.check_text(readme, MAX_README, lines=True)
     repository.description, repository.readme = checked
@@ -65,20 +65,20 @@ def rename(session: Session, context: AuditContext, repository: Repository, targ
     old = repository.full_name
     target.require_creatable()
     if target == old:
-        raise NameRefused("The repository already has this name")
+        raise RenameRefused("The repository already has this name")
     if catalogue.find(session, target) is not None:
-        raise NameRefused("This name is taken")
+        raise RenameRefused("This name is taken")
     refused = [tag for tag in catalogue.tags(session, repository.id) if not tag.is_creatable]
     if refused:
-        raise TagsRefused(sorted(refused))
+        raise UnmovableTags(sorted(refused))
     if target.namespace != old.namespace:
-        giving.drop_teams(session, repository)
+        role_assignments.revoke_from_teams(session, repository)
     repository.namespace, repository.name = target.namespace, target.name
     repository.updated_at = context.moment
     context.record(session, Change.REPOSITORY_TRANSFERRED, str(target), **{"from": str(old)})
 
 
-def set_default(session: Session, context: AuditContext, namespace: str, *, is_private: bool) -> None:
+def set_default_visibility(session: Session, context: AuditContext, namespace: str, *, is_private: bool) -> None:
     """Set the visibility of repositories that are created in the namespace from now on."""
     found = session.get_one(Namespace, namespace)
     if found.default_private != is_private:

@@ -13,7 +13,7 @@ MAX_ENTRIES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ImageListEntry:
     """One image of the list; 0.4 to 0.7 send checksums, 0.8 and later do not."""
 
     image_id: ImageId
@@ -21,7 +21,7 @@ class Entry:
     tag: Tag | None = None
 
 
-def parse_listing(data: Any) -> list[Entry]:
+def parse_image_list(data: Any) -> list[ImageListEntry]:
     """Read a decoded body; `{}`, which some tools send, is an empty list. Raises Invalid, naming the bad entry."""
     if data == {}:
         return []
@@ -32,7 +32,7 @@ def parse_listing(data: Any) -> list[Entry]:
     return [_entry(item) for item in data]
 
 
-def checksums(entries: Iterable[Entry]) -> dict[ImageId, str | None]:
+def checksums(entries: Iterable[ImageListEntry]) -> dict[ImageId, str | None]:
     """Every image once, in order of appearance; of several entries the first having a checksum wins."""
     merged: dict[ImageId, str | None] = {}
     for entry in entries:
@@ -40,16 +40,16 @@ def checksums(entries: Iterable[Entry]) -> dict[ImageId, str | None]:
     return merged
 
 
-def announced_tags(entries: Iterable[Entry]) -> dict[Tag, ImageId]:
+def announced_tags(entries: Iterable[ImageListEntry]) -> dict[Tag, ImageId]:
     """The tags that the push is going to set. 0.4 to 0.7 write the tag at every ancestor, root first: the last one
     counts."""
     return {entry.tag: entry.image_id for entry in entries if entry.tag is not None}
 
 
-def _entry(item: Any) -> Entry:
+def _entry(item: Any) -> ImageListEntry:
     if not isinstance(item, dict):
         raise Invalid("Invalid data: expected objects with an id")
-    return Entry(_image_id(item.get("id")), _checksum(item.get("checksum")), _tag(item.get("Tag")))
+    return ImageListEntry(_image_id(item.get("id")), _checksum(item.get("checksum")), _tag(item.get("Tag")))
 
 
 def _image_id(value: Any) -> ImageId:

@@ -20,7 +20,7 @@ OLD, NEW = RepositoryName.parse("alice/app"), RepositoryName.parse("bob/engine")
 def rename(harbour, old=OLD, new=NEW):
     """As the site does it: in SQL, and a job for the rest."""
     with Database(harbour.site.engine).writing() as session:
-        repository = catalogue.hold(session, old)
+        repository = catalogue.lock(session, old)
         repository.namespace, repository.name = new.namespace, new.name
         jobs.ask(session, jobs.MOVE, repository.id, {"from": str(old)}, harbour.site.clock())
 

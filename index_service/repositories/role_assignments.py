@@ -19,18 +19,18 @@ from index_service.db import upsert
 from index_service.repositories.models import Repository, RoleRecord
 from index_service.repositories.policy import Role
 
-MAX_GIVEN = 500
+MAX_ASSIGNMENTS = 500
 """The limit of role assignments in one repository, or in one namespace: all of them are shown on one page."""
 
 
-class NotForThem(Conflict):
+class IneligibleAssignee(Conflict):
     """The person or team does not need the role, or may not have it."""
 
     field = "person"
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class NamespaceScope:
     """All repositories of a namespace, present and future."""
 
     namespace: str
@@ -40,7 +40,7 @@ class Whole:
         return {"namespace": self.namespace}
 
     @property
-    def is_it(self) -> ColumnElement[bool]:
+    def matches(self) -> ColumnElement[bool]:
         return RoleRecord.namespace == self.namespace
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class One:
+class RepositoryScope:
     """One repository."""
 
     repository: Repository
@@ -62,18 +62,18 @@ class One:
         return {"repository_id": self.repository.id}
 
     @property
-    def is_it(self) -> ColumnElement[bool]:
+    def matches(self) -> ColumnElement[bool]:
         return RoleRecord.repository_id == self.repository.id
 
     def __str__(self) -> str:
         return str(self.repository.full_name)
 
 
-Scope = Whole | One
+Scope = NamespaceScope | RepositoryScope
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Assignment:
     """A granted role: `team` is empty for a person, `person` for a team; `everywhere` for a namespace's."""
 
     person: str
@@ -84,9 +84,9 @@ class Given:
     since: datetime
 
 
-def give(session: Session, context: AuditContext, to: User | Team, scope: Scope, role: Role) -> None:
+def grant(session: Session, context: AuditContext, to: User | Team, scope: Scope, role: Role) -> None:
     """Grant a role, or replace the one granted before. Raises Conflict if it is not needed or not allowed."""
-    _require_fitting(session, to, scope)
+    _require_eligible(session, to, scope)
     _require_room(session, to, scope)
     column = "user_id" if isinstance(to, User) else "team_id"
     key = (column, *scope.columns)
@@ -95,15 +95,15 @@ def give(session: Session, context: AuditContext, to: User | Team, scope: Scope,
     context.record(session, Change.ROLE_GIVEN, str(scope), **_named(to), role=str(role))
 
 
-def take(session: Session, context: AuditContext, of: User | Team, scope: Scope) -> None:
+def revoke(session: Session, context: AuditContext, of: User | Team, scope: Scope) -> None:
     """Raises NotFound if no role is assigned."""
-    held = session.scalar(select(RoleRecord).where(scope.is_it, _is_of(of)))
+    held = session.scalar(select(RoleRecord).where(scope.matches, _is_of(of)))
     if held is None:
         raise NotFound("no such role")
     _take(session, context, of, [held.id], str(scope), role=held.role)
 
 
-def take_all(session: Session, context: AuditContext, user: User, namespace: str) -> None:
+def revoke_all(session: Session, context: AuditContext, user: User, namespace: str) -> None:
     """Revoke every role a person was granted directly in a namespace and its repositories."""
     repositories = select(Repository.id).where(Repository.namespace == namespace)
     there = or_(RoleRecord.namespace == namespace, RoleRecord.repository_id.in_(repositories))
@@ -119,15 +119,15 @@ def _take(
     context.record(session, Change.ROLE_TAKEN, where, **_named(of), **details)
 
 
-def drop_teams(session: Session, repository: Repository) -> None:
+def revoke_from_teams(session: Session, repository: Repository) -> None:
     """Revoke the roles of teams, which lose access to a repository that moves to another namespace."""
     of_teams = (RoleRecord.repository_id == repository.id, RoleRecord.team_id.is_not(None))
     session.execute(delete(RoleRecord).where(*of_teams))
 
 
-def given(session: Session, scope: Scope) -> list[Given]:
+def list_assignments(session: Session, scope: Scope) -> list[Assignment]:
     """The role assignments of a scope and of its whole namespace; persons first, by name."""
-    there = or_(scope.is_it, RoleRecord.namespace == scope.namespace)
+    there = or_(scope.matches, RoleRecord.namespace == scope.namespace)
     rows = session.execute(
         select(RoleRecord, User, Team)
         .outerjoin(User, User.id == RoleRecord.user_id)
@@ -135,11 +135,11 @@ def given(session: Session, scope: Scope) -> list[Given]:
         .where(there)
         .order_by(User.name.is_(None), User.name, Team.name, RoleRecord.id)
     )
-    return [_given(*row) for row in rows]
+    return [_assignment(*row) for row in rows]
 
 
-def _given(record: RoleRecord, user: User | None, team: Team | None) -> Given:
-    return Given(
+def _assignment(record: RoleRecord, user: User | None, team: Team | None) -> Assignment:
+    return Assignment(
         "" if user is None else user.name,
         "" if team is None else team.name,
         user.full_name if user is not None else "" if team is None else team.about,
@@ -149,17 +149,17 @@ def _given(record: RoleRecord, user: User | None, team: Team | None) -> Given:
     )
 
 
-def _require_fitting(session: Session, to: User | Team, scope: Scope) -> None:
+def _require_eligible(session: Session, to: User | Team, scope: Scope) -> None:
     if isinstance(to, User) and to.name == scope.namespace:
-        raise NotForThem("This person owns the namespace")
+        raise IneligibleAssignee("This person owns the namespace")
     if isinstance(to, Team) and not _is_own_team(session, to, scope):
-        raise NotForThem("Only teams of the namespace's organisation can be granted a role")
+        raise IneligibleAssignee("Only teams of the namespace's organisation can be granted a role")
 
 
 def _require_room(session: Session, to: User | Team, scope: Scope) -> None:
-    if session.scalar(select(RoleRecord.id).where(scope.is_it, _is_of(to))) is not None:
+    if session.scalar(select(RoleRecord.id).where(scope.matches, _is_of(to))) is not None:
         return
-    if (session.scalar(select(func.count()).where(scope.is_it)) or 0) >= MAX_GIVEN:
+    if (session.scalar(select(func.count()).where(scope.matches)) or 0) >= MAX_ASSIGNMENTS:
         raise Conflict("Limit of 500 role assignments reached; use a team")
 
 

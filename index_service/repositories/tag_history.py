@@ -15,14 +15,14 @@ from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
 from index_service.accounts.models import User
-from index_service.repositories.models import Repository, TagMove
+from index_service.repositories.models import Repository, TagHistoryRecord
 
-Moves: TypeAlias = Select[str, str, str, str | None, str | None, str, str, datetime]
+TagHistoryQuery: TypeAlias = Select[str, str, str, str | None, str | None, str, str, datetime]
 """What `found` asks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class TagHistoryEvent:
     """A tag that was set to an image, or deleted if `image_id` is None; `person` is empty if unknown."""
 
     repository: RepositoryName
@@ -35,7 +35,7 @@ class Move:
 
 
 def by_person(user_id: int) -> ColumnElement[bool]:
-    return TagMove.user_id == user_id
+    return TagHistoryRecord.user_id == user_id
 
 
 def in_namespace(namespace: str) -> ColumnElement[bool]:
@@ -44,40 +44,42 @@ def in_namespace(namespace: str) -> ColumnElement[bool]:
 
 def latest(
     session: Session, whose: ColumnElement[bool], visible: ColumnElement[bool], limit: int, offset: int
-) -> list[Move]:
+) -> list[TagHistoryEvent]:
     """The latest events in `visible` repositories, the newest first."""
-    return found(session, latest_of(whose, visible).limit(limit).offset(offset))
+    return fetch(session, query_latest(whose, visible).limit(limit).offset(offset))
 
 
-def latest_of(*conditions: ColumnElement[bool]) -> Moves:
-    """A query for `found`, the newest first."""
+def query_latest(*conditions: ColumnElement[bool]) -> TagHistoryQuery:
+    """A query for `fetch`, the newest first."""
     return (
         select(*_COLUMNS)
-        .join(Repository, Repository.id == TagMove.repository_id)
-        .outerjoin(User, User.id == TagMove.user_id)
+        .join(Repository, Repository.id == TagHistoryRecord.repository_id)
+        .outerjoin(User, User.id == TagHistoryRecord.user_id)
         .where(*conditions)
-        .order_by(TagMove.at.desc(), TagMove.id.desc())
+        .order_by(TagHistoryRecord.at.desc(), TagHistoryRecord.id.desc())
     )
 
 
-def found(session: Session, statement: Moves, asked: Mapping[str, Any] | None = None) -> list[Move]:
-    """The events that a query made by `latest_of` finds."""
-    return [_move(*row) for row in session.execute(statement, asked)]
+def fetch(
+    session: Session, statement: TagHistoryQuery, asked: Mapping[str, Any] | None = None
+) -> list[TagHistoryEvent]:
+    """The events that a query made by `query_latest` finds."""
+    return [_event(*row) for row in session.execute(statement, asked)]
 
 
 _COLUMNS = (
     Repository.namespace,
     Repository.name,
-    TagMove.tag,
-    TagMove.image_id,
-    TagMove.previous_id,
+    TagHistoryRecord.tag,
+    TagHistoryRecord.image_id,
+    TagHistoryRecord.previous_id,
     User.name,
-    TagMove.client,
-    TagMove.at,
+    TagHistoryRecord.client,
+    TagHistoryRecord.at,
 )
 
 
-def _move(
+def _event(
     namespace: str,
     name: str,
     tag: str,
@@ -86,5 +88,5 @@ def _move(
     person: str | None,
     client: str,
     at: datetime,
-) -> Move:
-    return Move(RepositoryName(namespace, name), tag, image_id, previous_id, person or "", client, at)
+) -> TagHistoryEvent:
+    return TagHistoryEvent(RepositoryName(namespace, name), tag, image_id, previous_id, person or "", client, at)

@@ -14,7 +14,7 @@ from index_service.repositories.models import ListedImage, Repository, TagRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
+class RepositoryStats:
     """What a repository contains, and a deletion would remove. `layer_bytes` counts known sizes."""
 
     tags: int
@@ -24,10 +24,10 @@ class Holdings:
     layer_bytes: int
 
 
-def holdings(session: Session, repository: Repository) -> Holdings:
+def repository_stats(session: Session, repository: Repository) -> RepositoryStats:
     tags = select(func.count()).where(TagRecord.repository_id == repository.id, TagRecord.image_id.is_not(None))
     images = select(func.count()).where(ListedImage.repository_id == repository.id)
-    return Holdings(
+    return RepositoryStats(
         session.scalar(tags) or 0,
         session.scalar(images) or 0,
         repository.star_count,
@@ -42,5 +42,5 @@ def by_endpoint(session: Session) -> dict[str, int]:
     return dict(rows.all())
 
 
-def repositories(session: Session) -> int:
+def count_repositories(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(Repository)) or 0
