@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class ImageDescription:
     """An image at a registry: the JSON's bytes as they were pushed, and its layer's size in bytes."""
 
     json: bytes
@@ -68,10 +68,10 @@ class RegistryClient:
             maxsize=16, timeout=urllib3.Timeout(connect=timeout, read=timeout), retries=False
         )
 
-    def describe(self, endpoint: str, token: Token, image: ImageId) -> Described:
+    def describe(self, endpoint: str, token: Token, image: ImageId) -> ImageDescription:
         """Raises NotFound for a missing or unfinished image; RegistryFailed, RegistryRefused."""
         answer = self._ask("GET", endpoint, f"/v1/images/{image}/json", token, most=MAX_JSON_BYTES)
-        return Described(answer.body, _size(answer.size))
+        return ImageDescription(answer.body, _size(answer.size))
 
     def ancestry(self, endpoint: str, token: Token, image: ImageId) -> list[ImageId]:
         """The image first, its base last. Raises as `describe` does."""
@@ -111,7 +111,7 @@ class RegistryClient:
 
     def _ask(
         self, method: str, endpoint: str, path: str, token: Token, body: bytes = b"", most: int = MAX_JSON_BYTES
-    ) -> _Answer:
+    ) -> _Reply:
         sent = {"Authorization": f"Token {token}", "User-Agent": AGENT, "Content-Type": "application/json"}
         answer = self._exchange(method, endpoint, path, sent, body, most)
         if answer.status != 200:
@@ -120,7 +120,7 @@ class RegistryClient:
 
     def _exchange(
         self, method: str, endpoint: str, path: str, sent: Mapping[str, str], body: bytes, most: int
-    ) -> _Answer:
+    ) -> _Reply:
         url = self._urls.get(endpoint, f"http://{endpoint}") + path
         try:
             answer = self._send_well(method, url, sent, body, most)
@@ -131,7 +131,7 @@ class RegistryClient:
             raise RegistryFailed(endpoint, "says more than can be true")
         return answer
 
-    def _send_well(self, method: str, url: str, sent: Mapping[str, str], body: bytes, most: int) -> _Answer:
+    def _send_well(self, method: str, url: str, sent: Mapping[str, str], body: bytes, most: int) -> _Reply:
         try:
             return self._send(method, url, sent, body, most)
         except urllib3.exceptions.ProtocolError:
@@ -140,7 +140,7 @@ class RegistryClient:
             # The registry may have closed a pooled connection just as it was picked: retry once, on another.
             return self._send(method, url, sent, body, most)
 
-    def _send(self, method: str, url: str, sent: Mapping[str, str], body: bytes, most: int) -> _Answer:
+    def _send(self, method: str, url: str, sent: Mapping[str, str], body: bytes, most: int) -> _Reply:
         with self._pool.request(
             method,
             url,
@@ -150,7 +150,7 @@ class RegistryClient:
             preload_content=False,
             decode_content=False,
         ) as response:
-            return _Answer(response.status, response.read(most + 1), response.headers.get(headers.SIZE))
+            return _Reply(response.status, response.read(most + 1), response.headers.get(headers.SIZE))
 
     def _decoded(self, endpoint: str, body: bytes) -> Any:
         try:
@@ -160,7 +160,7 @@ class RegistryClient:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Reply:
     status: int
     body: bytes
     size: str | None

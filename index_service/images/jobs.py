@@ -22,17 +22,17 @@ from index_service.images.models import Job
 READ = "read"
 MOVE = "move"
 
-TAKEN_FOR = timedelta(minutes=2)
+LEASE = timedelta(minutes=2)
 """How long a lease protects a job whose worker has fallen silent."""
 
-FIRST_PAUSE = timedelta(seconds=5)
-LONGEST_PAUSE = timedelta(hours=1)
+FIRST_BACKOFF = timedelta(seconds=5)
+MAX_BACKOFF = timedelta(hours=1)
 
 MAX_FAILURE = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Lease:
     """A job leased to this worker until `until`. `attempts` counts this one."""
 
     id: int
@@ -44,12 +44,12 @@ class Taken:
     attempts: int
 
 
-def ask(session: Session, kind: str, repository_id: int, details: Mapping[str, str], moment: datetime) -> None:
+def enqueue(session: Session, kind: str, repository_id: int, details: Mapping[str, str], moment: datetime) -> None:
     """Enqueue a job. If it is queued already it becomes due again, with the details of both."""
     row = {
         "kind": kind,
         "repository_id": repository_id,
-        "details": json.dumps(_joined(session, kind, repository_id, details)),
+        "details": json.dumps(_merged(session, kind, repository_id, details)),
         "asked_at": moment,
         "due_at": moment,
         "attempts": 0,
@@ -59,7 +59,7 @@ def ask(session: Session, kind: str, repository_id: int, details: Mapping[str, s
     upsert(session, Job, [row], key=("kind", "repository_id"), changed=changed)
 
 
-def asked(session: Session, kind: str, repository_id: int) -> dict[str, list[str]]:
+def pending_details(session: Session, kind: str, repository_id: int) -> dict[str, list[str]]:
     """The details of a job that is queued or running; empty if there is none."""
     details = session.scalar(select(Job.details).where(Job.kind == kind, Job.repository_id == repository_id))
     found: dict[str, list[str]] = json.loads(details or "{}")
@@ -71,55 +71,57 @@ def is_any_due(session: Session, moment: datetime) -> bool:
     return session.scalar(select(Job.id).where(_is_free(moment)).limit(1)) is not None
 
 
-def take(session: Session, moment: datetime) -> Taken | None:
+def lease(session: Session, moment: datetime) -> Lease | None:
     """Lease the job that has been due longest; None if no job is due, or other workers are leasing them."""
     free = select(Job).where(_is_free(moment)).order_by(Job.due_at, Job.id).limit(1)
     job = session.scalar(free.with_for_update(skip_locked=True))
     if job is None:
         return None
-    job.taken_until, job.attempts = moment + TAKEN_FOR, job.attempts + 1
-    return Taken(
+    job.taken_until, job.attempts = moment + LEASE, job.attempts + 1
+    return Lease(
         job.id, job.kind, job.repository_id, json.loads(job.details), job.asked_at, job.taken_until, job.attempts
     )
 
 
-def keep(session: Session, taken: Taken, moment: datetime) -> Taken | None:
+def renew(session: Session, lease: Lease, moment: datetime) -> Lease | None:
     """Renew a lease; None if another worker holds the job now, or its repository is gone."""
-    until = moment + TAKEN_FOR
-    if _rows(session, update(Job).where(_is_mine(taken)).values(taken_until=until)) != 1:
+    until = moment + LEASE
+    if _rows(session, update(Job).where(_is_leased_as(lease)).values(taken_until=until)) != 1:
         return None
-    return Taken(taken.id, taken.kind, taken.repository_id, taken.details, taken.asked_at, until, taken.attempts)
+    return Lease(lease.id, lease.kind, lease.repository_id, lease.details, lease.asked_at, until, lease.attempts)
 
 
-def done(session: Session, taken: Taken) -> None:
+def complete(session: Session, lease: Lease) -> None:
     """Complete a job: delete it, or release it if it was enqueued again meanwhile."""
-    if _rows(session, delete(Job).where(_is_mine(taken), Job.asked_at == taken.asked_at)) == 0:
-        session.execute(update(Job).where(_is_mine(taken)).values(taken_until=None))
+    if _rows(session, delete(Job).where(_is_leased_as(lease), Job.asked_at == lease.asked_at)) == 0:
+        session.execute(update(Job).where(_is_leased_as(lease)).values(taken_until=None))
 
 
-def failed(session: Session, taken: Taken, failure: str, moment: datetime) -> None:
+def fail(session: Session, lease: Lease, failure: str, moment: datetime) -> None:
     """Record a failure: the job is retried after a backoff, or at once if it was enqueued again meanwhile."""
-    is_same = Job.asked_at == taken.asked_at
+    is_same = Job.asked_at == lease.asked_at
     # In one statement: for a row changed twice PostgreSQL checks the foreign key again, and a push may hold that lock.
     later = {
         "taken_until": None,
-        "due_at": case((is_same, literal(moment + pause(taken.attempts), Moment)), else_=Job.due_at),
+        "due_at": case((is_same, literal(moment + backoff(lease.attempts), Moment)), else_=Job.due_at),
         "failure": case((is_same, failure[:MAX_FAILURE]), else_=Job.failure),
     }
-    session.execute(update(Job).where(_is_mine(taken)).values(**later).execution_options(synchronize_session=False))
+    session.execute(
+        update(Job).where(_is_leased_as(lease)).values(**later).execution_options(synchronize_session=False)
+    )
 
 
-def put_back(session: Session, taken: Taken) -> None:
+def release(session: Session, lease: Lease) -> None:
     """Release an unfinished job, so that another worker may lease it at once."""
-    session.execute(update(Job).where(_is_mine(taken)).values(taken_until=None, attempts=taken.attempts - 1))
+    session.execute(update(Job).where(_is_leased_as(lease)).values(taken_until=None, attempts=lease.attempts - 1))
 
 
-def pause(attempts: int) -> timedelta:
+def backoff(attempts: int) -> timedelta:
     """The exponential backoff after so many failures, up to an hour."""
-    return min(FIRST_PAUSE * 2 ** min(attempts - 1, 20), LONGEST_PAUSE)
+    return min(FIRST_BACKOFF * 2 ** min(attempts - 1, 20), MAX_BACKOFF)
 
 
-def _joined(session: Session, kind: str, repository_id: int, details: Mapping[str, str]) -> dict[str, list[str]]:
+def _merged(session: Session, kind: str, repository_id: int, details: Mapping[str, str]) -> dict[str, list[str]]:
     """The queued details and the new ones: a repository renamed twice has two former names."""
     if not details:
         return {}
@@ -132,8 +134,8 @@ def _is_free(moment: datetime) -> ColumnElement[bool]:
     return and_(Job.due_at <= moment, or_(Job.taken_until.is_(None), Job.taken_until <= moment))
 
 
-def _is_mine(taken: Taken) -> ColumnElement[bool]:
-    return and_(Job.id == taken.id, Job.taken_until == taken.until)
+def _is_leased_as(lease: Lease) -> ColumnElement[bool]:
+    return and_(Job.id == lease.id, Job.taken_until == lease.until)
 
 
 def _rows(session: Session, statement: Update | Delete) -> int:

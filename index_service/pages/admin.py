@@ -7,8 +7,8 @@ from datetime import datetime
 
 from index_service.accounts.directory import PersonRow
 from index_service.audit.reading import Entry
-from index_service.images.storage import NamespaceStorage
-from index_service.images.waiting import Waiting
+from index_service.images.queue_stats import QueueStats
+from index_service.images.storage_usage import NamespaceStorage
 from index_service.pages.forms import EMPTY, FormState
 from index_service.paging import Paging
 from index_service.services.administration import Counts, RegistryRow
@@ -20,7 +20,7 @@ class AdminPage:
 
     counts: Counts
     registries: tuple[RegistryRow, ...]
-    waiting: Waiting
+    waiting: QueueStats
     latest: tuple[Entry, ...]
 
 
@@ -51,7 +51,7 @@ class RegistriesPage:
     """Each registry and its health, and what is still to be done with them."""
 
     registries: tuple[RegistryRow, ...]
-    waiting: Waiting
+    waiting: QueueStats
 
 
 @dataclass(frozen=True, slots=True)

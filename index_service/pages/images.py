@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from common.names import RepositoryName
-from index_service.images.facts import Config, platform
+from index_service.images.dockerfile_steps import word_of
+from index_service.images.image_metadata import Config, platform
 from index_service.images.lineage import Node, Place, is_empty
-from index_service.images.steps import word_of
 from index_service.pages.annotations import Annotation, Pinned
 from index_service.paging import Paging
 from index_service.repositories.activity import DayOfPulls, client_program

@@ -28,11 +28,11 @@ from index_service.services.accounts import Accounts
 from index_service.services.administration import Administration
 from index_service.services.authentication import Authentication
 from index_service.services.deletion import Deletion
-from index_service.services.fact_reader import FactReader
 from index_service.services.former_names import FormerNames
 from index_service.services.image_graph import ImageGraph
 from index_service.services.images import Images
 from index_service.services.job_runner import JobRunner
+from index_service.services.metadata_reader import MetadataReader
 from index_service.services.operations import Operations
 from index_service.services.organisations import Organisations
 from index_service.services.permissions import Permissions
@@ -98,7 +98,7 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     registration = Registration(database, authentication, attempts, clock, sign_up=settings.sign_up)
     own = RegistryTokens(database, tokens, clock)
     former_names = FormerNames(database, own, registries)
-    facts = FactReader(database, own, endpoints, registries, clock)
+    facts = MetadataReader(database, own, endpoints, registries, clock)
     jobs = JobRunner(database, own, endpoints, registries, facts, former_names, clock)
     summaries = Summaries(database, access_control)
     return Services(

@@ -21,9 +21,9 @@ from index_service.audit.log import AuditContext
 from index_service.audit.reading import Entry, Filter
 from index_service.database import Database
 from index_service.db import Clock
-from index_service.images import storage
-from index_service.images.storage import Storage
-from index_service.images.waiting import Waiting, waiting
+from index_service.images import storage_usage
+from index_service.images.queue_stats import QueueStats, queue_stats
+from index_service.images.storage_usage import StorageTotals
 from index_service.registry_health import Health, RegistryHealth
 from index_service.repositories import repository_stats
 from index_service.repositories.endpoints import Endpoints
@@ -46,7 +46,7 @@ class Registries:
     """All registries, and the job queue."""
 
     rows: list[RegistryRow]
-    waiting: Waiting
+    waiting: QueueStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Counts:
 class Measured:
     """The storage usage, and when it was computed."""
 
-    storage: Storage
+    storage: StorageTotals
     at: datetime
 
 
@@ -131,7 +131,7 @@ class Administration:
         require_administrator(actor)
         with self._database.reading() as session:
             counts = repository_stats.by_endpoint(session)
-            left = waiting(session)
+            left = queue_stats(session)
         configured = self._endpoints.configured
         endpoints = [*configured, *sorted(set(counts) - set(configured))]
         health = self._health.of(endpoints)
@@ -151,7 +151,7 @@ class Administration:
         with self._measuring:
             if self._measured is None or time.monotonic() - self._measured[0] > STORAGE_KEPT_SECONDS:
                 with self._database.reading() as session:
-                    measured = Measured(storage.measure(session), self._clock())
+                    measured = Measured(storage_usage.measure(session), self._clock())
                 self._measured = (time.monotonic(), measured)
             return self._measured[1]
 

@@ -35,7 +35,7 @@ class FormerNames:
         """At once, for a repository that is about to be deleted with its queued move. Raises as the registry's client
         does."""
         with self._database.reading() as session:
-            details = jobs.asked(session, jobs.MOVE, repository.id)
+            details = jobs.pending_details(session, jobs.MOVE, repository.id)
         self.leave_all(endpoint, details, repository)
 
     def leave_all(self, endpoint: str, details: Mapping[str, list[str]], repository: Repository) -> None:
@@ -82,4 +82,4 @@ def rename(session: Session, context: AuditContext, repository: Repository, targ
     old = repository.full_name
     repository_settings.rename(session, context, repository, target)
     documents.refresh(session, repository.id)
-    jobs.ask(session, jobs.MOVE, repository.id, {"from": str(old)}, context.moment)
+    jobs.enqueue(session, jobs.MOVE, repository.id, {"from": str(old)}, context.moment)

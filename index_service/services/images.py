@@ -15,7 +15,7 @@ from common.names import ImageId, RepositoryName
 from index_service.accounts.actor import Actor
 from index_service.database import Database
 from index_service.images import lineage, listings
-from index_service.images.facts import Config, config_of, pretty
+from index_service.images.image_metadata import Config, config_of, pretty
 from index_service.images.lineage import Node, Place
 from index_service.images.models import ImageRecord
 from index_service.repositories.roles import AccessControl

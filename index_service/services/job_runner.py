@@ -11,14 +11,14 @@ from common.tokens import Access, Token
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import jobs
-from index_service.images.jobs import Taken
+from index_service.images.jobs import Lease
 from index_service.registry_client import RegistryClient
 from index_service.repositories import catalogue
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import RepositoryNotFound
-from index_service.services.fact_reader import FactReader
 from index_service.services.former_names import FormerNames
+from index_service.services.metadata_reader import MetadataReader
 from index_service.services.registry_tokens import RegistryTokens
 
 MAX_READS = 8
@@ -47,7 +47,7 @@ class JobRunner:
         tokens: RegistryTokens,
         endpoints: Endpoints,
         registries: RegistryClient,
-        facts: FactReader,
+        facts: MetadataReader,
         former_names: FormerNames,
         clock: Clock,
     ) -> None:
@@ -66,31 +66,31 @@ class JobRunner:
             if not jobs.is_any_due(session, self._clock()):
                 return False
         with self._database.writing() as session:
-            taken = jobs.take(session, self._clock())
-        if taken is not None:
-            self._do(LeasedJob(self._database, self._clock, taken, stopping or Event()))
-        return taken is not None
+            lease = jobs.lease(session, self._clock())
+        if lease is not None:
+            self._do(LeasedJob(self._database, self._clock, lease, stopping or Event()))
+        return lease is not None
 
     def _do(self, job: LeasedJob) -> None:
-        taken = job.taken
+        lease = job.lease
         try:
-            repository = self._repository(taken.repository_id)
-            {jobs.READ: self._read, jobs.MOVE: self._move}[taken.kind](repository, job)
+            repository = self._repository(lease.repository_id)
+            {jobs.READ: self._read, jobs.MOVE: self._move}[lease.kind](repository, job)
             job.end()
         except Interrupted:
             job.put_back()
         except ImagesMissing as missing:
-            if taken.attempts >= MAX_READS:
-                logger.warning("%s of repository %s is given up: %s", taken.kind, taken.repository_id, missing.message)
+            if lease.attempts >= MAX_READS:
+                logger.warning("%s of repository %s is given up: %s", lease.kind, lease.repository_id, missing.message)
                 job.end()
             else:
                 job.fail(missing.message)
         except Failure as failure:
-            logger.info("%s of repository %s: %s", taken.kind, taken.repository_id, failure.message)
+            logger.info("%s of repository %s: %s", lease.kind, lease.repository_id, failure.message)
             job.fail(failure.message)
         except Exception as error:
             # Otherwise the job would be due again at once, and starve all others.
-            logger.exception("%s of repository %s failed", taken.kind, taken.repository_id)
+            logger.exception("%s of repository %s failed", lease.kind, lease.repository_id)
             job.fail(f"{type(error).__name__}: the log says more")
 
     def _read(self, repository: Repository, job: LeasedJob) -> None:
@@ -113,7 +113,7 @@ class JobRunner:
                 # The registry never had the image, or refuses the name by now: a retry would not help, and the others
                 # can move.
                 logger.warning("%s:%s is not moved to %s: %s", repository.full_name, tag, endpoint, refusal.message)
-        self._former_names.leave_all(endpoint, job.taken.details, repository)
+        self._former_names.leave_all(endpoint, job.lease.details, repository)
 
     def _move_tag(self, endpoint: str, token: Token, repository: Repository, tag: Tag, image: ImageId) -> None:
         """Set a tag under the new name, unless a push has set it meanwhile or somebody has deleted it."""
@@ -140,8 +140,8 @@ class JobRunner:
 class LeasedJob:
     """A job leased by this process."""
 
-    def __init__(self, database: Database, clock: Clock, taken: Taken, stopping: Event) -> None:
-        self.taken = taken
+    def __init__(self, database: Database, clock: Clock, lease: Lease, stopping: Event) -> None:
+        self.lease = lease
         self._database = database
         self._clock = clock
         self._stopping = stopping
@@ -151,22 +151,22 @@ class LeasedJob:
         if self._stopping.is_set():
             raise Interrupted
         moment = self._clock()
-        if self.taken.until - moment > jobs.TAKEN_FOR / 2:
+        if self.lease.until - moment > jobs.LEASE / 2:
             return
         with self._database.writing() as session:
-            kept = jobs.keep(session, self.taken, moment)
+            kept = jobs.renew(session, self.lease, moment)
         if kept is None:
             raise Interrupted
-        self.taken = kept
+        self.lease = kept
 
     def end(self) -> None:
         with self._database.writing() as session:
-            jobs.done(session, self.taken)
+            jobs.complete(session, self.lease)
 
     def fail(self, reason: str) -> None:
         with self._database.writing() as session:
-            jobs.failed(session, self.taken, reason, self._clock())
+            jobs.fail(session, self.lease, reason, self._clock())
 
     def put_back(self) -> None:
         with self._database.writing() as session:
-            jobs.put_back(session, self.taken)
+            jobs.release(session, self.lease)

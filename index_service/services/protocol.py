@@ -254,7 +254,7 @@ class Protocol:
 
     def _ask_of_images(self, session: Session, repository: Repository) -> None:
         """Enqueue a job that reads the metadata of pushed images from the registry."""
-        jobs.ask(session, jobs.READ, repository.id, {}, self._clock())
+        jobs.enqueue(session, jobs.READ, repository.id, {}, self._clock())
 
     def _was_deleted(self, session: Session, actor: Actor, name: RepositoryName) -> bool:
         return catalogue.find(session, name) is None and passes.forget_consumed(session, actor.id, name, self._clock())

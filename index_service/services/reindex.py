@@ -19,7 +19,7 @@ from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import RepositoryNotFound
 from index_service.search import documents
-from index_service.services.fact_reader import FactReader
+from index_service.services.metadata_reader import MetadataReader
 from index_service.services.registry_tokens import RegistryTokens
 
 
@@ -41,7 +41,7 @@ class Reindex:
         tokens: RegistryTokens,
         endpoints: Endpoints,
         registries: RegistryClient,
-        facts: FactReader,
+        facts: MetadataReader,
         clock: Clock,
     ) -> None:
         self._database = database

@@ -10,8 +10,8 @@ from typing import Any
 from index_service import registry_health
 from index_service.accounts.directory import PersonRow
 from index_service.audit.reading import Entry
-from index_service.images import storage
-from index_service.images.waiting import Failing, Waiting
+from index_service.images import storage_usage
+from index_service.images.queue_stats import FailedJob, QueueStats
 from index_service.services import administration
 from index_service.services.administration import Counts, Measured, RegistryRow
 
@@ -113,7 +113,7 @@ class FailingJob:
     due_at: datetime
 
     @classmethod
-    def of(cls, job: Failing) -> FailingJob:
+    def of(cls, job: FailedJob) -> FailingJob:
         return cls(
             kind=job.kind,
             repository=str(job.repository),
@@ -133,7 +133,7 @@ class JobQueue:
     failing: tuple[FailingJob, ...]
 
     @classmethod
-    def of(cls, waiting: Waiting) -> JobQueue:
+    def of(cls, waiting: QueueStats) -> JobQueue:
         return cls(count=waiting.count, oldest=waiting.oldest, failing=tuple(map(FailingJob.of, waiting.failing)))
 
 
@@ -181,7 +181,7 @@ class NamespaceStorage:
     together: int
 
     @classmethod
-    def of(cls, row: storage.NamespaceStorage) -> NamespaceStorage:
+    def of(cls, row: storage_usage.NamespaceStorage) -> NamespaceStorage:
         return cls(
             namespace=row.namespace,
             repositories=row.repositories,

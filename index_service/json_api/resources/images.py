@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from index_service.images import lanes, trees
-from index_service.images.facts import Config, platform
+from index_service.images.image_metadata import Config, platform
 from index_service.images.lanes import Block
 from index_service.images.lineage import MAX_SHOWN_PLACES, Node, Place
 from index_service.images.trees import Branch

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from index_service.images.facts import platform
+from index_service.images.image_metadata import platform
 from index_service.json_api.resources.comments import Comment
 from index_service.json_api.resources.lists import Paging
 from index_service.json_api.resources.summaries import RepositorySummary

@@ -12,7 +12,7 @@ from common.errors import Invalid
 from index_service import paging
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.reading import Filter
-from index_service.images.storage import STORAGE_SORTS, ordered
+from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.json_api.access import administrator, api_context, client_address, proved_administrator, services
 from index_service.json_api.bodies import UNSET, UnsetType
 from index_service.json_api.resources.admin import (

@@ -14,7 +14,7 @@ from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.log import Change
 from index_service.audit.reading import Filter
-from index_service.images.storage import STORAGE_SORTS, ordered
+from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.pages.admin import AdminPage, AuditPage, PeoplePage, RegistriesPage, ResetLinkPage, StoragePage
 from index_service.pages.forms import EMPTY, FormState
 from index_service.services.accounts import ResetLetter

@@ -10,7 +10,7 @@ import pytest
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.access_tokens import NewToken
 from index_service.database import Database
-from index_service.images import keeping
+from index_service.images import image_store
 from index_service.repositories.policy import Role
 from index_service.services.accounts import Browser
 from index_service.services.permissions import Receiver
@@ -72,7 +72,7 @@ def grow(site, number):
     images = [*IMAGES[:2], IMAGES[9 + number]]
     with Database(site.engine).writing() as session:
         made_from = replace(fact(9 + number), parent_id=ImageId(IMAGES[1]))
-        keeping.record(session, [made_from], site.clock())
+        image_store.record(session, [made_from], site.clock())
     for repository in (APP, SECRET):
         permissions.give(alice, "", repository, Receiver(name), Role.WRITE)
         site.push(str(repository), name, tag=f"v{number}", images=images)

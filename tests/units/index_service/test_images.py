@@ -14,7 +14,7 @@ from common.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unavai
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access
 from index_service.database import Database
-from index_service.images import jobs, keeping
+from index_service.images import image_store, jobs
 from index_service.repositories import catalogue
 from index_service.repositories.pulls import PullCounter
 from index_service.repositories.pulls import record as record_pulls
@@ -40,8 +40,8 @@ def repository_id(site, database):
     site.user("alice")
     site.push("alice/app", "alice")
     with database.writing() as session:
-        taken = jobs.take(session, site.clock())
-        jobs.done(session, taken)
+        taken = jobs.lease(session, site.clock())
+        jobs.complete(session, taken)
         return taken.repository_id
 
 
@@ -73,11 +73,11 @@ def registry_tags(harbour, name):
 def test_a_job_is_asked_for_once_and_taken_by_one(site, database, repository_id):
     for _ in range(3):
         with database.writing() as session:
-            jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
+            jobs.enqueue(session, jobs.READ, repository_id, {}, site.clock())
 
     def take(_):
         with database.writing() as session:
-            return jobs.take(session, site.clock())
+            return jobs.lease(session, site.clock())
 
     with ThreadPoolExecutor(6) as pool:
         taken = [job for job in pool.map(take, range(12)) if job is not None]
@@ -86,51 +86,51 @@ def test_a_job_is_asked_for_once_and_taken_by_one(site, database, repository_id)
 
 def test_the_job_of_a_dead_worker_is_taken_over(site, database, repository_id):
     with database.writing() as session:
-        jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
-        dead = jobs.take(session, site.clock())
+        jobs.enqueue(session, jobs.READ, repository_id, {}, site.clock())
+        dead = jobs.lease(session, site.clock())
     site.clock.move(seconds=119)
     with database.writing() as session:
-        assert jobs.take(session, site.clock()) is None
-        kept = jobs.keep(session, dead, site.clock())
+        assert jobs.lease(session, site.clock()) is None
+        kept = jobs.renew(session, dead, site.clock())
     site.clock.move(seconds=119)
     with database.writing() as session:
-        assert jobs.take(session, site.clock()) is None
+        assert jobs.lease(session, site.clock()) is None
     site.clock.move(seconds=2)
     with database.writing() as session:
-        heir = jobs.take(session, site.clock())
+        heir = jobs.lease(session, site.clock())
         assert heir.attempts == 2
         # What the first one says now counts no more.
-        assert jobs.keep(session, kept, site.clock()) is None
-        jobs.done(session, kept)
-        jobs.failed(session, kept, "late", site.clock())
-        jobs.done(session, heir)
-        assert jobs.take(session, site.clock() + timedelta(days=1)) is None
+        assert jobs.renew(session, kept, site.clock()) is None
+        jobs.complete(session, kept)
+        jobs.fail(session, kept, "late", site.clock())
+        jobs.complete(session, heir)
+        assert jobs.lease(session, site.clock() + timedelta(days=1)) is None
 
 
 def test_what_is_asked_for_meanwhile_is_done_once_more(site, database, repository_id):
-    for end in (jobs.done, lambda session, taken: jobs.failed(session, taken, "no", site.clock())):
+    for end in (jobs.complete, lambda session, taken: jobs.fail(session, taken, "no", site.clock())):
         with database.writing() as session:
-            jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
-            taken = jobs.take(session, site.clock())
+            jobs.enqueue(session, jobs.READ, repository_id, {}, site.clock())
+            taken = jobs.lease(session, site.clock())
         site.clock.move(seconds=1)
         with database.writing() as session:
-            jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
-            assert jobs.take(session, site.clock()) is None
+            jobs.enqueue(session, jobs.READ, repository_id, {}, site.clock())
+            assert jobs.lease(session, site.clock()) is None
             end(session, taken)
         with database.writing() as session:
-            again = jobs.take(session, site.clock())
+            again = jobs.lease(session, site.clock())
             assert again.attempts == 1
-            jobs.done(session, again)
+            jobs.complete(session, again)
 
 
 def test_failures_are_tried_again_later_every_time(site, database, repository_id):
     with database.writing() as session:
-        jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
+        jobs.enqueue(session, jobs.READ, repository_id, {}, site.clock())
     for attempt in range(1, 14):
         with database.writing() as session:
-            taken = jobs.take(session, site.clock())
-            jobs.failed(session, taken, "x" * 999, site.clock())
-        pause = jobs.pause(attempt)
+            taken = jobs.lease(session, site.clock())
+            jobs.fail(session, taken, "x" * 999, site.clock())
+        pause = jobs.backoff(attempt)
         assert pause == min(timedelta(seconds=5 * 2 ** (attempt - 1)), timedelta(hours=1))
         site.clock.move(seconds=pause.total_seconds() - 1)
         with database.reading() as session:
@@ -142,21 +142,21 @@ def test_failures_are_tried_again_later_every_time(site, database, repository_id
 def test_a_repository_renamed_twice_has_two_old_names(site, database, repository_id):
     for old in ("alice/a", "alice/b"):
         with database.writing() as session:
-            jobs.ask(session, jobs.MOVE, repository_id, {"from": old}, site.clock())
+            jobs.enqueue(session, jobs.MOVE, repository_id, {"from": old}, site.clock())
     with database.writing() as session:
-        taken = jobs.take(session, site.clock())
+        taken = jobs.lease(session, site.clock())
         assert taken.details == {"from": ["alice/a", "alice/b"]}
-        jobs.put_back(session, taken)
-        assert jobs.take(session, site.clock()).attempts == 1
+        jobs.release(session, taken)
+        assert jobs.lease(session, site.clock()).attempts == 1
 
 
 def test_a_deleted_repository_has_no_jobs(site, database, repository_id):
     with database.writing() as session:
-        jobs.ask(session, jobs.READ, repository_id, {}, site.clock())
-        taken = jobs.take(session, site.clock())
+        jobs.enqueue(session, jobs.READ, repository_id, {}, site.clock())
+        taken = jobs.lease(session, site.clock())
     site.drop("alice/app")
     with database.writing() as session:
-        assert jobs.keep(session, taken, site.clock()) is None
+        assert jobs.renew(session, taken, site.clock()) is None
     assert site.rows("SELECT * FROM jobs") == []
 
 
@@ -235,11 +235,11 @@ def test_images_the_registry_lacks_are_left_after_some_times(harbour):
 def test_a_base_that_is_known_late_brings_the_sums_along(site, database, repository_id):
     def fact(number, size):
         parent = ImageId(IMAGES[number - 1]) if number else None
-        return keeping.Facts(ImageId(IMAGES[number]), parent, size, None, "", "", "", "", "", "{}")
+        return image_store.ImageMetadata(ImageId(IMAGES[number]), parent, size, None, "", "", "", "", "", "{}")
 
     for facts in ([fact(2, 100)], [fact(1, 10), fact(3, 1000)], [fact(0, 1)]):
         with database.writing() as session:
-            keeping.record(session, facts, site.clock())
+            image_store.record(session, facts, site.clock())
     rows = site.rows("SELECT image_id, total_size, depth FROM images ORDER BY image_id")
     assert [(row.total_size, row.depth) for row in rows] == [(1, 0), (11, 1), (111, 2), (1111, 3)]
     (row,) = site.rows("SELECT layer_bytes FROM repositories")
@@ -339,7 +339,7 @@ def rename(harbour, old, new):
     with Database(harbour.site.engine).writing() as session:
         repository = catalogue.lock(session, name)
         repository.namespace, repository.name = target.namespace, target.name
-        jobs.ask(session, jobs.MOVE, repository.id, {"from": old}, harbour.site.clock())
+        jobs.enqueue(session, jobs.MOVE, repository.id, {"from": old}, harbour.site.clock())
 
 
 def test_a_renamed_repository_moves_at_the_registry_too(harbour):

@@ -22,7 +22,7 @@ def rename(harbour, old=OLD, new=NEW):
     with Database(harbour.site.engine).writing() as session:
         repository = catalogue.lock(session, old)
         repository.namespace, repository.name = new.namespace, new.name
-        jobs.ask(session, jobs.MOVE, repository.id, {"from": str(old)}, harbour.site.clock())
+        jobs.enqueue(session, jobs.MOVE, repository.id, {"from": str(old)}, harbour.site.clock())
 
 
 def pushed(harbour, *tags):

@@ -12,8 +12,8 @@ from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.access_tokens import NewToken
 from index_service.accounts.organisations import Profile
 from index_service.database import Database
-from index_service.images import keeping
-from index_service.images.facts import Facts
+from index_service.images import image_store
+from index_service.images.image_metadata import ImageMetadata
 from index_service.repositories.policy import Role
 from index_service.services.permissions import Receiver
 from tests.units.index_service.live import Harbour
@@ -71,7 +71,7 @@ def _push(site: Site) -> None:
     site.set_private("alice/secret")
     facts = [fact(number) for number in range(3)]
     with Database(site.engine).writing() as session:
-        keeping.record(session, facts, site.clock())
+        image_store.record(session, facts, site.clock())
 
 
 def _give(site: Site) -> None:
@@ -103,10 +103,12 @@ def _talk(site: Site) -> None:
     social.flag(site.actor("wendy"), APP, 2, "too short")
 
 
-def fact(number: int) -> Facts:
+def fact(number: int) -> ImageMetadata:
     parent = ImageId(IMAGES[number - 1]) if number else None
     made = datetime(2015, 1, 1, tzinfo=UTC)
-    return Facts(ImageId(IMAGES[number]), parent, 1000, made, "RUN true", "me", "1.6.2", "linux", "amd64", CONFIG)
+    return ImageMetadata(
+        ImageId(IMAGES[number]), parent, 1000, made, "RUN true", "me", "1.6.2", "linux", "amd64", CONFIG
+    )
 
 
 class Session:

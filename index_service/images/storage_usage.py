@@ -28,7 +28,7 @@ class NamespaceStorage:
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class StorageTotals:
     """All of it. `together` is less than the sum of the namespaces' where those share layers too."""
 
     namespaces: list[NamespaceStorage]
@@ -55,7 +55,7 @@ def ordered(rows: Iterable[NamespaceStorage], sort: str) -> list[NamespaceStorag
     return sorted(rows, key=_ORDERS[sort])
 
 
-def measure(session: Session) -> Storage:
+def measure(session: Session) -> StorageTotals:
     """Counts every listed image once per namespace: a query of seconds for millions of images.
 
     Layers of unknown size count nothing.
@@ -68,7 +68,7 @@ def measure(session: Session) -> Storage:
         for name, (count, total) in apart.items()
     ]
     rows.sort(key=lambda row: (-row.together, row.namespace))
-    return Storage(rows, sum(row.repositories for row in rows), images, sum(row.apart for row in rows), int(size))
+    return StorageTotals(rows, sum(row.repositories for row in rows), images, sum(row.apart for row in rows), int(size))
 
 
 def _apart() -> Select[str, int, int]:

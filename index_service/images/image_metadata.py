@@ -15,7 +15,7 @@ from typing import Any
 
 from common.errors import NotFound
 from common.names import ImageId
-from index_service.images.steps import step
+from index_service.images.dockerfile_steps import step
 
 MAX_CONFIG = 128 * 1024
 """Characters of a JSON that is kept as it is; of a longer one only what was read out of it."""
@@ -25,12 +25,12 @@ MAX_TEXT = 4000
 MAX_ENTRIES = 200
 """Entries shown of a list such as the environment."""
 
-_STRANGE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?([Zz]|[+-]\d\d:\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ImageMetadata:
     """The metadata in one image's JSON, and the size in bytes of its layer. `config` is the JSON itself, if it is
     stored."""
 
@@ -70,16 +70,16 @@ def platform(system: str, architecture: str) -> str:
     return "/".join(part for part in (system, architecture) if part)
 
 
-def read(image_id: ImageId, raw: bytes, size: int) -> Facts:
+def parse(image_id: ImageId, raw: bytes, size: int) -> ImageMetadata:
     """The metadata of one image. Invalid JSON leaves only the id and the size."""
     text = raw.decode("utf-8", "replace")
     document = _decoded(text)
     made_by = _table(document.get("container_config"))
-    return Facts(
+    return ImageMetadata(
         image_id=image_id,
         parent_id=_parent(document.get("parent"), image_id),
         size=size,
-        created_at=moment(document.get("created")),
+        created_at=parse_timestamp(document.get("created")),
         command=clean(step(_words(made_by.get("Cmd"))), MAX_COMMAND),
         author=clean(document.get("author"), 255),
         docker_version=clean(document.get("docker_version"), 50),
@@ -114,11 +114,11 @@ def clean(value: Any, most: int = MAX_TEXT) -> str:
     """A text that can be stored and shown; empty for any other type."""
     if not isinstance(value, str):
         return ""
-    text = _STRANGE.sub("\ufffd", value[: most + 1])
+    text = _UNPRINTABLE.sub("\ufffd", value[: most + 1])
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def moment(value: Any) -> datetime | None:
+def parse_timestamp(value: Any) -> datetime | None:
     """A timestamp as Go writes it, to the microsecond; None if it is invalid or before 1970."""
     found = _DATE.fullmatch(value) if isinstance(value, str) and len(value) <= 64 else None
     if found is None:

@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.names import ImageId
-from index_service.images import facts, lanes, trees
+from index_service.images import image_metadata, lanes, trees
+from index_service.images.dockerfile_steps import step, word_of
 from index_service.images.lineage import Node
-from index_service.images.steps import step, word_of
 from index_service.images.versions import newest_first
 from index_service.repositories.activity import client_program
 
 ID = ImageId("a" * 64)
 
 
-def read(document: object, size: int = 5) -> facts.Facts:
+def read(document: object, size: int = 5) -> image_metadata.ImageMetadata:
     raw = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return facts.read(ID, raw, size)
+    return image_metadata.parse(ID, raw, size)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_a_step_begins_with_its_instruction():
 def test_a_hostile_json_says_little_and_breaks_nothing(raw):
     read_ = read(raw)
     assert (read_.image_id, read_.size, read_.parent_id) == (ID, 5, None)
-    facts.config_of(read_.config)
-    facts.pretty(read_.config).encode()
+    image_metadata.config_of(read_.config)
+    image_metadata.pretty(read_.config).encode()
     assert "\0" not in read_.config
 
 
@@ -89,7 +89,7 @@ _DOCUMENTS = st.recursive(
 @given(_DOCUMENTS)
 def test_no_json_at_all_breaks_the_reading(document):
     read_ = read(json.dumps(document).encode())
-    for text in (read_.command, read_.author, read_.os, read_.config, repr(facts.config_of(read_.config))):
+    for text in (read_.command, read_.author, read_.os, read_.config, repr(image_metadata.config_of(read_.config))):
         assert "\0" not in text
         text.encode()
 
@@ -98,11 +98,11 @@ def test_texts_are_cut_and_cleaned():
     read_ = read({"author": "é" * 999, "os": "a\u202eb\x07\ud800", "container_config": {"Cmd": ["x" * 50_000]}})
     assert (len(read_.author), read_.author[-1]) == (255, "…")
     assert read_.os == "a\ufffdb\ufffd\ufffd"
-    assert len(read_.command) == facts.MAX_COMMAND
+    assert len(read_.command) == image_metadata.MAX_COMMAND
 
 
 def test_a_json_too_long_to_keep_is_read_all_the_same():
-    read_ = read({"author": "me", "config": {"Env": ["x" * facts.MAX_CONFIG]}})
+    read_ = read({"author": "me", "config": {"Env": ["x" * image_metadata.MAX_CONFIG]}})
     assert (read_.author, read_.config) == ("me", "{}")
 
 
@@ -121,7 +121,7 @@ def test_a_json_too_long_to_keep_is_read_all_the_same():
     ],
 )
 def test_a_date_is_a_date_or_none(text, moment):
-    assert facts.moment(text) == moment
+    assert image_metadata.parse_timestamp(text) == moment
 
 
 def test_an_image_is_not_its_own_parent():
@@ -131,7 +131,7 @@ def test_an_image_is_not_its_own_parent():
 
 
 def test_the_configuration_is_told_in_parts():
-    config = facts.config_of(
+    config = image_metadata.config_of(
         json.dumps(
             {
                 "comment": "note",
@@ -229,6 +229,6 @@ def test_a_tree_too_deep_says_what_it_hides():
 def test_json_nested_beyond_reason_takes_no_more_room_than_any():
     """In lines it would be a hundred megabytes."""
     deep = '{"a":' * 800 + "[" + "1," * 10_000 + "1]" + "}" * 800
-    assert len(facts.pretty(deep)) <= 2 * facts.MAX_CONFIG
-    assert facts.pretty('{"a": [1]}') == '{\n  "a": [\n    1\n  ]\n}'
-    assert facts.pretty("no JSON") == "no JSON"
+    assert len(image_metadata.pretty(deep)) <= 2 * image_metadata.MAX_CONFIG
+    assert image_metadata.pretty('{"a": [1]}') == '{\n  "a": [\n    1\n  ]\n}'
+    assert image_metadata.pretty("no JSON") == "no JSON"

@@ -9,8 +9,8 @@ from common.names import ImageId
 from common.tokens import Access, Token
 from index_service.database import Database
 from index_service.db import Clock
-from index_service.images import facts, keeping
-from index_service.images.facts import Facts
+from index_service.images import image_metadata, image_store
+from index_service.images.image_metadata import ImageMetadata
 from index_service.registry_client import RegistryClient
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
@@ -20,7 +20,7 @@ GoOn = Callable[[], None]
 """Called between two questions of a long piece of work; what it raises ends the work there."""
 
 
-class FactReader:
+class MetadataReader:
     """Reads image metadata from registries and stores it."""
 
     def __init__(
@@ -37,18 +37,18 @@ class FactReader:
         read = missing = at = 0
         while True:
             with self._database.reading() as session:
-                wanted = keeping.unknown(session, repository.id, after=at, everything=everything)
+                wanted = image_store.unknown(session, repository.id, after=at, everything=everything)
             if not wanted:
                 break
             found = self._ask_all(repository, [id_ for _, id_ in wanted], go_on)
             with self._database.writing() as session:
-                keeping.record(session, found, self._clock())
+                image_store.record(session, found, self._clock())
             read, missing, at = read + len(found), missing + len(wanted) - len(found), wanted[-1][0]
         with self._database.writing() as session:
-            keeping.sum_layers(session, [repository.id])
+            image_store.sum_layers(session, [repository.id])
         return read, missing
 
-    def _ask_all(self, repository: Repository, ids: list[str], go_on: GoOn) -> list[Facts]:
+    def _ask_all(self, repository: Repository, ids: list[str], go_on: GoOn) -> list[ImageMetadata]:
         token = self._tokens.issue(repository.full_name, Access.READ)
         endpoint = self._endpoints.announced(repository.endpoint)
         found = []
@@ -59,9 +59,9 @@ class FactReader:
                 found.append(fact)
         return found
 
-    def _ask(self, endpoint: str, token: Token, image: ImageId) -> Facts | None:
+    def _ask(self, endpoint: str, token: Token, image: ImageId) -> ImageMetadata | None:
         try:
             described = self._registries.describe(endpoint, token, image)
         except NotFound:
             return None
-        return facts.read(image, described.json, described.size)
+        return image_metadata.parse(image, described.json, described.size)

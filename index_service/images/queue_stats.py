@@ -16,7 +16,7 @@ MOST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
+class FailedJob:
     """A job that has failed so far; `failure` says why, and it is retried at `due_at`."""
 
     kind: str
@@ -28,15 +28,15 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueueStats:
     """The number of jobs, the time of the oldest, and the failing ones, up to a page of them."""
 
     count: int
     oldest: datetime | None
-    failing: list[Failing]
+    failing: list[FailedJob]
 
 
-def waiting(session: Session) -> Waiting:
+def queue_stats(session: Session) -> QueueStats:
     count, oldest = session.execute(select(func.count(), func.min(Job.asked_at))).one()
     rows = session.execute(
         select(Job, Repository)
@@ -45,8 +45,8 @@ def waiting(session: Session) -> Waiting:
         .order_by(Job.asked_at, Job.id)
         .limit(MOST)
     )
-    return Waiting(count, oldest, [_failing(job, repository) for job, repository in rows])
+    return QueueStats(count, oldest, [_failing(job, repository) for job, repository in rows])
 
 
-def _failing(job: Job, repository: Repository) -> Failing:
-    return Failing(job.kind, repository.full_name, job.attempts, job.failure, job.asked_at, job.due_at)
+def _failing(job: Job, repository: Repository) -> FailedJob:
+    return FailedJob(job.kind, repository.full_name, job.attempts, job.failure, job.asked_at, job.due_at)

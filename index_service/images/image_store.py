@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session, aliased
 
 from common.names import ImageId
 from index_service.db import upsert
-from index_service.images.facts import Facts
+from index_service.images.image_metadata import ImageMetadata
 from index_service.images.models import ImageRecord
 from index_service.repositories.models import ListedImage, Repository
 
-AT_ONCE = 200
+BATCH_SIZE = 200
 """Images are read and recorded in batches, so that no transaction is long."""
 
 MAX_GENERATIONS = 1000
@@ -37,7 +37,7 @@ def unknown(session: Session, repository_id: int, *, after: int = 0, everything:
     if not everything:
         known = select(ImageRecord.image_id).where(ImageRecord.image_id == ListedImage.image_id)
         listed = listed.where(~known.exists())
-    return [(number, id_) for number, id_ in session.execute(listed.order_by(ListedImage.id).limit(AT_ONCE))]
+    return [(number, id_) for number, id_ in session.execute(listed.order_by(ListedImage.id).limit(BATCH_SIZE))]
 
 
 def known(session: Session, ids: Iterable[str]) -> set[str]:
@@ -46,7 +46,7 @@ def known(session: Session, ids: Iterable[str]) -> set[str]:
     return set(session.scalars(select(ImageRecord.image_id).where(ImageRecord.image_id.in_(wanted))))
 
 
-def record(session: Session, facts: Sequence[Facts], moment: datetime) -> None:
+def record(session: Session, facts: Sequence[ImageMetadata], moment: datetime) -> None:
     """Insert or update metadata, and the sums that depend on it: of descendants and of repositories."""
     if not facts:
         return
@@ -97,9 +97,9 @@ def _sizes(session: Session, ids: Iterable[str]) -> dict[str, int]:
     return {row.image_id: row.size for row in rows}
 
 
-def _totals(session: Session, facts: Sequence[Facts]) -> dict[str, tuple[int, int]]:
+def _totals(session: Session, facts: Sequence[ImageMetadata]) -> dict[str, tuple[int, int]]:
     """The bytes of the whole ancestry and the number of ancestors, by image; an unknown parent counts nothing."""
-    by_id: dict[str, Facts] = {fact.image_id: fact for fact in facts}
+    by_id: dict[str, ImageMetadata] = {fact.image_id: fact for fact in facts}
     outside = {fact.parent_id for fact in facts if fact.parent_id is not None} - by_id.keys()
     totals = _known_totals(session, outside)
     for fact in facts:
@@ -109,10 +109,12 @@ def _totals(session: Session, facts: Sequence[Facts]) -> dict[str, tuple[int, in
     return totals
 
 
-def _chain(fact: Facts, by_id: Mapping[str, Facts], totals: Mapping[str, tuple[int, int]]) -> list[Facts]:
+def _chain(
+    fact: ImageMetadata, by_id: Mapping[str, ImageMetadata], totals: Mapping[str, tuple[int, int]]
+) -> list[ImageMetadata]:
     """The image and those of its ancestors whose totals are missing, the base first."""
-    chain: list[Facts] = []
-    at: Facts | None = fact
+    chain: list[ImageMetadata] = []
+    at: ImageMetadata | None = fact
     seen: set[str] = set()
     while at is not None and at.image_id not in totals and at.image_id not in seen:
         chain.append(at)
@@ -149,7 +151,7 @@ def _settle(session: Session, ids: set[str]) -> None:
             return
 
 
-def _row(fact: Facts, total: int, depth: int, moment: datetime) -> dict[str, object]:
+def _row(fact: ImageMetadata, total: int, depth: int, moment: datetime) -> dict[str, object]:
     return {
         "image_id": fact.image_id,
         "parent_id": fact.parent_id,
