@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from common.names import RepositoryName
-from index_service.social.comments import Remark
+from index_service.social.comments import CommentView
 
 
 class Pinned:
@@ -39,16 +39,16 @@ class Annotation:
     created_at: datetime
 
     @classmethod
-    def all(cls, remarks: Iterable[Remark]) -> list[Annotation]:
+    def all(cls, views: Iterable[CommentView]) -> list[Annotation]:
         return [
             cls(
-                remark.id,
-                remark.repository,
-                remark.author,
-                remark.body,
-                remark.tag,
-                remark.image_id,
-                remark.created_at,
+                view.id,
+                view.repository,
+                view.author,
+                view.body,
+                view.tag,
+                view.image_id,
+                view.created_at,
             )
-            for remark in remarks
+            for view in views
         ]

@@ -9,7 +9,7 @@ from datetime import datetime
 from common.names import LIBRARY, RepositoryName
 from index_service.search.finder import Hit
 from index_service.services.search import excerpt
-from index_service.social.comments import Remark
+from index_service.social.comments import CommentView
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class RepositoryCard:
     annotation: str | None = None
 
     @classmethod
-    def of(cls, hit: Hit, pinned: Iterable[Remark] = ()) -> RepositoryCard:
+    def of(cls, hit: Hit, pinned: Iterable[CommentView] = ()) -> RepositoryCard:
         """`pinned` are annotations in it, of which the first is shown."""
         return cls(
             hit.full_name,

@@ -15,7 +15,7 @@ from index_service.repositories.activity import DayOfPulls
 from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.services.social import Detail, Overview, Thread
 from index_service.services.summaries import RepositorySummary
-from index_service.social.comments import Remark, Reported
+from index_service.social.comments import CommentView, ReportedComment
 
 SPARK_HEIGHT = 40
 
@@ -40,19 +40,19 @@ class CommentShown:
     is_flagged: bool
 
     @classmethod
-    def of(cls, remark: Remark) -> CommentShown:
+    def of(cls, view: CommentView) -> CommentShown:
         return cls(
-            remark.id,
-            remark.repository,
-            remark.author,
-            remark.body,
-            remark.tag,
-            remark.image_id,
-            remark.created_at,
-            remark.edited_at,
-            remark.is_hidden,
-            remark.is_moderated,
-            remark.is_flagged,
+            view.id,
+            view.repository,
+            view.author,
+            view.body,
+            view.tag,
+            view.image_id,
+            view.created_at,
+            view.edited_at,
+            view.is_hidden,
+            view.is_moderated,
+            view.is_flagged,
         )
 
     @property
@@ -123,7 +123,7 @@ class CommentsPage:
     @classmethod
     def of(cls, thread: Thread, paging: Paging, form: FormState = EMPTY) -> CommentsPage:
         """Raises NotFound for a page behind the last."""
-        shown = tuple(map(CommentShown.of, thread.remarks))
+        shown = tuple(map(CommentShown.of, thread.views))
         return cls(thread.head, shown, paging.of(thread.total), tuple(thread.tags), form)
 
 
@@ -148,7 +148,7 @@ class CommentPage:
     @classmethod
     def of(cls, detail: Detail, form: FormState = EMPTY) -> CommentPage:
         versions = tuple(Version(body, until) for body, until in detail.versions)
-        return cls(detail.head, CommentShown.of(detail.remark), versions, tuple(detail.tags), form)
+        return cls(detail.head, CommentShown.of(detail.view), versions, tuple(detail.tags), form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +159,8 @@ class DeleteCommentPage:
     comment: CommentShown
 
     @classmethod
-    def of(cls, head: RepositorySummary, remark: Remark) -> DeleteCommentPage:
-        return cls(head, CommentShown.of(remark))
+    def of(cls, head: RepositorySummary, view: CommentView) -> DeleteCommentPage:
+        return cls(head, CommentShown.of(view))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +180,8 @@ class ModerationPage:
     paging: Paging
 
     @classmethod
-    def of(cls, reported: Sequence[Reported], paging: Paging) -> ModerationPage:
+    def of(cls, reported: Sequence[ReportedComment], paging: Paging) -> ModerationPage:
         return cls(
-            tuple(Flagged(CommentShown.of(one.remark), one.flags, one.reasons) for one in reported),
+            tuple(Flagged(CommentShown.of(one.view), one.flags, one.reasons) for one in reported),
             paging,
         )

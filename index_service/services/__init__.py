@@ -48,7 +48,7 @@ from index_service.services.social import Social
 from index_service.services.summaries import Summaries
 from index_service.services.tags import Tags
 from index_service.settings import IndexSettings
-from index_service.social.pace import Pace
+from index_service.social.comment_rate_limit import CommentRateLimit
 from index_service.tokens.passes import Tokens
 from index_service.tokens.signing import Signer
 
@@ -122,7 +122,7 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
             database,
             access_control,
             summaries,
-            Pace(settings.comment_rate),
+            CommentRateLimit(settings.comment_rate),
             clock,
             confirmed=settings.comment_confirmed,
         ),

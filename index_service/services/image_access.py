@@ -17,7 +17,7 @@ from index_service.images import listings
 from index_service.images.lineage import Place
 from index_service.repositories.roles import AccessControl
 from index_service.social import comments
-from index_service.social.comments import Remark
+from index_service.social.comments import CommentView
 
 MAX_PINNED = 50
 
@@ -37,7 +37,7 @@ def require_shown(session: Session, access_control: AccessControl, actor: Actor 
 
 def pinned_to(
     session: Session, visible: ColumnElement[bool], image_ids: Collection[str], places: dict[str, list[Place]]
-) -> list[Remark]:
+) -> list[CommentView]:
     """The annotations of these images and of these tags."""
     tags = {(place.repository_id, place.tag) for found in places.values() for place in found}
     return comments.pinned_to(session, visible, tags=tags, image_ids=image_ids, limit=MAX_PINNED)

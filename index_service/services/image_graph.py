@@ -27,7 +27,7 @@ from index_service.services.image_access import pinned_to, require_login, requir
 from index_service.services.summaries import RepositorySummary, Summaries
 from index_service.services.tags import BY_VERSION, tagged
 from index_service.social import comments
-from index_service.social.comments import Remark
+from index_service.social.comments import CommentView
 
 LANES_AT_ONCE = 12
 
@@ -49,7 +49,7 @@ class Lanes:
     counted: int
     total: int
     is_cut: bool
-    annotations: list[Remark]
+    annotations: list[CommentView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Forest:
     stored: int
     total: int
     is_cut: bool
-    annotations: list[Remark]
+    annotations: list[CommentView]
 
 
 @dataclass(frozen=True, slots=True)

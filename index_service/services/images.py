@@ -20,7 +20,7 @@ from index_service.images.lineage import Node, Place
 from index_service.images.models import ImageRecord
 from index_service.repositories.roles import AccessControl
 from index_service.services.image_access import pinned_to, require_login, require_shown
-from index_service.social.comments import Remark
+from index_service.social.comments import CommentView
 
 SHORTEST_ID, LONGEST_ID = 12, 64
 """Digits of an image's id: as many as Docker shows, and all."""
@@ -55,7 +55,7 @@ class Image:
     repositories: list[RepositoryName]
     uses: int
     children: int
-    annotations: list[Remark]
+    annotations: list[CommentView]
 
 
 class Images:
@@ -113,7 +113,7 @@ def _image(
     uses: int,
     children: int,
     checksums: list[str],
-    annotations: list[Remark],
+    annotations: list[CommentView],
 ) -> Image:
     known = record or ImageRecord(
         parent_id=None,

@@ -17,7 +17,7 @@ from index_service.search import finder, totals
 from index_service.search.finder import Hit, Page, Query
 from index_service.search.totals import Totals
 from index_service.social import comments
-from index_service.social.comments import Remark
+from index_service.social.comments import CommentView
 
 EXPLORED = 8
 COUNT_EVERY_SECONDS = 60.0
@@ -30,7 +30,7 @@ class Found:
     """A page of results, and the newest annotations by repository id."""
 
     page: Page
-    annotations: dict[int, list[Remark]]
+    annotations: dict[int, list[CommentView]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ class Explored:
     totals: Totals
 
 
-def excerpt(remark: Remark) -> str:
+def excerpt(view: CommentView) -> str:
     """What an annotation is pinned to, and the beginning of its words in one line."""
-    pinned_to = remark.tag or (remark.image_id or "")[:12]
-    text = markdown.comment(remark.body).striptags()
+    pinned_to = view.tag or (view.image_id or "")[:12]
+    text = markdown.comment(view.body).striptags()
     return f"{pinned_to}: {text if len(text) <= MAX_EXCERPT else text[:MAX_EXCERPT] + '…'}"
 
 
@@ -96,10 +96,10 @@ class Search:
             raise Unauthenticated("Requires authorization")
 
 
-def _by_repository(pinned: list[Remark]) -> dict[int, list[Remark]]:
-    found: dict[int, list[Remark]] = {}
-    for remark in pinned:
-        kept = found.setdefault(remark.repository_id, [])
+def _by_repository(pinned: list[CommentView]) -> dict[int, list[CommentView]]:
+    found: dict[int, list[CommentView]] = {}
+    for view in pinned:
+        kept = found.setdefault(view.repository_id, [])
         if len(kept) < MAX_ANNOTATIONS:
-            kept.append(remark)
+            kept.append(view)
     return found

@@ -33,8 +33,8 @@ from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.search import documents
 from index_service.services.summaries import RepositorySummary, Summaries, Summarized
 from index_service.social import comments, stars
-from index_service.social.comments import Anchor, Reader, Remark, Reported
-from index_service.social.pace import Pace
+from index_service.social.comment_rate_limit import CommentRateLimit
+from index_service.social.comments import CommentTarget, CommentView, ReportedComment, Viewer
 
 PULL_DAYS = 90
 MAX_ANNOTATIONS = 50
@@ -57,7 +57,7 @@ class Overview:
     size: int | None
     last_move: TagHistoryEvent | None
     days: list[DayOfPulls]
-    annotations: list[Remark]
+    annotations: list[CommentView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Thread:
     """One page of a repository's comments, and the tags that the viewer may pin them to."""
 
     head: RepositorySummary
-    remarks: list[Remark]
+    views: list[CommentView]
     total: int
     tags: list[str]
 
@@ -75,7 +75,7 @@ class Detail:
     """One comment and its earlier versions, the latest first."""
 
     head: RepositorySummary
-    remark: Remark
+    view: CommentView
     versions: list[tuple[str, datetime]]
     tags: list[str]
 
@@ -88,7 +88,7 @@ class Social:
         database: Database,
         access_control: AccessControl,
         summaries: Summaries,
-        pace: Pace,
+        pace: CommentRateLimit,
         clock: Clock,
         *,
         confirmed: bool,
@@ -126,7 +126,7 @@ class Social:
                 annotations=self._pinned(session, actor, found),
             )
 
-    def _pinned(self, session: Session, actor: Actor | None, found: Summarized) -> list[Remark]:
+    def _pinned(self, session: Session, actor: Actor | None, found: Summarized) -> list[CommentView]:
         if not found.is_annotated:
             return []
         visible = self._access_control.visible(actor)
@@ -138,13 +138,13 @@ class Social:
             repository = self._readable(session, actor, name)
             _require_hand(actor, name)
             if is_starred:
-                stars.give(session, actor.id, repository.id, self._clock())
+                stars.add(session, actor.id, repository.id, self._clock())
             else:
-                stars.take_back(session, actor.id, repository.id)
+                stars.remove(session, actor.id, repository.id)
 
     def annotations(
         self, actor: Actor | None, name: RepositoryName | None, tags: Collection[str], image_ids: Collection[str]
-    ) -> list[Remark]:
+    ) -> list[CommentView]:
         """The annotations of tags of one repository and of images anywhere that `actor` may see."""
         with self._database.reading() as session:
             repository = None if name is None else self._readable(session, actor, name)
@@ -154,96 +154,96 @@ class Social:
     def thread(self, actor: Actor | None, name: RepositoryName, limit: int, offset: int) -> Thread:
         """Raises as the policy does."""
         with self._database.reading() as session:
-            found, reader = self._shown(session, actor, name)
+            found, viewer = self._shown(session, actor, name)
             return Thread(
                 found.head,
-                comments.listed(session, found.repository.id, reader, limit, offset),
-                comments.count(session, found.repository.id, reader),
-                _tags(session, found.repository) if reader.may_pin else [],
+                comments.listed(session, found.repository.id, viewer, limit, offset),
+                comments.count(session, found.repository.id, viewer),
+                _tags(session, found.repository) if viewer.may_pin else [],
             )
 
     def comment(self, actor: Actor | None, name: RepositoryName, number: int) -> Detail:
         """Raises as the policy does, and CommentNotFound."""
         with self._database.reading() as session:
-            found, reader = self._shown(session, actor, name)
-            remark = comments.find(session, found.repository.id, number, reader)
+            found, viewer = self._shown(session, actor, name)
+            view = comments.find(session, found.repository.id, number, viewer)
             return Detail(
                 found.head,
-                remark,
-                comments.versions(session, remark),
-                _tags(session, found.repository) if reader.may_pin else [],
+                view,
+                comments.versions(session, view),
+                _tags(session, found.repository) if viewer.may_pin else [],
             )
 
-    def write(self, actor: Actor, name: RepositoryName, body: object, anchor: Anchor = None) -> int:
-        """Write a comment, pinned to `anchor` if the author has write access to the repository.
+    def write(self, actor: Actor, name: RepositoryName, body: object, target: CommentTarget = None) -> int:
+        """Write a comment, pinned to `target` if the author has write access to the repository.
 
         Raises as the policy does, Forbidden, Invalid or TooMany.
         """
         with self._database.writing() as session:
-            repository, reader = self._heard(session, actor, name)
-            if anchor is not None:
-                _require_pin(reader)
-            number = comments.write(session, repository.id, actor.id, body, anchor, self._clock())
-            if anchor is not None:
+            repository, viewer = self._heard(session, actor, name)
+            if target is not None:
+                _require_pin(viewer)
+            number = comments.write(session, repository.id, actor.id, body, target, self._clock())
+            if target is not None:
                 documents.refresh(session, repository.id)
         return number
 
     def edit(self, actor: Actor, name: RepositoryName, number: int, body: object) -> None:
         """Raises as `write` does, and CommentNotFound."""
         with self._database.writing() as session:
-            repository, reader = self._heard(session, actor, name)
-            remark = comments.find(session, repository.id, number, reader)
-            comments.edit(session, remark, reader, body, self._clock())
-            if remark.is_pinned:
+            repository, viewer = self._heard(session, actor, name)
+            view = comments.find(session, repository.id, number, viewer)
+            comments.edit(session, view, viewer, body, self._clock())
+            if view.is_pinned:
                 documents.refresh(session, repository.id)
 
-    def deletable(self, actor: Actor, name: RepositoryName, number: int) -> tuple[RepositorySummary, Remark]:
+    def deletable(self, actor: Actor, name: RepositoryName, number: int) -> tuple[RepositorySummary, CommentView]:
         """A comment of the actor's, before it is deleted. Raises as the policy does, CommentNotFound or Forbidden."""
         with self._database.reading() as session:
-            found, reader = self._shown(session, actor, name)
-            remark = comments.find(session, found.repository.id, number, reader)
-            comments.require_deletable(remark, reader)
-            return found.head, remark
+            found, viewer = self._shown(session, actor, name)
+            view = comments.find(session, found.repository.id, number, viewer)
+            comments.require_deletable(view, viewer)
+            return found.head, view
 
     def delete(self, actor: Actor, name: RepositoryName, number: int) -> None:
         """Delete a comment as its author, with its versions and flags. Raises as `deletable` does."""
-        with self._changing(actor, name, number) as (session, remark, reader):
+        with self._changing(actor, name, number) as (session, view, viewer):
             _require_hand(actor, name)
-            comments.remove(session, remark, reader)
+            comments.remove(session, view, viewer)
 
-    def pin(self, actor: Actor, name: RepositoryName, number: int, anchor: Anchor) -> None:
+    def pin(self, actor: Actor, name: RepositoryName, number: int, target: CommentTarget) -> None:
         """Pin a comment or, with None, unpin it, which requires write access to the repository.
 
         Raises as the policy does, CommentNotFound, Forbidden or Invalid.
         """
-        with self._changing(actor, name, number) as (session, remark, reader):
-            _require_pin(reader)
-            comments.pin(session, remark, anchor)
+        with self._changing(actor, name, number) as (session, view, viewer):
+            _require_pin(viewer)
+            comments.pin(session, view, target)
 
     def set_hidden(self, actor: Actor, name: RepositoryName, number: int, *, is_hidden: bool) -> None:
         """Hide or show a comment as an administrator of the repository, or of the index if one of these hid it.
 
         Raises as the policy does, CommentNotFound or Forbidden.
         """
-        with self._changing(actor, name, number) as (session, remark, reader):
-            comments.set_hidden(session, remark, reader, self._clock(), is_hidden=is_hidden)
+        with self._changing(actor, name, number) as (session, view, viewer):
+            comments.set_hidden(session, view, viewer, self._clock(), is_hidden=is_hidden)
 
     def flag(self, actor: Actor, name: RepositoryName, number: int, reason: object) -> None:
         """Flag a comment for moderation. Raises as `edit` does."""
         with self._database.writing() as session:
-            repository, reader = self._heard(session, actor, name, confirmed=False)
-            remark = comments.find(session, repository.id, number, reader)
-            if remark.author_id == actor.id:
+            repository, viewer = self._heard(session, actor, name, confirmed=False)
+            view = comments.find(session, repository.id, number, viewer)
+            if view.author_id == actor.id:
                 raise Forbidden("You cannot flag your own comment; edit or delete it")
-            comments.flag(session, remark, actor.id, reason, self._clock())
+            comments.flag(session, view, actor.id, reason, self._clock())
 
     def unflag(self, actor: Actor, name: RepositoryName, number: int) -> None:
         """Raises as the policy does, and CommentNotFound."""
         with self._database.writing() as session:
-            repository, reader = self._read(session, actor, name)
-            comments.unflag(session, comments.find(session, repository.id, number, reader), actor.id)
+            repository, viewer = self._read(session, actor, name)
+            comments.unflag(session, comments.find(session, repository.id, number, viewer), actor.id)
 
-    def reported(self, actor: Actor, limit: int, offset: int) -> tuple[list[Reported], int]:
+    def reported(self, actor: Actor, limit: int, offset: int) -> tuple[list[ReportedComment], int]:
         """The flagged comments and their total, for administrators. Raises Forbidden."""
         _require_moderator(actor)
         with self._database.reading() as session:
@@ -255,41 +255,43 @@ class Social:
         Raises Forbidden or CommentNotFound.
         """
         _require_moderator(actor)
-        moderator = Reader(actor.id, may_manage=True, may_moderate=True)
+        moderator = Viewer(actor.id, may_manage=True, may_moderate=True)
         with self._database.writing() as session:
-            remark = comments.find_reported(session, number)
+            view = comments.find_reported(session, number)
             if not hide:
-                comments.unflag(session, remark)
-            if hide or remark.is_moderated:
-                comments.set_hidden(session, remark, moderator, self._clock(), is_hidden=hide)
-            if remark.is_pinned:
-                documents.refresh(session, remark.repository_id)
+                comments.unflag(session, view)
+            if hide or view.is_moderated:
+                comments.set_hidden(session, view, moderator, self._clock(), is_hidden=hide)
+            if view.is_pinned:
+                documents.refresh(session, view.repository_id)
 
     @contextmanager
-    def _changing(self, actor: Actor, name: RepositoryName, number: int) -> Iterator[tuple[Session, Remark, Reader]]:
+    def _changing(
+        self, actor: Actor, name: RepositoryName, number: int
+    ) -> Iterator[tuple[Session, CommentView, Viewer]]:
         """A transaction that changes a comment, and refreshes the search document."""
         with self._database.writing() as session:
-            repository, reader = self._read(session, actor, name)
-            yield session, comments.find(session, repository.id, number, reader), reader
+            repository, viewer = self._read(session, actor, name)
+            yield session, comments.find(session, repository.id, number, viewer), viewer
             documents.refresh(session, repository.id)
 
     def _heard(
         self, session: Session, actor: Actor, name: RepositoryName, *, confirmed: bool = True
-    ) -> tuple[Repository, Reader]:
+    ) -> tuple[Repository, Viewer]:
         """The repository, if the actor may comment and is below the rate limit."""
-        repository, reader = self._read(session, actor, name)
+        repository, viewer = self._read(session, actor, name)
         _require_hand(actor, name)
         if self._confirmed and confirmed:
             comments.require_confirmed(session, actor.id)
         self._pace.take(actor.id)
-        return repository, reader
+        return repository, viewer
 
-    def _shown(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Summarized, Reader]:
+    def _shown(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Summarized, Viewer]:
         """For a page."""
         found = self._summaries.read(session, actor, name)
         return found, _reader(actor, may_pin=found.head.may_write, may_manage=found.head.may_manage)
 
-    def _read(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Repository, Reader]:
+    def _read(self, session: Session, actor: Actor | None, name: RepositoryName) -> tuple[Repository, Viewer]:
         repository = self._readable(session, actor, name)
         may_pin, may_manage = (
             self._access_control.permits(session, actor, repository, action) for action in (Action.WRITE, Action.MANAGE)
@@ -306,9 +308,9 @@ def _rendered(repository: Repository) -> Markup:
     return markdown.readme(repository.readme)
 
 
-def _reader(actor: Actor | None, *, may_pin: bool, may_manage: bool) -> Reader:
+def _reader(actor: Actor | None, *, may_pin: bool, may_manage: bool) -> Viewer:
     number, may_moderate = (None, False) if actor is None else (actor.id, is_administrator(actor))
-    return Reader(number, may_pin, may_manage, may_moderate)
+    return Viewer(number, may_pin, may_manage, may_moderate)
 
 
 def _tags(session: Session, repository: Repository) -> list[str]:
@@ -321,8 +323,8 @@ def _require_hand(actor: Actor, name: RepositoryName) -> None:
         raise Forbidden("This access token does not permit that")
 
 
-def _require_pin(reader: Reader) -> None:
-    if not reader.may_pin:
+def _require_pin(viewer: Viewer) -> None:
+    if not viewer.may_pin:
         raise Forbidden("Pinning a comment requires write access to the repository")
 
 

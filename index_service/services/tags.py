@@ -25,7 +25,7 @@ from index_service.repositories.roles import AccessControl
 from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.services.summaries import RepositorySummary, Summaries
 from index_service.social import comments
-from index_service.social.comments import Remark
+from index_service.social.comments import CommentView
 
 TAGS_AT_ONCE = 25
 
@@ -65,7 +65,7 @@ class TagList:
     total: int
     tags: int
     is_cut: bool
-    annotations: list[Remark]
+    annotations: list[CommentView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Tags:
             repository = found.repository
             groups, count, is_cut = tagged(session, repository.id, sort)
             shown = _described(session, repository.id, groups[offset : offset + TAGS_AT_ONCE])
-            pinned: list[Remark] = []
+            pinned: list[CommentView] = []
             if found.is_annotated:
                 tags = [(repository.id, tag) for image in shown for tag in image.tags]
                 ids = [image.image_id for image in shown]

@@ -39,7 +39,7 @@ MAX_BODY = 10_000
 MAX_REASON = 255
 MAX_VERSIONS = 100
 
-Anchor = Tag | ImageId | None
+CommentTarget = Tag | ImageId | None
 """What a comment is pinned to."""
 
 
@@ -51,7 +51,7 @@ class CommentNotFound(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class Viewer:
     """The viewer of a repository's comments; `id` is None without a login, `may_moderate` is for the index's
     administrators."""
 
@@ -62,7 +62,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class CommentView:
     """A comment as a viewer sees it; `author` is empty if the account is deleted. `repository` is its full name.
 
     `is_moderated`: it was hidden by an administrator of the index.
@@ -88,41 +88,41 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class ReportedComment:
     """A flagged comment, the number of flags, and the reasons given."""
 
-    remark: Remark
+    view: CommentView
     flags: int
     reasons: tuple[str, ...]
 
 
-def find(session: Session, repository_id: int, comment_id: int, reader: Reader) -> Remark:
+def find(session: Session, repository_id: int, comment_id: int, viewer: Viewer) -> CommentView:
     """Raises CommentNotFound, also for one that this viewer may not see."""
-    found = _remarks(reader.id).where(
-        Comment.id == comment_id, Comment.repository_id == repository_id, _seen_by(reader)
-    )
+    found = _views(viewer.id).where(Comment.id == comment_id, Comment.repository_id == repository_id, _seen_by(viewer))
     row = session.execute(found).first()
     if row is None:
         raise CommentNotFound
-    return _remark(*row)
+    return _view(*row)
 
 
-def listed(session: Session, repository_id: int, reader: Reader, limit: int, offset: int = 0) -> list[Remark]:
+def listed(session: Session, repository_id: int, viewer: Viewer, limit: int, offset: int = 0) -> list[CommentView]:
     """The comments of a repository, the newest first."""
-    of_it = _remarks(reader.id).where(Comment.repository_id == repository_id, _seen_by(reader))
+    of_it = _views(viewer.id).where(Comment.repository_id == repository_id, _seen_by(viewer))
     newest = of_it.order_by(Comment.created_at.desc(), Comment.id.desc()).limit(limit).offset(offset)
-    return [_remark(*row) for row in session.execute(newest)]
+    return [_view(*row) for row in session.execute(newest)]
 
 
-def count(session: Session, repository_id: int, reader: Reader) -> int:
+def count(session: Session, repository_id: int, viewer: Viewer) -> int:
     """The number of comments that `listed` lists."""
-    of_it = (Comment.repository_id == repository_id, _seen_by(reader))
+    of_it = (Comment.repository_id == repository_id, _seen_by(viewer))
     return session.scalar(select(func.count()).select_from(Comment).where(*of_it)) or 0
 
 
-def write(session: Session, repository_id: int, author_id: int, body: object, anchor: Anchor, moment: datetime) -> int:
+def write(
+    session: Session, repository_id: int, author_id: int, body: object, target: CommentTarget, moment: datetime
+) -> int:
     """Write a comment; returns its id. Raises Invalid, also for a target that the repository does not have."""
-    tag, image_id = _anchored(session, repository_id, anchor)
+    tag, image_id = _anchored(session, repository_id, target)
     comment = Comment(
         repository_id=repository_id,
         author_id=author_id,
@@ -136,12 +136,12 @@ def write(session: Session, repository_id: int, author_id: int, body: object, an
     return comment.id
 
 
-def edit(session: Session, remark: Remark, editor: Reader, body: object, moment: datetime) -> None:
+def edit(session: Session, view: CommentView, editor: Viewer, body: object, moment: datetime) -> None:
     """Edit a comment as its author; the old version is stored. Raises Forbidden or Invalid."""
-    if not _is_author(remark, editor):
+    if not _is_author(view, editor):
         raise Forbidden("Only the author of a comment may edit it")
     text = _checked(body)
-    comment = _held(session, remark)
+    comment = _locked(session, view)
     if text == comment.body:
         return
     _keep_version(session, comment, moment)
@@ -150,27 +150,27 @@ def edit(session: Session, remark: Remark, editor: Reader, body: object, moment:
         comment.tag = comment.image_id = None
 
 
-def require_deletable(remark: Remark, by: Reader) -> None:
+def require_deletable(view: CommentView, by: Viewer) -> None:
     """Raises Forbidden unless `by` is the author."""
-    if not _is_author(remark, by):
+    if not _is_author(view, by):
         raise Forbidden("Only the author of a comment may delete it")
 
 
-def remove(session: Session, remark: Remark, by: Reader) -> None:
+def remove(session: Session, view: CommentView, by: Viewer) -> None:
     """Delete a comment as its author, with its versions and flags. Raises Forbidden."""
-    require_deletable(remark, by)
-    session.execute(delete(Comment).where(Comment.id == remark.id))
+    require_deletable(view, by)
+    session.execute(delete(Comment).where(Comment.id == view.id))
 
 
-def pin(session: Session, remark: Remark, anchor: Anchor) -> None:
+def pin(session: Session, view: CommentView, target: CommentTarget) -> None:
     """Pin a comment to a tag or an image of the repository or, with None, unpin it."""
-    comment = _held(session, remark)
-    comment.tag, comment.image_id = _anchored(session, comment.repository_id, anchor)
+    comment = _locked(session, view)
+    comment.tag, comment.image_id = _anchored(session, comment.repository_id, target)
 
 
-def set_hidden(session: Session, remark: Remark, by: Reader, moment: datetime, *, is_hidden: bool) -> None:
+def set_hidden(session: Session, view: CommentView, by: Viewer, moment: datetime, *, is_hidden: bool) -> None:
     """Hide a comment or show it again; one that an administrator of the index hid is theirs alone. Raises Forbidden."""
-    comment = _held(session, remark)
+    comment = _locked(session, view)
     if comment.is_moderated:
         if not by.may_moderate:
             raise Forbidden("An administrator of the index has hidden this comment")
@@ -180,22 +180,22 @@ def set_hidden(session: Session, remark: Remark, by: Reader, moment: datetime, *
     comment.is_moderated = is_hidden and by.may_moderate
 
 
-def flag(session: Session, remark: Remark, user_id: int, reason: object, moment: datetime) -> None:
+def flag(session: Session, view: CommentView, user_id: int, reason: object, moment: datetime) -> None:
     """Flag a comment for moderation; flagging again changes nothing. Raises Invalid."""
     text = check_text(reason, MAX_REASON)
-    row = {"comment_id": remark.id, "user_id": user_id, "reason": text, "created_at": moment}
+    row = {"comment_id": view.id, "user_id": user_id, "reason": text, "created_at": moment}
     insert_missing(session, Flag, [row])
 
 
-def unflag(session: Session, remark: Remark, user_id: int | None = None) -> None:
+def unflag(session: Session, view: CommentView, user_id: int | None = None) -> None:
     """Remove a person's flag or, without `user_id`, dismiss all flags."""
     whose = true() if user_id is None else Flag.user_id == user_id
-    session.execute(delete(Flag).where(Flag.comment_id == remark.id, whose))
+    session.execute(delete(Flag).where(Flag.comment_id == view.id, whose))
 
 
-def versions(session: Session, remark: Remark) -> list[tuple[str, datetime]]:
+def versions(session: Session, view: CommentView) -> list[tuple[str, datetime]]:
     """Earlier versions and when each was replaced, the latest first."""
-    latest = select(CommentVersion.body, CommentVersion.replaced_at).where(CommentVersion.comment_id == remark.id)
+    latest = select(CommentVersion.body, CommentVersion.replaced_at).where(CommentVersion.comment_id == view.id)
     return [(body, at) for body, at in session.execute(latest.order_by(CommentVersion.id.desc()))]
 
 
@@ -206,7 +206,7 @@ def pinned_to(
     tags: Collection[tuple[int, str]] = (),
     image_ids: Collection[str] = (),
     limit: int = 200,
-) -> list[Remark]:
+) -> list[CommentView]:
     """The annotations of tags, each a repository's id and a name, and of images, in `visible` repositories.
 
     In one query, the newest first. An image's annotations come from every repository that pinned one to it.
@@ -221,7 +221,7 @@ def pinned_to(
 
 def pinned_to_tags_of(
     session: Session, visible: ColumnElement[bool], repository_id: int, limit: int = 200
-) -> list[Remark]:
+) -> list[CommentView]:
     """The annotations of a repository's tags and, from any repository, of their images; the newest first."""
     return _pinned(session, visible, Comment.id.in_(on_tags_of(repository_id)), limit)
 
@@ -237,19 +237,19 @@ def on_tags_of(repository_id: int | SQLColumnExpression[int]) -> CompoundSelect[
     return of_tags.union(select(Comment.id).where(Comment.image_id.in_(images)))
 
 
-def pinned_in(session: Session, repository_ids: Collection[int], limit: int = 200) -> list[Remark]:
+def pinned_in(session: Session, repository_ids: Collection[int], limit: int = 200) -> list[CommentView]:
     """The annotations in these repositories, all of which the viewer may see; the newest first."""
     if not repository_ids:
         return []
     rows = session.execute(_PINNED_IN, {"repositories": list(repository_ids), "limit": limit})
-    return [_remark(*row) for row in rows]
+    return [_view(*row) for row in rows]
 
 
-def reported(session: Session, limit: int, offset: int = 0) -> list[Reported]:
+def reported(session: Session, limit: int, offset: int = 0) -> list[ReportedComment]:
     """Flagged comments that are neither hidden nor dismissed, the most flagged first."""
     flags = select(Flag.comment_id, func.count().label("flags")).group_by(Flag.comment_id).subquery()
     rows = session.execute(
-        _remarks(None)
+        _views(None)
         .add_columns(flags.c.flags)
         .join(flags, flags.c.comment_id == Comment.id)
         .where(Comment.hidden_at.is_(None))
@@ -257,9 +257,9 @@ def reported(session: Session, limit: int, offset: int = 0) -> list[Reported]:
         .limit(limit)
         .offset(offset)
     ).all()
-    found = [(_remark(*row[:-1]), row[-1]) for row in rows]
-    reasons = _reasons(session, [remark.id for remark, _ in found])
-    return [Reported(remark, flags, tuple(reasons.get(remark.id, ()))) for remark, flags in found]
+    found = [(_view(*row[:-1]), row[-1]) for row in rows]
+    reasons = _reasons(session, [view.id for view, _ in found])
+    return [ReportedComment(view, flags, tuple(reasons.get(view.id, ()))) for view, flags in found]
 
 
 def count_reported(session: Session) -> int:
@@ -268,13 +268,13 @@ def count_reported(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(flagged)) or 0
 
 
-def find_reported(session: Session, comment_id: int) -> Remark:
+def find_reported(session: Session, comment_id: int) -> CommentView:
     """A flagged comment, for a moderator. Raises CommentNotFound."""
     flagged = select(Flag.user_id).where(Flag.comment_id == Comment.id).exists()
-    row = session.execute(_remarks(None).where(Comment.id == comment_id, flagged)).first()
+    row = session.execute(_views(None).where(Comment.id == comment_id, flagged)).first()
     if row is None:
         raise CommentNotFound
-    return _remark(*row)
+    return _view(*row)
 
 
 def require_confirmed(session: Session, user_id: int) -> None:
@@ -287,7 +287,7 @@ def require_confirmed(session: Session, user_id: int) -> None:
 _ARE_PINNED = (or_(Comment.tag.is_not(None), Comment.image_id.is_not(None)), Comment.hidden_at.is_(None))
 
 
-def _remarks(reader_id: int | None) -> Select[Comment, str, str, str | None, bool]:
+def _views(reader_id: int | None) -> Select[Comment, str, str, str | None, bool]:
     own_flag = select(Flag.user_id).where(Flag.comment_id == Comment.id, Flag.user_id == reader_id).exists()
     return (
         select(Comment, Repository.namespace, Repository.name, User.name, own_flag)
@@ -299,7 +299,7 @@ def _remarks(reader_id: int | None) -> Select[Comment, str, str, str | None, boo
 _NEWEST = (Comment.created_at.desc(), Comment.id.desc())
 
 _PINNED_IN = (
-    _remarks(None)
+    _views(None)
     .where(Comment.repository_id.in_(bindparam("repositories", expanding=True)), *_ARE_PINNED)
     .order_by(*_NEWEST)
     .limit(bindparam("limit"))
@@ -307,8 +307,8 @@ _PINNED_IN = (
 )
 
 
-def _remark(comment: Comment, namespace: str, name: str, author: str | None, is_flagged: bool) -> Remark:
-    return Remark(
+def _view(comment: Comment, namespace: str, name: str, author: str | None, is_flagged: bool) -> CommentView:
+    return CommentView(
         id=comment.id,
         repository=RepositoryName(namespace, name),
         repository_id=comment.repository_id,
@@ -325,24 +325,26 @@ def _remark(comment: Comment, namespace: str, name: str, author: str | None, is_
     )
 
 
-def _is_author(remark: Remark, reader: Reader) -> bool:
-    return reader.id is not None and reader.id == remark.author_id
+def _is_author(view: CommentView, viewer: Viewer) -> bool:
+    return viewer.id is not None and viewer.id == view.author_id
 
 
-def _seen_by(reader: Reader) -> ColumnElement[bool]:
-    if reader.may_manage:
+def _seen_by(viewer: Viewer) -> ColumnElement[bool]:
+    if viewer.may_manage:
         return true()
     seen: list[ColumnElement[bool]] = [Comment.hidden_at.is_(None)]
-    if reader.id is not None:
-        seen.append(Comment.author_id == reader.id)
-    if reader.may_moderate:
+    if viewer.id is not None:
+        seen.append(Comment.author_id == viewer.id)
+    if viewer.may_moderate:
         seen.append(Comment.is_moderated.is_(True))
     return or_(*seen)
 
 
-def _pinned(session: Session, visible: ColumnElement[bool], where: ColumnElement[bool], limit: int) -> list[Remark]:
-    rows = session.execute(_remarks(None).where(where, *_ARE_PINNED, visible).order_by(*_NEWEST).limit(limit))
-    return [_remark(*row) for row in rows]
+def _pinned(
+    session: Session, visible: ColumnElement[bool], where: ColumnElement[bool], limit: int
+) -> list[CommentView]:
+    rows = session.execute(_views(None).where(where, *_ARE_PINNED, visible).order_by(*_NEWEST).limit(limit))
+    return [_view(*row) for row in rows]
 
 
 def _reasons(session: Session, comment_ids: Sequence[int]) -> dict[int, list[str]]:
@@ -353,9 +355,9 @@ def _reasons(session: Session, comment_ids: Sequence[int]) -> dict[int, list[str
     return found
 
 
-def _held(session: Session, remark: Remark) -> Comment:
+def _locked(session: Session, view: CommentView) -> Comment:
     """The stored comment, its row locked until the transaction ends. Raises CommentNotFound."""
-    held = select(Comment).where(Comment.id == remark.id).with_for_update().execution_options(populate_existing=True)
+    held = select(Comment).where(Comment.id == view.id).with_for_update().execution_options(populate_existing=True)
     comment = session.scalar(held)
     if comment is None:
         raise CommentNotFound
@@ -378,16 +380,16 @@ def _checked(body: object) -> str:
     return text
 
 
-def _anchored(session: Session, repository_id: int, anchor: Anchor) -> tuple[str | None, str | None]:
+def _anchored(session: Session, repository_id: int, target: CommentTarget) -> tuple[str | None, str | None]:
     """The tag, or the image, or neither. Raises Invalid for what the repository does not have."""
-    if anchor is None:
+    if target is None:
         return None, None
-    if isinstance(anchor, Tag):
-        of_it = (TagRecord.repository_id == repository_id, TagRecord.name == anchor, TagRecord.image_id.is_not(None))
+    if isinstance(target, Tag):
+        of_it = (TagRecord.repository_id == repository_id, TagRecord.name == target, TagRecord.image_id.is_not(None))
         if session.scalar(select(TagRecord.name).where(*of_it)) is None:
             raise Invalid("The repository has no such tag")
-        return str(anchor), None
-    listed_here = (ListedImage.repository_id == repository_id, ListedImage.image_id == anchor)
+        return str(target), None
+    listed_here = (ListedImage.repository_id == repository_id, ListedImage.image_id == target)
     if session.scalar(select(ListedImage.id).where(*listed_here)) is None:
         raise Invalid("The repository has no such image")
-    return None, str(anchor)
+    return None, str(target)

@@ -13,16 +13,16 @@ from index_service.repositories.models import Repository
 from index_service.social.models import Star
 
 
-def give(session: Session, user_id: int, repository_id: int, moment: datetime) -> None:
+def add(session: Session, user_id: int, repository_id: int, moment: datetime) -> None:
     """Star a repository; once starred, it stays as it is."""
     if not has(session, user_id, repository_id):
-        _hold(session, repository_id)
+        _lock(session, repository_id)
         insert_missing(session, Star, [{"user_id": user_id, "repository_id": repository_id, "created_at": moment}])
         _recount(session, repository_id)
 
 
-def take_back(session: Session, user_id: int, repository_id: int) -> None:
-    _hold(session, repository_id)
+def remove(session: Session, user_id: int, repository_id: int) -> None:
+    _lock(session, repository_id)
     gone = session.execute(delete(Star).where(Star.user_id == user_id, Star.repository_id == repository_id))
     if cast("CursorResult[Any]", gone).rowcount:
         _recount(session, repository_id)
@@ -33,7 +33,7 @@ def has(session: Session, user_id: int, repository_id: int) -> bool:
     return session.scalar(given) is not None
 
 
-def _hold(session: Session, repository_id: int) -> None:
+def _lock(session: Session, repository_id: int) -> None:
     """Lock the repository's stars until the transaction ends."""
     session.execute(select(Repository.id).where(Repository.id == repository_id).with_for_update(key_share=True))
 

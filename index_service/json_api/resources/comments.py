@@ -7,7 +7,7 @@ from datetime import datetime
 
 from index_service.json_api.resources.summaries import RepositorySummary
 from index_service.services.social import Detail
-from index_service.social.comments import Remark, Reported
+from index_service.social.comments import CommentView, ReportedComment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,19 +28,19 @@ class Comment:
     is_flagged: bool
 
     @classmethod
-    def of(cls, remark: Remark) -> Comment:
+    def of(cls, view: CommentView) -> Comment:
         return cls(
-            id=remark.id,
-            repository=str(remark.repository),
-            author=remark.author,
-            body=remark.body,
-            tag=remark.tag,
-            image_id=remark.image_id,
-            created_at=remark.created_at,
-            edited_at=remark.edited_at,
-            is_hidden=remark.is_hidden,
-            is_moderated=remark.is_moderated,
-            is_flagged=remark.is_flagged,
+            id=view.id,
+            repository=str(view.repository),
+            author=view.author,
+            body=view.body,
+            tag=view.tag,
+            image_id=view.image_id,
+            created_at=view.created_at,
+            edited_at=view.edited_at,
+            is_hidden=view.is_hidden,
+            is_moderated=view.is_moderated,
+            is_flagged=view.is_flagged,
         )
 
 
@@ -57,15 +57,15 @@ class Annotation:
     created_at: datetime
 
     @classmethod
-    def of(cls, remark: Remark) -> Annotation:
+    def of(cls, view: CommentView) -> Annotation:
         return cls(
-            id=remark.id,
-            repository=str(remark.repository),
-            author=remark.author,
-            body=remark.body,
-            tag=remark.tag,
-            image_id=remark.image_id,
-            created_at=remark.created_at,
+            id=view.id,
+            repository=str(view.repository),
+            author=view.author,
+            body=view.body,
+            tag=view.tag,
+            image_id=view.image_id,
+            created_at=view.created_at,
         )
 
 
@@ -89,7 +89,7 @@ class CommentDetail:
     def of(cls, found: Detail) -> CommentDetail:
         return cls(
             head=RepositorySummary.of(found.head),
-            comment=Comment.of(found.remark),
+            comment=Comment.of(found.view),
             versions=tuple(CommentVersion(body=body, until=until) for body, until in found.versions),
         )
 
@@ -103,5 +103,5 @@ class FlaggedComment:
     reasons: tuple[str, ...]
 
     @classmethod
-    def of(cls, reported: Reported) -> FlaggedComment:
-        return cls(comment=Comment.of(reported.remark), flags=reported.flags, reasons=reported.reasons)
+    def of(cls, reported: ReportedComment) -> FlaggedComment:
+        return cls(comment=Comment.of(reported.view), flags=reported.flags, reasons=reported.reasons)

@@ -18,7 +18,7 @@ from index_service.search.finder import Hit, Query
 from index_service.services.search import Explored, Found, excerpt
 from index_service.services.social import Overview
 from index_service.services.tags import TaggedImage as Tagged
-from index_service.social.comments import Remark
+from index_service.social.comments import CommentView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class RepositoryListItem:
     annotation: str | None
 
     @classmethod
-    def of(cls, hit: Hit, pinned: Iterable[Remark] = ()) -> RepositoryListItem:
+    def of(cls, hit: Hit, pinned: Iterable[CommentView] = ()) -> RepositoryListItem:
         """`pinned` are annotations in it, of which the first is told."""
         return cls(
             full_name=str(hit.full_name),

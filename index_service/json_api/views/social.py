@@ -13,7 +13,7 @@ from index_service.json_api.access import actor, administrator, known, services
 from index_service.json_api.resources.comments import Comment, CommentDetail, FlaggedComment
 from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.routes import Routes, paged
-from index_service.social.comments import Anchor
+from index_service.social.comments import CommentTarget
 
 routes = Routes("social")
 
@@ -75,13 +75,13 @@ def list_comments(repository: str) -> Page[Comment]:
     repository's administrators."""
     name, asked = RepositoryName.parse(repository), paging.asked(request.args)
     found = services().social.thread(actor(), name, asked.size, asked.offset)
-    return Page.of(asked.of(found.total), map(Comment.of, found.remarks))
+    return Page.of(asked.of(found.total), map(Comment.of, found.views))
 
 
 @routes.post("/repositories/<named:repository>/@comments")
 def write_comment(repository: str, body: NewComment) -> Comment:
     """Write a comment, or an annotation."""
-    name, anchor = RepositoryName.parse(repository), _anchor(body.tag, body.image_id)
+    name, anchor = RepositoryName.parse(repository), _target(body.tag, body.image_id)
     number = services().social.write(known(), name, body.body, anchor)
     return _comment(name, number)
 
@@ -105,7 +105,7 @@ def edit_comment(repository: str, comment: int, body: CommentText) -> Comment:
 def pin_comment(repository: str, comment: int, body: Pin) -> Comment:
     """Pin a comment to a tag or an image, or unpin it with neither. Open to all who may write."""
     name = RepositoryName.parse(repository)
-    services().social.pin(known(), name, comment, _anchor(body.tag, body.image_id))
+    services().social.pin(known(), name, comment, _target(body.tag, body.image_id))
     return _comment(name, comment)
 
 
@@ -172,10 +172,10 @@ def judge_comment(comment: int, body: ModerationDecision) -> None:
 
 
 def _comment(name: RepositoryName, number: int) -> Comment:
-    return Comment.of(services().social.comment(known(), name, number).remark)
+    return Comment.of(services().social.comment(known(), name, number).view)
 
 
-def _anchor(tag: str | None, image_id: str | None) -> Anchor:
+def _target(tag: str | None, image_id: str | None) -> CommentTarget:
     if tag is not None and image_id is not None:
         raise Invalid("Pin it to a tag or to an image, not to both")
     return ImageId(image_id) if image_id is not None else None if tag is None else Tag(tag)

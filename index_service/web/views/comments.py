@@ -8,7 +8,7 @@ from common.names import ImageId, RepositoryName, Tag
 from index_service import paging
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.social import CommentPage, CommentsPage, DeleteCommentPage, ModerationPage
-from index_service.social.comments import Anchor
+from index_service.social.comments import CommentTarget
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
 from index_service.web.request_context import actor, require_admin, require_signed_in, services
@@ -28,7 +28,7 @@ def thread(repository: str) -> Response:
 @views.post("/r/<repository:repository>/@comments")
 def write(repository: str) -> Response:
     name, who, form = RepositoryName.parse(repository), require_signed_in().actor, Form.read("body", "tag", "image_id")
-    anchor = _anchor(form)
+    anchor = _target(form)
     number = form.attempt(services().social.write, who, name, form["body"], anchor)
     if number is None:
         return _show_thread(name, form.state(), form.status)
@@ -69,7 +69,7 @@ def delete(repository: str, number: int) -> Response:
 def pin(repository: str, number: int) -> Response:
     """Pin to a tag or an image, or unpin without either."""
     name, who, form = RepositoryName.parse(repository), require_signed_in().actor, Form.read("tag", "image_id")
-    anchor = _anchor(form)
+    anchor = _target(form)
     form.attempt(services().social.pin, who, name, number, anchor)
     if not form.ok:
         return _show_one(name, number, form.state(), form.status)
@@ -115,7 +115,7 @@ def moderate(number: int) -> Response:
     return redirect_to("/admin/comments")
 
 
-def _anchor(form: Form) -> Anchor:
+def _target(form: Form) -> CommentTarget:
     """A tag, an image's id, or neither."""
     if form["tag"]:
         return form.validate("tag", Tag)

@@ -12,7 +12,7 @@ from limits.strategies import MovingWindowRateLimiter
 from common.errors import TooMany
 
 
-class Pace:
+class CommentRateLimit:
     """Counts what each person writes within a moving window."""
 
     def __init__(self, rate: str) -> None:
