@@ -20,8 +20,7 @@ from typing import cast
 from sqlalchemy import CursorResult, delete, update
 from sqlalchemy.orm import Session
 
-from index_service.accounts.models import AccessToken, ProtocolToken, User
-from index_service.accounts.models import Session as SessionRecord
+from index_service.accounts.models import AccessToken, BrowserSession, ProtocolToken, User
 from index_service.audit.log import AuditContext, Change
 
 
@@ -60,7 +59,7 @@ def end(session: Session, user_id: int, kinds: Kind = Kind.ALL) -> Ended:
         session.execute(update(User).where(User.id == user_id).values(values))
     # Access tokens last: with each of them the database deletes what was issued for it, which is to be counted.
     return Ended(
-        sessions=_delete(session, SessionRecord, user_id) if Kind.SESSIONS in kinds else 0,
+        sessions=_delete(session, BrowserSession, user_id) if Kind.SESSIONS in kinds else 0,
         protocol_tokens=_delete(session, ProtocolToken, user_id) if Kind.PROTOCOL_TOKENS in kinds else 0,
         access_tokens=_delete(session, AccessToken, user_id) if Kind.ACCESS_TOKENS in kinds else 0,
     )
@@ -74,6 +73,6 @@ def revoke_tokens(session: Session, context: AuditContext, user: User) -> Ended:
     return ended
 
 
-def _delete(session: Session, model: type[SessionRecord | ProtocolToken | AccessToken], user_id: int) -> int:
+def _delete(session: Session, model: type[BrowserSession | ProtocolToken | AccessToken], user_id: int) -> int:
     statement = delete(model).where(model.user_id == user_id)
     return cast("CursorResult[tuple[()]]", session.execute(statement)).rowcount

@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Invalid, NotFound
-from index_service.accounts import fields
+from index_service.accounts import validators
 from index_service.accounts.models import AccessToken, User
 from index_service.audit.log import AuditContext, Change, Named
 
@@ -54,7 +54,7 @@ def looks_like(password: str) -> bool:
     return _TOKEN.fullmatch(password) is not None
 
 
-def check_name(text: str) -> str:
+def validate_name(text: str) -> str:
     """Validates the token's name. Raises Invalid."""
     if not 1 <= len(text) <= 100 or not text.isprintable():
         raise Invalid("Give the token a name of up to 100 characters")
@@ -65,7 +65,7 @@ MOST_STARS = 4
 """Of a pattern: a database that looks for one with many goes back and forth without end."""
 
 
-def check_pattern(text: str) -> str:
+def validate_pattern(text: str) -> str:
     """Validates the pattern of the repositories it opens. Raises Invalid."""
     if _PATTERN.fullmatch(text) is None or text.count("*") > MOST_STARS:
         raise Invalid("Use a repository's full name, with * for any run of characters: acme/* or acme/web-*")
@@ -96,7 +96,7 @@ def create(session: Session, context: AuditContext, user: Named, asked: NewToken
 
 def find(session: Session, name: str | None, secret: str, moment: datetime) -> tuple[User, AccessToken] | None:
     """The token and its owner, of this name if one is given; None for an expired, unknown or another's token."""
-    if name is not None and not fields.may_be_name(name):
+    if name is not None and not validators.may_be_name(name):
         return None
     row = session.execute(
         select(User, AccessToken)
@@ -112,14 +112,14 @@ def is_use_due(token: AccessToken, moment: datetime) -> bool:
     return token.used_at is None or moment - token.used_at >= USED_EVERY
 
 
-def note_use(session: Session, token_id: int, moment: datetime, address: str) -> None:
+def record_use(session: Session, token_id: int, moment: datetime, address: str) -> None:
     """Record a use of the token; of several workers that do so at once, one writes."""
     stale = or_(AccessToken.used_at.is_(None), AccessToken.used_at <= moment - USED_EVERY)
     values = {"used_at": moment, "used_from": address[:45]}
     session.execute(update(AccessToken).where(AccessToken.id == token_id, stale).values(values))
 
 
-def listed(session: Session, user_id: int) -> list[AccessToken]:
+def list_all(session: Session, user_id: int) -> list[AccessToken]:
     """A person's tokens, the newest first, including expired ones that are not revoked."""
     own = select(AccessToken).where(AccessToken.user_id == user_id)
     return list(session.scalars(own.order_by(AccessToken.id.desc()).limit(MAX_TOKENS)))

@@ -12,10 +12,10 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, NotFound, Unauthenticated
-from index_service.accounts import fields
+from index_service.accounts import validators
 from index_service.accounts.actor import Actor, Limits
-from index_service.accounts.attempts import Attempts
 from index_service.accounts.credential_cache import CredentialCache
+from index_service.accounts.login_rate_limit import LoginRateLimit
 from index_service.accounts.models import AccessToken, User
 from index_service.accounts.passwords import Passwords
 
@@ -47,7 +47,7 @@ class PasswordCheck:
     """Verifies passwords against stored hashes: a right one is cached for seconds, a wrong one counts against the rate
     limit."""
 
-    def __init__(self, passwords: Passwords, cache: CredentialCache, attempts: Attempts) -> None:
+    def __init__(self, passwords: Passwords, cache: CredentialCache, attempts: LoginRateLimit) -> None:
         self._passwords = passwords
         self._cache = cache
         self._attempts = attempts
@@ -81,7 +81,7 @@ class PasswordCheck:
 
 def find(session: Session, name: str) -> User | None:
     """An account by its name, including closed ones."""
-    return session.scalar(select(User).where(User.name == name)) if fields.may_be_name(name) else None
+    return session.scalar(select(User).where(User.name == name)) if validators.may_be_name(name) else None
 
 
 def require(session: Session, name: str) -> User:

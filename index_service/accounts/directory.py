@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from common.errors import Invalid, NotFound
-from index_service.accounts import fields
+from index_service.accounts import validators
 from index_service.accounts.models import Email, Member, Organisation, Team, TeamMember, User
 from index_service.db import LIKE_ESCAPE, escape_like
 
@@ -195,7 +195,7 @@ def people(session: Session, words: str, state: str, sort: str, limit: int, offs
 
 def _named(name: str) -> Select[User]:
     """A name that no account could have is not queried: databases do not accept every character."""
-    return select(User).where(User.name == name if fields.may_be_name(name) else false())
+    return select(User).where(User.name == name if validators.may_be_name(name) else false())
 
 
 def _person(user: User, email: Email | None) -> PersonRow:

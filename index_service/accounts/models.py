@@ -45,7 +45,7 @@ class Email(Base):
     confirmed_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
-class Session(Base):
+class BrowserSession(Base):
     """A browser session; the table stores the cookie's digest, never the cookie.
 
     `proved_at` is when the password was last given, which dangerous actions want to be recent.

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, SQLColumnExpression, delete, false
 from sqlalchemy.orm import Session, aliased
 
 from common.errors import Conflict, Invalid, NotFound
-from index_service.accounts import fields
+from index_service.accounts import validators
 from index_service.accounts.models import Member, Namespace, Organisation, Team, TeamMember, User
 from index_service.audit.log import AuditContext, Change
 
@@ -57,7 +57,7 @@ class SoleOwner(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class OrganisationProfile:
     """An organisation's texts, and the role of every member."""
 
     full_name: str = ""
@@ -65,14 +65,14 @@ class Profile:
     website: str = ""
     member_role: str = "read"
 
-    def checked(self) -> Profile:
+    def checked(self) -> OrganisationProfile:
         """Raises Invalid."""
         if self.member_role not in MEMBER_ROLES:
             raise Invalid("Invalid role")
-        return Profile(
-            fields.check_text(self.full_name, 100),
-            fields.check_text(self.about, 500, lines=True),
-            fields.check_website(self.website),
+        return OrganisationProfile(
+            validators.validate_text(self.full_name, 100),
+            validators.validate_text(self.about, 500, lines=True),
+            validators.validate_website(self.website),
             self.member_role,
         )
 
@@ -81,7 +81,7 @@ def find(session: Session, name: str) -> Organisation | None:
     return session.scalar(_named(name))
 
 
-def hold(session: Session, name: str) -> Organisation:
+def lock(session: Session, name: str) -> Organisation:
     """The organisation, its row locked until the transaction ends. Raises NotFound."""
     found = session.scalar(_named(name).with_for_update())
     if found is None:
@@ -93,7 +93,9 @@ def membership(session: Session, organisation_id: int, user_id: int) -> Member |
     return session.get(Member, (organisation_id, user_id))
 
 
-def create(session: Session, context: AuditContext, name: object, profile: Profile, owner_id: int) -> Organisation:
+def create(
+    session: Session, context: AuditContext, name: object, profile: OrganisationProfile, owner_id: int
+) -> Organisation:
     """Create an organisation with one owner; its name comes from the same set as people's. Raises Invalid or Conflict.
 
     Where two take one name at once, the second's transaction ends in SQLAlchemy's IntegrityError.
@@ -105,7 +107,7 @@ def create(session: Session, context: AuditContext, name: object, profile: Profi
     if session.get(Namespace, name) is not None:
         raise NameTaken
     made = Organisation(name=name, created_at=context.moment)
-    _describe(made, profile)
+    _set_profile(made, profile)
     session.add(made)
     session.flush()
     session.add(Namespace(name=name, organisation_id=made.id))
@@ -114,13 +116,15 @@ def create(session: Session, context: AuditContext, name: object, profile: Profi
     return made
 
 
-def describe(session: Session, context: AuditContext, organisation: Organisation, profile: Profile) -> None:
+def update_profile(
+    session: Session, context: AuditContext, organisation: Organisation, profile: OrganisationProfile
+) -> None:
     """Change the texts and the members' role; only the role is audited, as a permission. Raises Invalid."""
     profile = profile.checked()
     if organisation.member_role != profile.member_role:
         changes = {"from": organisation.member_role, "to": profile.member_role}
         context.record(session, Change.ORGANISATION_CHANGED, organisation.name, member_role=changes)
-    _describe(organisation, profile)
+    _set_profile(organisation, profile)
 
 
 def add_member(session: Session, context: AuditContext, organisation: Organisation, user: User) -> None:
@@ -173,7 +177,7 @@ def require_other_owners(session: Session, user: User) -> None:
 def find_team(session: Session, organisation: Organisation, name: str) -> Team:
     """Raises NotFound."""
     named = select(Team).where(Team.organisation_id == organisation.id, Team.name == name)
-    found = session.scalar(named) if fields.may_be_name(name) else None
+    found = session.scalar(named) if validators.may_be_name(name) else None
     if found is None:
         raise NotFound("no such team")
     return found
@@ -183,7 +187,7 @@ def create_team(
     session: Session, context: AuditContext, organisation: Organisation, name: object, about: object
 ) -> Team:
     """Raises Invalid or Conflict."""
-    name, about = _check_name(name), fields.check_text(about, 255)
+    name, about = _check_name(name), validators.validate_text(about, 255)
     taken = select(Team.id).where(Team.organisation_id == organisation.id, Team.name == name)
     if session.scalar(taken) is not None:
         raise NameTaken
@@ -223,18 +227,18 @@ def leave_team(session: Session, context: AuditContext, organisation: Organisati
 
 def _named(name: str) -> Select[Organisation]:
     """A name that breaks the grammar is not queried: databases do not accept every character."""
-    return select(Organisation).where(Organisation.name == name if fields.may_be_name(name) else false())
+    return select(Organisation).where(Organisation.name == name if validators.may_be_name(name) else false())
 
 
 def _check_name(name: object) -> str:
     """Names of organisations and teams follow the rules of people's, with messages of their own. Raises Invalid."""
     try:
-        return fields.check_name(name)
+        return validators.validate_name(name)
     except Invalid as error:
         raise Invalid(error.message.replace("username", "name")) from error
 
 
-def _describe(organisation: Organisation, profile: Profile) -> None:
+def _set_profile(organisation: Organisation, profile: OrganisationProfile) -> None:
     organisation.full_name = profile.full_name
     organisation.about = profile.about
     organisation.website = profile.website

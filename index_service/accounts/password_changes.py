@@ -11,9 +11,9 @@ from dataclasses import replace
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from index_service.accounts import access, emails
+from index_service.accounts import access, email_addresses
 from index_service.accounts.access import Kind
-from index_service.accounts.links import LinkEnded, Links
+from index_service.accounts.email_links import EmailLinks, LinkExpired
 from index_service.accounts.models import User
 from index_service.audit.log import AuditContext, Change, Named
 
@@ -26,21 +26,23 @@ def change(
     context.record(session, Change.PASSWORD_CHANGED, user.name)
 
 
-def reset_link(session: Session, context: AuditContext, links: Links, user: User, address: str | None = None) -> str:
+def reset_link(
+    session: Session, context: AuditContext, links: EmailLinks, user: User, address: str | None = None
+) -> str:
     """A link that sets a new password; `address` is where it is sent, None for one that an administrator hands over."""
     context.record(session, Change.PASSWORD_RESET_ASKED, user.name)
-    return links.reset(user, context.moment, address)
+    return links.sign_reset(user, context.moment, address)
 
 
-def resettable(session: Session, context: AuditContext, links: Links, link: str, *, hold: bool = False) -> User:
-    """Whose password a link resets, with `hold` kept from other writers. Raises LinkEnded."""
-    found = links.to_reset(link, context.moment)
+def resettable(session: Session, context: AuditContext, links: EmailLinks, link: str, *, hold: bool = False) -> User:
+    """Whose password a link resets, with `hold` kept from other writers. Raises LinkExpired."""
+    found = links.read_reset(link, context.moment)
     wanted = select(User).where(User.id == found.user_id, User.is_active)
     user = session.scalar(wanted.with_for_update() if hold else wanted)
     if user is None or not found.is_for(user):
-        raise LinkEnded
-    if found.address is not None and not emails.is_of(session, user.id, found.address):
-        raise LinkEnded
+        raise LinkExpired
+    if found.address is not None and not email_addresses.is_of(session, user.id, found.address):
+        raise LinkExpired
     return user
 
 

@@ -18,14 +18,13 @@ from sqlalchemy.orm import Session
 
 from common.errors import NotFound
 from index_service.accounts.actor import Actor
-from index_service.accounts.models import Session as SessionRecord
-from index_service.accounts.models import User
+from index_service.accounts.models import BrowserSession, User
 from index_service.audit.log import AuditContext, Change, Named
 
 LIFETIME = timedelta(days=30)
 """How long a session lasts that is not used."""
 
-SEEN_EVERY = timedelta(minutes=5)
+TOUCH_EVERY = timedelta(minutes=5)
 """How exactly it is kept when a session was last used: a page that is only read shall rarely write."""
 
 MAX_SESSIONS = 100
@@ -47,17 +46,17 @@ class SignedIn:
 
     def is_due(self, moment: datetime) -> bool:
         """Whether the session's last use should be updated."""
-        return moment - self.seen_at >= SEEN_EVERY
+        return moment - self.seen_at >= TOUCH_EVERY
 
 
 def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def begin(session: Session, user_id: int, moment: datetime, address: str, browser: str) -> str:
+def create(session: Session, user_id: int, moment: datetime, address: str, browser: str) -> str:
     """Create a session; returns the secret for the cookie, which is stored nowhere."""
     secret = secrets.token_urlsafe(32)
-    record = SessionRecord(
+    record = BrowserSession(
         digest=digest(secret),
         user_id=user_id,
         created_at=moment,
@@ -69,16 +68,16 @@ def begin(session: Session, user_id: int, moment: datetime, address: str, browse
     )
     session.add(record)
     session.flush()
-    _end_oldest(session, user_id)
+    _end_least_recently_used(session, user_id)
     return secret
 
 
 def find(session: Session, secret: str, moment: datetime) -> SignedIn | None:
     """The signed-in person of a session; None if it has expired or the account is closed."""
     row = session.execute(
-        select(SessionRecord, User)
-        .join(User, User.id == SessionRecord.user_id)
-        .where(SessionRecord.digest == digest(secret), SessionRecord.expires_at > moment, User.is_active)
+        select(BrowserSession, User)
+        .join(User, User.id == BrowserSession.user_id)
+        .where(BrowserSession.digest == digest(secret), BrowserSession.expires_at > moment, User.is_active)
     ).first()
     if row is None:
         return None
@@ -87,64 +86,64 @@ def find(session: Session, secret: str, moment: datetime) -> SignedIn | None:
     return SignedIn(actor, record.digest, record.proved_at, record.seen_at, user.language)
 
 
-def see(session: Session, digest: str, moment: datetime) -> None:
+def touch(session: Session, digest: str, moment: datetime) -> None:
     """Record a use of the session and extend it."""
     values = {"seen_at": moment, "expires_at": moment + LIFETIME}
-    session.execute(update(SessionRecord).where(SessionRecord.digest == digest).values(values))
+    session.execute(update(BrowserSession).where(BrowserSession.digest == digest).values(values))
 
 
-def prove(session: Session, digest: str, moment: datetime) -> None:
+def record_reauthentication(session: Session, digest: str, moment: datetime) -> None:
     """Record that the password was entered again."""
-    session.execute(update(SessionRecord).where(SessionRecord.digest == digest).values(proved_at=moment))
+    session.execute(update(BrowserSession).where(BrowserSession.digest == digest).values(proved_at=moment))
 
 
-def listed(session: Session, user_id: int, moment: datetime) -> list[SessionRecord]:
+def list_active(session: Session, user_id: int, moment: datetime) -> list[BrowserSession]:
     """A person's active sessions, the last used first."""
-    own = select(SessionRecord).where(SessionRecord.user_id == user_id, SessionRecord.expires_at > moment)
-    return list(session.scalars(own.order_by(SessionRecord.seen_at.desc(), SessionRecord.digest).limit(MAX_SESSIONS)))
+    own = select(BrowserSession).where(BrowserSession.user_id == user_id, BrowserSession.expires_at > moment)
+    return list(session.scalars(own.order_by(BrowserSession.seen_at.desc(), BrowserSession.digest).limit(MAX_SESSIONS)))
 
 
 def end(session: Session, user_id: int, digest: str) -> bool:
     """End one of a person's sessions; returns whether it existed."""
-    own = (SessionRecord.user_id == user_id, SessionRecord.digest == digest)
-    return _rows(session, delete(SessionRecord).where(*own)) == 1
+    own = (BrowserSession.user_id == user_id, BrowserSession.digest == digest)
+    return _rows(session, delete(BrowserSession).where(*own)) == 1
 
 
 def replace(session: Session, secret: str) -> None:
     """End the session of a cookie that is about to be replaced, whoever it belongs to."""
-    session.execute(delete(SessionRecord).where(SessionRecord.digest == digest(secret)))
+    session.execute(delete(BrowserSession).where(BrowserSession.digest == digest(secret)))
 
 
 def revoke(session: Session, context: AuditContext, user: Named, digest: str) -> None:
     """End one of a person's sessions from another browser. Raises NotFound."""
-    if not _revoke(session, context, user, SessionRecord.digest == digest):
+    if not _revoke(session, context, user, BrowserSession.digest == digest):
         raise NotFound("Your account has no such session")
 
 
 def revoke_others(session: Session, context: AuditContext, user: Named, own: str) -> int:
     """End all of a person's sessions except the one with this digest; returns how many."""
-    return _revoke(session, context, user, SessionRecord.digest != own)
+    return _revoke(session, context, user, BrowserSession.digest != own)
 
 
 def _revoke(session: Session, context: AuditContext, user: Named, which: ColumnElement[bool]) -> int:
-    count = _rows(session, delete(SessionRecord).where(SessionRecord.user_id == user.id, which))
+    count = _rows(session, delete(BrowserSession).where(BrowserSession.user_id == user.id, which))
     context.record(session, Change.SESSION_REVOKED, user.name, count=count)
     return count
 
 
-def sweep(session: Session, moment: datetime, limit: int = 500) -> int:
+def delete_expired(session: Session, moment: datetime, limit: int = 500) -> int:
     """Delete up to `limit` expired sessions; returns how many."""
-    expired = select(SessionRecord.digest).where(SessionRecord.expires_at <= moment).limit(limit)
+    expired = select(BrowserSession.digest).where(BrowserSession.expires_at <= moment).limit(limit)
     digests = list(session.scalars(expired.with_for_update(skip_locked=True)))
-    return _rows(session, delete(SessionRecord).where(SessionRecord.digest.in_(digests))) if digests else 0
+    return _rows(session, delete(BrowserSession).where(BrowserSession.digest.in_(digests))) if digests else 0
 
 
-def _end_oldest(session: Session, user_id: int) -> None:
-    own = select(SessionRecord.digest).where(SessionRecord.user_id == user_id)
-    newest_first = own.order_by(SessionRecord.seen_at.desc(), SessionRecord.created_at.desc())
+def _end_least_recently_used(session: Session, user_id: int) -> None:
+    own = select(BrowserSession.digest).where(BrowserSession.user_id == user_id)
+    newest_first = own.order_by(BrowserSession.seen_at.desc(), BrowserSession.created_at.desc())
     beyond = list(session.scalars(newest_first.limit(MAX_SESSIONS).offset(MAX_SESSIONS)))
     if beyond:
-        session.execute(delete(SessionRecord).where(SessionRecord.digest.in_(beyond)))
+        session.execute(delete(BrowserSession).where(BrowserSession.digest.in_(beyond)))
 
 
 def _rows(session: Session, statement: Update | Delete) -> int:

@@ -19,7 +19,7 @@ from flask import current_app, g, request
 
 from common.errors import Forbidden, Unauthenticated
 from index_service import csrf_tokens
-from index_service.accounts import policy
+from index_service.accounts import privileges
 from index_service.accounts.actor import Actor
 from index_service.accounts.sessions import SignedIn
 from index_service.cookies import SESSION, Cookies
@@ -105,14 +105,14 @@ def by_password() -> Actor:
 def proved() -> Actor:
     """Somebody who gave the password now, or to the session lately. Raises Unauthenticated or Forbidden."""
     found, session = by_password(), requester().signed_in
-    if session is not None and not policy.is_proved(session.proved_at, api_context().clock()):
+    if session is not None and not privileges.is_reauthenticated(session.proved_at, api_context().clock()):
         raise Forbidden("Enter your password again: at /prove, or with this request")
     return found
 
 
 def administrator() -> Actor:
     """Raises Unauthenticated or Forbidden."""
-    return policy.require_administrator(actor())
+    return privileges.require_administrator(actor())
 
 
 def proved_administrator() -> Actor:

@@ -49,7 +49,7 @@ def parse(shape: type[T], data: Any) -> T:
         raise Invalid(f"Missing {_listed(missing)}")
     for name, value in data.items():
         for text in value if isinstance(value, list) else [value]:
-            check_text(name, text) if isinstance(text, str) else None
+            validate_text(name, text) if isinstance(text, str) else None
     try:
         return msgspec.convert(data, shape)
     except msgspec.ValidationError as error:
@@ -61,14 +61,14 @@ def sent(value: T | UnsetType) -> T | None:
     return None if value is UNSET else value
 
 
-def check_text(name: str, value: str) -> str:
+def validate_text(name: str, value: str) -> str:
     """A text that a database can keep. Raises Invalid."""
     if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
         raise Invalid(f"{name} has characters that cannot be kept")
     return value
 
 
-def check_length(name: str, value: str, most: int) -> str:
+def validate_length(name: str, value: str, most: int) -> str:
     """Raises Invalid."""
     if len(value) > most:
         raise Invalid(f"{name} is longer than {most} characters")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from index_service.accounts.policy import PROOF_LASTS
+from index_service.accounts.privileges import REAUTHENTICATION_LASTS
 from index_service.json_api import access
 from index_service.json_api.resources.lists import Error
 from index_service.json_api.routes import Param, Route
@@ -32,7 +32,7 @@ _TOKEN: list[Schema] = [{"accessToken": []}]
 
 _PROVED = (
     "Not open to access tokens; of a session the password must have been given in the last "
-    f"{PROOF_LASTS // timedelta(minutes=1)} minutes."
+    f"{REAUTHENTICATION_LASTS // timedelta(minutes=1)} minutes."
 )
 
 _WHO: dict[Callable[[], Any], tuple[bool, bool, str]] = {

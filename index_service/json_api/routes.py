@@ -119,7 +119,7 @@ def paged(sorts: Sequence[str] = ()) -> list[Param]:
 
 def argument(name: str, default: str = "", most: int = 255) -> str:
     """A text of the query string. Raises Invalid."""
-    return bodies.check_length(name, bodies.check_text(name, request.args.get(name, default)), most)
+    return bodies.validate_length(name, bodies.validate_text(name, request.args.get(name, default)), most)
 
 
 def _answering(route: Route) -> View:

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from index_service.accounts.models import AccessToken, Email, User
-from index_service.accounts.models import Session as SessionRecord
+from index_service.accounts.models import AccessToken, BrowserSession, Email, User
 from index_service.pages.forms import EMPTY, FormState
 
 
@@ -90,7 +89,7 @@ class SessionsPage:
     sessions: tuple[SessionShown, ...]
 
     @classmethod
-    def of(cls, held: Iterable[SessionRecord], current: str) -> SessionsPage:
+    def of(cls, held: Iterable[BrowserSession], current: str) -> SessionsPage:
         return cls(
             tuple(
                 SessionShown(

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from common.errors import Conflict
 from common.names import RepositoryName, Tag
 from index_service import markdown
-from index_service.accounts import fields
+from index_service.accounts import validators
 from index_service.accounts.models import Namespace
 from index_service.audit.log import AuditContext, Change
 from index_service.repositories import catalogue, role_assignments
@@ -42,7 +42,10 @@ _NAMED = 5
 
 def set_texts(repository: Repository, description: object, readme: object, moment: datetime) -> None:
     """Change the texts. Raises Invalid."""
-    checked = fields.check_text(description, MAX_DESCRIPTION), fields.check_text(readme, MAX_README, lines=True)
+    checked = (
+        validators.validate_text(description, MAX_DESCRIPTION),
+        validators.validate_text(readme, MAX_README, lines=True),
+    )
     repository.description, repository.readme = checked
     repository.readme_html, repository.rendered_by = markdown.readme(repository.readme), markdown.readme.version
     repository.updated_at = moment

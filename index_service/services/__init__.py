@@ -13,9 +13,9 @@ from datetime import timedelta
 from argon2 import PasswordHasher
 from sqlalchemy import Engine
 
-from index_service.accounts.attempts import Attempts
 from index_service.accounts.credential_cache import CredentialCache
-from index_service.accounts.links import Links
+from index_service.accounts.email_links import EmailLinks
+from index_service.accounts.login_rate_limit import LoginRateLimit
 from index_service.accounts.passwords import Passwords
 from index_service.database import Database
 from index_service.db import Clock
@@ -89,10 +89,10 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     database, pulls = Database(engine), PullCounter()
     access_control = AccessControl(login_only=not settings.anonymous_pull)
     tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds), access_control)
-    links, endpoints = Links(settings.secret_keys), Endpoints(settings.registry_endpoints)
+    links, endpoints = EmailLinks(settings.secret_keys), Endpoints(settings.registry_endpoints)
     registries = RegistryClient(registry_urls(settings), settings.registry_timeout)
     health = RegistryHealth(registry_urls(settings), clock)
-    attempts = Attempts(settings.login_rate, settings.address_rate)
+    attempts = LoginRateLimit(settings.login_rate, settings.address_rate)
     passwords, cache = Passwords(hasher or PasswordHasher()), CredentialCache(settings.credential_seconds)
     authentication = Authentication(database, passwords, cache, attempts, tokens, clock)
     registration = Registration(database, authentication, attempts, clock, sign_up=settings.sign_up)

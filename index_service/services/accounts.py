@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from sqlalchemy import select, update
 
 from common.errors import Forbidden
-from index_service.accounts import access_tokens, authentication, emails, fields, password_changes, sessions
+from index_service.accounts import (
+    access_tokens,
+    authentication,
+    email_addresses,
+    password_changes,
+    sessions,
+    validators,
+)
 from index_service.accounts.access_tokens import NewToken
 from index_service.accounts.actor import Actor
-from index_service.accounts.emails import NoSuchAddress
-from index_service.accounts.links import LinkEnded, Links
-from index_service.accounts.models import AccessToken, Email, User
-from index_service.accounts.models import Session as SessionRecord
+from index_service.accounts.email_addresses import NoSuchAddress
+from index_service.accounts.email_links import EmailLinks, LinkExpired
+from index_service.accounts.models import AccessToken, BrowserSession, Email, User
 from index_service.accounts.registration import NameTaken
 from index_service.accounts.sessions import SignedIn
 from index_service.audit.log import AuditContext, Named
@@ -63,11 +69,11 @@ class Profile:
 
 
 _TOLD: dict[str, Callable[[str], str]] = {
-    "full_name": lambda text: fields.check_text(text, 100),
-    "about": lambda text: fields.check_text(text, 500, lines=True),
-    "location": lambda text: fields.check_text(text, 100),
-    "company": lambda text: fields.check_text(text, 100),
-    "website": fields.check_website,
+    "full_name": lambda text: validators.validate_text(text, 100),
+    "about": lambda text: validators.validate_text(text, 500, lines=True),
+    "location": lambda text: validators.validate_text(text, 100),
+    "company": lambda text: validators.validate_text(text, 100),
+    "website": validators.validate_website,
     "language": str,
 }
 """Of each part of a profile what makes sure of it, or raises Invalid."""
@@ -81,7 +87,7 @@ class Accounts:
         database: Database,
         authentication: Authentication,
         registration: Registration,
-        links: Links,
+        links: EmailLinks,
         clock: Clock,
         *,
         sign_up: str,
@@ -102,7 +108,7 @@ class Accounts:
             found = sessions.find(session, secret, moment)
         if found is not None and found.is_due(moment):
             with self._database.writing() as session:
-                sessions.see(session, found.session, moment)
+                sessions.touch(session, found.session, moment)
         return found
 
     def sign_in(self, name: str, password: str, browser: Browser, old: str = "") -> str:
@@ -120,7 +126,7 @@ class Accounts:
         """Reauthenticate with the password before a dangerous action. Raises WrongPassword or TooMany."""
         self._authentication.prove(who.actor.name, password, address)
         with self._database.writing() as session:
-            sessions.prove(session, who.session, self._clock())
+            sessions.record_reauthentication(session, who.session, self._clock())
 
     # Signing up, confirming, resetting
 
@@ -139,24 +145,24 @@ class Accounts:
 
     def confirmation(self, address: str) -> str:
         """The link that confirms an email address, to be sent there."""
-        return self._links.confirm(address, self._clock())
+        return self._links.sign_confirmation(address, self._clock())
 
     def to_confirm(self, link: str) -> str:
-        """The email address that a link would confirm. Raises LinkEnded."""
-        address = self._links.confirmed(link, self._clock())
+        """The email address that a link would confirm. Raises LinkExpired."""
+        address = self._links.read_confirmation(link, self._clock())
         with self._database.reading() as session:
-            if emails.find_unconfirmed(session, address) is None:
-                raise LinkEnded
+            if email_addresses.find_unconfirmed(session, address) is None:
+                raise LinkExpired
         return address
 
     def confirm(self, link: str, address: str) -> str:
         """Confirm the email address of a link; `address` is the browser's IP address, for the audit log. Raises
-        LinkEnded."""
+        LinkExpired."""
         context = self._context(None, address)
-        confirmed = self._links.confirmed(link, context.moment)
+        confirmed = self._links.read_confirmation(link, context.moment)
         with self._database.writing() as session:
-            if not emails.confirm(session, context, confirmed):
-                raise LinkEnded
+            if not email_addresses.confirm(session, context, confirmed):
+                raise LinkExpired
         return confirmed
 
     def ask_reset(self, email: str, address: str) -> ResetLetter | None:
@@ -166,7 +172,7 @@ class Accounts:
         """
         self._authentication.count(f"reset {email.lower()}", address)
         with self._database.writing() as session:
-            user = emails.owner_for_reset(session, email.lower())
+            user = email_addresses.owner_for_reset(session, email.lower())
             if user is None:
                 return None
             # The request is unauthenticated: the account is not its actor.
@@ -175,13 +181,13 @@ class Accounts:
             return ResetLetter(email.lower(), user.name, user.language, link)
 
     def to_reset(self, link: str) -> str:
-        """The account whose password a link would reset. Raises LinkEnded."""
+        """The account whose password a link would reset. Raises LinkExpired."""
         with self._database.reading() as session:
             context = self._context(None, "")
             return password_changes.resettable(session, context, self._links, link).name
 
     def reset(self, link: str, password: str, browser: Browser) -> None:
-        """A new password; all access that the account had ends. Raises LinkEnded or Invalid."""
+        """A new password; all access that the account had ends. Raises LinkExpired or Invalid."""
         self.to_reset(link)
         hashed = self._authentication.hashed(password)
         with self._database.writing() as session:
@@ -192,10 +198,10 @@ class Accounts:
     def _begin(self, user_id: int, browser: Browser, old: str) -> str:
         with self._database.writing() as session:
             moment = self._clock()
-            sessions.sweep(session, moment)
+            sessions.delete_expired(session, moment)
             if old:
                 sessions.replace(session, old)
-            return sessions.begin(session, user_id, moment, browser.address, browser.name)
+            return sessions.create(session, user_id, moment, browser.address, browser.name)
 
     # The account's pages
 
@@ -225,33 +231,33 @@ class Accounts:
         with self._database.writing() as session:
             context = self._context(who.actor, browser.address)
             password_changes.change(session, context, who.actor, hashed, keeps_access_tokens=True)
-            return sessions.begin(session, who.actor.id, context.moment, browser.address, browser.name)
+            return sessions.create(session, who.actor.id, context.moment, browser.address, browser.name)
 
     def addresses(self, actor: Actor) -> list[Email]:
         """The email addresses, the primary one first."""
         with self._database.reading() as session:
-            return emails.listed(session, actor.id)
+            return email_addresses.listed(session, actor.id)
 
     def add_address(self, actor: Actor, email: str, address: str) -> str:
-        """Add an unconfirmed email address; returns it as it is stored.
+        """Add an unconfirmed email address; returns it is stored.
 
         Raises Invalid, AddressTaken, TooManyAddresses or, over the rate limit, TooMany.
         """
-        checked = fields.check_email(email)
+        checked = validators.validate_email(email)
         self._authentication.count(f"letters {actor.name}", address)
         with self._database.writing() as session:
-            emails.add(session, self._context(actor, address), actor, checked)
+            email_addresses.add(session, self._context(actor, address), actor, checked)
         return checked
 
     def remove_address(self, actor: Actor, email: str, address: str) -> None:
         """Raises NotFound or LastAddress."""
         with self._database.writing() as session:
-            emails.remove(session, self._context(actor, address), actor, email)
+            email_addresses.remove(session, self._context(actor, address), actor, email)
 
     def make_main(self, actor: Actor, email: str, address: str) -> None:
         """Raises NotFound unless the email address is the actor's and confirmed."""
         with self._database.writing() as session:
-            emails.make_main(session, self._context(actor, address), actor, email)
+            email_addresses.make_main(session, self._context(actor, address), actor, email)
 
     def unconfirmed(self, actor: Actor, email: str, address: str) -> str:
         """An unconfirmed email address of the actor.
@@ -264,10 +270,10 @@ class Accounts:
             raise NoSuchAddress
         return email
 
-    def sessions(self, actor: Actor) -> list[SessionRecord]:
+    def sessions(self, actor: Actor) -> list[BrowserSession]:
         """The browser sessions, the last used first."""
         with self._database.reading() as session:
-            return sessions.listed(session, actor.id, self._clock())
+            return sessions.list_active(session, actor.id, self._clock())
 
     def end_session(self, actor: Actor, digest: str, address: str) -> None:
         """Raises NotFound."""
@@ -282,7 +288,7 @@ class Accounts:
     def access_tokens(self, actor: Actor) -> list[AccessToken]:
         """The access tokens, the newest first."""
         with self._database.reading() as session:
-            return access_tokens.listed(session, actor.id)
+            return access_tokens.list_all(session, actor.id)
 
     def make_access_token(self, actor: Actor, asked: NewToken, address: str) -> str:
         """Returns the token, which is shown only once. Raises TooManyTokens."""

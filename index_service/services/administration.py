@@ -11,11 +11,11 @@ from datetime import datetime
 from threading import Lock
 
 from common.errors import Conflict
-from index_service.accounts import directory, emails, password_changes, standing
+from index_service.accounts import account_status, directory, email_addresses, password_changes
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PersonRow
-from index_service.accounts.links import Links
-from index_service.accounts.policy import require_administrator
+from index_service.accounts.email_links import EmailLinks
+from index_service.accounts.privileges import require_administrator
 from index_service.audit import reading
 from index_service.audit.log import AuditContext
 from index_service.audit.reading import Entry, Filter
@@ -80,7 +80,7 @@ class Administration:
     """The requests of the administration pages."""
 
     def __init__(
-        self, database: Database, endpoints: Endpoints, health: RegistryHealth, links: Links, clock: Clock
+        self, database: Database, endpoints: Endpoints, health: RegistryHealth, links: EmailLinks, clock: Clock
     ) -> None:
         self._database = database
         self._endpoints = endpoints
@@ -103,17 +103,17 @@ class Administration:
         """Open or close an account; all access it had ends. Raises NotFound or Conflict."""
         context = self._context(actor, address)
         with self._database.writing() as session:
-            user = standing.hold(session, directory.find_person(session, name).id)
+            user = account_status.lock(session, directory.find_person(session, name).id)
             _require_other(context, user.name)
-            standing.set_active(session, context, user, is_active=is_active)
+            account_status.set_active(session, context, user, is_active=is_active)
 
     def set_admin(self, actor: Actor | None, address: str, name: str, *, is_admin: bool) -> None:
         """Raises NotFound or Conflict."""
         context = self._context(actor, address)
         with self._database.writing() as session:
-            user = standing.hold(session, directory.find_person(session, name).id)
+            user = account_status.lock(session, directory.find_person(session, name).id)
             _require_other(context, user.name)
-            standing.set_admin(session, context, user, is_admin=is_admin)
+            account_status.set_admin(session, context, user, is_admin=is_admin)
 
     def reset_link(self, actor: Actor | None, address: str, name: str) -> ResetLink:
         """A password reset link for a person. Raises NotFound, or Conflict for a closed account."""
@@ -122,7 +122,7 @@ class Administration:
             user = directory.find_person(session, name)
             if not user.is_active:
                 raise Conflict("This account is closed: open it first")
-            addresses = emails.listed(session, user.id)
+            addresses = email_addresses.listed(session, user.id)
             link = password_changes.reset_link(session, context, self._links, user)
             return ResetLink(user.name, addresses[0].address if addresses else None, user.language, link)
 

@@ -10,11 +10,11 @@ import logging
 from common.errors import Unauthenticated
 from common.names import RepositoryName
 from common.tokens import Access
-from index_service.accounts import access_tokens, authentication, fields
+from index_service.accounts import access_tokens, authentication, validators
 from index_service.accounts.actor import Actor
-from index_service.accounts.attempts import Attempts
 from index_service.accounts.authentication import PasswordCheck, WrongCredential, WrongPassword
 from index_service.accounts.credential_cache import CredentialCache
+from index_service.accounts.login_rate_limit import LoginRateLimit
 from index_service.accounts.models import AccessToken, User
 from index_service.accounts.passwords import Passwords
 from index_service.database import Database
@@ -34,7 +34,7 @@ class Authentication:
         database: Database,
         passwords: Passwords,
         cache: CredentialCache,
-        attempts: Attempts,
+        attempts: LoginRateLimit,
         tokens: Tokens,
         clock: Clock,
     ) -> None:
@@ -119,7 +119,7 @@ class Authentication:
 
     def hashed(self, password: object) -> str:
         """The hash of a new password; slow, so it is computed outside of transactions. Raises Invalid."""
-        return self._passwords.hash(fields.check_password(password))
+        return self._passwords.hash(validators.validate_password(password))
 
     def _sign_in_by_token(self, name: str | None, secret: str, address: str, *, counted: str) -> Actor:
         with self._attempts.attempt(counted, address) as attempt:
@@ -144,7 +144,7 @@ class Authentication:
         moment = self._clock()
         if access_tokens.is_use_due(token, moment):
             with self._database.writing() as session:
-                access_tokens.note_use(session, token.id, moment, address)
+                access_tokens.record_use(session, token.id, moment, address)
 
     def _store(self, user: User | None, renewed: str | None) -> None:
         """Store the recomputed hash, if any."""

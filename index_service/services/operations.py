@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from common.errors import NotFound
 from common.names import RepositoryName
-from index_service.accounts import access, authentication, directory, organisations, password_changes, standing
+from index_service.accounts import access, account_status, authentication, directory, organisations, password_changes
 from index_service.accounts.access import Ended
-from index_service.accounts.organisations import Profile
+from index_service.accounts.organisations import OrganisationProfile
 from index_service.audit.log import AuditContext
 from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
@@ -52,14 +52,14 @@ class Operations:
     def set_active(self, name: str, *, is_active: bool) -> None:
         """Open or close an account. Raises NotFound, LastAdministrator or SoleOwner."""
         with self._database.writing() as session:
-            user = standing.hold(session, authentication.require(session, name).id)
-            standing.set_active(session, self._context(), user, is_active=is_active)
+            user = account_status.lock(session, authentication.require(session, name).id)
+            account_status.set_active(session, self._context(), user, is_active=is_active)
 
     def set_admin(self, name: str, *, is_admin: bool) -> None:
         """Raises NotFound or LastAdministrator."""
         with self._database.writing() as session:
-            user = standing.hold(session, authentication.require(session, name).id)
-            standing.set_admin(session, self._context(), user, is_admin=is_admin)
+            user = account_status.lock(session, authentication.require(session, name).id)
+            account_status.set_admin(session, self._context(), user, is_admin=is_admin)
 
     def revoke_tokens(self, name: str) -> Ended:
         """End an account's pull and push tokens and its access tokens; returns how many. Raises NotFound."""
@@ -77,12 +77,12 @@ class Operations:
         """Raises Invalid, Conflict, or NotFound for an unknown owner."""
         with conflict_on_duplicate(TAKEN), self._database.writing() as session:
             user = directory.find_active(session, owner)
-            organisations.create(session, self._context(), name, Profile(), user.id)
+            organisations.create(session, self._context(), name, OrganisationProfile(), user.id)
 
     def add_owner(self, name: str, person: str) -> None:
         """Make a person an owner of an organisation, and a member if necessary. Raises NotFound."""
         with self._database.writing() as session:
-            organisation, user = organisations.hold(session, name), directory.find_active(session, person)
+            organisation, user = organisations.lock(session, name), directory.find_active(session, person)
             context = self._context()
             if organisations.membership(session, organisation.id, user.id) is None:
                 organisations.add_member(session, context, organisation, user)

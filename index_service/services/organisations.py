@@ -18,8 +18,8 @@ from index_service.accounts import directory, organisations
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import MemberRow, TeamMemberRow, TeamRow
 from index_service.accounts.models import Namespace, Organisation, Team
-from index_service.accounts.organisations import Profile
-from index_service.accounts.policy import is_administrator
+from index_service.accounts.organisations import OrganisationProfile
+from index_service.accounts.privileges import is_administrator
 from index_service.audit.log import AuditContext
 from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
@@ -36,7 +36,7 @@ Row = TypeVar("Row")
 class OrganisationSettings:
     """What an owner may change."""
 
-    profile: Profile
+    profile: OrganisationProfile
     default_private: bool
 
 
@@ -69,7 +69,7 @@ class Organisations:
         self._database = database
         self._clock = clock
 
-    def create(self, actor: Actor, address: str, name: object, profile: Profile) -> None:
+    def create(self, actor: Actor, address: str, name: object, profile: OrganisationProfile) -> None:
         """Create an organisation owned by the actor. Raises Invalid, or Conflict for a name that is taken."""
         _require_password(actor)
         with conflict_on_duplicate(TAKEN), self._database.writing() as session:
@@ -91,7 +91,7 @@ class Organisations:
         """
         with self._changing(actor, name) as (session, organisation):
             context, wanted = self._context(actor, address), revised(_settings(session, organisation))
-            organisations.describe(session, context, organisation, wanted.profile)
+            organisations.update_profile(session, context, organisation, wanted.profile)
             repository_settings.set_default_visibility(session, context, name, is_private=wanted.default_private)
 
     def members(self, actor: Actor | None, name: str, limit: int, offset: int) -> Listed[MemberRow]:
@@ -186,7 +186,7 @@ class Organisations:
         """A transaction with a locked organisation that the actor owns. Raises NotFound or Forbidden."""
         _require_password(actor)
         with self._database.writing() as session:
-            yield session, _owned(session, actor, organisations.hold(session, name))
+            yield session, _owned(session, actor, organisations.lock(session, name))
 
     def _context(self, actor: Actor, address: str) -> AuditContext:
         return AuditContext(actor, address, self._clock())
@@ -208,7 +208,7 @@ def _owned(session: Session, actor: Actor, organisation: Organisation | None) ->
 
 
 def _settings(session: Session, found: Organisation) -> OrganisationSettings:
-    profile = Profile(found.full_name, found.about, found.website, found.member_role)
+    profile = OrganisationProfile(found.full_name, found.about, found.website, found.member_role)
     return OrganisationSettings(profile, session.get_one(Namespace, found.name).default_private)
 
 
@@ -218,7 +218,7 @@ def _seen(session: Session, actor: Actor | None, name: str, *, hold: bool = Fals
     if actor is None:
         raise Unauthenticated("Requires authorization")
     _require_password(actor)
-    found = organisations.hold(session, name) if hold else organisations.find(session, name)
+    found = organisations.lock(session, name) if hold else organisations.find(session, name)
     member = None if found is None else organisations.membership(session, found.id, actor.id)
     if found is None or (member is None and not is_administrator(actor)):
         # Administrators see members and teams, and cannot change them.

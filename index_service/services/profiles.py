@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 
 from common.errors import NotFound, Unauthenticated
 from common.names import LIBRARY
-from index_service.accounts import directory, fields, organisations
+from index_service.accounts import directory, organisations, validators
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import Membership
 from index_service.accounts.models import Namespace, Organisation, User
-from index_service.accounts.policy import is_administrator
+from index_service.accounts.privileges import is_administrator
 from index_service.database import Database
 from index_service.repositories import tag_history
 from index_service.repositories.models import Repository
@@ -90,7 +90,7 @@ class Profiles:
     def _namespace(self, session: Session, actor: Actor | None, name: str) -> Namespace:
         if actor is None and self._access_control.login_only:
             raise Unauthenticated("Requires authorization")
-        found = session.get(Namespace, name) if fields.may_be_name(name) else None
+        found = session.get(Namespace, name) if validators.may_be_name(name) else None
         if found is None or not self._is_told(session, actor, found):
             raise NotFound("No account or organisation has this name")
         return found

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from common.errors import Forbidden, Unauthenticated
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
-from index_service.accounts import emails, fields, password_changes
+from index_service.accounts import email_addresses, password_changes, validators
 from index_service.accounts.actor import Actor
-from index_service.accounts.emails import AddressTaken
+from index_service.accounts.email_addresses import AddressTaken
 from index_service.accounts.registration import NameTaken
 from index_service.audit.log import AuditContext
 from index_service.database import Database
@@ -105,13 +105,13 @@ class Protocol:
             raise Forbidden("Changing an account requires its password, not an access token")
         context = AuditContext(actor, credential.address if isinstance(credential, Login) else "", self._clock())
         password_hash = None if password is None else self._authentication.hashed(password)
-        checked = None if email is None else fields.check_email(email)
+        checked = None if email is None else validators.validate_email(email)
         try:
             with self._database.writing() as session:
                 if password_hash is not None:
                     password_changes.change(session, context, actor, password_hash, keeps_access_tokens=True)
-                if checked is not None and not emails.is_of(session, actor.id, checked):
-                    emails.add(session, context, actor, checked)
+                if checked is not None and not email_addresses.is_of(session, actor.id, checked):
+                    email_addresses.add(session, context, actor, checked)
         except AddressTaken as error:
             raise NameTaken from error
 

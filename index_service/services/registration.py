@@ -12,8 +12,8 @@ from enum import Enum
 from sqlalchemy.exc import IntegrityError
 
 from common.errors import Forbidden
-from index_service.accounts import authentication, fields, registration
-from index_service.accounts.attempts import Attempts
+from index_service.accounts import authentication, registration, validators
+from index_service.accounts.login_rate_limit import LoginRateLimit
 from index_service.accounts.registration import NameTaken
 from index_service.audit.log import AuditContext
 from index_service.database import Database
@@ -32,7 +32,13 @@ class Registration:
     """Creates accounts, as far as the setting `sign_up` allows."""
 
     def __init__(
-        self, database: Database, authentication: Authentication, attempts: Attempts, clock: Clock, *, sign_up: str
+        self,
+        database: Database,
+        authentication: Authentication,
+        attempts: LoginRateLimit,
+        clock: Clock,
+        *,
+        sign_up: str,
     ) -> None:
         self._database = database
         self._authentication = authentication
@@ -45,7 +51,11 @@ class Registration:
         if self._sign_up != "open":
             self._authentication.prove_client(str(name), str(password), address)
             return SignUp.TAKEN
-        name, password, email = fields.check_name(name), fields.check_password(password), fields.check_email(email)
+        name, password, email = (
+            validators.validate_name(name),
+            validators.validate_password(password),
+            validators.validate_email(email),
+        )
         with self._database.reading() as session:
             user = authentication.find(session, name)
         with self._attempts.attempt(name, address) as attempt:
@@ -53,17 +63,17 @@ class Registration:
                 attempt.failed = not self._authentication.is_right(user, password)
                 return SignUp.TAKEN
             # Only here: old daemons request a name that is taken before every login.
-            with self._attempts.making(address) as making:
-                making.made = self._create(name, self._authentication.hashed(password), email, address)
-            attempt.failed = not making.made
-            return SignUp.CREATED if making.made else SignUp.TAKEN
+            with self._attempts.creation(address) as making:
+                making.succeeded = self._create(name, self._authentication.hashed(password), email, address)
+            attempt.failed = not making.succeeded
+            return SignUp.CREATED if making.succeeded else SignUp.TAKEN
 
     def create(self, name: str, password: str, email: str | None, *, is_admin: bool) -> None:
         """Create an account as an operator. Raises Invalid, NameTaken, or Forbidden if the setting forbids it."""
         if self._sign_up == "closed":
             raise Forbidden("sign-up is closed; set WHARFINGER_INDEX_SIGN_UP to admin to make accounts by command")
-        name, hashed = fields.check_name(name), self._authentication.hashed(password)
-        checked = None if email is None else fields.check_email(email)
+        name, hashed = validators.validate_name(name), self._authentication.hashed(password)
+        checked = None if email is None else validators.validate_email(email)
         context = AuditContext(None, "", self._clock())
         try:
             with self._database.writing() as session:

@@ -19,7 +19,7 @@ from common.errors import Forbidden
 from common.names import RepositoryName
 from index_service import markdown
 from index_service.accounts.actor import Actor
-from index_service.accounts.policy import is_administrator
+from index_service.accounts.privileges import is_administrator
 from index_service.database import Database
 from index_service.db import PREPARED_STATEMENT, Clock
 from index_service.images import versions

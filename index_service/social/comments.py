@@ -29,8 +29,8 @@ from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
-from index_service.accounts.fields import check_text
 from index_service.accounts.models import Email, User
+from index_service.accounts.validators import validate_text
 from index_service.db import PREPARED_STATEMENT, insert_missing
 from index_service.repositories.models import ListedImage, Repository, TagRecord
 from index_service.social.models import Comment, CommentVersion, Flag
@@ -182,7 +182,7 @@ def set_hidden(session: Session, view: CommentView, by: Viewer, moment: datetime
 
 def flag(session: Session, view: CommentView, user_id: int, reason: object, moment: datetime) -> None:
     """Flag a comment for moderation; flagging again changes nothing. Raises Invalid."""
-    text = check_text(reason, MAX_REASON)
+    text = validate_text(reason, MAX_REASON)
     row = {"comment_id": view.id, "user_id": user_id, "reason": text, "created_at": moment}
     insert_missing(session, Flag, [row])
 
@@ -374,7 +374,7 @@ def _keep_version(session: Session, comment: Comment, moment: datetime) -> None:
 
 
 def _checked(body: object) -> str:
-    text = check_text(body, MAX_BODY, lines=True)
+    text = validate_text(body, MAX_BODY, lines=True)
     if not text:
         raise Invalid("A comment cannot be empty")
     return text

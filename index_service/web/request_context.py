@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import current_app, g, request
 
 from common.errors import Forbidden, Invalid, Unauthenticated
-from index_service.accounts import policy
+from index_service.accounts import privileges
 from index_service.accounts.actor import Actor
 from index_service.accounts.sessions import SignedIn
 from index_service.cookies import LANGUAGE, SESSION, Cookies
@@ -96,14 +96,14 @@ def require_signed_in() -> SignedIn:
 def require_reauthenticated() -> SignedIn:
     """The signed-in person, recently reauthenticated. Raises Unauthenticated or ReauthenticationRequired."""
     found = require_signed_in()
-    if not policy.is_proved(found.proved_at, site().clock()):
+    if not privileges.is_reauthenticated(found.proved_at, site().clock()):
         raise ReauthenticationRequired
     return found
 
 
 def require_admin() -> Actor:
     """Raises Unauthenticated, or Forbidden unless the actor is an administrator."""
-    return policy.require_administrator(require_signed_in().actor)
+    return privileges.require_administrator(require_signed_in().actor)
 
 
 def client_address() -> str:

@@ -65,7 +65,7 @@ class Session:
     seen_at: datetime
 
     @classmethod
-    def of(cls, record: models.Session, current: str) -> Session:
+    def of(cls, record: models.BrowserSession, current: str) -> Session:
         return cls(
             id=record.digest,
             is_current=record.digest == current,

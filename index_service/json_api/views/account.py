@@ -93,8 +93,8 @@ def list_access_tokens() -> List[AccessToken]:
 def create_access_token(body: NewAccessToken) -> CreatedAccessToken:
     """Create an access token."""
     asked = NewToken(
-        access_tokens.check_name(body.name),
-        access_tokens.check_pattern(body.pattern),
+        access_tokens.validate_name(body.name),
+        access_tokens.validate_pattern(body.pattern),
         body.access == "write",
         _future(body.expires_at),
     )

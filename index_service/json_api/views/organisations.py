@@ -82,7 +82,7 @@ class TeamChange:
 @routes.post("/organisations", who=by_password)
 def create_organisation(body: NewOrganisation) -> Profile:
     """Create an organisation. The caller owns it."""
-    profile = organisations.Profile(body.full_name, body.about, body.website, _stored(body.member_role))
+    profile = organisations.OrganisationProfile(body.full_name, body.about, body.website, _stored(body.member_role))
     services().organisations.create(by_password(), client_address(), body.name, profile)
     return Profile.of(services().profiles.shown(by_password(), body.name))
 
@@ -187,7 +187,7 @@ def _team(name: str, team: str) -> Team:
 
 
 def _changed(now: OrganisationSettings, body: OrganisationChange) -> OrganisationSettings:
-    profile = organisations.Profile(
+    profile = organisations.OrganisationProfile(
         now.profile.full_name if body.full_name is UNSET else body.full_name,
         now.profile.about if body.about is UNSET else body.about,
         now.profile.website if body.website is UNSET else body.website,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from flask import Blueprint, Response, url_for
 
 from common.errors import Invalid
-from index_service.accounts import access_tokens, fields
+from index_service.accounts import access_tokens, validators
 from index_service.accounts.access_tokens import NewToken
 from index_service.cookies import LANGUAGE, YEAR_SECONDS
 from index_service.pages.account import (
@@ -50,7 +50,7 @@ def profile() -> Response:
 def submit_profile() -> Response:
     actor = require_signed_in().actor
     form = Form.read("full_name", "about", "location", "company", "website", "language")
-    form.validate("website", fields.check_website)
+    form.validate("website", validators.validate_website)
     form.validate("language", _language)
     form.attempt(services().accounts.change_profile, actor, Profile(**form.values()))
     if not form.ok:
@@ -73,7 +73,7 @@ def password() -> Response:
 @views.post("/account/password")
 def submit_password() -> Response:
     who, form = require_signed_in(), Form.read(secrets=("current", "password"))
-    form.validate("password", fields.check_password)
+    form.validate("password", validators.validate_password)
     secret = form.attempt(services().accounts.change_password, who, form["current"], form["password"], browser())
     if secret is None:
         return render_page(PasswordPage(form.state()), "account/password.html", form.status)
@@ -89,7 +89,7 @@ def addresses() -> Response:
 @views.post("/account/emails")
 def add_address() -> Response:
     actor, form = require_reauthenticated().actor, Form.read("email")
-    form.validate("email", fields.check_email)
+    form.validate("email", validators.validate_email)
     added = form.attempt(services().accounts.add_address, actor, form["email"], client_address())
     if added is None:
         return _show_addresses(form.state(), form.status)
@@ -176,8 +176,8 @@ def revoke_token() -> Response:
 
 
 def _asked_token(form: Form) -> NewToken | None:
-    name = form.validate("name", access_tokens.check_name)
-    pattern = form.validate("pattern", access_tokens.check_pattern)
+    name = form.validate("name", access_tokens.validate_name)
+    pattern = form.validate("pattern", access_tokens.validate_pattern)
     can_write = form.validate("access", _access)
     expires_at = form.validate("lifetime", _expiry)
     if name is None or pattern is None or can_write is None:

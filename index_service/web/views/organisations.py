@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from common.errors import Invalid
 from index_service import paging
-from index_service.accounts.organisations import MEMBER_ROLES, Profile
+from index_service.accounts.organisations import MEMBER_ROLES, OrganisationProfile
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.organisations import (
     MembersPage,
@@ -29,7 +29,7 @@ from index_service.web.request_context import (
 )
 from index_service.web.responses import flash, page, redirect_to, render_page
 from index_service.web.urls import person_url
-from index_service.web.views.people import check_role, check_visibility
+from index_service.web.views.people import validate_role, validate_visibility
 
 views = Blueprint("organisations", __name__)
 
@@ -43,7 +43,9 @@ def new() -> Response:
 @views.post("/organisations/new")
 def create() -> Response:
     who, form = require_signed_in().actor, Form.read("name", "full_name")
-    form.attempt(services().organisations.create, who, client_address(), form["name"], Profile(form["full_name"]))
+    form.attempt(
+        services().organisations.create, who, client_address(), form["name"], OrganisationProfile(form["full_name"])
+    )
     if not form.ok:
         return render_page(NewOrganisationPage(form.state()), "organisations/new.html", form.status)
     flash("success", gettext("%(name)s is made, and you own it.", name=form["name"]))
@@ -127,7 +129,7 @@ def leave_team(name: str, team: str) -> Response:
 @views.post("/u/<name>/@teams/<team>/role")
 def set_team_role(name: str, team: str) -> Response:
     who, form = require_reauthenticated().actor, Form.read("role")
-    role = form.validate("role", check_role) if form["role"] else None
+    role = form.validate("role", validate_role) if form["role"] else None
     form.attempt(services().organisations.set_team_role, who, client_address(), name, team, role)
     if not form.ok:
         return _show_team(name, team, form.state(), form.status)
@@ -156,8 +158,8 @@ def settings(name: str) -> Response:
 def submit_settings(name: str) -> Response:
     who, form = require_reauthenticated().actor, Form.read("full_name", "about", "website", "member_role", "visibility")
     form.validate("member_role", _check_member_role)
-    is_private = form.validate("visibility", check_visibility)
-    profile = Profile(form["full_name"], form["about"], form["website"], _role(form["member_role"]))
+    is_private = form.validate("visibility", validate_visibility)
+    profile = OrganisationProfile(form["full_name"], form["about"], form["website"], _role(form["member_role"]))
     wanted = OrganisationSettings(profile, bool(is_private))
     form.attempt(services().organisations.change, who, client_address(), name, wanted)
     if not form.ok:

@@ -63,7 +63,7 @@ def access(name: str) -> Response:
 @views.post("/u/<name>/@access")
 def give(name: str) -> Response:
     who, form = require_reauthenticated().actor, Form.read("person", "role")
-    to, role = receiver(form), form.validate("role", check_role)
+    to, role = receiver(form), form.validate("role", validate_role)
     if to is not None and role is not None:
         form.attempt(services().permissions.give_everywhere, who, client_address(), name, to, role)
     if not form.ok:
@@ -83,7 +83,7 @@ def take(name: str) -> Response:
 @views.post("/u/<name>/@access/default")
 def set_default(name: str) -> Response:
     who, form = require_reauthenticated().actor, Form.read("visibility")
-    is_private = form.validate("visibility", check_visibility)
+    is_private = form.validate("visibility", validate_visibility)
     if is_private is not None:
         form.attempt(services().permissions.set_default, who, client_address(), name, is_private=is_private)
     if not form.ok:
@@ -104,14 +104,14 @@ def read_receiver(text: str) -> Receiver:
     return Receiver(text.removeprefix("@"), is_team=text.startswith("@"))
 
 
-def check_role(text: str) -> Role:
+def validate_role(text: str) -> Role:
     """Raises Invalid."""
     if text not in map(str, Role):
         raise Invalid("Choose a role")
     return Role.parse(text)
 
 
-def check_visibility(text: str) -> bool:
+def validate_visibility(text: str) -> bool:
     """Whether it is to be private. Raises Invalid."""
     if text not in ("public", "private"):
         raise Invalid("Choose who may see it")

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from common.errors import Invalid
 from common.names import RepositoryName
-from index_service.accounts import fields
+from index_service.accounts import validators
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.repository_settings import RepositorySettingsPage
 from index_service.repositories.policy import Action
@@ -17,7 +17,7 @@ from index_service.web.request_context import client_address, require_reauthenti
 from index_service.web.responses import flash, page, redirect_to, render_page
 from index_service.web.urls import person_url, repository_url
 from index_service.web.views.organisations import is_same
-from index_service.web.views.people import check_role, check_visibility, read_receiver, receiver
+from index_service.web.views.people import read_receiver, receiver, validate_role, validate_visibility
 
 TEXTS, ACCESS, TRANSFER, DELETE = "texts", "access", "transfer", "delete"
 
@@ -33,8 +33,8 @@ def texts(repository: str) -> Response:
 @views.post("/r/<repository:repository>/@settings")
 def describe(repository: str) -> Response:
     who, name, form = require_signed_in().actor, RepositoryName.parse(repository), Form.read("description", "readme")
-    form.validate("description", lambda text: fields.check_text(text, MAX_DESCRIPTION))
-    form.validate("readme", lambda text: fields.check_text(text, MAX_README, lines=True))
+    form.validate("description", lambda text: validators.validate_text(text, MAX_DESCRIPTION))
+    form.validate("readme", lambda text: validators.validate_text(text, MAX_README, lines=True))
     form.attempt(services().permissions.describe, who, name, form["description"], form["readme"])
     if not form.ok:
         return _show(name, TEXTS, form.state(), form.status)
@@ -51,7 +51,7 @@ def access(repository: str) -> Response:
 @views.post("/r/<repository:repository>/@settings/access")
 def give(repository: str) -> Response:
     who, name, form = require_reauthenticated().actor, RepositoryName.parse(repository), Form.read("person", "role")
-    to, role = receiver(form), form.validate("role", check_role)
+    to, role = receiver(form), form.validate("role", validate_role)
     if to is not None and role is not None:
         form.attempt(services().permissions.give, who, client_address(), name, to, role)
     if not form.ok:
@@ -71,7 +71,7 @@ def take(repository: str) -> Response:
 @views.post("/r/<repository:repository>/@settings/visibility")
 def set_visibility(repository: str) -> Response:
     who, name, form = require_reauthenticated().actor, RepositoryName.parse(repository), Form.read("visibility")
-    is_private = form.validate("visibility", check_visibility)
+    is_private = form.validate("visibility", validate_visibility)
     if is_private is not None:
         form.attempt(services().permissions.set_private, who, client_address(), name, is_private=is_private)
     if not form.ok:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, url_for
 
-from index_service.accounts import fields
+from index_service.accounts import validators
 from index_service.cookies import SESSION
 from index_service.pages.sign_in import AskResetPage, ConfirmPage, ResetPage, SignUpPage
 from index_service.web import emails
@@ -27,9 +27,9 @@ def sign_up() -> Response:
 @views.post("/sign-up")
 def submit_sign_up() -> Response:
     form = Form.read("name", "email", secrets=("password",))
-    form.validate("name", fields.check_name)
-    email = form.validate("email", fields.check_email)
-    form.validate("password", fields.check_password)
+    form.validate("name", validators.validate_name)
+    email = form.validate("email", validators.validate_email)
+    form.validate("password", validators.validate_password)
     old = site().cookies.read(SESSION)
     secret = form.attempt(services().accounts.sign_up, form["name"], form["email"], form["password"], browser(), old)
     if secret is None or email is None:
@@ -64,7 +64,7 @@ def ask_reset() -> Response:
 def submit_ask_reset() -> Response:
     """The response is the same whether or not the address belongs to an account."""
     form = Form.read("email")
-    email = form.validate("email", fields.check_email)
+    email = form.validate("email", validators.validate_email)
     letter = form.attempt(services().accounts.ask_reset, form["email"], browser().address)
     if not form.ok or email is None:
         return render_page(AskResetPage(form=form.state()), "sign_in/ask_reset.html", form.status)
@@ -80,7 +80,7 @@ def reset(link: str) -> Response:
 @views.post("/reset/<link>")
 def submit_reset(link: str) -> Response:
     name, form = services().accounts.to_reset(link), Form.read(secrets=("password",))
-    form.validate("password", fields.check_password)
+    form.validate("password", validators.validate_password)
     form.attempt(services().accounts.reset, link, form["password"], browser())
     if not form.ok:
         return render_page(ResetPage(name, form.state()), "sign_in/reset.html", form.status)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from common.errors import Unavailable
 from index_service.accounts.access_tokens import NewToken
-from index_service.accounts.links import LinkEnded
+from index_service.accounts.email_links import LinkExpired
 from index_service.services.accounts import Browser
 from tests.units.index_service.reader import Reader
 from tests.units.index_service.site import authorization, basic
@@ -49,7 +49,7 @@ class Held:
     def _opens(self):
         try:
             self._site.services.accounts.to_reset(self.link)
-        except LinkEnded:
+        except LinkExpired:
             return False
         return True
 

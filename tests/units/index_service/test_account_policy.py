@@ -10,7 +10,12 @@ import pytest
 
 from common.errors import Forbidden, Unauthenticated
 from index_service.accounts.actor import Actor, Limits
-from index_service.accounts.policy import PROOF_LASTS, is_administrator, is_proved, require_administrator
+from index_service.accounts.privileges import (
+    REAUTHENTICATION_LASTS,
+    is_administrator,
+    is_reauthenticated,
+    require_administrator,
+)
 from index_service.json_api import openapi
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -36,10 +41,15 @@ def test_an_administrator_goes_on():
 
 @pytest.mark.parametrize(
     ("ago", "counts"),
-    [(timedelta(), True), (PROOF_LASTS, True), (PROOF_LASTS + timedelta(microseconds=1), False), (timedelta(1), False)],
+    [
+        (timedelta(), True),
+        (REAUTHENTICATION_LASTS, True),
+        (REAUTHENTICATION_LASTS + timedelta(microseconds=1), False),
+        (timedelta(1), False),
+    ],
 )
 def test_a_password_counts_for_a_while(ago, counts):
-    assert is_proved(NOW - ago, NOW) is counts
+    assert is_reauthenticated(NOW - ago, NOW) is counts
 
 
 def test_the_api_says_for_how_long():
@@ -53,4 +63,4 @@ def test_nobody_else_decides_it():
         for path in (ROOT / "index_service").rglob("*.py")
         if re.search(r"(actor|found)\.is_admin\b|timedelta\(minutes=15\)", path.read_text(encoding="utf-8"))
     }
-    assert deciding == {"accounts/policy.py", "repositories/roles.py"}
+    assert deciding == {"accounts/privileges.py", "repositories/roles.py"}

@@ -14,7 +14,7 @@ from common.errors import Conflict, Failure, Forbidden, Invalid, NotFound, Unaut
 from index_service.accounts import organisations as accounts
 from index_service.accounts.actor import Limits
 from index_service.accounts.models import Member, Organisation, Team, User
-from index_service.accounts.organisations import MAX_OWNED, MAX_TEAMS, LastOwner, Profile, SoleOwner
+from index_service.accounts.organisations import MAX_OWNED, MAX_TEAMS, LastOwner, OrganisationProfile, SoleOwner
 from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.repositories.policy import Role
@@ -31,7 +31,7 @@ def organisations(site):
         site.user(name)
     site.user("root", admin=True)
     organisations = site.services.organisations
-    organisations.create(site.actor("olga"), "192.0.2.1", "acme", Profile("Acme Ltd"))
+    organisations.create(site.actor("olga"), "192.0.2.1", "acme", OrganisationProfile("Acme Ltd"))
     organisations.add_member(site.actor("olga"), "192.0.2.1", "acme", "mia")
     return organisations
 
@@ -61,18 +61,18 @@ def test_whoever_makes_one_owns_it_and_its_namespace(site, organisations):
 @pytest.mark.parametrize("name", ["acme", "eve", "library", "Acme", "a", "-a", "a" * 31, "a\n", "", None, 5])
 def test_a_name_has_to_be_free_and_well_formed(site, organisations, name):
     with pytest.raises(Conflict if name in ("acme", "eve") else Invalid):
-        organisations.create(site.actor("eve"), "", name, Profile())
+        organisations.create(site.actor("eve"), "", name, OrganisationProfile())
 
 
 @pytest.mark.parametrize(
     "profile",
     [
-        Profile(website="javascript:alert(1)"),
-        Profile(about="x" * 501),
-        Profile(full_name="a\nb"),
-        Profile(full_name="a\x00b"),
-        Profile(about="\ud800"),
-        Profile(member_role="admin"),
+        OrganisationProfile(website="javascript:alert(1)"),
+        OrganisationProfile(about="x" * 501),
+        OrganisationProfile(full_name="a\nb"),
+        OrganisationProfile(full_name="a\x00b"),
+        OrganisationProfile(about="\ud800"),
+        OrganisationProfile(member_role="admin"),
     ],
 )
 def test_a_profile_has_to_be_fit_to_show(site, organisations, profile):
@@ -94,7 +94,7 @@ def test_a_person_cannot_take_the_name_of_an_organisation(site, organisations):
 def test_of_two_who_take_one_name_at_once_one_is_told(site, organisations):
     def create(person):
         try:
-            organisations.create(site.actor(person), "", "zeta", Profile())
+            organisations.create(site.actor(person), "", "zeta", OrganisationProfile())
         except Conflict as failure:
             return failure.message
         return "made"
@@ -109,7 +109,7 @@ QUESTIONS = {
     "teams": (lambda o, a: o.teams(a, "acme", 10, 0), {"olga", "mia", "root"}),
     "team": (lambda o, a: o.team(a, "acme", "crew", 10, 0), {"olga", "mia", "root"}),
     "settings": (lambda o, a: o.settings(a, "acme"), {"olga"}),
-    "change": (lambda o, a: o.change(a, "", "acme", OrganisationSettings(Profile(), False)), {"olga"}),
+    "change": (lambda o, a: o.change(a, "", "acme", OrganisationSettings(OrganisationProfile(), False)), {"olga"}),
     "add": (lambda o, a: o.add_member(a, "", "acme", "eve"), {"olga"}),
     "remove": (lambda o, a: o.remove_member(a, "", "acme", "mia"), {"olga", "mia"}),
     "promote": (lambda o, a: o.set_owner(a, "", "acme", "mia", is_owner=True), {"olga"}),
@@ -196,7 +196,7 @@ def test_two_owners_who_leave_at_once_leave_one_behind(site, organisations):
 
 def test_the_account_of_the_last_owner_is_not_closed(site, organisations):
     root, olga, administration = site.actor("root"), site.actor("olga"), site.services.administration
-    organisations.create(olga, "", "zeta", Profile())
+    organisations.create(olga, "", "zeta", OrganisationProfile())
     for close in (
         lambda: administration.set_active(root, "", "olga", is_active=False),
         lambda: site.set_active("olga", False),
@@ -246,7 +246,7 @@ def test_an_owner_joins_a_team_while_the_account_is_closed(site, organisations):
     organisations.create_team(olga, "", "acme", "crew", "")
     with ThreadPoolExecutor(1) as threads:
         with Database(site.engine).writing() as session:
-            acme = accounts.hold(session, "acme")
+            acme = accounts.lock(session, "acme")
             closed = threads.submit(site.set_active, "mia", False)
             time.sleep(0.3)
             mia = session.scalars(select(User).where(User.name == "mia")).one()
@@ -301,7 +301,9 @@ def test_what_members_may_do_is_the_organisations_choice(site, organisations):
     site.set_private("acme/app")
     reads = []
     for role in ("read", "write", ""):
-        organisations.change(olga, "", "acme", OrganisationSettings(Profile(member_role=role), default_private=True))
+        organisations.change(
+            olga, "", "acme", OrganisationSettings(OrganisationProfile(member_role=role), default_private=True)
+        )
         reads.append(site.request("GET", "/v1/repositories/acme/app/images", user="mia").status_code)
     assert reads == [200, 200, 404]
     assert organisations.settings(olga, "acme").default_private
@@ -355,8 +357,8 @@ def test_nobody_takes_all_names(site, organisations):
             owner = {"organisation_id": 100 + number, "user_id": eve, "is_owner": True, "created_at": moment}
             session.execute(insert(Member), [owner])
     with pytest.raises(Conflict):
-        organisations.create(site.actor("eve"), "", "another", Profile())
-    organisations.create(site.actor("mia"), "", "another", Profile())
+        organisations.create(site.actor("eve"), "", "another", OrganisationProfile())
+    organisations.create(site.actor("mia"), "", "another", OrganisationProfile())
 
 
 def test_teams_can_all_be_shown(site, organisations):

@@ -12,7 +12,7 @@ from common.names import RepositoryName
 from index_service import markdown
 from index_service.accounts.actor import Limits
 from index_service.accounts.models import User
-from index_service.accounts.organisations import Profile
+from index_service.accounts.organisations import OrganisationProfile
 from index_service.database import Database
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository, RoleRecord, TagRecord
@@ -36,7 +36,7 @@ def permissions(site):
         site.user(name)
     site.user("root", admin=True)
     olga, organisations = site.actor("olga"), site.services.organisations
-    organisations.create(olga, "", "acme", Profile())
+    organisations.create(olga, "", "acme", OrganisationProfile())
     organisations.add_member(olga, "", "acme", "mia")
     organisations.create_team(olga, "", "acme", "crew", "")
     site.push("acme/app", "olga")

@@ -10,8 +10,8 @@ from threading import Barrier, BrokenBarrierError
 import pytest
 
 from common.errors import Conflict, Forbidden, TooMany
-from index_service.accounts.attempts import Attempts
-from index_service.accounts.emails import MAX_ADDRESSES, TooManyAddresses
+from index_service.accounts.email_addresses import MAX_ADDRESSES, TooManyAddresses
+from index_service.accounts.login_rate_limit import LoginRateLimit
 from tests.units.index_service.site import CountingHasher, basic
 
 TAKEN = b'"Username or email already exists"'
@@ -315,7 +315,7 @@ def test_guesses_at_once_do_not_slip_through_the_limit(make_site):
 
 
 def test_attempts_under_way_count_until_they_end_well():
-    attempts = Attempts("3/hour", "100/hour")
+    attempts = LoginRateLimit("3/hour", "100/hour")
     with ExitStack() as under_way:
         for _ in range(3):
             under_way.enter_context(attempts.attempt("alice", "10.0.0.1"))
@@ -329,7 +329,7 @@ def test_attempts_under_way_count_until_they_end_well():
 
 
 def test_an_attempt_that_breaks_off_is_no_longer_under_way():
-    attempts = Attempts("1/hour", "1/hour")
+    attempts = LoginRateLimit("1/hour", "1/hour")
     with suppress(KeyError), attempts.attempt("alice", "10.0.0.1"):
         raise KeyError
     with attempts.attempt("alice", "10.0.0.1") as attempt:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from index_service.accounts.organisations import Profile
+from index_service.accounts.organisations import OrganisationProfile
 from index_service.audit.log import Change
 from tests.units.index_service.reader import Page, Reader, counted_queries
 from tests.units.index_service.site import IMAGES
@@ -97,7 +97,7 @@ def test_accounts_are_closed_opened_and_made_administrators(office):
 
 
 def test_a_last_owner_s_account_is_not_closed_and_says_of_what(office):
-    office.services.organisations.create(office.actor("alice"), "", "acme", Profile())
+    office.services.organisations.create(office.actor("alice"), "", "acme", OrganisationProfile())
     reader = Reader(office, "root")
     for language, words in (("en", "the last owner of acme: make"), ("zh", "acme 的最后一位所有者")):
         reader.send("/language", "/admin/people", language=language)

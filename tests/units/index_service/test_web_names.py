@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from index_service.accounts.organisations import Profile
+from index_service.accounts.organisations import OrganisationProfile
 from index_service.repositories.policy import Role
 from index_service.services.accounts import Profile as PersonProfile
 from index_service.services.permissions import Receiver
@@ -21,7 +21,7 @@ def town(site):
         site.user(name)
     site.user("root", admin=True)
     olga, organisations = site.actor("olga"), site.services.organisations
-    organisations.create(olga, "", "acme", Profile("Acme Ltd", "We ship", "https://acme.example"))
+    organisations.create(olga, "", "acme", OrganisationProfile("Acme Ltd", "We ship", "https://acme.example"))
     organisations.add_member(olga, "", "acme", "mia")
     organisations.create_team(olga, "", "acme", "crew", "They push")
     organisations.join_team(olga, "", "acme", "crew", "mia")
@@ -129,7 +129,7 @@ def test_what_people_write_is_text(town):
         town.actor("eve"), PersonProfile(EVIL, EVIL, EVIL, EVIL, "https://e.example/?a=1", "")
     )
     olga, organisations = town.actor("olga"), town.services.organisations
-    organisations.create(olga, "", "evil", Profile(EVIL, EVIL))
+    organisations.create(olga, "", "evil", OrganisationProfile(EVIL, EVIL))
     organisations.create_team(olga, "", "evil", "crew", EVIL)
     organisations.add_member(olga, "", "evil", "eve")
     reader = Reader(town, "olga")

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from common.names import RepositoryName
-from index_service.accounts.organisations import Profile
+from index_service.accounts.organisations import OrganisationProfile
 from index_service.repositories.policy import Role
 from index_service.services.permissions import Receiver
 from registry_service.storage.driver import PathNotFound
@@ -50,7 +50,7 @@ def town(site):
         site.user(name)
     site.user("root", admin=True)
     olga = site.actor("olga")
-    site.services.organisations.create(olga, "", "acme", Profile())
+    site.services.organisations.create(olga, "", "acme", OrganisationProfile())
     site.services.organisations.add_member(olga, "", "acme", "mia")
     site.services.organisations.create_team(olga, "", "acme", "crew", "")
     site.push("acme/app", "olga")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from index_service.accounts.links import LinkEnded
+from index_service.accounts.email_links import LinkExpired
 from index_service.services.accounts import Browser
 from tests.units.index_service.reader import Page, Reader
 from tests.units.index_service.site import basic
@@ -303,7 +303,7 @@ def test_a_reset_ends_with_the_address_it_was_sent_to(harbour, letters):
     assert Reader(harbour).get(link).status_code == 200
     accounts.remove_address(alice, "alice@example.com", "127.0.0.1")
     assert Reader(harbour).get(link).status_code == 404
-    with pytest.raises(LinkEnded):
+    with pytest.raises(LinkExpired):
         accounts.reset(link.rpartition("/")[2], "another-password", Browser("127.0.0.1", ""))
     # Another account's address it may be by now; the link is for alice's, and she has it no more.
     harbour.user("bob")

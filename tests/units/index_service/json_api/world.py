@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.access_tokens import NewToken
-from index_service.accounts.organisations import Profile
+from index_service.accounts.organisations import OrganisationProfile
 from index_service.database import Database
 from index_service.images import image_store
 from index_service.images.image_metadata import ImageMetadata
@@ -83,7 +83,7 @@ def _give(site: Site) -> None:
 
 def _found(site: Site) -> None:
     olga, ask = site.actor("olga"), site.services.organisations
-    ask.create(olga, "", "acme", Profile("Acme Ltd"))
+    ask.create(olga, "", "acme", OrganisationProfile("Acme Ltd"))
     for person in ("mia", "carl"):
         ask.add_member(olga, "", "acme", person)
     for team in ("crew", "gone"):

@@ -25,7 +25,7 @@ _RESET = "reset-by-address"
 """Not "reset": links of that kind named no address, and end."""
 
 
-class LinkEnded(NotFound):
+class LinkExpired(NotFound):
     """The link has no valid signature, was used, or has expired; the answer does not say which."""
 
     def __init__(self) -> None:
@@ -33,42 +33,42 @@ class LinkEnded(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class Reset:
+class ResetRequest:
     """The account that may set a new password, and the fingerprint of the hash it replaces.
 
     `address` is the email address the link was sent to, None for one that an administrator created.
     """
 
     user_id: int
-    mark: str
+    fingerprint: str
     address: str | None
 
     def is_for(self, user: User) -> bool:
         """Whether the account still has the password it had, and its links were not ended since."""
-        return self.mark == _mark(user)
+        return self.fingerprint == _mark(user)
 
 
-class Links:
+class EmailLinks:
     """Signs and reads the links of one index."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         self._keys = list(reversed(keys))
 
-    def confirm(self, address: str, moment: datetime) -> str:
+    def sign_confirmation(self, address: str, moment: datetime) -> str:
         return self._sign("confirm", [address], moment + CONFIRM_LASTS)
 
-    def confirmed(self, link: str, moment: datetime) -> str:
-        """The email address that a link confirms. Raises LinkEnded."""
+    def read_confirmation(self, link: str, moment: datetime) -> str:
+        """The email address that a link confirms. Raises LinkExpired."""
         (address,) = self._read("confirm", link, moment)
         return str(address)
 
-    def reset(self, user: User, moment: datetime, address: str | None = None) -> str:
+    def sign_reset(self, user: User, moment: datetime, address: str | None = None) -> str:
         return self._sign(_RESET, [user.id, _mark(user), address], moment + RESET_LASTS)
 
-    def to_reset(self, link: str, moment: datetime) -> Reset:
-        """The reset that a link allows. Raises LinkEnded."""
+    def read_reset(self, link: str, moment: datetime) -> ResetRequest:
+        """The reset that a link allows. Raises LinkExpired."""
         user_id, of_password, address = self._read(_RESET, link, moment)
-        return Reset(user_id, of_password, address)
+        return ResetRequest(user_id, of_password, address)
 
     def _sign(self, kind: str, data: list[Any], until: datetime) -> str:
         return str(self._serializer(kind).dumps([*data, int(until.timestamp())]))
@@ -77,9 +77,9 @@ class Links:
         try:
             *data, until = self._serializer(kind).loads(link)
         except (BadData, ValueError, TypeError) as error:
-            raise LinkEnded from error
+            raise LinkExpired from error
         if moment.timestamp() >= until:
-            raise LinkEnded
+            raise LinkExpired
         return data
 
     def _serializer(self, kind: str) -> URLSafeSerializer:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from common.errors import Forbidden, Unauthenticated
 from index_service.accounts.actor import Actor
 
-PROOF_LASTS = timedelta(minutes=15)
+REAUTHENTICATION_LASTS = timedelta(minutes=15)
 """What is dangerous wants the password to have been given to the session no longer ago than this."""
 
 
@@ -27,6 +27,6 @@ def require_administrator(actor: Actor | None) -> Actor:
     return actor
 
 
-def is_proved(proved_at: datetime, now: datetime) -> bool:
+def is_reauthenticated(proved_at: datetime, now: datetime) -> bool:
     """Whether a password given then still counts."""
-    return now - proved_at <= PROOF_LASTS
+    return now - proved_at <= REAUTHENTICATION_LASTS

@@ -29,51 +29,51 @@ _Key = tuple[RateLimitItem, str]
 
 
 @dataclass
-class Attempt:
+class LoginAttempt:
     """A login attempt in progress; the verifier sets `failed` if the password is wrong."""
 
     failed: bool = False
 
 
 @dataclass
-class Making:
+class AccountCreation:
     """An account creation in progress; the caller reports success here."""
 
-    made: bool = False
+    succeeded: bool = False
 
 
-class Attempts:
+class LoginRateLimit:
     """Counts failures within moving windows; attempts in progress count too, or a burst would slip through."""
 
     def __init__(self, name_rate: str, address_rate: str) -> None:
         self._name_rate = parse(name_rate)
         self._address_rate = parse(address_rate)
-        self._making_rate = _making_rate(self._address_rate)
+        self._making_rate = _creation_rate(self._address_rate)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._pending: Counter[_Key] = Counter()
         self._lock = Lock()
 
     @contextmanager
-    def attempt(self, name: str, address: str) -> Iterator[Attempt]:
+    def attempt(self, name: str, address: str) -> Iterator[LoginAttempt]:
         """Wraps one verification. Raises TooMany after too many failures, whether or not the name exists."""
         keys = self._keys(name, address)
         self._enter(keys)
-        attempt = Attempt()
+        attempt = LoginAttempt()
         try:
             yield attempt
         finally:
             self._leave(keys, counts=attempt.failed)
 
     @contextmanager
-    def making(self, address: str) -> Iterator[Making]:
+    def creation(self, address: str) -> Iterator[AccountCreation]:
         """Wraps the creation of one account. Raises TooMany after too many from this IP address."""
         keys = [(self._making_rate, f"making/{_network(address)}")]
         self._enter(keys)
-        making = Making()
+        making = AccountCreation()
         try:
             yield making
         finally:
-            self._leave(keys, counts=making.made)
+            self._leave(keys, counts=making.succeeded)
 
     def _enter(self, keys: list[_Key]) -> None:
         with self._lock:
@@ -104,7 +104,7 @@ class Attempts:
         return [(self._name_rate, f"name/{digest}/{network}"), (self._address_rate, f"address/{network}")]
 
 
-def _making_rate(address_rate: RateLimitItem) -> RateLimitItem:
+def _creation_rate(address_rate: RateLimitItem) -> RateLimitItem:
     """A fifth as many accounts as wrong passwords, at least one, per hour or the passwords' window, if longer."""
     return RateLimitItemPerSecond(max(1, address_rate.amount // 5), max(address_rate.get_expiry(), HOUR_SECONDS))
 

@@ -17,7 +17,7 @@ _NAME = re.compile(r"(?=.{2,30}\Z)[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def check_name(text: object) -> str:
+def validate_name(text: object) -> str:
     """An account's name is a namespace too: 2 to 30 characters of its grammar, except `library`. Raises Invalid."""
     if not isinstance(text, str) or _NAME.fullmatch(text) is None:
         raise Invalid("Invalid username: use 2 to 30 of a-z 0-9, joined by one of . _ - in between")
@@ -26,21 +26,21 @@ def check_name(text: object) -> str:
     return text
 
 
-def check_password(text: object) -> str:
+def validate_password(text: object) -> str:
     """Raises Invalid."""
     if not isinstance(text, str) or len(text) not in PASSWORD_LENGTHS:
         raise Invalid(f"Invalid password: use {PASSWORD_LENGTHS[0]} to {PASSWORD_LENGTHS[-1]} characters")
     return text
 
 
-def check_email(text: object) -> str:
+def validate_email(text: object) -> str:
     """The email address in lower case, as addresses are compared. Raises Invalid."""
     if not isinstance(text, str) or len(text) > 254 or _EMAIL.fullmatch(text) is None:
         raise Invalid("Invalid email address")
     return text.lower()
 
 
-def check_text(text: object, length: int, *, lines: bool = False) -> str:
+def validate_text(text: object, length: int, *, lines: bool = False) -> str:
     """Any text of up to `length` characters, stripped, with normalised line ends; one line unless `lines`.
 
     Raises Invalid, also for control characters, which databases and pages trip over or which turn writing around.
@@ -55,9 +55,9 @@ def check_text(text: object, length: int, *, lines: bool = False) -> str:
     return text
 
 
-def check_website(text: object) -> str:
+def validate_website(text: object) -> str:
     """A URL that a page may link to, or nothing. Raises Invalid."""
-    text = check_text(text, 255)
+    text = validate_text(text, 255)
     if text and not _is_website(text):
         raise Invalid("Invalid website: give an address that begins with http:// or https://")
     return text

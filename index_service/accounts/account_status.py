@@ -21,7 +21,7 @@ class LastAdministrator(Conflict):
         super().__init__("Cannot remove the last administrator; make somebody else one first")
 
 
-def hold(session: Session, user_id: int) -> User:
+def lock(session: Session, user_id: int) -> User:
     """An account, its row locked until the transaction ends.
 
     All administrators are locked before it and in one order: two who remove each other's rights at once wait for each
