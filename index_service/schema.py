@@ -50,7 +50,7 @@ def metadata() -> MetaData:
 
 def is_modelled(name: str | None, kind: str, _parents: object = None) -> bool:
     """Whether a thing of the database is to be compared with the models: the tables of search are not."""
-    return kind != "table" or name is None or not engines.is_kept_here(name)
+    return kind != "table" or name is None or not engines.is_search_table(name)
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from index_service.repositories.models import Repository
-from index_service.search import words
+from index_service.search import terms
 from index_service.search.engines import engine_of
 from index_service.social.models import Comment
 
@@ -26,7 +26,7 @@ def refresh(session: Session, *repository_ids: int) -> None:
     columns = (Repository.id, Repository.namespace, Repository.name, Repository.description, Repository.readme)
     rows = session.execute(select(*columns).where(Repository.id.in_(repository_ids)))
     bags = {
-        number: words.of_repository(namespace, name, [description, readme, *annotations.get(number, ())])
+        number: terms.bag_of_words(namespace, name, [description, readme, *annotations.get(number, ())])
         for number, namespace, name, description, readme in rows
     }
     engine_of(session).put(session, bags)

@@ -1,6 +1,6 @@
 """Search engines, which store and match the bags of words: FTS5 in SQLite, full text search in PostgreSQL.
 
-Neither tokenizes texts itself (module `words` does). PostgreSQL gets ready `tsvector`s, which need no text search
+Neither tokenizes texts itself (module `terms` does). PostgreSQL gets ready `tsvector`s, which need no text search
 configuration, no locale and no extension. SQLite's tokenizer gets each word in hexadecimal, which no tokenizer divides.
 In both databases a repository's bag is deleted with the repository.
 """
@@ -33,12 +33,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR, insert
 from sqlalchemy.orm import Session
 
 from index_service.repositories.models import Repository
-from index_service.search.words import All, Expression, Holds
+from index_service.search.terms import And, Expression, Term
 
 TABLE = "search_documents"
 
 
-def is_kept_here(table: str) -> bool:
+def is_search_table(table: str) -> bool:
     """Whether the table belongs to a search engine: such tables have no model, for each database has its own."""
     return table.startswith(TABLE)
 
@@ -54,27 +54,27 @@ class Engine(ABC):
         """Store these repositories' bags, replacing the old ones."""
 
     @abstractmethod
-    def written(self, expression: Expression) -> str:
+    def compile(self, expression: Expression) -> str:
         """Compile the expression to the database's query language."""
 
     @abstractmethod
-    def fits(self, asked: str) -> ColumnElement[bool]:
+    def match(self, asked: str) -> ColumnElement[bool]:
         """The condition that a row of `table` matches, by its index; `asked` names the expression's parameter."""
 
     @abstractmethod
-    def marks(self, asked: str) -> ColumnElement[bool]:
+    def match_flag(self, asked: str) -> ColumnElement[bool]:
         """The same as a column of the result; false in a database that cannot compute it."""
 
     @abstractmethod
-    def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
+    def matches_id(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
         """The condition that the repository of this id matches, for few rows."""
 
     @abstractmethod
-    def gathered(self, numbers: SQLColumnExpression[int]) -> ColumnElement[str]:
+    def collect_ids(self, numbers: SQLColumnExpression[int]) -> ColumnElement[str]:
         """All of a column's ids in one text, in a format of its own."""
 
     @abstractmethod
-    def given(self, asked: str) -> Select[Any]:
+    def expand_ids(self, asked: str) -> Select[Any]:
         """The ids of such a text, in a parameter, as rows of `id`."""
 
 
@@ -92,22 +92,22 @@ class PostgresEngine(Engine):
             update = {"words": made.excluded.words}
             session.execute(made.on_conflict_do_update(index_elements=["repository_id"], set_=update), rows)
 
-    def written(self, expression: Expression) -> str:
+    def compile(self, expression: Expression) -> str:
         return _tsquery(expression)
 
-    def fits(self, asked: str) -> ColumnElement[bool]:
+    def match(self, asked: str) -> ColumnElement[bool]:
         return self.table.c.words.bool_op("@@")(cast(bindparam(asked, type_=Text), TSQUERY))
 
-    def marks(self, asked: str) -> ColumnElement[bool]:
-        return self.fits(asked)
+    def match_flag(self, asked: str) -> ColumnElement[bool]:
+        return self.match(asked)
 
-    def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
-        return select(self.key).where(self.key == number, self.fits(asked)).exists()
+    def matches_id(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
+        return select(self.key).where(self.key == number, self.match(asked)).exists()
 
-    def gathered(self, numbers: SQLColumnExpression[int]) -> ColumnElement[str]:
+    def collect_ids(self, numbers: SQLColumnExpression[int]) -> ColumnElement[str]:
         return cast(func.array_agg(numbers), Text)
 
-    def given(self, asked: str) -> Select[Any]:
+    def expand_ids(self, asked: str) -> Select[Any]:
         return select(func.unnest(cast(bindparam(asked, type_=Text), ARRAY(Integer))).label("id"))
 
 
@@ -123,23 +123,23 @@ class SqliteEngine(Engine):
             session.execute(delete(self.table).where(self.key.in_(bags)))
             session.execute(self.table.insert(), rows)
 
-    def written(self, expression: Expression) -> str:
+    def compile(self, expression: Expression) -> str:
         return _fts5(expression)
 
-    def fits(self, asked: str) -> ColumnElement[bool]:
+    def match(self, asked: str) -> ColumnElement[bool]:
         return literal_column(TABLE).bool_op("MATCH")(bindparam(asked, type_=Text))
 
-    def marks(self, asked: str) -> ColumnElement[bool]:
+    def match_flag(self, asked: str) -> ColumnElement[bool]:
         # MATCH works in a WHERE clause only.
         return false()
 
-    def has(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
-        return number.in_(select(self.key).where(self.fits(asked)))
+    def matches_id(self, number: SQLColumnExpression[int], asked: str) -> ColumnElement[bool]:
+        return number.in_(select(self.key).where(self.match(asked)))
 
-    def gathered(self, numbers: SQLColumnExpression[int]) -> ColumnElement[str]:
+    def collect_ids(self, numbers: SQLColumnExpression[int]) -> ColumnElement[str]:
         return func.json_group_array(numbers, type_=Text)
 
-    def given(self, asked: str) -> Select[Any]:
+    def expand_ids(self, asked: str) -> Select[Any]:
         numbers = func.json_each(bindparam(asked, type_=Text)).table_valued("value")
         # DISTINCT for the planner, which would scan all repositories for these otherwise.
         return select(numbers.c.value.label("id")).distinct()
@@ -155,17 +155,17 @@ def full_name() -> ColumnElement[str]:
 
 
 def _tsquery(expression: Expression) -> str:
-    if isinstance(expression, Holds):
+    if isinstance(expression, Term):
         quoted = expression.word.replace("\\", "\\\\").replace("'", "''")
-        return f"'{quoted}'" + (":*" if expression.begins else "")
-    sign = " & " if isinstance(expression, All) else " | "
+        return f"'{quoted}'" + (":*" if expression.is_prefix else "")
+    sign = " & " if isinstance(expression, And) else " | "
     return "(" + sign.join(map(_tsquery, expression.parts)) + ")"
 
 
 def _fts5(expression: Expression) -> str:
-    if isinstance(expression, Holds):
-        return f'"{_hexadecimal(expression.word)}"' + ("*" if expression.begins else "")
-    sign = " AND " if isinstance(expression, All) else " OR "
+    if isinstance(expression, Term):
+        return f'"{_hexadecimal(expression.word)}"' + ("*" if expression.is_prefix else "")
+    sign = " AND " if isinstance(expression, And) else " OR "
     return "(" + sign.join(map(_fts5, expression.parts)) + ")"
 
 

@@ -25,8 +25,19 @@ from index_service.repositories.models import Repository
 from index_service.repositories.roles import AccessControl
 from index_service.search import statements
 from index_service.search.engines import engine_of
-from index_service.search.statements import BEST, ENOUGH, NAME, PULLS, PUSHED, SAMPLE, STARS, Among, Seen, Shape
-from index_service.search.words import Asked, asked
+from index_service.search.statements import (
+    BEST,
+    ENOUGH,
+    NAME,
+    PULLS,
+    PUSHED,
+    SAMPLE,
+    STARS,
+    Candidates,
+    Searchable,
+    Shape,
+)
+from index_service.search.terms import QueryTerm, parse_query
 from index_service.social.models import Star
 
 MAX_PAGE_SIZE = 100
@@ -82,7 +93,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ResultPage:
     """One page of hits, and their total; `is_more` if the total is only what was counted."""
 
     total: int
@@ -93,11 +104,11 @@ class Page:
         return math.ceil(self.total / page_size)
 
 
-def search(session: Session, query: Query, access_control: AccessControl, actor: Actor | None) -> Page:
+def search(session: Session, query: Query, access_control: AccessControl, actor: Actor | None) -> ResultPage:
     """The matches that `actor` may see."""
-    words, seen = asked(query.text), _seen(session, query, access_control, actor)
+    words, seen = parse_query(query.text), _seen(session, query, access_control, actor)
     if not words:
-        return Page(_count(session, seen), _listed(session, query, seen))
+        return ResultPage(_count(session, seen), _listed(session, query, seen))
     return _Search(session, words, seen).page(query)
 
 
@@ -110,28 +121,28 @@ def first(
     return [_listed(session, replace(query, sort=sort), seen) for sort in sorts]
 
 
-def _listed(session: Session, query: Query, seen: Seen) -> list[Hit]:
+def _listed(session: Session, query: Query, seen: Searchable) -> list[Hit]:
     statement = statements.listing(seen, STARS if query.sort == BEST else query.sort)
     return [_hit(*row) for row in session.execute(statement, _extent(query))]
 
 
-def _count(session: Session, seen: Seen) -> int:
+def _count(session: Session, seen: Searchable) -> int:
     counts = [select(func.count().label("n")).select_from(Repository).where(part) for part in seen.each()]
     total = select(func.sum(union_all(*counts).subquery().c.n))
     return int(session.scalar(total) or 0)
 
 
-def _seen(session: Session, query: Query, access_control: AccessControl, actor: Actor | None) -> Seen:
+def _seen(session: Session, query: Query, access_control: AccessControl, actor: Actor | None) -> Searchable:
     """The public and the private repositories to search."""
-    conditions = _asked_for(query)
+    conditions = _conditions(query)
     if actor is None and not access_control.login_only and not conditions:
         return statements.PUBLIC
-    return Seen(
+    return Searchable(
         tuple(part & statements.IS_TAGGED for part in access_control.visible_parts(session, actor)), tuple(conditions)
     )
 
 
-def _asked_for(query: Query) -> list[ColumnElement[bool]]:
+def _conditions(query: Query) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if query.namespace:
         conditions.append(Repository.namespace == query.namespace)
@@ -145,34 +156,34 @@ def _asked_for(query: Query) -> list[ColumnElement[bool]]:
 class _Search:
     """One search for words among the searchable repositories."""
 
-    def __init__(self, session: Session, words: list[Asked], seen: Seen) -> None:
+    def __init__(self, session: Session, words: list[QueryTerm], seen: Searchable) -> None:
         # Straight on the connection: only rows are needed, and the session adds a cost to each query.
         self._connection = session.connection()
         self._seen = seen
         self._shape = Shape.of(engine_of(session), words)
         self._asked = self._shape.values(words)
 
-    def page(self, query: Query) -> Page:
+    def page(self, query: Query) -> ResultPage:
         some, found, *marked = self._connection.execute(statements.some(self._shape), self._asked).one()
         self._asked["some"] = some
         if found <= SAMPLE:
-            return self._complete(query, Among(is_known=True))
+            return self._complete(query, Candidates(is_known=True))
         lacking = tuple(name for name, count in zip(self._shape.named, marked, strict=True) if count < ENOUGH)
-        hits, total = self._ranked(query, Among(True, lacking))
+        hits, total = self._ranked(query, Candidates(True, lacking))
         if total < MOST:
             # Most matches are hidden from this reader, who may not learn their number either.
-            return self._complete(query, Among(is_known=False))
+            return self._complete(query, Candidates(is_known=False))
         if query.sort != BEST:
             fitting = replace(self._seen, also=(*self._seen.also, statements.fits(self._shape)))
             statement = statements.listing(fitting, query.sort)
             hits = [_hit(*row) for row in self._connection.execute(statement, {**self._asked, **_extent(query)})]
-        return Page(MOST, hits[: max(0, MOST - query.offset)], is_more=True)
+        return ResultPage(MOST, hits[: max(0, MOST - query.offset)], is_more=True)
 
-    def _complete(self, query: Query, among: Among) -> Page:
+    def _complete(self, query: Query, among: Candidates) -> ResultPage:
         hits, total = self._ranked(query, among)
-        return Page(total, hits)
+        return ResultPage(total, hits)
 
-    def _ranked(self, query: Query, among: Among) -> tuple[list[Hit], int]:
+    def _ranked(self, query: Query, among: Candidates) -> tuple[list[Hit], int]:
         """The hits of the query's page, and how many of the candidates are hits. (Where words are everywhere, few
         candidates can be wrong, and those come last.)"""
         statement = statements.ranking(self._seen, self._shape, query.sort, among)

@@ -33,7 +33,7 @@ from common.names import LIBRARY
 from index_service.db import LIKE_ESCAPE, PREPARED_STATEMENT, escape_like
 from index_service.repositories.models import ListedImage, Repository
 from index_service.search.engines import Engine, full_name
-from index_service.search.words import All, Asked, Expression
+from index_service.search.terms import And, Expression, QueryTerm
 
 SAMPLE = 300
 """The number of matches that are read; if more match, they are a sample and the likely best."""
@@ -43,14 +43,14 @@ ENOUGH = 25
 
 _LIKELY = 75
 _STARRED = 100
-_KEPT = 128
+_CACHED = 128
 _COMMON = 4
 
 BEST, STARS, PULLS, PUSHED, NAME = "best", "stars", "pulls", "pushed", "name"
 
 
 @dataclass(frozen=True)
-class Seen:
+class Searchable:
     """The repositories to search: those of any of the `parts` that also meet every condition of `also`."""
 
     parts: tuple[ColumnElement[bool], ...]
@@ -61,7 +61,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Among:
+class Candidates:
     """Among what the best are found: all that fits, made sure of, or, where `lacking` is given, a sample and the likely
     best, with what the sample lacks of names. Where it `is_known`, all or the sample is given as `some`."""
 
@@ -70,7 +70,7 @@ class Among:
 
 
 IS_TAGGED: ColumnElement[bool] = Repository.is_tagged.is_(True)
-PUBLIC = Seen((and_(Repository.is_private.is_(False), IS_TAGGED),))
+PUBLIC = Searchable((and_(Repository.is_private.is_(False), IS_TAGGED),))
 """What everybody sees; `is` this, where nothing else is asked of it."""
 
 
@@ -82,17 +82,17 @@ class Shape:
     kinds: tuple[tuple[bool, bool, bool], ...]
 
     @classmethod
-    def of(cls, engine: Engine, words: Sequence[Asked]) -> Shape:
+    def of(cls, engine: Engine, words: Sequence[QueryTerm]) -> Shape:
         return cls(engine, tuple((word.is_sure, word.in_text is not None, word.may_be_image) for word in words))
 
-    def values(self, words: Sequence[Asked]) -> dict[str, Any]:
+    def values(self, words: Sequence[QueryTerm]) -> dict[str, Any]:
         """The parameters of all statements of this shape."""
         first = words[0]
         expressions: dict[str, Expression] = {
-            "anywhere": All(tuple(word.anywhere for word in words)),
+            "anywhere": And(tuple(word.anywhere for word in words)),
             "is_name": first.is_name,
             "begins_name": first.begins_name,
-            "in_names": All(tuple(word.in_name for word in words)),
+            "in_names": And(tuple(word.in_name for word in words)),
         }
         values: dict[str, Any] = {
             "whole": " ".join(word.text for word in words),
@@ -104,7 +104,7 @@ class Shape:
             values[f"from{place}"], values[f"to{place}"] = word.text, f"{word.text}g"
             if word.in_text is not None:
                 expressions[f"text{place}"] = word.in_text
-        return values | {name: self.engine.written(expression) for name, expression in expressions.items()}
+        return values | {name: self.engine.compile(expression) for name, expression in expressions.items()}
 
     @property
     def is_common(self) -> bool:
@@ -126,7 +126,7 @@ class Shape:
         return [place for place, (_, _, may_be_image) in enumerate(self.kinds) if may_be_image]
 
 
-def listing(seen: Seen, sort: str) -> Select[Any]:
+def listing(seen: Searchable, sort: str) -> Select[Any]:
     """A page of all searchable repositories; its parameters are `size`, `offset` and their sum `most`."""
     return _public_listing(sort) if seen is PUBLIC else _listing(seen, sort)
 
@@ -142,44 +142,44 @@ def fits(shape: Shape) -> ColumnElement[bool]:
     return Repository.id.in_(_fitting(shape, "anywhere"))
 
 
-def ranking(seen: Seen, shape: Shape, sort: str, among: Among) -> Select[Any]:
+def ranking(seen: Searchable, shape: Shape, sort: str, among: Candidates) -> Select[Any]:
     """A page of the best matches with their total; its parameters are `size` and `offset`."""
     is_kept = seen is PUBLIC and shape.is_common
     return _public_ranking(shape, sort, among) if is_kept else _ranking(seen, shape, sort, among)
 
 
-@lru_cache(_KEPT)
+@lru_cache(_CACHED)
 def _common_some(shape: Shape) -> Select[Any]:
     return _some(shape)
 
 
-@lru_cache(_KEPT)
+@lru_cache(_CACHED)
 def _public_listing(sort: str) -> Select[Any]:
     return _listing(PUBLIC, sort)
 
 
-@lru_cache(_KEPT)
-def _public_ranking(shape: Shape, sort: str, among: Among) -> Select[Any]:
+@lru_cache(_CACHED)
+def _public_ranking(shape: Shape, sort: str, among: Candidates) -> Select[Any]:
     return _ranking(PUBLIC, shape, sort, among).execution_options(**PREPARED_STATEMENT)
 
 
 def _some(shape: Shape) -> Select[Any]:
-    marks = [shape.engine.marks(asked).label(asked) for asked in shape.named]
+    marks = [shape.engine.match_flag(asked).label(asked) for asked in shape.named]
     sample = _fitting(shape, "anywhere").add_columns(*marks).limit(_at_most(SAMPLE + 1)).subquery()
-    told: list[ColumnElement[Any]] = [shape.engine.gathered(sample.c.id), func.count(sample.c.id)]
+    told: list[ColumnElement[Any]] = [shape.engine.collect_ids(sample.c.id), func.count(sample.c.id)]
     told += [func.count().filter(sample.c[asked]) for asked in shape.named]
     return select(*told)
 
 
-def _listing(seen: Seen, sort: str) -> Select[Any]:
+def _listing(seen: Searchable, sort: str) -> Select[Any]:
     order = _ORDERS[sort]()
     firsts = [select(Repository.id).where(part).order_by(*order).limit(bindparam("most")) for part in seen.each()]
     ids = union_all(*(select(part.subquery()) for part in firsts)).subquery()
     return _page(select(*_COLUMNS).join(ids, ids.c.id == Repository.id).order_by(*order))
 
 
-def _ranking(seen: Seen, shape: Shape, sort: str, among: Among) -> Select[Any]:
-    found = shape.engine.given("some") if among.is_known else _fitting(shape, "anywhere")
+def _ranking(seen: Searchable, shape: Shape, sort: str, among: Candidates) -> Select[Any]:
+    found = shape.engine.expand_ids("some") if among.is_known else _fitting(shape, "anywhere")
     likely = [] if among.lacking is None else _likely(seen, shape, among.lacking)
     candidates = _union(found, *likely, *_of_images(shape))
     hits = (
@@ -203,17 +203,17 @@ def _page(statement: Any) -> Select[Any]:
 
 
 def _fitting(shape: Shape, asked: str) -> Select[Any]:
-    return select(shape.engine.key.label("id")).where(shape.engine.fits(asked))
+    return select(shape.engine.key.label("id")).where(shape.engine.match(asked))
 
 
-def _likely(seen: Seen, shape: Shape, lacking: tuple[str, ...]) -> list[Select[Any]]:
+def _likely(seen: Searchable, shape: Shape, lacking: tuple[str, ...]) -> list[Select[Any]]:
     """The ids of the likely best matches, if too many match."""
     whole = ("is_name",) if len(shape.kinds) == 1 else ()
     named = (_fitting(shape, asked).limit(_at_most(_LIKELY)) for asked in (*whole, *lacking))
     return [*named, _starred(seen, shape)]
 
 
-def _starred(seen: Seen, shape: Shape) -> Select[Any]:
+def _starred(seen: Searchable, shape: Shape) -> Select[Any]:
     """Those of the most starred whose names begin with the words."""
     order = _ORDERS[STARS]()
     starred = select(Repository.id).where(seen.each()[0]).order_by(*order).limit(_at_most(_STARRED)).subquery()
@@ -232,7 +232,7 @@ def _holds(shape: Shape, place: int) -> ColumnElement[bool]:
     is_sure, has_text, may_be_image = shape.kinds[place]
     if is_sure and not shape.images:
         return true()
-    ways = [_in_name(place), shape.engine.has(Repository.id, f"text{place}") if has_text else false()]
+    ways = [_in_name(place), shape.engine.matches_id(Repository.id, f"text{place}") if has_text else false()]
     if may_be_image:
         of_it = select(ListedImage.id).where(ListedImage.repository_id == Repository.id, _is_image(place))
         ways.append(of_it.exists())

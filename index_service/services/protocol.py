@@ -221,7 +221,7 @@ class Protocol:
                 raise RepositoryNotFound
             return self._issue(session, caller, held, Access.DELETE)
 
-    def search(self, credential: Credential, query: finder.Query) -> finder.Page:
+    def search(self, credential: Credential, query: finder.Query) -> finder.ResultPage:
         """The matches that the caller may see; a token, valid for one repository, opens nothing more here."""
         actor = self._authentication.person(credential) if isinstance(credential, Login) else None
         if isinstance(credential, Bearer) and credential.tokens:

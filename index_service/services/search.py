@@ -14,7 +14,7 @@ from index_service.database import Database
 from index_service.db import Clock
 from index_service.repositories.roles import AccessControl
 from index_service.search import finder, totals
-from index_service.search.finder import Hit, Page, Query
+from index_service.search.finder import Hit, Query, ResultPage
 from index_service.search.totals import Totals
 from index_service.social import comments
 from index_service.social.comments import CommentView
@@ -29,7 +29,7 @@ MAX_EXCERPT = 240
 class Found:
     """A page of results, and the newest annotations by repository id."""
 
-    page: Page
+    page: ResultPage
     annotations: dict[int, list[CommentView]]
 
 

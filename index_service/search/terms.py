@@ -24,38 +24,38 @@ MOST_WORDS = 20_000
 _GRAMS = (1, 2, 3)
 _SHORTEST_ID = 4
 
-_UNPARTED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-_RUN = re.compile(rf"[{_UNPARTED}]+|[^\W_{_UNPARTED}]+")
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_RUN = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+")
 _IMAGE_ID = re.compile(rf"[0-9a-f]{{{_SHORTEST_ID},64}}")
 
 
 @dataclass(frozen=True, slots=True)
-class Holds:
+class Term:
     """The bag contains this word, or one with this prefix."""
 
     word: str
-    begins: bool = False
+    is_prefix: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class And:
     """All parts match."""
 
     parts: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Either:
+class Or:
     """At least one part matches."""
 
     parts: tuple[Expression, ...]
 
 
-Expression = Holds | All | Either
+Expression = Term | And | Or
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryTerm:
     """One word of a query."""
 
     text: str
@@ -68,7 +68,7 @@ class Asked:
         """
         size = min(len(self.text), _GRAMS[-1])
         starts = (*range(0, len(self.text) - size, size), len(self.text) - size)
-        return All(tuple(Holds(f"={gram}") for gram in sorted({self.text[start : start + size] for start in starts})))
+        return And(tuple(Term(f"={gram}") for gram in sorted({self.text[start : start + size] for start in starts})))
 
     @property
     def is_sure(self) -> bool:
@@ -79,23 +79,23 @@ class Asked:
     def in_text(self) -> Expression | None:
         """In the texts, where the last word may be a prefix; None if no text could contain it."""
         runs = _RUN.findall(self.text)
-        parts = [part for run in runs[:-1] for part in _asked(run, last=False)]
-        parts += [part for run in runs[-1:] for part in _asked(run, last=True)]
-        return All(tuple(parts)) if parts else None
+        parts = [part for run in runs[:-1] for part in _terms(run, last=False)]
+        parts += [part for run in runs[-1:] for part in _terms(run, last=True)]
+        return And(tuple(parts)) if parts else None
 
     @property
     def anywhere(self) -> Expression:
         in_text = self.in_text
-        return self.in_name if in_text is None else Either((self.in_name, in_text))
+        return self.in_name if in_text is None else Or((self.in_name, in_text))
 
     @property
     def is_name(self) -> Expression:
-        return Holds(f"^{self.text[:LONGEST_WORD]}")
+        return Term(f"^{self.text[:LONGEST_WORD]}")
 
     @property
     def begins_name(self) -> Expression:
         """A name begins with it."""
-        return Holds(f"^{self.text[:LONGEST_WORD]}", begins=True)
+        return Term(f"^{self.text[:LONGEST_WORD]}", is_prefix=True)
 
     @property
     def may_be_image(self) -> bool:
@@ -103,13 +103,13 @@ class Asked:
         return _IMAGE_ID.fullmatch(self.text) is not None
 
 
-def asked(text: str) -> list[Asked]:
+def parse_query(text: str) -> list[QueryTerm]:
     """The distinct words of a query, in order; unprintable characters separate words."""
     printable = "".join(character if character.isprintable() else " " for character in text)
-    return [Asked(word) for word in dict.fromkeys(_normal(printable).split())]
+    return [QueryTerm(word) for word in dict.fromkeys(_normal(printable).split())]
 
 
-def of_repository(namespace: str, name: str, texts: Iterable[str]) -> list[str]:
+def bag_of_words(namespace: str, name: str, texts: Iterable[str]) -> list[str]:
     """The bag of words of a repository with these texts, each word once."""
     full = f"{namespace}/{name}".lower()
     words = {f"^{start[:LONGEST_WORD]}": None for start in (full, name.lower())}
@@ -124,7 +124,7 @@ def of_repository(namespace: str, name: str, texts: Iterable[str]) -> list[str]:
 
 def _of_text(text: str) -> Iterator[str]:
     for run in _RUN.findall(_normal(text)):
-        if _is_parted(run):
+        if _is_spaced(run):
             yield run[:LONGEST_WORD]
         else:
             yield from _grams(run, 2)
@@ -132,18 +132,18 @@ def _of_text(text: str) -> Iterator[str]:
             yield run[-1]
 
 
-def _asked(run: str, *, last: bool) -> Iterator[Expression]:
-    if _is_parted(run):
-        yield Holds(run[:LONGEST_WORD], begins=last)
+def _terms(run: str, *, last: bool) -> Iterator[Expression]:
+    if _is_spaced(run):
+        yield Term(run[:LONGEST_WORD], is_prefix=last)
     elif len(run) == 1:
-        yield Holds(run, begins=True)
+        yield Term(run, is_prefix=True)
     else:
-        yield from (Holds(pair) for pair in sorted(_grams(run, 2)))
+        yield from (Term(pair) for pair in sorted(_grams(run, 2)))
 
 
-def _is_parted(run: str) -> bool:
+def _is_spaced(run: str) -> bool:
     """Whether the run is of a script that separates words by blanks."""
-    return re.match(rf"[{_UNPARTED}]", run) is None
+    return re.match(rf"[{_UNSPACED}]", run) is None
 
 
 def _grams(text: str, size: int) -> set[str]:
