@@ -51,10 +51,10 @@ class Background:
     def _turn(self) -> None:
         """Run everything that is due. A failure must not end the thread: the next turn retries."""
         try:
-            self._pull_counts.write()
+            self._pull_counts.flush()
             self._retention.prune_audit()
             while not self._stopping.is_set() and self._jobs.do_next(self._stopping):
-                self._pull_counts.write()
+                self._pull_counts.flush()
         except Failure as failure:
             logger.warning("background: %s", failure.message)
         except Exception:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from index_service.pages.repositories import RepositoryCard
 from index_service.search.totals import Totals
-from index_service.services.search import Explored
+from index_service.services.search import Highlights
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ExplorePage:
     pulled: tuple[RepositoryCard, ...]
 
     @classmethod
-    def of(cls, host: str, explored: Explored, *, is_secure: bool) -> ExplorePage:
+    def of(cls, host: str, explored: Highlights, *, is_secure: bool) -> ExplorePage:
         lists = (explored.recent, explored.starred, explored.pulled)
         recent, starred, pulled = (tuple(map(RepositoryCard.of, hits)) for hits in lists)
         return cls(host, is_secure, explored.totals, recent, starred, pulled)

@@ -14,7 +14,7 @@ from index_service.pages.annotations import Annotation, Pinned
 from index_service.paging import Paging
 from index_service.repositories.activity import DayOfPulls, client_program
 from index_service.repositories.tag_history import TagHistoryEvent
-from index_service.services.deletion import Doomed
+from index_service.services.deletion import DeletionPreview
 from index_service.services.images import Image
 from index_service.services.summaries import RepositorySummary
 from index_service.services.tags import Activity, TaggedImage, TagList
@@ -97,8 +97,8 @@ class DeleteTagsPage:
     untagged: list[str]
 
     @classmethod
-    def of(cls, head: RepositorySummary, doomed: Doomed) -> DeleteTagsPage:
-        return cls(head, [str(tag) for tag in doomed.tags], [str(image) for image in doomed.untagged])
+    def of(cls, head: RepositorySummary, preview: DeletionPreview) -> DeleteTagsPage:
+        return cls(head, [str(tag) for tag in preview.tags], [str(image) for image in preview.untagged])
 
 
 @dataclass(frozen=True, slots=True)

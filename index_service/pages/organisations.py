@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from index_service.accounts.directory import MemberRow, TeamMemberRow, TeamRow
 from index_service.pages.forms import EMPTY, FormState
 from index_service.paging import Paging
-from index_service.services.profiles import Shown
+from index_service.services.profiles import PublicProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class NewOrganisationPage:
 class MembersPage:
     """Owners first; `may_change` says whether the reader is one."""
 
-    profile: Shown
+    profile: PublicProfile
     members: tuple[MemberRow, ...]
     paging: Paging
     may_change: bool
@@ -32,7 +32,7 @@ class MembersPage:
 class TeamsPage:
     """By name."""
 
-    profile: Shown
+    profile: PublicProfile
     teams: tuple[TeamRow, ...]
     paging: Paging
     may_change: bool
@@ -43,7 +43,7 @@ class TeamsPage:
 class TeamPage:
     """One team; `role` is what it may do with all repositories of the organisation, empty for nothing."""
 
-    profile: Shown
+    profile: PublicProfile
     team: TeamRow
     role: str
     members: tuple[TeamMemberRow, ...]
@@ -56,7 +56,7 @@ class TeamPage:
 class OrganisationSettingsPage:
     """What an owner may change; `member_role` is what every member may do, empty for nothing."""
 
-    profile: Shown
+    profile: PublicProfile
     member_role: str
     default_private: bool
     form: FormState = EMPTY

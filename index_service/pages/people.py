@@ -10,14 +10,14 @@ from index_service.pages.repositories import RepositoryCard
 from index_service.paging import Paging
 from index_service.repositories.role_assignments import Assignment
 from index_service.repositories.tag_history import TagHistoryEvent
-from index_service.services.profiles import Shown
+from index_service.services.profiles import PublicProfile
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoriesPage:
     """What is pushed to a namespace, as far as the reader may see it; `starred` where it is what a person likes."""
 
-    profile: Shown
+    profile: PublicProfile
     repositories: tuple[RepositoryCard, ...]
     paging: Paging
     starred: bool = False
@@ -27,7 +27,7 @@ class RepositoriesPage:
 class ActivityPage:
     """Tags set and deleted, the newest first; `number` is the page's, `is_more` whether another follows."""
 
-    profile: Shown
+    profile: PublicProfile
     moves: tuple[TagHistoryEvent, ...]
     number: int
     is_more: bool
@@ -55,7 +55,7 @@ class Holder:
 class AccessPage:
     """The role assignments of a namespace; `teams` can be granted a role."""
 
-    profile: Shown
+    profile: PublicProfile
     default_private: bool
     holders: tuple[Holder, ...]
     teams: tuple[str, ...]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from index_service.pages.repositories import RepositoryCard
 from index_service.paging import Paging
 from index_service.search.finder import Query
-from index_service.services.search import Found
+from index_service.services.search import SearchResults
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class SearchPage:
     image_id: str | None
 
     @classmethod
-    def of(cls, query: Query, found: Found, paging: Paging, image_id: str | None) -> SearchPage:
+    def of(cls, query: Query, found: SearchResults, paging: Paging, image_id: str | None) -> SearchPage:
         """Raises NotFound for a page behind the last."""
         cards = (RepositoryCard.of(hit, found.annotations.get(hit.id, ())) for hit in found.page.hits)
         return cls(

@@ -13,7 +13,7 @@ from index_service.pages.forms import EMPTY, FormState
 from index_service.paging import Paging
 from index_service.repositories.activity import DayOfPulls
 from index_service.repositories.tag_history import TagHistoryEvent
-from index_service.services.social import Detail, Overview, Thread
+from index_service.services.social import CommentHistory, Overview, Thread
 from index_service.services.summaries import RepositorySummary
 from index_service.social.comments import CommentView, ReportedComment
 
@@ -146,7 +146,7 @@ class CommentPage:
     form: FormState = EMPTY
 
     @classmethod
-    def of(cls, detail: Detail, form: FormState = EMPTY) -> CommentPage:
+    def of(cls, detail: CommentHistory, form: FormState = EMPTY) -> CommentPage:
         versions = tuple(Version(body, until) for body, until in detail.versions)
         return cls(detail.head, CommentShown.of(detail.view), versions, tuple(detail.tags), form)
 

@@ -47,7 +47,7 @@ class Browser:
 
 
 @dataclass(frozen=True, slots=True)
-class ResetLetter:
+class ResetEmail:
     """The email for a person who forgot the password."""
 
     to: str
@@ -57,7 +57,7 @@ class ResetLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ProfileUpdate:
     """A change of a person's profile; None leaves a field as it is."""
 
     full_name: str | None = None
@@ -68,7 +68,7 @@ class Profile:
     language: str | None = None
 
 
-_TOLD: dict[str, Callable[[str], str]] = {
+_VALIDATORS: dict[str, Callable[[str], str]] = {
     "full_name": lambda text: validators.validate_text(text, 100),
     "about": lambda text: validators.validate_text(text, 500, lines=True),
     "location": lambda text: validators.validate_text(text, 100),
@@ -165,7 +165,7 @@ class Accounts:
                 raise LinkExpired
         return confirmed
 
-    def ask_reset(self, email: str, address: str) -> ResetLetter | None:
+    def request_reset(self, email: str, address: str) -> ResetEmail | None:
         """The email to send to this address; None if it has no account, which the response does not reveal.
 
         Raises TooMany, in either case.
@@ -178,7 +178,7 @@ class Accounts:
             # The request is unauthenticated: the account is not its actor.
             context = self._context(None, address)
             link = password_changes.reset_link(session, context, self._links, user, email.lower())
-            return ResetLetter(email.lower(), user.name, user.language, link)
+            return ResetEmail(email.lower(), user.name, user.language, link)
 
     def to_reset(self, link: str) -> str:
         """The account whose password a link would reset. Raises LinkExpired."""
@@ -210,9 +210,11 @@ class Accounts:
         with self._database.reading() as session:
             return session.scalars(select(User).where(User.id == actor.id)).one()
 
-    def change_profile(self, actor: Actor, profile: Profile) -> None:
+    def change_profile(self, actor: Actor, profile: ProfileUpdate) -> None:
         """Raises Invalid."""
-        values = {name: check(text) for name, check in _TOLD.items() if (text := getattr(profile, name)) is not None}
+        values = {
+            name: check(text) for name, check in _VALIDATORS.items() if (text := getattr(profile, name)) is not None
+        }
         if values:
             with self._database.writing() as session:
                 session.execute(update(User).where(User.id == actor.id).values(values))

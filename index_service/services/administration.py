@@ -59,7 +59,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredStorage:
     """The storage usage, and when it was computed."""
 
     storage: StorageTotals
@@ -88,7 +88,7 @@ class Administration:
         self._links = links
         self._clock = clock
         self._measuring = Lock()
-        self._measured: tuple[float, Measured] | None = None
+        self._measured: tuple[float, MeasuredStorage] | None = None
 
     def people(
         self, actor: Actor | None, words: str, state: str, sort: str, limit: int, offset: int
@@ -145,13 +145,13 @@ class Administration:
             people, organisations = directory.counts(session)
             return Counts(people, organisations, repository_stats.count_repositories(session))
 
-    def storage(self, actor: Actor | None) -> Measured:
+    def storage(self, actor: Actor | None) -> MeasuredStorage:
         """The storage usage of namespaces; cached for ten minutes, for it may take seconds to compute."""
         require_administrator(actor)
         with self._measuring:
             if self._measured is None or time.monotonic() - self._measured[0] > STORAGE_KEPT_SECONDS:
                 with self._database.reading() as session:
-                    measured = Measured(storage_usage.measure(session), self._clock())
+                    measured = MeasuredStorage(storage_usage.measure(session), self._clock())
                 self._measured = (time.monotonic(), measured)
             return self._measured[1]
 

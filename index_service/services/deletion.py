@@ -39,7 +39,7 @@ class RegistryUnavailable(Unavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class DeletionPreview:
     """A preview of a deletion: the tags that exist, and the images that no tag of the repository will point at
     afterwards."""
 
@@ -70,15 +70,15 @@ class Deletion:
         self._former_names = former_names
         self._clock = clock
 
-    def doomed(self, actor: Actor, name: RepositoryName, tags: Sequence[Tag]) -> Doomed:
+    def preview(self, actor: Actor, name: RepositoryName, tags: Sequence[Tag]) -> DeletionPreview:
         """The effect of deleting these tags. Raises as the policy does."""
         with self._database.reading() as session:
             repository = self._access_control.require(session, actor, name, catalogue.find(session, name), Action.WRITE)
             known = catalogue.tags(session, repository.id)
-        doomed = [tag for tag in versions.newest_first(set(tags)) if tag in known]
-        left = {image for tag, image in known.items() if tag not in doomed}
-        untagged = dict.fromkeys(known[Tag(tag)] for tag in doomed if known[Tag(tag)] not in left)
-        return Doomed([Tag(tag) for tag in doomed], list(untagged))
+        preview = [tag for tag in versions.newest_first(set(tags)) if tag in known]
+        left = {image for tag, image in known.items() if tag not in preview}
+        untagged = dict.fromkeys(known[Tag(tag)] for tag in preview if known[Tag(tag)] not in left)
+        return DeletionPreview([Tag(tag) for tag in preview], list(untagged))
 
     def delete_tags(self, actor: Actor, name: RepositoryName, tags: Sequence[Tag]) -> None:
         """Delete tags at the registry, and so here. Raises as the policy does, and Unavailable: what was deleted until

@@ -76,13 +76,13 @@ class JobRunner:
         try:
             repository = self._repository(lease.repository_id)
             {jobs.READ: self._read, jobs.MOVE: self._move}[lease.kind](repository, job)
-            job.end()
+            job.complete()
         except Interrupted:
-            job.put_back()
+            job.release()
         except ImagesMissing as missing:
             if lease.attempts >= MAX_READS:
                 logger.warning("%s of repository %s is given up: %s", lease.kind, lease.repository_id, missing.message)
-                job.end()
+                job.complete()
             else:
                 job.fail(missing.message)
         except Failure as failure:
@@ -95,7 +95,7 @@ class JobRunner:
 
     def _read(self, repository: Repository, job: LeasedJob) -> None:
         """Read the metadata of listed images that is missing."""
-        _, missing = self._facts.read(repository, everything=False, go_on=job.go_on)
+        _, missing = self._facts.read(repository, everything=False, heartbeat=job.heartbeat)
         if missing:
             raise ImagesMissing(missing)
 
@@ -106,7 +106,7 @@ class JobRunner:
             tags = catalogue.tags(session, repository.id)
         token = self._tokens.issue(repository.full_name, Access.WRITE, repository.id)
         for tag, image in tags.items():
-            job.go_on()
+            job.heartbeat()
             try:
                 self._move_tag(endpoint, token, repository, tag, image)
             except NotFound as refusal:
@@ -146,7 +146,7 @@ class LeasedJob:
         self._clock = clock
         self._stopping = stopping
 
-    def go_on(self) -> None:
+    def heartbeat(self) -> None:
         """Heartbeat: renew the lease. Raises Interrupted if this process ends or has lost the lease."""
         if self._stopping.is_set():
             raise Interrupted
@@ -159,7 +159,7 @@ class LeasedJob:
             raise Interrupted
         self.lease = kept
 
-    def end(self) -> None:
+    def complete(self) -> None:
         with self._database.writing() as session:
             jobs.complete(session, self.lease)
 
@@ -167,6 +167,6 @@ class LeasedJob:
         with self._database.writing() as session:
             jobs.fail(session, self.lease, reason, self._clock())
 
-    def put_back(self) -> None:
+    def release(self) -> None:
         with self._database.writing() as session:
             jobs.release(session, self.lease)

@@ -32,7 +32,7 @@ class MetadataReader:
         self._registries = registries
         self._clock = clock
 
-    def read(self, repository: Repository, *, everything: bool, go_on: GoOn) -> tuple[int, int]:
+    def read(self, repository: Repository, *, everything: bool, heartbeat: GoOn) -> tuple[int, int]:
         """Returns the number of images read, and of those that the registry lacks."""
         read = missing = at = 0
         while True:
@@ -40,7 +40,7 @@ class MetadataReader:
                 wanted = image_store.unknown(session, repository.id, after=at, everything=everything)
             if not wanted:
                 break
-            found = self._ask_all(repository, [id_ for _, id_ in wanted], go_on)
+            found = self._ask_all(repository, [id_ for _, id_ in wanted], heartbeat)
             with self._database.writing() as session:
                 image_store.record(session, found, self._clock())
             read, missing, at = read + len(found), missing + len(wanted) - len(found), wanted[-1][0]
@@ -48,12 +48,12 @@ class MetadataReader:
             image_store.sum_layers(session, [repository.id])
         return read, missing
 
-    def _ask_all(self, repository: Repository, ids: list[str], go_on: GoOn) -> list[ImageMetadata]:
+    def _ask_all(self, repository: Repository, ids: list[str], heartbeat: GoOn) -> list[ImageMetadata]:
         token = self._tokens.issue(repository.full_name, Access.READ)
         endpoint = self._endpoints.announced(repository.endpoint)
         found = []
         for id_ in ids:
-            go_on()
+            heartbeat()
             fact = self._ask(endpoint, token, ImageId(id_))
             if fact is not None:
                 found.append(fact)

@@ -92,12 +92,12 @@ class Operations:
     def set_private(self, name: RepositoryName, *, is_private: bool) -> None:
         """Raises RepositoryNotFound."""
         with self._database.writing() as session:
-            repository_settings.set_private(session, self._context(), _held(session, name), is_private=is_private)
+            repository_settings.set_private(session, self._context(), _locked(session, name), is_private=is_private)
 
     def rename(self, name: RepositoryName, target: RepositoryName) -> None:
         """Raises RepositoryNotFound, Invalid or Conflict, or NotFound for an unknown namespace."""
         with conflict_on_duplicate(TAKEN), self._database.writing() as session:
-            repository = _held(session, name)
+            repository = _locked(session, name)
             if not catalogue.namespace_exists(session, target.namespace):
                 raise NotFound(f"no account or organisation is named {target.namespace}")
             former_names.rename(session, self._context(), repository, target)
@@ -115,7 +115,7 @@ class Operations:
         return AuditContext(None, "", self._clock())
 
 
-def _held(session: Session, name: RepositoryName) -> Repository:
+def _locked(session: Session, name: RepositoryName) -> Repository:
     repository = catalogue.lock(session, name)
     if repository is None:
         raise RepositoryNotFound

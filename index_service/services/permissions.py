@@ -56,7 +56,7 @@ class NamespaceSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Receiver:
+class Grantee:
     """The grantee of a role: a person, or a team of the namespace's organisation, by name."""
 
     name: str
@@ -128,15 +128,15 @@ class Permissions:
         with self._changing(actor, name) as (session, repository):
             repository_settings.set_private(session, self._context(actor, address), repository, is_private=is_private)
 
-    def give(self, actor: Actor, address: str, name: RepositoryName, to: Receiver, role: Role) -> None:
+    def grant_role(self, actor: Actor, address: str, name: RepositoryName, to: Grantee, role: Role) -> None:
         """Raises NotFound for an unknown grantee, or Conflict for one that may not have a role."""
         with self._changing(actor, name) as (session, repository):
-            _give(session, self._context(actor, address), RepositoryScope(repository), to, role)
+            _grant(session, self._context(actor, address), RepositoryScope(repository), to, role)
 
-    def take(self, actor: Actor, address: str, name: RepositoryName, of: Receiver) -> None:
+    def revoke_role(self, actor: Actor, address: str, name: RepositoryName, of: Grantee) -> None:
         """Raises NotFound if no role is assigned."""
         with self._changing(actor, name) as (session, repository):
-            _take(session, self._context(actor, address), RepositoryScope(repository), of)
+            _revoke(session, self._context(actor, address), RepositoryScope(repository), of)
 
     def transfer(self, actor: Actor, address: str, name: RepositoryName, target: RepositoryName) -> None:
         """Rename the repository, here and at the registry; the roles of teams do not follow to another namespace.
@@ -151,7 +151,7 @@ class Permissions:
     def namespace(self, actor: Actor, namespace: str) -> NamespaceSettings:
         """Raises Forbidden unless the actor administers the namespace."""
         with self._database.reading() as session:
-            self._require_ruler(session, actor, namespace)
+            self._require_administrator(session, actor, namespace)
             default = session.get_one(Namespace, namespace).default_private
             return NamespaceSettings(
                 default,
@@ -161,20 +161,20 @@ class Permissions:
 
     def set_default(self, actor: Actor, address: str, namespace: str, *, is_private: bool) -> None:
         """Set the visibility of new repositories in the namespace. Raises Forbidden."""
-        with self._ruling(actor, namespace) as session:
+        with self._administering(actor, namespace) as session:
             repository_settings.set_default_visibility(
                 session, self._context(actor, address), namespace, is_private=is_private
             )
 
-    def give_everywhere(self, actor: Actor, address: str, namespace: str, to: Receiver, role: Role) -> None:
+    def grant_namespace_role(self, actor: Actor, address: str, namespace: str, to: Grantee, role: Role) -> None:
         """Grant a role in a whole namespace. Raises Forbidden, NotFound or Conflict."""
-        with self._ruling(actor, namespace) as session:
-            _give(session, self._context(actor, address), NamespaceScope(namespace), to, role)
+        with self._administering(actor, namespace) as session:
+            _grant(session, self._context(actor, address), NamespaceScope(namespace), to, role)
 
-    def take_everywhere(self, actor: Actor, address: str, namespace: str, of: Receiver) -> None:
+    def revoke_namespace_role(self, actor: Actor, address: str, namespace: str, of: Grantee) -> None:
         """Raises Forbidden or NotFound."""
-        with self._ruling(actor, namespace) as session:
-            _take(session, self._context(actor, address), NamespaceScope(namespace), of)
+        with self._administering(actor, namespace) as session:
+            _revoke(session, self._context(actor, address), NamespaceScope(namespace), of)
 
     @contextmanager
     def _changing(
@@ -184,12 +184,12 @@ class Permissions:
             yield session, self._access_control.require(session, actor, name, catalogue.lock(session, name), action)
 
     @contextmanager
-    def _ruling(self, actor: Actor, namespace: str) -> Iterator[Session]:
+    def _administering(self, actor: Actor, namespace: str) -> Iterator[Session]:
         with self._database.writing() as session:
-            self._require_ruler(session, actor, namespace)
+            self._require_administrator(session, actor, namespace)
             yield session
 
-    def _require_ruler(self, session: Session, actor: Actor, namespace: str) -> None:
+    def _require_administrator(self, session: Session, actor: Actor, namespace: str) -> None:
         if not self._access_control.administers(session, actor, namespace):
             raise Forbidden("Only an administrator of the namespace may do this")
 
@@ -197,15 +197,15 @@ class Permissions:
         return AuditContext(actor, address, self._clock())
 
 
-def _give(session: Session, context: AuditContext, scope: Scope, to: Receiver, role: Role) -> None:
-    role_assignments.grant(session, context, _receiver(session, scope, to, directory.find_active), scope, role)
+def _grant(session: Session, context: AuditContext, scope: Scope, to: Grantee, role: Role) -> None:
+    role_assignments.grant(session, context, _grantee(session, scope, to, directory.find_active), scope, role)
 
 
-def _take(session: Session, context: AuditContext, scope: Scope, of: Receiver) -> None:
-    role_assignments.revoke(session, context, _receiver(session, scope, of, directory.find_person), scope)
+def _revoke(session: Session, context: AuditContext, scope: Scope, of: Grantee) -> None:
+    role_assignments.revoke(session, context, _grantee(session, scope, of, directory.find_person), scope)
 
 
-def _receiver(session: Session, scope: Scope, who: Receiver, find: Callable[[Session, str], User]) -> User | Team:
+def _grantee(session: Session, scope: Scope, who: Grantee, find: Callable[[Session, str], User]) -> User | Team:
     if not who.is_team:
         return find(session, who.name)
     organisation = organisations.find(session, scope.namespace)

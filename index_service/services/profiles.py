@@ -29,7 +29,7 @@ from index_service.search.finder import Hit, Query
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PublicProfile:
     """Somebody as others see them. `kind` is person, organisation or library; `standing` what who asks is to them:
     self, owner, member or nothing. Of a closed account nothing but the name is shown."""
 
@@ -55,7 +55,7 @@ class Profiles:
         self._access_control = access_control
         self._tells_names = tells_names
 
-    def shown(self, actor: Actor | None, name: str) -> Shown:
+    def shown(self, actor: Actor | None, name: str) -> PublicProfile:
         """Raises NotFound, or Unauthenticated if everything requires a login."""
         with self._database.reading() as session:
             return self._shown(session, actor, self._namespace(session, actor, name))
@@ -101,21 +101,21 @@ class Profiles:
         theirs = select(Repository.id).where(Repository.namespace == namespace.name, Repository.is_tagged)
         return session.scalar(theirs.where(self._access_control.visible(None)).limit(1)) is not None
 
-    def _shown(self, session: Session, actor: Actor | None, namespace: Namespace) -> Shown:
+    def _shown(self, session: Session, actor: Actor | None, namespace: Namespace) -> PublicProfile:
         manages = self._access_control.administers(session, actor, namespace.name)
         if namespace.user_id is not None:
             return _person(session, actor, session.get_one(User, namespace.user_id))
         if namespace.organisation_id is not None:
             found = session.get_one(Organisation, namespace.organisation_id)
             return _organisation(session, actor, found, may_manage=manages)
-        return Shown("library", namespace.name, may_manage=manages)
+        return PublicProfile("library", namespace.name, may_manage=manages)
 
 
-def _person(session: Session, actor: Actor | None, user: User) -> Shown:
+def _person(session: Session, actor: Actor | None, user: User) -> PublicProfile:
     is_self = actor is not None and actor.id == user.id
     if not user.is_active:
-        return Shown("person", user.name, is_active=False)
-    return Shown(
+        return PublicProfile("person", user.name, is_active=False)
+    return PublicProfile(
         "person",
         user.name,
         user.full_name,
@@ -139,11 +139,11 @@ def _memberships(session: Session, actor: Actor | None, user: User) -> list[Memb
     return directory.shared(session, user.id, actor.id)
 
 
-def _organisation(session: Session, actor: Actor | None, found: Organisation, *, may_manage: bool) -> Shown:
+def _organisation(session: Session, actor: Actor | None, found: Organisation, *, may_manage: bool) -> PublicProfile:
     member = None
     if actor is not None and actor.limits is None:
         member = organisations.membership(session, found.id, actor.id)
-    return Shown(
+    return PublicProfile(
         "organisation",
         found.name,
         found.full_name,

@@ -125,7 +125,7 @@ class Protocol:
                 self._access_control.require_creatable(session, caller.actor, name)
                 endpoint = self._endpoints.choose(name)
                 catalogue.allocate(session, name, caller.known().id, endpoint, moment)
-            repository = self._held(session, caller, name, Action.WRITE)
+            repository = self._locked(session, caller, name, Action.WRITE)
             if is_new:
                 documents.refresh(session, repository.id)
             catalogue.record_images(session, repository, checksums(entries), moment)
@@ -152,10 +152,10 @@ class Protocol:
         """Conclude a push: add to the list, and confirm the announced tags (protocol §2.4)."""
         caller = self._authentication.caller(credential, name, Access.WRITE)
         with self._database.writing() as session:
-            repository = self._held(session, caller, name, Action.WRITE)
+            repository = self._locked(session, caller, name, Action.WRITE)
             catalogue.record_images(session, repository, checksums(entries), self._clock())
             catalogue.confirm_tags(session, repository, caller.pusher, self._clock())
-            self._ask_of_images(session, repository)
+            self._enqueue_read(session, repository)
         self._jobs.wake_up.set()
 
     def require_writable(self, credential: Credential, name: RepositoryName) -> None:
@@ -187,19 +187,19 @@ class Protocol:
         """A registry reports a set tag, with the writer's token."""
         caller = self._authentication.bearer(credential, name, Access.WRITE)
         with self._database.writing() as session:
-            repository = self._held(session, caller, name, Action.WRITE)
+            repository = self._locked(session, caller, name, Action.WRITE)
             if caller.is_index:
                 # Only the repository's name has changed: the registry has what is or was listed here.
                 return
             catalogue.set_tag(session, repository, tag, image_id, caller.pusher, self._clock())
-            self._ask_of_images(session, repository)
+            self._enqueue_read(session, repository)
         self._jobs.wake_up.set()
 
     def delete_tag(self, credential: Credential, name: RepositoryName, tag: Tag) -> None:
         """A registry reports a deleted tag, with the writer's or the deleter's token."""
         caller = self._authentication.bearer(credential, name, Access.WRITE, Access.DELETE)
         with self._database.writing() as session:
-            repository = self._held(session, caller, name, Action.WRITE)
+            repository = self._locked(session, caller, name, Action.WRITE)
             catalogue.delete_tag(session, repository, tag, caller.pusher, self._clock())
 
     def delete_repository(self, credential: Credential, name: RepositoryName) -> Issued | None:
@@ -212,10 +212,10 @@ class Protocol:
         with self._database.writing() as session:
             if self._was_deleted(session, caller.known(), name):
                 return None
-            repository = self._held(session, caller, name, Action.DELETE)
+            repository = self._locked(session, caller, name, Action.DELETE)
         self._former_names.leave_pending(self._endpoints.announced(repository.endpoint), repository)
         with self._database.writing() as session:
-            held = self._held(session, caller, name, Action.DELETE)
+            held = self._locked(session, caller, name, Action.DELETE)
             if held.id != repository.id:
                 # Another repository took the name meanwhile, and its own former names stay.
                 raise RepositoryNotFound
@@ -242,9 +242,9 @@ class Protocol:
         if not self._tokens.is_permitted(session, found):
             raise TokenRefused
         if found.token.access is Access.DELETE:
-            self._use_up(session, found)
+            self._consume(session, found)
 
-    def _use_up(self, session: Session, found: passes.Found) -> None:
+    def _consume(self, session: Session, found: passes.Found) -> None:
         """Consume a delete token. The index's own removes a name at a registry that no repository has here."""
         if found.record.is_own and found.repository is not None:
             raise TokenRefused
@@ -252,7 +252,7 @@ class Protocol:
         if found.repository is not None:
             catalogue.delete_repository(session, AuditContext(found.actor, "", self._clock()), found.repository)
 
-    def _ask_of_images(self, session: Session, repository: Repository) -> None:
+    def _enqueue_read(self, session: Session, repository: Repository) -> None:
         """Enqueue a job that reads the metadata of pushed images from the registry."""
         jobs.enqueue(session, jobs.READ, repository.id, {}, self._clock())
 
@@ -260,7 +260,7 @@ class Protocol:
         return catalogue.find(session, name) is None and passes.forget_consumed(session, actor.id, name, self._clock())
 
     def _issue_read(self, caller: Caller, repository: Repository) -> Issued:
-        self._sweep_now_and_then()
+        self._sweep_periodically()
         with self._database.writing() as session:
             issued = self._issue(session, caller, repository, Access.READ)
         if caller.token is None:
@@ -274,7 +274,7 @@ class Protocol:
         )
         return Issued(token, self._endpoints.announced(repository.endpoint))
 
-    def _sweep_now_and_then(self) -> None:
+    def _sweep_periodically(self) -> None:
         with self._sweep_lock:
             due = time.monotonic() - self._swept >= SWEEP_EVERY_SECONDS
             if due:
@@ -286,7 +286,7 @@ class Protocol:
         with self._database.writing() as session:
             return passes.sweep(session, self._clock())
 
-    def _held(self, session: Session, caller: Caller, name: RepositoryName, action: Action) -> Repository:
+    def _locked(self, session: Session, caller: Caller, name: RepositoryName, action: Action) -> Repository:
         """The repository, its row locked, if this caller's own token or role permits this."""
         repository = catalogue.lock(session, name)
         if repository is not None and caller.is_index:

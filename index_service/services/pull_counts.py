@@ -14,7 +14,7 @@ class PullCounts:
         self._database = database
         self._pulls = counted
 
-    def write(self) -> None:
+    def flush(self) -> None:
         """Flush the counted pulls to the database. Raises Unavailable, without losing any."""
         counted = self._pulls.drain()
         if not counted:

@@ -60,7 +60,7 @@ class Reindex:
         endpoint = self._endpoint_of(name, owner)
         tags = self._registries.tags(endpoint, self._tokens.issue(name, Access.READ), name)
         repository = self._listed_as_told(name, owner, tags)
-        images, missing = self._facts.read(repository, everything=True, go_on=lambda: None)
+        images, missing = self._facts.read(repository, everything=True, heartbeat=lambda: None)
         return Reindexed(len(tags), images, missing)
 
     def repositories(self) -> list[RepositoryName]:

@@ -26,7 +26,7 @@ MAX_EXCERPT = 240
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResults:
     """A page of results, and the newest annotations by repository id."""
 
     page: ResultPage
@@ -34,7 +34,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Explored:
+class Highlights:
     """The first repositories the actor may see, in three sort orders, and totals."""
 
     recent: list[Hit]
@@ -60,21 +60,21 @@ class Search:
         self._counting = Lock()
         self._counted: tuple[Totals, float] | None = None
 
-    def find(self, actor: Actor | None, query: Query) -> Found:
+    def find(self, actor: Actor | None, query: Query) -> SearchResults:
         """Raises Unauthenticated if searching requires a login."""
         self._require_login(actor)
         with self._database.reading() as session:
             page = finder.search(session, query, self._access_control, actor)
             pinned = comments.pinned_in(session, [hit.id for hit in page.hits])
-        return Found(page, _by_repository(pinned))
+        return SearchResults(page, _by_repository(pinned))
 
-    def explore(self, actor: Actor | None) -> Explored:
+    def explore(self, actor: Actor | None) -> Highlights:
         """Raises Unauthenticated as `find` does."""
         self._require_login(actor)
         with self._database.reading() as session:
             sorts = (finder.PUSHED, finder.STARS, finder.PULLS)
             recent, starred, pulled = finder.first(session, self._access_control, actor, sorts, EXPLORED)
-        return Explored(recent, starred, pulled, self._totals())
+        return Highlights(recent, starred, pulled, self._totals())
 
     def _totals(self) -> Totals:
         """Cached for a minute in each process; while one request recounts, others get the previous count."""

@@ -71,7 +71,7 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class CommentHistory:
     """One comment and its earlier versions, the latest first."""
 
     head: RepositorySummary
@@ -136,7 +136,7 @@ class Social:
         """Raises as the policy does, and Forbidden."""
         with self._database.writing() as session:
             repository = self._readable(session, actor, name)
-            _require_hand(actor, name)
+            _require_write_token(actor, name)
             if is_starred:
                 stars.add(session, actor.id, repository.id, self._clock())
             else:
@@ -162,12 +162,12 @@ class Social:
                 _tags(session, found.repository) if viewer.may_pin else [],
             )
 
-    def comment(self, actor: Actor | None, name: RepositoryName, number: int) -> Detail:
+    def comment(self, actor: Actor | None, name: RepositoryName, number: int) -> CommentHistory:
         """Raises as the policy does, and CommentNotFound."""
         with self._database.reading() as session:
             found, viewer = self._shown(session, actor, name)
             view = comments.find(session, found.repository.id, number, viewer)
-            return Detail(
+            return CommentHistory(
                 found.head,
                 view,
                 comments.versions(session, view),
@@ -180,7 +180,7 @@ class Social:
         Raises as the policy does, Forbidden, Invalid or TooMany.
         """
         with self._database.writing() as session:
-            repository, viewer = self._heard(session, actor, name)
+            repository, viewer = self._open_to_comments(session, actor, name)
             if target is not None:
                 _require_pin(viewer)
             number = comments.write(session, repository.id, actor.id, body, target, self._clock())
@@ -191,7 +191,7 @@ class Social:
     def edit(self, actor: Actor, name: RepositoryName, number: int, body: object) -> None:
         """Raises as `write` does, and CommentNotFound."""
         with self._database.writing() as session:
-            repository, viewer = self._heard(session, actor, name)
+            repository, viewer = self._open_to_comments(session, actor, name)
             view = comments.find(session, repository.id, number, viewer)
             comments.edit(session, view, viewer, body, self._clock())
             if view.is_pinned:
@@ -208,7 +208,7 @@ class Social:
     def delete(self, actor: Actor, name: RepositoryName, number: int) -> None:
         """Delete a comment as its author, with its versions and flags. Raises as `deletable` does."""
         with self._changing(actor, name, number) as (session, view, viewer):
-            _require_hand(actor, name)
+            _require_write_token(actor, name)
             comments.remove(session, view, viewer)
 
     def pin(self, actor: Actor, name: RepositoryName, number: int, target: CommentTarget) -> None:
@@ -231,7 +231,7 @@ class Social:
     def flag(self, actor: Actor, name: RepositoryName, number: int, reason: object) -> None:
         """Flag a comment for moderation. Raises as `edit` does."""
         with self._database.writing() as session:
-            repository, viewer = self._heard(session, actor, name, confirmed=False)
+            repository, viewer = self._open_to_comments(session, actor, name, confirmed=False)
             view = comments.find(session, repository.id, number, viewer)
             if view.author_id == actor.id:
                 raise Forbidden("You cannot flag your own comment; edit or delete it")
@@ -275,12 +275,12 @@ class Social:
             yield session, comments.find(session, repository.id, number, viewer), viewer
             documents.refresh(session, repository.id)
 
-    def _heard(
+    def _open_to_comments(
         self, session: Session, actor: Actor, name: RepositoryName, *, confirmed: bool = True
     ) -> tuple[Repository, Viewer]:
         """The repository, if the actor may comment and is below the rate limit."""
         repository, viewer = self._read(session, actor, name)
-        _require_hand(actor, name)
+        _require_write_token(actor, name)
         if self._confirmed and confirmed:
             comments.require_confirmed(session, actor.id)
         self._pace.take(actor.id)
@@ -317,7 +317,7 @@ def _tags(session: Session, repository: Repository) -> list[str]:
     return versions.newest_first(catalogue.tags(session, repository.id))
 
 
-def _require_hand(actor: Actor, name: RepositoryName) -> None:
+def _require_write_token(actor: Actor, name: RepositoryName) -> None:
     limits = actor.limits
     if limits is not None and not (limits.can_write and limits.opens(str(name))):
         raise Forbidden("This access token does not permit that")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import url_for
 
 from index_service.mail.carriers import Letter
-from index_service.services.accounts import ResetLetter
+from index_service.services.accounts import ResetEmail
 from index_service.web import languages
 from index_service.web.rendering import render
 from index_service.web.request_context import services, site
@@ -18,7 +18,7 @@ def send_confirmation(name: str, address: str) -> None:
     site().post.send(Letter(address, languages.gettext("Confirm your address"), text))
 
 
-def send_reset(letter: ResetLetter | None) -> None:
+def send_reset(letter: ResetEmail | None) -> None:
     """Send the link that resets a password, in the person's own language; nothing without a recipient."""
     if letter is None:
         return

@@ -13,7 +13,7 @@ from index_service.audit.reading import Entry
 from index_service.images import storage_usage
 from index_service.images.queue_stats import FailedJob, QueueStats
 from index_service.services import administration
-from index_service.services.administration import Counts, Measured, RegistryRow
+from index_service.services.administration import Counts, MeasuredStorage, RegistryRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ class StorageUsage:
     counted_at: datetime
 
     @classmethod
-    def of(cls, found: Measured) -> StorageUsage:
+    def of(cls, found: MeasuredStorage) -> StorageUsage:
         return cls(
             repositories=found.storage.repositories,
             images=found.storage.images,

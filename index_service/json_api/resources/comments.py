@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from index_service.json_api.resources.summaries import RepositorySummary
-from index_service.services.social import Detail
+from index_service.services.social import CommentHistory
 from index_service.social.comments import CommentView, ReportedComment
 
 
@@ -86,7 +86,7 @@ class CommentDetail:
     versions: tuple[CommentVersion, ...]
 
     @classmethod
-    def of(cls, found: Detail) -> CommentDetail:
+    def of(cls, found: CommentHistory) -> CommentDetail:
         return cls(
             head=RepositorySummary.of(found.head),
             comment=Comment.of(found.view),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from index_service.accounts import directory
-from index_service.services.profiles import Shown
+from index_service.services.profiles import PublicProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Profile:
     organisations: tuple[Membership, ...]
 
     @classmethod
-    def of(cls, found: Shown) -> Profile:
+    def of(cls, found: PublicProfile) -> Profile:
         return cls(
             kind=found.kind,
             name=found.name,

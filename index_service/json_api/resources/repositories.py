@@ -15,7 +15,7 @@ from index_service.repositories.activity import DayOfPulls, client_program
 from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.search import totals
 from index_service.search.finder import Hit, Query
-from index_service.services.search import Explored, Found, excerpt
+from index_service.services.search import Highlights, SearchResults, excerpt
 from index_service.services.social import Overview
 from index_service.services.tags import TaggedImage as Tagged
 from index_service.social.comments import CommentView
@@ -64,7 +64,7 @@ class SearchResult:
     image_id: str | None
 
     @classmethod
-    def of(cls, query: Query, found: Found, asked: Asked, image_id: str | None) -> SearchResult:
+    def of(cls, query: Query, found: SearchResults, asked: Asked, image_id: str | None) -> SearchResult:
         """Raises NotFound for a page behind the last."""
         hits = (RepositoryListItem.of(hit, found.annotations.get(hit.id, ())) for hit in found.page.hits)
         return cls(
@@ -106,7 +106,7 @@ class Explore:
     pulled: tuple[RepositoryListItem, ...]
 
     @classmethod
-    def of(cls, host: str, found: Explored, *, is_secure: bool) -> Explore:
+    def of(cls, host: str, found: Highlights, *, is_secure: bool) -> Explore:
         return cls(
             host=host,
             is_secure=is_secure,

@@ -18,7 +18,7 @@ from index_service.json_api.resources.account import AccessToken, Account, Creat
 from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.resources.repositories import RepositoryListItem
 from index_service.json_api.routes import LIST_SORTS, Routes, paged
-from index_service.services.accounts import Profile
+from index_service.services.accounts import ProfileUpdate
 
 routes = Routes("account")
 
@@ -55,7 +55,7 @@ def get_account() -> Account:
 @routes.patch("/account", who=by_password)
 def change_account(body: AccountChange) -> Account:
     """Edit the profile of the account."""
-    profile = Profile(
+    profile = ProfileUpdate(
         full_name=sent(body.full_name),
         about=sent(body.about),
         location=sent(body.location),

@@ -10,7 +10,7 @@ from index_service.json_api.access import by_password, client_address, known, pr
 from index_service.json_api.resources.roles import Namespace, RepositoryRoles, RepositorySettings
 from index_service.json_api.routes import Routes
 from index_service.repositories.policy import Action, Role
-from index_service.services.permissions import Receiver
+from index_service.services.permissions import Grantee
 
 routes = Routes("roles")
 
@@ -47,25 +47,25 @@ def list_roles(repository: str) -> RepositoryRoles:
 @routes.put("/repositories/<named:repository>/@roles/people/<someone:person>", who=proved)
 def give_role(repository: str, person: str, body: RoleChange) -> None:
     """Set the role of a person in a repository."""
-    _give(repository, Receiver(person), body)
+    _give(repository, Grantee(person), body)
 
 
 @routes.delete("/repositories/<named:repository>/@roles/people/<someone:person>", who=proved)
 def take_role(repository: str, person: str) -> None:
     """Remove the role of a person in a repository."""
-    _take(repository, Receiver(person))
+    _take(repository, Grantee(person))
 
 
 @routes.put("/repositories/<named:repository>/@roles/teams/<someone:team>", who=proved)
 def give_team_role(repository: str, team: str, body: RoleChange) -> None:
     """Set the role of a team in a repository of its organisation."""
-    _give(repository, Receiver(team, is_team=True), body)
+    _give(repository, Grantee(team, is_team=True), body)
 
 
 @routes.delete("/repositories/<named:repository>/@roles/teams/<someone:team>", who=proved)
 def take_team_role(repository: str, team: str) -> None:
     """Remove the role of a team in a repository."""
-    _take(repository, Receiver(team, is_team=True))
+    _take(repository, Grantee(team, is_team=True))
 
 
 @routes.get("/namespaces/<someone:namespace>", who=by_password)
@@ -83,35 +83,35 @@ def change_namespace(namespace: str, body: NamespaceChange) -> None:
 @routes.put("/namespaces/<someone:namespace>/roles/people/<someone:person>", who=proved)
 def give_role_everywhere(namespace: str, person: str, body: RoleChange) -> None:
     """Set the role of a person in all of a namespace."""
-    _give_everywhere(namespace, Receiver(person), body)
+    _give_everywhere(namespace, Grantee(person), body)
 
 
 @routes.delete("/namespaces/<someone:namespace>/roles/people/<someone:person>", who=proved)
 def take_role_everywhere(namespace: str, person: str) -> None:
     """Remove the role of a person in all of a namespace."""
-    services().permissions.take_everywhere(proved(), client_address(), namespace, Receiver(person))
+    services().permissions.revoke_namespace_role(proved(), client_address(), namespace, Grantee(person))
 
 
 @routes.put("/namespaces/<someone:namespace>/roles/teams/<someone:team>", who=proved)
 def give_team_role_everywhere(namespace: str, team: str, body: RoleChange) -> None:
     """Set the role of a team in all of its organisation's namespace."""
-    _give_everywhere(namespace, Receiver(team, is_team=True), body)
+    _give_everywhere(namespace, Grantee(team, is_team=True), body)
 
 
 @routes.delete("/namespaces/<someone:namespace>/roles/teams/<someone:team>", who=proved)
 def take_team_role_everywhere(namespace: str, team: str) -> None:
     """Remove the role of a team in all of its organisation's namespace."""
-    services().permissions.take_everywhere(proved(), client_address(), namespace, Receiver(team, is_team=True))
+    services().permissions.revoke_namespace_role(proved(), client_address(), namespace, Grantee(team, is_team=True))
 
 
-def _give(repository: str, to: Receiver, body: RoleChange) -> None:
+def _give(repository: str, to: Grantee, body: RoleChange) -> None:
     name = RepositoryName.parse(repository)
-    services().permissions.give(proved(), client_address(), name, to, Role.parse(body.role))
+    services().permissions.grant_role(proved(), client_address(), name, to, Role.parse(body.role))
 
 
-def _take(repository: str, of: Receiver) -> None:
-    services().permissions.take(proved(), client_address(), RepositoryName.parse(repository), of)
+def _take(repository: str, of: Grantee) -> None:
+    services().permissions.revoke_role(proved(), client_address(), RepositoryName.parse(repository), of)
 
 
-def _give_everywhere(namespace: str, to: Receiver, body: RoleChange) -> None:
-    services().permissions.give_everywhere(proved(), client_address(), namespace, to, Role.parse(body.role))
+def _give_everywhere(namespace: str, to: Grantee, body: RoleChange) -> None:
+    services().permissions.grant_namespace_role(proved(), client_address(), namespace, to, Role.parse(body.role))

@@ -20,7 +20,7 @@ from index_service.pages.account import (
     TokensPage,
 )
 from index_service.pages.forms import EMPTY, FormState
-from index_service.services.accounts import Profile
+from index_service.services.accounts import ProfileUpdate
 from index_service.web import emails, languages
 from index_service.web.forms import Form
 from index_service.web.languages import gettext, ngettext
@@ -52,7 +52,7 @@ def submit_profile() -> Response:
     form = Form.read("full_name", "about", "location", "company", "website", "language")
     form.validate("website", validators.validate_website)
     form.validate("language", _language)
-    form.attempt(services().accounts.change_profile, actor, Profile(**form.values()))
+    form.attempt(services().accounts.change_profile, actor, ProfileUpdate(**form.values()))
     if not form.ok:
         shown = ProfilePage.of(services().accounts.account(actor), form.state())
         return render_page(shown, "account/profile.html", form.status)

@@ -17,7 +17,7 @@ from index_service.audit.reading import Filter
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.pages.admin import AdminPage, AuditPage, PeoplePage, RegistriesPage, ResetLinkPage, StoragePage
 from index_service.pages.forms import EMPTY, FormState
-from index_service.services.accounts import ResetLetter
+from index_service.services.accounts import ResetEmail
 from index_service.web import emails
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
@@ -64,7 +64,7 @@ def reset_person() -> Response:
     if found is None:
         return _show_people(who, form.state(), form.status)
     to = found.email if form.ticked("send") else None
-    emails.send_reset(None if to is None else ResetLetter(to, found.name, found.language, found.link))
+    emails.send_reset(None if to is None else ResetEmail(to, found.name, found.language, found.link))
     shown = ResetLinkPage(found.name, emails.reset_url(found.link), found.email, to is not None)
     response = render_page(shown, "admin/reset_link.html", 201)
     response.headers["Cache-Control"] = "no-store"

@@ -13,7 +13,7 @@ from index_service.pages.repositories import RepositoryCard
 from index_service.paging import Paging
 from index_service.repositories.policy import Role
 from index_service.search.finder import Hit
-from index_service.services.permissions import Receiver
+from index_service.services.permissions import Grantee
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
 from index_service.web.request_context import (
@@ -65,7 +65,7 @@ def give(name: str) -> Response:
     who, form = require_reauthenticated().actor, Form.read("person", "role")
     to, role = receiver(form), form.validate("role", validate_role)
     if to is not None and role is not None:
-        form.attempt(services().permissions.give_everywhere, who, client_address(), name, to, role)
+        form.attempt(services().permissions.grant_namespace_role, who, client_address(), name, to, role)
     if not form.ok:
         return _show_access(name, form.state(), form.status)
     flash("success", gettext("%(name)s has the role now.", name=form["person"]))
@@ -75,7 +75,7 @@ def give(name: str) -> Response:
 @views.post("/u/<name>/@access/take")
 def take(name: str) -> Response:
     who, form = require_reauthenticated().actor, Form.read("person")
-    services().permissions.take_everywhere(who, client_address(), name, read_receiver(form["person"]))
+    services().permissions.revoke_namespace_role(who, client_address(), name, read_receiver(form["person"]))
     flash("success", gettext("%(name)s has no role of that kind any more.", name=form["person"]))
     return redirect_to(person_url(name, "access"))
 
@@ -92,16 +92,16 @@ def set_default(name: str) -> Response:
     return redirect_to(person_url(name, "access"))
 
 
-def receiver(form: Form) -> Receiver | None:
+def receiver(form: Form) -> Grantee | None:
     """The grantee that the field `person` of a form names."""
     return form.validate("person", read_receiver)
 
 
-def read_receiver(text: str) -> Receiver:
+def read_receiver(text: str) -> Grantee:
     """A person's name, or a team's with `@` before it, which no name contains. Raises Invalid."""
     if not text.removeprefix("@"):
         raise Invalid("Whose role is it to be?")
-    return Receiver(text.removeprefix("@"), is_team=text.startswith("@"))
+    return Grantee(text.removeprefix("@"), is_team=text.startswith("@"))
 
 
 def validate_role(text: str) -> Role:

@@ -53,7 +53,7 @@ def give(repository: str) -> Response:
     who, name, form = require_reauthenticated().actor, RepositoryName.parse(repository), Form.read("person", "role")
     to, role = receiver(form), form.validate("role", validate_role)
     if to is not None and role is not None:
-        form.attempt(services().permissions.give, who, client_address(), name, to, role)
+        form.attempt(services().permissions.grant_role, who, client_address(), name, to, role)
     if not form.ok:
         return _show(name, ACCESS, form.state(), form.status)
     flash("success", gettext("%(name)s has the role now.", name=form["person"]))
@@ -63,7 +63,7 @@ def give(repository: str) -> Response:
 @views.post("/r/<repository:repository>/@settings/access/take")
 def take(repository: str) -> Response:
     who, name, form = require_reauthenticated().actor, RepositoryName.parse(repository), Form.read("person")
-    services().permissions.take(who, client_address(), name, read_receiver(form["person"]))
+    services().permissions.revoke_role(who, client_address(), name, read_receiver(form["person"]))
     flash("success", gettext("%(name)s has no role of that kind any more.", name=form["person"]))
     return redirect_to(repository_url(name, "settings/access" if services().permissions.manages(who, name) else ""))
 

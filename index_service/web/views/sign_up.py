@@ -65,7 +65,7 @@ def submit_ask_reset() -> Response:
     """The response is the same whether or not the address belongs to an account."""
     form = Form.read("email")
     email = form.validate("email", validators.validate_email)
-    letter = form.attempt(services().accounts.ask_reset, form["email"], browser().address)
+    letter = form.attempt(services().accounts.request_reset, form["email"], browser().address)
     if not form.ok or email is None:
         return render_page(AskResetPage(form=form.state()), "sign_in/ask_reset.html", form.status)
     emails.send_reset(letter)

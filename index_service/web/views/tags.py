@@ -27,11 +27,11 @@ def listing(repository: str) -> Response:
 @page(views, "/r/<repository:repository>/@tags/delete")
 def confirm_deletion(repository: str) -> Response:
     who, name = require_reauthenticated().actor, RepositoryName.parse(repository)
-    doomed = services().deletion.doomed(who, name, _chosen(request.args.getlist("tag")))
-    if not doomed.tags:
+    preview = services().deletion.preview(who, name, _chosen(request.args.getlist("tag")))
+    if not preview.tags:
         flash("note", gettext("Choose the tags to delete first."))
         return redirect_to(repository_url(name, "tags"))
-    return render_page(DeleteTagsPage.of(services().summaries.of(who, name), doomed), "tags/delete.html")
+    return render_page(DeleteTagsPage.of(services().summaries.of(who, name), preview), "tags/delete.html")
 
 
 @views.post("/r/<repository:repository>/@tags/delete")

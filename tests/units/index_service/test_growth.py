@@ -13,7 +13,7 @@ from index_service.database import Database
 from index_service.images import image_store
 from index_service.repositories.policy import Role
 from index_service.services.accounts import Browser
-from index_service.services.permissions import Receiver
+from index_service.services.permissions import Grantee
 from tests.units.index_service.json_api.test_roles import CASES, NAMES
 from tests.units.index_service.json_api.world import API, APP, SECRET, World, fact, populate
 from tests.units.index_service.reader import Reader, counted_queries
@@ -74,7 +74,7 @@ def grow(site, number):
         made_from = replace(fact(9 + number), parent_id=ImageId(IMAGES[1]))
         image_store.record(session, [made_from], site.clock())
     for repository in (APP, SECRET):
-        permissions.give(alice, "", repository, Receiver(name), Role.WRITE)
+        permissions.grant_role(alice, "", repository, Grantee(name), Role.WRITE)
         site.push(str(repository), name, tag=f"v{number}", images=images)
         social.set_starred(person, repository, is_starred=True)
         written = social.write(person, repository, f"no {number}", Tag(f"v{number}"))
@@ -83,11 +83,11 @@ def grow(site, number):
     for owner, made in ((alice, f"alice/more{number}"), (olga, f"acme/more{number}")):
         site.push(made, owner.name, images=images)
     social.set_starred(alice, RepositoryName.parse(f"alice/more{number}"), is_starred=True)
-    permissions.give_everywhere(alice, "", "alice", Receiver(name), Role.READ)
+    permissions.grant_namespace_role(alice, "", "alice", Grantee(name), Role.READ)
     ask.add_member(olga, "", "acme", name)
     ask.create_team(olga, "", "acme", f"team{number}", "")
     ask.join_team(olga, "", "acme", "crew", name)
-    permissions.give_everywhere(olga, "", "acme", Receiver(f"team{number}", is_team=True), Role.READ)
+    permissions.grant_namespace_role(olga, "", "acme", Grantee(f"team{number}", is_team=True), Role.READ)
     ask.create(alice, "", f"fleet{number}", ask.settings(olga, "acme").profile)
     site.services.accounts.sign_in("alice", "password-alice", Browser("192.0.2.9", "x"))
     site.services.accounts.add_address(alice, f"alice{number}@example.com", "")

@@ -456,11 +456,11 @@ def test_pulls_are_counted_by_day_without_a_write_in_the_pull(harbour):
         harbour.daemon().pull("alice/app")
     harbour.daemon("bob").pull("bob/app")
     assert harbour.site.rows("SELECT * FROM pulls") == []
-    harbour.site.services.pull_counts.write()
+    harbour.site.services.pull_counts.flush()
     harbour.site.clock.move(days=1)
     harbour.daemon().pull("alice/app")
-    harbour.site.services.pull_counts.write()
-    harbour.site.services.pull_counts.write()
+    harbour.site.services.pull_counts.flush()
+    harbour.site.services.pull_counts.flush()
     rows = harbour.site.rows("SELECT namespace, count FROM pulls JOIN repositories ON id = repository_id ORDER BY day")
     assert sorted(map(tuple, rows)) == [("alice", 1), ("alice", 3), ("bob", 1)]
     totals = harbour.site.rows("SELECT pull_count FROM repositories ORDER BY namespace")
@@ -472,7 +472,7 @@ def test_a_pushs_questions_and_a_registrys_are_no_pulls(harbour):
     token = harbour.site.pull_token("alice/app")
     harbour.site.request("GET", "/v1/repositories/alice/app/images", auth=token, ask=True)
     harbour.site.redeem("alice/app", token)
-    harbour.site.services.pull_counts.write()
+    harbour.site.services.pull_counts.flush()
     assert [row.pull_count for row in harbour.site.rows("SELECT pull_count FROM repositories")] == [1]
 
 
@@ -481,7 +481,7 @@ def test_pulls_of_what_was_deleted_meanwhile_are_left_out(harbour):
         harbour.push(name, make_chain(1))
         harbour.daemon().pull(name)
     harbour.deletion.delete_repository(harbour.site.actor("alice"), APP, "")
-    harbour.site.services.pull_counts.write()
+    harbour.site.services.pull_counts.flush()
     assert [row.pull_count for row in harbour.site.rows("SELECT pull_count FROM repositories")] == [1]
 
 
@@ -532,7 +532,7 @@ def test_activity_tells_who_did_what_with_what(harbour):
     harbour.push("alice/app", make_chain(1), "two")
     harbour.deletion.delete_tags(harbour.site.actor("alice"), APP, [Tag("one")])
     harbour.daemon().pull("alice/app", "two")
-    harbour.site.services.pull_counts.write()
+    harbour.site.services.pull_counts.flush()
     told = harbour.tags.activity(None, APP, None, 0)
     assert {(move.tag, move.image_id is None) for move in told.moves} == {("one", True), ("two", False), ("one", False)}
     assert (told.total, told.head.pull_count, told.days[-1].count, len(told.days)) == (3, 1, 1, 90)

@@ -19,7 +19,7 @@ from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.repositories.policy import Role
 from index_service.services.organisations import OrganisationSettings
-from index_service.services.permissions import Receiver
+from index_service.services.permissions import Grantee
 
 PEOPLE = ("olga", "mia", "eve")
 
@@ -271,7 +271,7 @@ def test_who_goes_takes_every_role_along(site, organisations):
 
 def test_roles_given_to_a_person_go_with_the_membership(site, organisations):
     olga, permissions = site.actor("olga"), site.services.permissions
-    permissions.give_everywhere(olga, "", "acme", Receiver("mia"), Role.ADMIN)
+    permissions.grant_namespace_role(olga, "", "acme", Grantee("mia"), Role.ADMIN)
     organisations.remove_member(olga, "", "acme", "mia")
     assert permissions.namespace(olga, "acme").given == []
 

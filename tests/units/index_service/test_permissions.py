@@ -19,7 +19,7 @@ from index_service.repositories.models import Repository, RoleRecord, TagRecord
 from index_service.repositories.policy import Role
 from index_service.repositories.repository_settings import UnmovableTags
 from index_service.repositories.role_assignments import MAX_ASSIGNMENTS
-from index_service.services.permissions import Receiver
+from index_service.services.permissions import Grantee
 from tests.units.index_service.site import IMAGES
 
 APP = RepositoryName("acme", "app")
@@ -42,7 +42,7 @@ def permissions(site):
     site.push("acme/app", "olga")
     permissions = site.services.permissions
     for name, role in GIVEN.items():
-        permissions.give(olga, "", APP, Receiver(name), role)
+        permissions.grant_role(olga, "", APP, Grantee(name), role)
     return permissions
 
 
@@ -51,14 +51,14 @@ QUESTIONS = {
     "describe": (lambda p, a: p.describe(a, APP, "An app", "# App"), WRITERS),
     "hide": (lambda p, a: p.set_private(a, "", APP, is_private=True), RULERS),
     "show": (lambda p, a: p.set_private(a, "", APP, is_private=False), RULERS),
-    "give": (lambda p, a: p.give(a, "", APP, Receiver("eve"), Role.READ), RULERS),
-    "give a team": (lambda p, a: p.give(a, "", APP, Receiver("crew", is_team=True), Role.WRITE), RULERS),
-    "take": (lambda p, a: p.take(a, "", APP, Receiver("rick")), RULERS),
+    "give": (lambda p, a: p.grant_role(a, "", APP, Grantee("eve"), Role.READ), RULERS),
+    "give a team": (lambda p, a: p.grant_role(a, "", APP, Grantee("crew", is_team=True), Role.WRITE), RULERS),
+    "take": (lambda p, a: p.revoke_role(a, "", APP, Grantee("rick")), RULERS),
     "transfer": (lambda p, a: p.transfer(a, "", APP, RepositoryName(a.name, "app")), RULERS),
     "transfer within": (lambda p, a: p.transfer(a, "", APP, RepositoryName("acme", "web")), {"olga"}),
     "namespace": (lambda p, a: p.namespace(a, "acme"), {"olga"}),
     "default": (lambda p, a: p.set_default(a, "", "acme", is_private=True), {"olga"}),
-    "give all": (lambda p, a: p.give_everywhere(a, "", "acme", Receiver("eve"), Role.READ), {"olga"}),
+    "give all": (lambda p, a: p.grant_namespace_role(a, "", "acme", Grantee("eve"), Role.READ), {"olga"}),
 }
 
 
@@ -153,11 +153,11 @@ def test_a_role_is_given_changed_and_taken(site, permissions):
         return site.request("GET", "/v1/repositories/acme/app/images", user="eve").status_code
 
     assert reads() == 404
-    permissions.give(olga, "192.0.2.7", APP, Receiver("eve"), Role.READ)
+    permissions.grant_role(olga, "192.0.2.7", APP, Grantee("eve"), Role.READ)
     assert reads() == 200
-    permissions.give(olga, "", APP, Receiver("eve"), Role.ADMIN)
+    permissions.grant_role(olga, "", APP, Grantee("eve"), Role.ADMIN)
     assert permissions.settings(site.actor("eve"), APP).may_manage
-    permissions.take(olga, "", APP, Receiver("eve"))
+    permissions.revoke_role(olga, "", APP, Grantee("eve"))
     assert reads() == 404
     assert [tuple(row) for row in site.rows("SELECT action, subject, details, address FROM audit ORDER BY id")][
         -3:
@@ -169,14 +169,14 @@ def test_a_role_is_given_changed_and_taken(site, permissions):
 
 
 def test_a_role_in_the_namespace_holds_for_what_is_pushed_later(site, permissions):
-    permissions.give_everywhere(site.actor("olga"), "", "acme", Receiver("eve"), Role.WRITE)
+    permissions.grant_namespace_role(site.actor("olga"), "", "acme", Grantee("eve"), Role.WRITE)
     assert site.push("acme/later", "eve")
-    permissions.take_everywhere(site.actor("olga"), "", "acme", Receiver("eve"))
+    permissions.revoke_namespace_role(site.actor("olga"), "", "acme", Grantee("eve"))
     assert site.request("PUT", "/v1/repositories/acme/later/", user="eve", body=[]).status_code == 403
 
 
 def test_whose_namespace_it_is_may_let_others_in(site, permissions):
-    permissions.give_everywhere(site.actor("eve"), "", "eve", Receiver("mia"), Role.ADMIN)
+    permissions.grant_namespace_role(site.actor("eve"), "", "eve", Grantee("mia"), Role.ADMIN)
     assert site.push("eve/app", "mia")
     assert permissions.namespace(site.actor("mia"), "eve").given[0].person == "mia"
 
@@ -184,11 +184,11 @@ def test_whose_namespace_it_is_may_let_others_in(site, permissions):
 @pytest.mark.parametrize(
     ("to", "failure"),
     [
-        (Receiver("nobody"), Invalid),
-        (Receiver("closed"), Invalid),
-        (Receiver("eve"), Conflict),
-        (Receiver("crew", is_team=True), NotFound),
-        (Receiver("nothing", is_team=True), NotFound),
+        (Grantee("nobody"), Invalid),
+        (Grantee("closed"), Invalid),
+        (Grantee("eve"), Conflict),
+        (Grantee("crew", is_team=True), NotFound),
+        (Grantee("nothing", is_team=True), NotFound),
     ],
 )
 def test_who_cannot_have_a_role(site, permissions, to, failure):
@@ -196,18 +196,18 @@ def test_who_cannot_have_a_role(site, permissions, to, failure):
     site.set_active("closed", False)
     site.push("eve/app", "eve")
     with pytest.raises(failure):
-        permissions.give(site.actor("eve"), "", RepositoryName("eve", "app"), to, Role.READ)
+        permissions.grant_role(site.actor("eve"), "", RepositoryName("eve", "app"), to, Role.READ)
 
 
 def test_what_was_not_given_cannot_be_taken(site, permissions):
-    for of in (Receiver("eve"), Receiver("nobody"), Receiver("crew", is_team=True)):
+    for of in (Grantee("eve"), Grantee("nobody"), Grantee("crew", is_team=True)):
         with pytest.raises(NotFound):
-            permissions.take(site.actor("olga"), "", APP, of)
+            permissions.revoke_role(site.actor("olga"), "", APP, of)
 
 
 def test_everything_follows_a_repository_to_its_new_name(site, permissions):
     olga = site.actor("olga")
-    permissions.give(olga, "", APP, Receiver("crew", is_team=True), Role.WRITE)
+    permissions.grant_role(olga, "", APP, Grantee("crew", is_team=True), Role.WRITE)
     permissions.describe(olga, APP, "Serves ducks", "")
     permissions.transfer(olga, "192.0.2.1", APP, RepositoryName("olga", "web"))
     assert site.request("GET", "/v1/repositories/acme/app/images").status_code == 404
@@ -225,7 +225,7 @@ def test_everything_follows_a_repository_to_its_new_name(site, permissions):
 
 def test_within_a_namespace_teams_keep_their_roles(site, permissions):
     olga = site.actor("olga")
-    permissions.give(olga, "", APP, Receiver("crew", is_team=True), Role.WRITE)
+    permissions.grant_role(olga, "", APP, Grantee("crew", is_team=True), Role.WRITE)
     permissions.transfer(olga, "", APP, RepositoryName("acme", "web/ui"))
     assert "crew" in [given.team for given in permissions.settings(olga, RepositoryName("acme", "web/ui")).given]
 
@@ -286,6 +286,6 @@ def test_roles_can_all_be_shown(site, permissions):
         roles = [{"user_id": n, "namespace": "acme", "role": "read", "created_at": moment} for n in ids]
         session.execute(insert(RoleRecord), roles)
     with pytest.raises(Conflict):
-        permissions.give_everywhere(olga, "", "acme", Receiver("eve"), Role.READ)
-    permissions.give_everywhere(olga, "", "acme", Receiver("p1000"), Role.WRITE)
-    permissions.give(olga, "", APP, Receiver("eve"), Role.READ)
+        permissions.grant_namespace_role(olga, "", "acme", Grantee("eve"), Role.READ)
+    permissions.grant_namespace_role(olga, "", "acme", Grantee("p1000"), Role.WRITE)
+    permissions.grant_role(olga, "", APP, Grantee("eve"), Role.READ)

@@ -14,7 +14,7 @@ from index_service.database import Database
 from index_service.repositories import catalogue
 from index_service.repositories.catalogue import Pusher
 from index_service.repositories.policy import Role
-from index_service.services.permissions import Receiver
+from index_service.services.permissions import Grantee
 from index_service.social.comments import MAX_BODY, MAX_VERSIONS, CommentNotFound
 from tests.units.index_service.reader import counted_queries
 from tests.units.index_service.site import IMAGES
@@ -408,7 +408,7 @@ def totals(site):
 
 def pull_once(site, repository, user):
     site.pull_token(repository, user)
-    site.services.pull_counts.write()
+    site.services.pull_counts.flush()
 
 
 def test_what_is_explored_adds_up_what_is_public_alone(site):
@@ -427,7 +427,7 @@ def test_what_is_explored_adds_up_what_is_public_alone(site):
 
 def test_the_overview(site, social, people):
     site.services.permissions.describe(people["alice"], APP, "An app", "# App")
-    site.services.permissions.give(people["alice"], "", APP, Receiver("carol"), Role.WRITE)
+    site.services.permissions.grant_role(people["alice"], "", APP, Grantee("carol"), Role.WRITE)
     site.push("alice/app", "alice", tag="2.0", images=IMAGES[2:4])
     overview = social.overview(people["carol"], APP)
     assert (overview.readme, overview.tags, overview.tag, overview.image_id) == (

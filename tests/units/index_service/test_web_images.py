@@ -366,7 +366,7 @@ def test_a_registry_that_is_away_deletes_nothing_and_the_page_says_so(harbour, f
 
 def test_activity_tells_pushes_deletions_and_pulls(harbour, family):
     harbour.daemon().pull("alice/app", "one")
-    harbour.site.services.pull_counts.write()
+    harbour.site.services.pull_counts.flush()
     reader = Reader(harbour.site, "alice")
     reader.send("/r/alice/app/@tags/delete", "/r/alice/app/@tags/delete?tag=one")
     told = reader.api("/repositories/alice/app/@activity")

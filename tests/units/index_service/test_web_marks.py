@@ -73,7 +73,7 @@ def test_every_change_leaves_its_mark(world):
         reader, before = readers.get(who) or Reader(site), len(marks(site))
         csrf = reader.open("/search").forms["/language"]["csrf"]
         if "{reset}" in path:
-            links["reset"] = site.services.accounts.ask_reset("bob@example.com", "").link
+            links["reset"] = site.services.accounts.request_reset("bob@example.com", "").link
             before += 1
         answer = reader.post(path.format(**links), csrf=csrf, **fields)
         assert answer.status_code in (200, 201, 303), (path, answer.status_code)

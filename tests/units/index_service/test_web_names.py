@@ -6,8 +6,8 @@ import pytest
 
 from index_service.accounts.organisations import OrganisationProfile
 from index_service.repositories.policy import Role
-from index_service.services.accounts import Profile as PersonProfile
-from index_service.services.permissions import Receiver
+from index_service.services.accounts import ProfileUpdate as PersonProfile
+from index_service.services.permissions import Grantee
 from tests.units.index_service.reader import Page, Reader, counted_queries
 
 EVIL = '"><script>alert(1)</script>'
@@ -25,7 +25,7 @@ def town(site):
     organisations.add_member(olga, "", "acme", "mia")
     organisations.create_team(olga, "", "acme", "crew", "They push")
     organisations.join_team(olga, "", "acme", "crew", "mia")
-    site.services.permissions.give_everywhere(olga, "", "acme", Receiver("adam"), Role.ADMIN)
+    site.services.permissions.grant_namespace_role(olga, "", "acme", Grantee("adam"), Role.ADMIN)
     site.push("acme/app", "olga")
     site.push("acme/secret", "olga")
     site.set_private("acme/secret")
@@ -113,7 +113,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(town):
         town.services.organisations.add_member(olga, "", "acme", name)
         town.services.organisations.create_team(olga, "", "acme", f"team{number}", "")
         town.services.organisations.join_team(olga, "", "acme", "crew", name)
-        town.services.permissions.give_everywhere(olga, "", "acme", Receiver(name), Role.READ)
+        town.services.permissions.grant_namespace_role(olga, "", "acme", Grantee(name), Role.READ)
         town.push(f"acme/app{number}", "olga")
         with town.engine.begin() as connection:
             connection.exec_driver_sql(

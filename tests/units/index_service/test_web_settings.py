@@ -9,7 +9,7 @@ import pytest
 from common.names import RepositoryName
 from index_service.accounts.organisations import OrganisationProfile
 from index_service.repositories.policy import Role
-from index_service.services.permissions import Receiver
+from index_service.services.permissions import Grantee
 from registry_service.storage.driver import PathNotFound
 from tests.clients.images import make_chain
 from tests.units.index_service.live import Harbour
@@ -55,7 +55,7 @@ def town(site):
     site.services.organisations.create_team(olga, "", "acme", "crew", "")
     site.push("acme/app", "olga")
     for person, role in GIVEN.items():
-        site.services.permissions.give(olga, "", APP, Receiver(person), role)
+        site.services.permissions.grant_role(olga, "", APP, Grantee(person), role)
     return site
 
 
@@ -226,7 +226,9 @@ def test_the_number_of_queries_does_not_grow_with_the_roles(town):
 
     before = count()
     for number in range(8):
-        town.services.permissions.give(town.actor("olga"), "", APP, Receiver(town.user(f"person{number}")), Role.READ)
+        town.services.permissions.grant_role(
+            town.actor("olga"), "", APP, Grantee(town.user(f"person{number}")), Role.READ
+        )
     assert count() == before
 
 

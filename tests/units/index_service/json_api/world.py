@@ -15,7 +15,7 @@ from index_service.database import Database
 from index_service.images import image_store
 from index_service.images.image_metadata import ImageMetadata
 from index_service.repositories.policy import Role
-from index_service.services.permissions import Receiver
+from index_service.services.permissions import Grantee
 from tests.units.index_service.live import Harbour
 from tests.units.index_service.reader import Reader
 from tests.units.index_service.site import IMAGES, Site
@@ -78,7 +78,7 @@ def _give(site: Site) -> None:
     alice, roles = site.actor("alice"), {"rita": Role.READ, "wendy": Role.WRITE, "adam": Role.ADMIN}
     for repository in (APP, SECRET):
         for person, role in roles.items():
-            site.services.permissions.give(alice, "", repository, Receiver(person), role)
+            site.services.permissions.grant_role(alice, "", repository, Grantee(person), role)
 
 
 def _found(site: Site) -> None:
