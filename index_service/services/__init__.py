@@ -49,7 +49,7 @@ from index_service.services.summaries import Summaries
 from index_service.services.tags import Tags
 from index_service.settings import IndexSettings
 from index_service.social.comment_rate_limit import CommentRateLimit
-from index_service.tokens.passes import Tokens
+from index_service.tokens.protocol_tokens import ProtocolTokens
 from index_service.tokens.signing import Signer
 
 
@@ -88,7 +88,7 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     """Wire the services together."""
     database, pulls = Database(engine), PullCounter()
     access_control = AccessControl(login_only=not settings.anonymous_pull)
-    tokens = Tokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds), access_control)
+    tokens = ProtocolTokens(Signer(settings.secret_keys), timedelta(seconds=settings.token_seconds), access_control)
     links, endpoints = EmailLinks(settings.secret_keys), Endpoints(settings.registry_endpoints)
     registries = RegistryClient(registry_urls(settings), settings.registry_timeout)
     health = RegistryHealth(registry_urls(settings), clock)

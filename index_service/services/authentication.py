@@ -20,7 +20,7 @@ from index_service.accounts.passwords import Passwords
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.services.credentials import Bearer, Caller, Credential, Login
-from index_service.tokens.passes import Tokens
+from index_service.tokens.protocol_tokens import ProtocolTokens
 from index_service.tokens.signing import TokenRefused
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Authentication:
         passwords: Passwords,
         cache: CredentialCache,
         attempts: LoginRateLimit,
-        tokens: Tokens,
+        tokens: ProtocolTokens,
         clock: Clock,
     ) -> None:
         self._database = database

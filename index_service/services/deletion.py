@@ -25,8 +25,8 @@ from index_service.repositories.policy import Action
 from index_service.repositories.roles import AccessControl
 from index_service.services.former_names import FormerNames
 from index_service.services.registry_tokens import RegistryTokens
-from index_service.tokens import passes
-from index_service.tokens.passes import Tokens
+from index_service.tokens import protocol_tokens
+from index_service.tokens.protocol_tokens import ProtocolTokens
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Deletion:
         self,
         database: Database,
         access_control: AccessControl,
-        tokens: Tokens,
+        tokens: ProtocolTokens,
         registry_tokens: RegistryTokens,
         endpoints: Endpoints,
         registries: RegistryClient,
@@ -115,7 +115,7 @@ class Deletion:
                 raise RegistryUnavailable from failure
             self._delete_again(endpoint, name)
         with self._database.writing() as session:
-            passes.forget_consumed(session, actor.id, name, self._clock())
+            protocol_tokens.forget_consumed(session, actor.id, name, self._clock())
 
     def _delete_again(self, endpoint: str, name: RepositoryName) -> None:
         """The registry had the index delete the repository, and then failed to delete it itself or to respond."""

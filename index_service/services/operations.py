@@ -21,7 +21,7 @@ from index_service.repositories.policy import RepositoryNotFound
 from index_service.services import former_names
 from index_service.services.authentication import Authentication
 from index_service.services.registration import Registration
-from index_service.tokens import passes
+from index_service.tokens import protocol_tokens
 
 TAKEN = "This name is taken"
 
@@ -109,7 +109,7 @@ class Operations:
 
     def _sweep(self) -> int:
         with self._database.writing() as session:
-            return passes.sweep(session, self._clock())
+            return protocol_tokens.delete_expired(session, self._clock())
 
     def _context(self) -> AuditContext:
         return AuditContext(None, "", self._clock())

@@ -36,8 +36,8 @@ from index_service.services.credentials import Anonymous, Bearer, Caller, Creden
 from index_service.services.former_names import FormerNames
 from index_service.services.job_runner import JobRunner
 from index_service.services.registration import Registration, SignUp
-from index_service.tokens import passes
-from index_service.tokens.passes import Tokens
+from index_service.tokens import protocol_tokens
+from index_service.tokens.protocol_tokens import ProtocolTokens
 from index_service.tokens.signing import TokenRefused
 
 SWEEP_EVERY_SECONDS = 60.0
@@ -67,7 +67,7 @@ class Protocol:
         database: Database,
         authentication: Authentication,
         registration: Registration,
-        tokens: Tokens,
+        tokens: ProtocolTokens,
         access_control: AccessControl,
         endpoints: Endpoints,
         former_names: FormerNames,
@@ -244,11 +244,11 @@ class Protocol:
         if found.token.access is Access.DELETE:
             self._consume(session, found)
 
-    def _consume(self, session: Session, found: passes.Found) -> None:
+    def _consume(self, session: Session, found: protocol_tokens.IssuedToken) -> None:
         """Consume a delete token. The index's own removes a name at a registry that no repository has here."""
         if found.record.is_own and found.repository is not None:
             raise TokenRefused
-        passes.consume(session, found.record, self._clock())
+        protocol_tokens.consume(session, found.record, self._clock())
         if found.repository is not None:
             catalogue.delete_repository(session, AuditContext(found.actor, "", self._clock()), found.repository)
 
@@ -257,7 +257,9 @@ class Protocol:
         jobs.enqueue(session, jobs.READ, repository.id, {}, self._clock())
 
     def _was_deleted(self, session: Session, actor: Actor, name: RepositoryName) -> bool:
-        return catalogue.find(session, name) is None and passes.forget_consumed(session, actor.id, name, self._clock())
+        return catalogue.find(session, name) is None and protocol_tokens.forget_consumed(
+            session, actor.id, name, self._clock()
+        )
 
     def _issue_read(self, caller: Caller, repository: Repository) -> Issued:
         self._sweep_periodically()
@@ -284,7 +286,7 @@ class Protocol:
 
     def _sweep(self) -> int:
         with self._database.writing() as session:
-            return passes.sweep(session, self._clock())
+            return protocol_tokens.delete_expired(session, self._clock())
 
     def _locked(self, session: Session, caller: Caller, name: RepositoryName, action: Action) -> Repository:
         """The repository, its row locked, if this caller's own token or role permits this."""

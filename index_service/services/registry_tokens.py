@@ -10,13 +10,13 @@ from common.names import RepositoryName
 from common.tokens import Access, Token
 from index_service.database import Database
 from index_service.db import Clock
-from index_service.tokens.passes import Tokens
+from index_service.tokens.protocol_tokens import ProtocolTokens
 
 
 class RegistryTokens:
     """Issues them, each in a transaction of its own."""
 
-    def __init__(self, database: Database, tokens: Tokens, clock: Clock) -> None:
+    def __init__(self, database: Database, tokens: ProtocolTokens, clock: Clock) -> None:
         self._database = database
         self._tokens = tokens
         self._clock = clock

@@ -14,7 +14,7 @@ from common.names import RepositoryName
 from common.tokens import Access, Token
 from index_service.database import Database
 from index_service.repositories.roles import AccessControl
-from index_service.tokens.passes import Tokens
+from index_service.tokens.protocol_tokens import ProtocolTokens
 from index_service.tokens.signing import Signer
 from registry_service.app import create_app
 from registry_service.settings import RegistrySettings
@@ -101,7 +101,7 @@ class Harbour:
     def own_token(self, name: RepositoryName, access: Access) -> Token:
         """One of the index's own, with which it asks the registry."""
         signer = Signer(self.site.settings.secret_keys)
-        tokens = Tokens(signer, timedelta(hours=1), AccessControl(login_only=False))
+        tokens = ProtocolTokens(signer, timedelta(hours=1), AccessControl(login_only=False))
         with Database(self.site.engine).writing() as session:
             return tokens.issue_own(session, name, access, self.site.clock())
 

@@ -26,7 +26,7 @@ from index_service.repositories.policy import GRANTED_BY
 from index_service.repositories.roles import AccessControl
 from index_service.tokens.signing import Signer, TokenRefused, digest
 
-SWEEP_AT_ONCE = 500
+DELETE_BATCH = 500
 
 OWN_LIFETIME = timedelta(minutes=10)
 """The index's own tokens are used at once."""
@@ -36,7 +36,7 @@ TOKENS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class IssuedToken:
     """A token that we issued and that is still valid; `repository` is None if it was deleted."""
 
     token: Token
@@ -70,7 +70,7 @@ class Found:
         return self.record.consumed_at is not None or any(end is not None and end <= moment for end in ends)
 
 
-class Tokens:
+class ProtocolTokens:
     """The tokens of one index."""
 
     def __init__(self, signer: Signer, lifetime: timedelta, access_control: AccessControl) -> None:
@@ -130,7 +130,7 @@ class Tokens:
         session.add(record)
         return token
 
-    def is_permitted(self, session: Session, found: Found) -> bool:
+    def is_permitted(self, session: Session, found: IssuedToken) -> bool:
         """Whether the bearer still has the permission that the token was issued for.
 
         The index itself may, also where the repository is gone: a registry can still have what bore its name. But what
@@ -145,7 +145,7 @@ class Tokens:
             return False
         return self._access_control.permits(session, found.actor, found.repository, GRANTED_BY[access])
 
-    def find(self, session: Session, token: Token, moment: datetime) -> Found:
+    def find(self, session: Session, token: Token, moment: datetime) -> IssuedToken:
         """Raises TokenRefused: not signed by us for this repository and access, or expired, consumed or revoked."""
         self._signer.verify(token)
         name = token.repository
@@ -156,7 +156,7 @@ class Tokens:
             .outerjoin(Repository, and_(Repository.namespace == name.namespace, Repository.name == name.name))
             .where(ProtocolToken.digest == digest(token))
         ).first()
-        if row is None or (found := Found(token, *row)).has_ended(moment):
+        if row is None or (found := IssuedToken(token, *row)).has_ended(moment):
             raise TokenRefused
         return found
 
@@ -167,7 +167,7 @@ class Tokens:
         name: RepositoryName,
         accesses: Iterable[Access],
         moment: datetime,
-    ) -> Found:
+    ) -> IssuedToken:
         """The first of some tokens that is for this repository and one of these accesses, and still valid.
 
         Valid means: found, and its bearer still permitted. Raises TokenRefused if none is.
@@ -200,7 +200,7 @@ def forget_consumed(session: Session, user_id: int, repository: RepositoryName, 
     return _rows(session, delete(ProtocolToken).where(*consumed)) > 0
 
 
-def sweep(session: Session, moment: datetime, limit: int = SWEEP_AT_ONCE) -> int:
+def delete_expired(session: Session, moment: datetime, limit: int = DELETE_BATCH) -> int:
     """Delete up to `limit` expired tokens, skipping those another process has locked; returns how many."""
     expired = select(ProtocolToken.digest).where(ProtocolToken.expires_at <= moment).limit(limit)
     digests = list(session.scalars(expired.with_for_update(skip_locked=True)))
