@@ -11,7 +11,7 @@ from common import http
 from index_service import api, background, json_api, services, web
 from index_service.database import open_engine
 from index_service.db import Clock, now
-from index_service.mail.carriers import Post, carrier
+from index_service.mail.transport import Mailer, choose_transport
 from index_service.settings import IndexSettings
 
 
@@ -29,11 +29,11 @@ def create_app(
     app.config["REQUEST_SECONDS"] = settings.request_seconds
     engine = engine or open_engine(settings.database_url, pool_size=settings.threads)
     app.extensions[api.EXTENSION] = built = services.build(settings, engine, hasher=hasher, clock=clock)
-    post = Post(carrier(settings.smtp_url, settings.mail_folder, clock), settings.mail_from, clock)
+    mailer = Mailer(choose_transport(settings.smtp_url, settings.mail_folder, clock), settings.mail_from, clock)
     http.install(app, standalone=False)
     api.install(app)
     app.extensions[background.EXTENSION] = background.Background(built.jobs, built.pull_counts, built.retention)
-    web.install(app, settings, built, post, clock)
+    web.install(app, settings, built, mailer, clock)
     json_api.install(app, settings, built, clock)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

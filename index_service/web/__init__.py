@@ -14,7 +14,7 @@ from flask import Flask, Response, request
 from index_service.converters import Number
 from index_service.cookies import Cookies
 from index_service.db import Clock
-from index_service.mail.carriers import Post
+from index_service.mail.transport import Mailer
 from index_service.services import Services
 from index_service.settings import IndexSettings
 from index_service.web import assets, csrf, environment, error_pages, languages, request_context, urls
@@ -23,12 +23,12 @@ from index_service.web.views import VIEWS
 __all__ = ["install"]
 
 
-def install(app: Flask, settings: IndexSettings, services: Services, post: Post, clock: Clock) -> None:
+def install(app: Flask, settings: IndexSettings, services: Services, mailer: Mailer, clock: Clock) -> None:
     """Give an application the site."""
     secure = urlsplit(settings.site).scheme == "https"
     cookies = Cookies(settings.secret_keys, secure=secure)
     app.extensions[request_context.EXTENSION] = request_context.Site(
-        services, cookies, post, clock, settings.site, settings.sign_up, settings.registry_endpoints
+        services, cookies, mailer, clock, settings.site, settings.sign_up, settings.registry_endpoints
     )
     app.extensions[assets.EXTENSION] = assets.load()
     languages.load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import url_for
 
-from index_service.mail.carriers import Letter
+from index_service.mail.transport import OutgoingEmail
 from index_service.services.accounts import ResetEmail
 from index_service.web import languages
 from index_service.web.rendering import render
@@ -15,17 +15,17 @@ def send_confirmation(name: str, address: str) -> None:
     """Ask the owner of an email address to confirm that it is `name`'s; in the language of the current page."""
     link = _absolute(url_for("sign_up.confirm", link=services().accounts.confirmation(address)))
     text = render("mail/confirm.txt", name=name, address=address, link=link, site=site().url)
-    site().post.send(Letter(address, languages.gettext("Confirm your address"), text))
+    site().mailer.send(OutgoingEmail(address, languages.gettext("Confirm your address"), text))
 
 
-def send_reset(letter: ResetEmail | None) -> None:
+def send_reset(email: ResetEmail | None) -> None:
     """Send the link that resets a password, in the person's own language; nothing without a recipient."""
-    if letter is None:
+    if email is None:
         return
-    with languages.speaking(letter.language or languages.current()):
-        link = reset_url(letter.link)
-        text = render("mail/reset.txt", name=letter.name, link=link, site=site().url)
-        site().post.send(Letter(letter.to, languages.gettext("Set a new password"), text))
+    with languages.speaking(email.language or languages.current()):
+        link = reset_url(email.link)
+        text = render("mail/reset.txt", name=email.name, link=link, site=site().url)
+        site().mailer.send(OutgoingEmail(email.to, languages.gettext("Set a new password"), text))
 
 
 def reset_url(link: str) -> str:

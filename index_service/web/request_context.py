@@ -14,7 +14,7 @@ from index_service.accounts.actor import Actor
 from index_service.accounts.sessions import SignedIn
 from index_service.cookies import LANGUAGE, SESSION, Cookies
 from index_service.db import Clock
-from index_service.mail.carriers import Post
+from index_service.mail.transport import Mailer
 from index_service.services import Services
 from index_service.services.accounts import Browser
 from index_service.web import languages
@@ -33,7 +33,7 @@ class Site:
 
     services: Services
     cookies: Cookies
-    post: Post
+    mailer: Mailer
     clock: Clock
     url: str
     sign_up: str

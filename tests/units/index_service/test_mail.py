@@ -11,11 +11,11 @@ from threading import Thread
 import pytest
 
 from common.settings import SettingsError
-from index_service.mail.carriers import Folder, Letter, Post, Smtp, carrier
+from index_service.mail.transport import FolderTransport, Mailer, OutgoingEmail, SmtpTransport, choose_transport
 from index_service.settings import load_settings
 
 KEY = "k" * 32
-LETTER = Letter("alice@example.com", "确认 your address", "Hello,\n\n.\nas it is: 您好\n")
+LETTER = OutgoingEmail("alice@example.com", "确认 your address", "Hello,\n\n.\nas it is: 您好\n")
 
 
 def clock():
@@ -93,7 +93,7 @@ def url(server, user=""):
 
 
 def post(carrier):
-    return Post(carrier, "Wharf <wharf@example.com>", clock)
+    return Mailer(carrier, "Wharf <wharf@example.com>", clock)
 
 
 def read(content):
@@ -101,7 +101,7 @@ def read(content):
 
 
 def test_a_mail_server_is_given_the_letter(server):
-    office = post(carrier(url(server), "unused", clock))
+    office = post(choose_transport(url(server), "unused", clock))
     office.send(LETTER)
     office.finish()
     ((sender, recipients, content),) = server.letters
@@ -116,7 +116,7 @@ def test_a_mail_server_is_given_the_letter(server):
 
 
 def test_a_letter_that_is_refused_is_logged_and_the_next_one_carried(server, caplog):
-    office = post(Smtp(url(server)))
+    office = post(SmtpTransport(url(server)))
     server.refusal = "550 not from you"
     office.send(LETTER)
     office.finish()
@@ -129,7 +129,7 @@ def test_a_letter_that_is_refused_is_logged_and_the_next_one_carried(server, cap
 
 def test_a_password_is_never_sent_without_tls(server, caplog):
     server.features = ["AUTH PLAIN LOGIN"]
-    office = post(Smtp(url(server, "user:secret@")))
+    office = post(SmtpTransport(url(server, "user:secret@")))
     office.send(LETTER)
     office.finish()
     assert server.letters == []
@@ -140,14 +140,14 @@ def test_a_password_is_never_sent_without_tls(server, caplog):
 def test_nobody_there_is_a_line_in_the_log(caplog):
     with MailServer() as gone:
         address = url(gone)
-    office = post(Smtp(address))
+    office = post(SmtpTransport(address))
     office.send(LETTER)
     office.finish()
     assert "a letter could not be carried" in caplog.text
 
 
 def test_a_folder_keeps_each_letter_in_a_file_for_its_owner_alone(tmp_path):
-    office = post(carrier("", str(tmp_path / "new" / "mail"), clock))
+    office = post(choose_transport("", str(tmp_path / "new" / "mail"), clock))
     office.send(LETTER)
     office.send(LETTER)
     office.finish()
@@ -160,7 +160,7 @@ def test_a_folder_keeps_each_letter_in_a_file_for_its_owner_alone(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_a_line_in_the_log(tmp_path, caplog):
     (tmp_path / "mail").write_text("a file")
-    office = post(Folder(tmp_path / "mail", clock))
+    office = post(FolderTransport(tmp_path / "mail", clock))
     office.send(LETTER)
     office.finish()
     assert "a letter could not be carried" in caplog.text

@@ -29,7 +29,7 @@ def letters(harbour):
 
 
 def read_letters(site):
-    site.app.extensions["wharfinger-site"].post.finish()
+    site.app.extensions["wharfinger-site"].mailer.finish()
     paths = sorted(Path(site.settings.mail_folder).glob("*.eml"))
     return [email.message_from_bytes(path.read_bytes(), policy=policy.default) for path in paths]
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingEmail:
     """A plain-text email to one address."""
 
     to: str
@@ -34,20 +34,20 @@ class Letter:
     text: str
 
 
-class Carrier(Protocol):
+class Transport(Protocol):
     """Delivers, or raises OSError or smtplib.SMTPException."""
 
-    def carry(self, message: EmailMessage) -> None: ...
+    def deliver(self, message: EmailMessage) -> None: ...
 
 
-class Folder:
+class FolderTransport:
     """Writes each email to a file of its own, `<time>-<number>.eml`, readable by its owner only."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
 
-    def carry(self, message: EmailMessage) -> None:
+    def deliver(self, message: EmailMessage) -> None:
         self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
         stem = f"{self._clock():%Y%m%dT%H%M%S.%f}-{make_msgid().strip('<>').split('@')[0]}"
         partial = self._path / f".{stem}"
@@ -58,7 +58,7 @@ class Folder:
         partial.rename(self._path / f"{stem}.eml")
 
 
-class Smtp:
+class SmtpTransport:
     """Sends email to a server: smtp://[user:password@]host[:port], smtps:// for TLS from the first byte.
 
     Over smtp:// it uses STARTTLS if the server offers it, and always before it sends a password.
@@ -71,7 +71,7 @@ class Smtp:
         self._port = parts.port or (465 if self._is_tls else 25)
         self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
 
-    def carry(self, message: EmailMessage) -> None:
+    def deliver(self, message: EmailMessage) -> None:
         with self._connected() as server:
             if self._login is not None:
                 server.login(*self._login)
@@ -92,42 +92,42 @@ class Smtp:
         return server
 
 
-class Post:
+class Mailer:
     """Composes email and sends it in a background thread."""
 
-    def __init__(self, carrier: Carrier, sender: str, clock: Clock) -> None:
-        self._carrier = carrier
+    def __init__(self, transport: Transport, sender: str, clock: Clock) -> None:
+        self._transport = transport
         self._sender = sender
         self._clock = clock
         # Its thread starts with the first email, so after a fork.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="mail")
 
-    def send(self, letter: Letter) -> None:
+    def send(self, email: OutgoingEmail) -> None:
         """Queue an email."""
-        self._executor.submit(self._carry, self._composed(letter))
+        self._executor.submit(self._deliver, self._composed(email))
 
     def finish(self) -> None:
         """Wait until all queued email is sent."""
         self._executor.submit(bool).result()
 
-    def _composed(self, letter: Letter) -> EmailMessage:
+    def _composed(self, email: OutgoingEmail) -> EmailMessage:
         message = EmailMessage()
         message["From"] = self._sender
-        message["To"] = letter.to
-        message["Subject"] = letter.subject
+        message["To"] = email.to
+        message["Subject"] = email.subject
         message["Date"] = format_datetime(self._clock())
         message["Message-ID"] = make_msgid(domain=self._sender.rpartition("@")[2].strip("<> ") or None)
         message["Auto-Submitted"] = "auto-generated"
-        message.set_content(letter.text)
+        message.set_content(email.text)
         return message
 
-    def _carry(self, message: EmailMessage) -> None:
+    def _deliver(self, message: EmailMessage) -> None:
         try:
-            self._carrier.carry(message)
+            self._transport.deliver(message)
         except (OSError, smtplib.SMTPException) as error:
             logger.error("an email could not be sent: %s", error)
 
 
-def carrier(smtp_url: str, folder: str, clock: Clock) -> Carrier:
+def choose_transport(smtp_url: str, folder: str, clock: Clock) -> Transport:
     """The transport that the settings configure."""
-    return Smtp(smtp_url) if smtp_url else Folder(Path(folder), clock)
+    return SmtpTransport(smtp_url) if smtp_url else FolderTransport(Path(folder), clock)
