@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from index_service.accounts.directory import PersonRow
-from index_service.audit.reading import Entry
+from index_service.audit.queries import LogEntry
 from index_service.images.queue_stats import QueueStats
 from index_service.images.storage_usage import NamespaceStorage
 from index_service.pages.forms import EMPTY, FormState
@@ -21,7 +21,7 @@ class AdminPage:
     counts: Counts
     registries: tuple[RegistryRow, ...]
     waiting: QueueStats
-    latest: tuple[Entry, ...]
+    latest: tuple[LogEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class StoragePage:
 class AuditPage:
     """The log, newest first, as far as it fits the filter: `since` and `until` are days."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[LogEntry, ...]
     paging: Paging
     actor: str
     action: str

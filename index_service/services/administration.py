@@ -16,9 +16,9 @@ from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PersonRow
 from index_service.accounts.email_links import EmailLinks
 from index_service.accounts.privileges import require_administrator
-from index_service.audit import reading
+from index_service.audit import queries
 from index_service.audit.log import AuditContext
-from index_service.audit.reading import Entry, Filter
+from index_service.audit.queries import AuditFilter, LogEntry
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import storage_usage
@@ -155,11 +155,11 @@ class Administration:
                 self._measured = (time.monotonic(), measured)
             return self._measured[1]
 
-    def audit(self, actor: Actor | None, wanted: Filter, limit: int, offset: int) -> tuple[list[Entry], int]:
+    def audit(self, actor: Actor | None, wanted: AuditFilter, limit: int, offset: int) -> tuple[list[LogEntry], int]:
         """A part of the log, newest first, and the number of matching entries."""
         require_administrator(actor)
         with self._database.reading() as session:
-            return reading.entries(session, wanted, limit, offset), reading.count(session, wanted)
+            return queries.entries(session, wanted, limit, offset), queries.count(session, wanted)
 
     def _context(self, actor: Actor | None, address: str) -> AuditContext:
         return AuditContext(require_administrator(actor), address, self._clock())

@@ -9,7 +9,7 @@ from typing import Any
 
 from index_service import registry_health
 from index_service.accounts.directory import PersonRow
-from index_service.audit.reading import Entry
+from index_service.audit.queries import LogEntry
 from index_service.images import storage_usage
 from index_service.images.queue_stats import FailedJob, QueueStats
 from index_service.services import administration
@@ -203,7 +203,7 @@ class AuditEntry:
     address: str
 
     @classmethod
-    def of(cls, entry: Entry) -> AuditEntry:
+    def of(cls, entry: LogEntry) -> AuditEntry:
         return cls(
             at=entry.at,
             actor=entry.actor,

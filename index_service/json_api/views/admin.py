@@ -11,7 +11,7 @@ from flask import request
 from common.errors import Invalid
 from index_service import paging
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
-from index_service.audit.reading import Filter
+from index_service.audit.queries import AuditFilter
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.json_api.access import administrator, api_context, client_address, proved_administrator, services
 from index_service.json_api.bodies import UNSET, UnsetType
@@ -120,7 +120,7 @@ def list_storage() -> Page[NamespaceStorage]:
 def list_audit() -> Page[AuditEntry]:
     """List the entries of the audit log, the newest first."""
     asked = paging.asked(request.args)
-    wanted = Filter(
+    wanted = AuditFilter(
         argument("actor"), argument("action"), argument("subject", most=511), _moment("since"), _moment("until")
     )
     entries, total = services().administration.audit(administrator(), wanted, asked.size, asked.offset)

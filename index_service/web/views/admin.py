@@ -13,7 +13,7 @@ from index_service import paging
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.log import Change
-from index_service.audit.reading import Filter
+from index_service.audit.queries import AuditFilter
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.pages.admin import AdminPage, AuditPage, PeoplePage, RegistriesPage, ResetLinkPage, StoragePage
 from index_service.pages.forms import EMPTY, FormState
@@ -35,7 +35,7 @@ views = Blueprint("admin", __name__)
 @page(views, "/admin", "/admin")
 def overview() -> Response:
     who, ask = require_admin(), services().administration
-    registries, (latest, _) = ask.registries(who), ask.audit(who, Filter(), LATEST, 0)
+    registries, (latest, _) = ask.registries(who), ask.audit(who, AuditFilter(), LATEST, 0)
     shown = AdminPage(ask.counts(who), tuple(registries.rows), registries.waiting, tuple(latest))
     return render_page(shown, "admin/overview.html")
 
@@ -91,7 +91,7 @@ def storage() -> Response:
 def audit() -> Response:
     who, asked, text = require_admin(), paging.asked(request.args), _printable
     since, until = _day(text("since")), _day(text("until"))
-    wanted = Filter(
+    wanted = AuditFilter(
         text("actor"), text("action"), text("subject"), since, None if until is None else until + timedelta(days=1)
     )
     entries, total = services().administration.audit(who, wanted, asked.size, asked.offset)

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from common.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from common.names import RepositoryName
 from index_service.accounts.actor import Limits
-from index_service.audit.reading import Filter
+from index_service.audit.queries import AuditFilter
 from index_service.services.accounts import Browser
 from index_service.services.credentials import Login
 from tests.units.index_service.site import IMAGES
@@ -75,7 +75,7 @@ QUESTIONS = {
     "reset": lambda a, who: a.reset_link(who, "", "alice"),
     "registries": lambda a, who: a.registries(who),
     "storage": lambda a, who: a.storage(who),
-    "audit": lambda a, who: a.audit(who, Filter(), 10, 0),
+    "audit": lambda a, who: a.audit(who, AuditFilter(), 10, 0),
 }
 
 
@@ -265,7 +265,7 @@ def test_the_log_is_read_newest_first_and_filtered(site, administration):
     permissions.set_private(site.actor("alice"), "192.0.2.9", RepositoryName("alice", "app"), is_private=True)
 
     def found(**wanted):
-        entries, total = administration.audit(root, Filter(**wanted), 100, 0)
+        entries, total = administration.audit(root, AuditFilter(**wanted), 100, 0)
         assert total == len(entries)
         return [(entry.actor, entry.action, entry.subject) for entry in entries]
 
@@ -279,7 +279,7 @@ def test_the_log_is_read_newest_first_and_filtered(site, administration):
     later = site.clock() - timedelta(minutes=1)
     assert found(since=later) == [hidden]
     assert found(until=later) == made
-    (entry,), _ = administration.audit(root, Filter(actor="alice"), 1, 0)
+    (entry,), _ = administration.audit(root, AuditFilter(actor="alice"), 1, 0)
     assert (entry.address, json.loads(json.dumps(dict(entry.details)))) == ("192.0.2.9", {})
 
 

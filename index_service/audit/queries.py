@@ -15,7 +15,7 @@ from index_service.audit.models import AuditRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class AuditFilter:
     """Which records to show; empty and None match everything.
 
     `action` is a whole action, or the word before its dot; `subject` is a name, or its namespace.
@@ -29,7 +29,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One change; `actor` is empty for an operator's command and for an unknown actor."""
 
     at: datetime
@@ -40,20 +40,20 @@ class Entry:
     address: str
 
 
-def count(session: Session, wanted: Filter) -> int:
-    return session.scalar(select(func.count()).select_from(AuditRecord).where(_fits(wanted))) or 0
+def count(session: Session, wanted: AuditFilter) -> int:
+    return session.scalar(select(func.count()).select_from(AuditRecord).where(_matches(wanted))) or 0
 
 
-def entries(session: Session, wanted: Filter, limit: int, offset: int) -> list[Entry]:
+def entries(session: Session, wanted: AuditFilter, limit: int, offset: int) -> list[LogEntry]:
     """The newest first."""
-    newest = select(AuditRecord).where(_fits(wanted)).order_by(AuditRecord.at.desc(), AuditRecord.id.desc())
+    newest = select(AuditRecord).where(_matches(wanted)).order_by(AuditRecord.at.desc(), AuditRecord.id.desc())
     return [
-        Entry(row.at, row.actor_name, row.action, row.subject, json.loads(row.details), row.address)
+        LogEntry(row.at, row.actor_name, row.action, row.subject, json.loads(row.details), row.address)
         for row in session.scalars(newest.limit(limit).offset(offset))
     ]
 
 
-def _fits(wanted: Filter) -> ColumnElement[bool]:
+def _matches(wanted: AuditFilter) -> ColumnElement[bool]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.actor:
         conditions.append(AuditRecord.actor_name == wanted.actor)
