@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+from flask import Flask
 from sqlalchemy import Engine
+from werkzeug.routing import Rule
 
 from index_service import schema
 from index_service.database import open_engine
@@ -15,6 +18,26 @@ from index_service.web import languages
 from tests.servers.postgres import Postgres, Reused
 from tests.units.index_service.live import Harbour
 from tests.units.index_service.site import Site
+
+
+class RuleBuiltOnce(Rule):
+    """Werkzeug compiles two functions that build URLs, for each rule of each application anew. They depend on the rule
+    alone, and take most of the time in which an application is made: every test makes one, of 250 rules."""
+
+    _built: ClassVar[dict[tuple[object, ...], Any]] = {}
+
+    def _compile_builder(self, append_unknown: bool = True) -> Any:
+        key = (self.rule, self.host, self.subdomain, repr(self.defaults), append_unknown)
+        if key not in self._built:
+            self._built[key] = super()._compile_builder(append_unknown)
+        return self._built[key]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rules_built_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "url_rule_class", RuleBuiltOnce)
+        yield
 
 
 @pytest.fixture(autouse=True)
