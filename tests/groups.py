@@ -20,7 +20,7 @@ def group_of(item: pytest.Item) -> str | None:
         return None
     for server in LONGEST_FIRST:
         if server in item.fixturenames:
-            return f"{server} {_set_up(item)}" if server == "setups" else server
+            return f"{server} {_part(server, item)}".strip()
     definitions = item._fixtureinfo.name2fixturedefs.values()
     return item.path.stem if any(known[-1].scope == "module" for known in definitions) else None
 
@@ -35,8 +35,14 @@ def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
     return sorted(items, key=lambda item: _rank(group_of(item)))
 
 
+def _part(server: str, item: pytest.Function) -> str:
+    """Which part of a server it uses that has parts, each started for itself."""
+    if server == "openstack":
+        return "swift" if "swift" in item.path.stem else "glance"
+    return _set_up(item) if server == "setups" else ""
+
+
 def _set_up(item: pytest.Function) -> str:
-    """The name of the set-up it runs against."""
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     named = [value for value in parameters if isinstance(value, str) and value in ALL]
     return named[0] if named else "standalone-http" if "standalone" in item.fixturenames else "split-http"
