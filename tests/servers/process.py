@@ -95,9 +95,10 @@ class Process:
         """Raises ServerFailed when the program ends or does not become ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            # Where a shell has started the tests in the background, they and so their children ignore SIGINT.
+            # A child ends with the thread that started it, however that ends: in most cases the tests. What a shell has
+            # started in the background ignores SIGINT, and so would its children.
             self._child = subprocess.Popen(
-                ["env", "--default-signal=INT", *self.command],
+                ["setpriv", "--pdeathsig", "TERM", "--", "env", "--default-signal=INT", *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.servers.process import Process, free_port
+from tests.servers.process import Process, eventually, free_port
 
 
 def test_a_child_can_be_interrupted_where_the_suite_cannot(tmp_path: Path) -> None:
@@ -21,6 +21,29 @@ def test_a_child_can_be_interrupted_where_the_suite_cannot(tmp_path: Path) -> No
             assert child.wait() == -signal.SIGINT
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_child_ends_with_a_suite_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time; from tests.servers.process import Process; folder = pathlib.Path(sys.argv[1]);"
+        "child = Process('child', ['sleep', '60'], folder);"
+        "child.start(lambda: pathlib.Path(f'/proc/{child.pid}/comm').read_text() == 'sleep\\n');"
+        "print(child.pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as suite:
+        assert suite.stdout is not None
+        child = int(suite.stdout.readline())
+        suite.kill()
+    eventually(lambda: not is_alive(child), lambda: f"{child} goes on")
+
+
+def is_alive(pid: int) -> bool:
+    """A zombie, which nobody may wait for here, is not."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return False
+    return "State:\tZ" not in status
 
 
 def test_workers_share_no_port() -> None:
