@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from functools import cache
 
+import botocore.session
 import pytest
 
 from tests.groups import in_order, is_quick
@@ -23,9 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Two a core: many tests wait. They need about a gigabyte each."""
-    return min(2 * (os.cpu_count() or 1), 16)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two a core, for many tests wait; one where none does. With their servers they need about a gigabyte each."""
+    return min((1 if config.getoption("--quick") else 2) * (os.cpu_count() or 1), 16)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,7 +61,10 @@ def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Radosgw]:
     """An S3 store, which holds whatever its tests keep in it in memory."""
     folder = tmp_path_factory.mktemp("radosgw")
     gateway = start_radosgw(folder, make_certificate(folder / "tls"))
-    yield gateway
+    with pytest.MonkeyPatch.context() as patch:
+        # Each driver has a session of botocore's, which would read the descriptions of S3 for itself: 0.1 s and more.
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield gateway
     gateway.stop()
 
 

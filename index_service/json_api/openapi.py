@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from index_service.accounts.privileges import REAUTHENTICATION_LASTS
@@ -89,22 +90,29 @@ _ERRORS = {
 
 def document(routes: Sequence[Route], *, site: str, cookie: str) -> Schema:
     """As it is served; `site` is where, `cookie` the name of the session's."""
-    bodies = [route.body for route in routes if route.body is not None]
-    schemas = Schemas([*(route.answer for route in routes), Error], bodies)
-    paths: dict[str, Schema] = {}
-    for route in routes:
-        paths.setdefault(readable(route.rule), {})[route.method.lower()] = _operation(schemas, route)
+    paths, schemas = _described(tuple(routes))
     return {
         "openapi": VERSION,
         "info": {"title": "Wharfinger index", "version": "1", "description": _INTRODUCTION},
         "servers": [{"url": site}],
         "paths": paths,
         "components": {
-            "schemas": dict(sorted(schemas.components.items())),
+            "schemas": schemas,
             "responses": {f"Error{status}": _error(text) for status, text in _ERRORS.items()},
             "securitySchemes": {**_SECURITY, "session": {**_SECURITY["session"], "name": cookie}},
         },
     }
+
+
+@cache
+def _described(routes: tuple[Route, ...]) -> tuple[dict[str, Schema], Schema]:
+    """Paths and schemas, which no setting changes: every application of a process has the same."""
+    bodies = [route.body for route in routes if route.body is not None]
+    schemas = Schemas([*(route.answer for route in routes), Error], bodies)
+    paths: dict[str, Schema] = {}
+    for route in routes:
+        paths.setdefault(readable(route.rule), {})[route.method.lower()] = _operation(schemas, route)
+    return paths, dict(sorted(schemas.components.items()))
 
 
 def readable(rule: str) -> str:

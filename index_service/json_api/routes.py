@@ -54,9 +54,9 @@ class Param:
     schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
-    """What one method of one path does."""
+    """What one method of one path does; there is one of each."""
 
     kind: str
     method: str
