@@ -109,7 +109,7 @@ class Worker(GeventWorker):
             # Past GeventWorker, which would take the time-out away again.
             AsyncWorker.handle(self, listener, client, addr)
         except TimeoutError:
-            self.log.debug("Closed a connection that stood still")
+            self.log.debug("Closed an idle connection")
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         if isinstance(req.body.reader, ChunkedReader):

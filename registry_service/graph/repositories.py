@@ -104,7 +104,7 @@ class Repositories:
     def _changing(self, repository: RepositoryName) -> Iterator[None]:
         path = paths.index_images_claim(repository)
         deadline = time.monotonic() + WAIT_SECONDS
-        # The subject is this call's own: a lease of unknown ownership is waited for, not shared.
+        # A subject unique to this call: a lease whose owner is unknown is waited for, never shared.
         lease = self._leases.acquire(path, str(deadline))
         while lease is None:
             if time.monotonic() > deadline:

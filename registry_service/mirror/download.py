@@ -26,19 +26,19 @@ from registry_service.storage.driver import Offload
 from registry_service.storage.retrying import Retries, RetryPolicy
 
 UPLOADER = "mirror"
-"""Whose stage a layer lies in until it is sealed. There is one download at a time, so one name is enough."""
+"""The uploader whose stage holds a layer until it is sealed. One download runs at a time, so one name is enough."""
 
 STALE_SECONDS = 180.0
-"""Age at which a lease on a layer is dead; it is renewed while the layer comes."""
+"""Age at which a layer's lease expires; it is renewed during the download."""
 
 RESUMES = 5
-"""How often in a row a source may break off."""
+"""Retries in a row after the source broke the transfer off."""
 
 RETRY = RetryPolicy(1 + RESUMES, backoff_seconds=0.4)
 """A source that restarts takes longer than a store's busy moment: six seconds on average, all resumptions together."""
 
 _PROGRESS_BYTES = 1024 * 1024
-"""A source that sent this much since it last broke off is given all its chances again."""
+"""Progress that resets the count of retries."""
 
 BringParents = Callable[["Offer", Callable[[], None]], None]
 """Sees to it that an offered image's parents are stored; calls back, often, so that the image's lease is kept."""
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An image that a source has: how it describes it, and whom to ask for the layer."""
+    """An image at a source: its description, and where to download the layer from."""
 
     image: ImageId
     parent: ImageId | None
@@ -69,7 +69,7 @@ class LeaseKeeper:
         self._renewed = time.monotonic()
 
     def keep(self) -> None:
-        """Call often. Raises ImageBusy where another process took the layer over."""
+        """Renew the lease when due; call it often. Raises ImageBusy where another process took the lease over."""
         if time.monotonic() - self._renewed < STALE_SECONDS / 3:
             return
         renewed = self._leases.renew(self._lease, self._subject)
@@ -83,7 +83,7 @@ class LeaseKeeper:
 
 
 class Download:
-    """Runs once. `failure` says afterwards what went wrong, None where nothing did."""
+    """One download, run once. `failure` is None after success."""
 
     def __init__(self, push: Push, offer: Offer, keeper: LeaseKeeper, spool: Spool, offload: Offload) -> None:
         self._push = push
@@ -95,7 +95,7 @@ class Download:
         self.is_over = False
 
     def run(self, bring_parents: BringParents) -> None:
-        """Fetch, compare and publish."""
+        """Download, verify and publish."""
         try:
             self._store(bring_parents)
         except ImageExists:
