@@ -49,7 +49,7 @@ class ReadableImages(Protocol):
     def diff(self, image: ImageId) -> dict[str, Any]: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Registry:
     """The services behind the views. `index` is None in a standalone registry, `mirror` where nothing is mirrored."""
 

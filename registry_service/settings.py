@@ -9,7 +9,7 @@ from common.settings import boolean, listed, load, one_of, seconds, secrets, set
 from registry_service.mirror.sources import MirrorSource, read_sources
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrySettings:
     """Either `index_url` names the index that tokens are checked with, or `standalone` says there is none."""
 

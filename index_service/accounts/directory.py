@@ -53,7 +53,7 @@ class TeamMemberRow:
     full_name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRow:
     """An account as administrators see it; `email` is the primary email address, None if there is none."""
 
@@ -200,13 +200,13 @@ def _named(name: str) -> Select[User]:
 
 def _person(user: User, email: Email | None) -> PersonRow:
     return PersonRow(
-        user.name,
-        user.full_name,
-        None if email is None else email.address,
-        email is not None and email.confirmed_at is not None,
-        user.is_active,
-        user.is_admin,
-        user.created_at,
+        name=user.name,
+        full_name=user.full_name,
+        email=None if email is None else email.address,
+        is_confirmed=email is not None and email.confirmed_at is not None,
+        is_active=user.is_active,
+        is_admin=user.is_admin,
+        since=user.created_at,
     )
 
 

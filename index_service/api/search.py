@@ -35,7 +35,9 @@ def greet_podman() -> Response | None:
 @views.get("/search/")
 def get_search() -> Response:
     """Repositories that match the words; all of them for an empty query."""
-    query = Query(_text(), _number("page", 1, MAX_PAGE), _number("n", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE))
+    query = Query(
+        text=_text(), page=_number("page", 1, MAX_PAGE), page_size=_number("n", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+    )
     page = protocol().search(credential(), query)
     return reply(
         {

@@ -28,7 +28,7 @@ class AuditFilter:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
     """One change; `actor` is empty for an operator's command and for an unknown actor."""
 
@@ -48,7 +48,14 @@ def entries(session: Session, wanted: AuditFilter, limit: int, offset: int) -> l
     """The newest first."""
     newest = select(AuditRecord).where(_matches(wanted)).order_by(AuditRecord.at.desc(), AuditRecord.id.desc())
     return [
-        LogEntry(row.at, row.actor_name, row.action, row.subject, json.loads(row.details), row.address)
+        LogEntry(
+            at=row.at,
+            actor=row.actor_name,
+            action=row.action,
+            subject=row.subject,
+            details=json.loads(row.details),
+            address=row.address,
+        )
         for row in session.scalars(newest.limit(limit).offset(offset))
     ]
 

@@ -31,7 +31,7 @@ MAX_BACKOFF = timedelta(hours=1)
 MAX_FAILURE = 255
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """A job leased to this worker until `until`. `attempts` counts this one."""
 
@@ -79,7 +79,13 @@ def lease(session: Session, moment: datetime) -> Lease | None:
         return None
     job.taken_until, job.attempts = moment + LEASE, job.attempts + 1
     return Lease(
-        job.id, job.kind, job.repository_id, json.loads(job.details), job.asked_at, job.taken_until, job.attempts
+        id=job.id,
+        kind=job.kind,
+        repository_id=job.repository_id,
+        details=json.loads(job.details),
+        asked_at=job.asked_at,
+        until=job.taken_until,
+        attempts=job.attempts,
     )
 
 
@@ -88,7 +94,15 @@ def renew(session: Session, lease: Lease, moment: datetime) -> Lease | None:
     until = moment + LEASE
     if _rows(session, update(Job).where(_is_leased_as(lease)).values(taken_until=until)) != 1:
         return None
-    return Lease(lease.id, lease.kind, lease.repository_id, lease.details, lease.asked_at, until, lease.attempts)
+    return Lease(
+        id=lease.id,
+        kind=lease.kind,
+        repository_id=lease.repository_id,
+        details=lease.details,
+        asked_at=lease.asked_at,
+        until=until,
+        attempts=lease.attempts,
+    )
 
 
 def complete(session: Session, lease: Lease) -> None:

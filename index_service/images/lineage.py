@@ -40,7 +40,7 @@ def is_empty(size: int) -> bool:
     return size <= PACKED_NOTHING or size == PLAIN_NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One image among its relatives: `size` is its own layer's, `total_size` its whole ancestry's, both in bytes."""
 
@@ -136,7 +136,7 @@ def ancestry(session: Session, image_id: str, visible: ColumnElement[bool]) -> l
     )
     above = above.union(parent)
     rows = session.execute(_nodes(above).where(is_shown(ImageRecord.image_id, visible)).order_by(above.c.step))
-    return _until_broken([Node(*row) for row in rows])
+    return _until_broken([_node(*row) for row in rows])
 
 
 def merged_ancestries(session: Session, image_ids: Collection[str], visible: ColumnElement[bool]) -> Family:
@@ -240,7 +240,27 @@ def _family(session: Session, related: CTE, visible: ColumnElement[bool] | None 
     found = _nodes(near) if visible is None else _nodes(near).where(is_shown(ImageRecord.image_id, visible))
     ordered = found.order_by(ImageRecord.depth, ImageRecord.created_at, ImageRecord.image_id)
     rows = session.execute(ordered).all()
-    return Family([Node(*row) for row in rows[:MAX_FAMILY]], len(rows) > MAX_FAMILY)
+    return Family([_node(*row) for row in rows[:MAX_FAMILY]], len(rows) > MAX_FAMILY)
+
+
+def _node(
+    image_id: str,
+    parent_id: str | None,
+    size: int,
+    total_size: int,
+    depth: int,
+    created_at: datetime | None,
+    command: str,
+) -> Node:
+    return Node(
+        image_id=image_id,
+        parent_id=parent_id,
+        size=size,
+        total_size=total_size,
+        depth=depth,
+        created_at=created_at,
+        command=command,
+    )
 
 
 def _nodes(related: Any) -> Select[Any]:

@@ -15,7 +15,7 @@ from index_service.repositories.models import Repository
 MOST = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailedJob:
     """A job that has failed so far; `failure` says why, and it is retried at `due_at`."""
 
@@ -49,4 +49,11 @@ def queue_stats(session: Session) -> QueueStats:
 
 
 def _failing(job: Job, repository: Repository) -> FailedJob:
-    return FailedJob(job.kind, repository.full_name, job.attempts, job.failure, job.asked_at, job.due_at)
+    return FailedJob(
+        kind=job.kind,
+        repository=repository.full_name,
+        attempts=job.attempts,
+        failure=job.failure,
+        asked_at=job.asked_at,
+        due_at=job.due_at,
+    )

@@ -36,7 +36,9 @@ def install(app: Flask, settings: IndexSettings, services: Services, clock: Cloc
     described = [route for routes in ROUTES for route in routes.described]
     document = openapi.document(described, site=settings.site, cookie=cookies.name(SESSION))
     origin = f"{parts.scheme}://{parts.netloc}"
-    app.extensions[access.EXTENSION] = access.ApiContext(services, cookies, clock, origin, parts.netloc, document)
+    app.extensions[access.EXTENSION] = access.ApiContext(
+        services=services, cookies=cookies, clock=clock, origin=origin, host=parts.netloc, document=document
+    )
     app.url_map.converters.update(digest=Digest, named=Named, number=Number, small_number=SmallNumber, someone=Someone)
     app.after_request(_finish)
     for routes in ROUTES:

@@ -31,7 +31,7 @@ EXTENSION = "wharfinger-json-api"
 CSRF_HEADER = "X-CSRF-Token"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ApiContext:
     """What the API stands on; `origin` and `host` are the site's, `document` describes the API."""
 

@@ -54,7 +54,7 @@ class Param:
     schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Route:
     """What one method of one path does; there is one of each."""
 
@@ -101,7 +101,17 @@ class Routes:
             hints = get_type_hints(view)
             answer = hints["return"]
             status = 204 if answer is type(None) else 201 if method == "POST" else 200
-            route = Route(self.kind, method, PREFIX + rule, view, who, tuple(query), hints.get("body"), answer, status)
+            route = Route(
+                kind=self.kind,
+                method=method,
+                rule=PREFIX + rule,
+                view=view,
+                who=who,
+                query=tuple(query),
+                body=hints.get("body"),
+                answer=answer,
+                status=status,
+            )
             self.described.append(route)
             self.blueprint.add_url_rule(route.rule, view.__name__, _answering(route), methods=[method])
             return view

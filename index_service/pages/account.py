@@ -12,7 +12,7 @@ from index_service.accounts.models import AccessToken, BrowserSession, Email, Us
 from index_service.pages.forms import EMPTY, FormState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfilePage:
     """A person's profile form."""
 
@@ -29,15 +29,15 @@ class ProfilePage:
     @classmethod
     def of(cls, user: User, form: FormState = EMPTY) -> ProfilePage:
         return cls(
-            user.name,
-            user.full_name,
-            user.about,
-            user.location,
-            user.company,
-            user.website,
-            user.language,
-            user.created_at,
-            form,
+            name=user.name,
+            full_name=user.full_name,
+            about=user.about,
+            location=user.location,
+            company=user.company,
+            website=user.website,
+            language=user.language,
+            created_at=user.created_at,
+            form=form,
         )
 
 
@@ -70,7 +70,7 @@ class EmailsPage:
         return cls(rows, form)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionShown:
     """A browser that somebody is signed in with; `browser` is what it calls itself."""
 
@@ -93,19 +93,19 @@ class SessionsPage:
         return cls(
             tuple(
                 SessionShown(
-                    record.digest,
-                    record.digest == current,
-                    record.browser,
-                    record.address,
-                    record.created_at,
-                    record.seen_at,
+                    id=record.digest,
+                    is_current=record.digest == current,
+                    browser=record.browser,
+                    address=record.address,
+                    created_at=record.created_at,
+                    seen_at=record.seen_at,
                 )
                 for record in held
             )
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenShown:
     """An access token as it is listed: never itself."""
 
@@ -122,15 +122,15 @@ class TokenShown:
     @classmethod
     def of(cls, token: AccessToken, now: datetime) -> TokenShown:
         return cls(
-            token.id,
-            token.name,
-            token.pattern,
-            token.can_write,
-            token.created_at,
-            token.expires_at,
-            token.expires_at is not None and token.expires_at <= now,
-            token.used_at,
-            token.used_from,
+            id=token.id,
+            name=token.name,
+            pattern=token.pattern,
+            can_write=token.can_write,
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+            is_expired=token.expires_at is not None and token.expires_at <= now,
+            used_at=token.used_at,
+            used_from=token.used_from,
         )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from index_service.accounts.directory import PersonRow
 from index_service.audit.queries import LogEntry
 from index_service.images.queue_stats import QueueStats
-from index_service.images.storage_usage import NamespaceStorage
+from index_service.images.storage_usage import NamespaceStorage, StorageTotals
 from index_service.pages.forms import EMPTY, FormState
 from index_service.paging import Paging
 from index_service.services.administration import Counts, RegistryRow
@@ -24,7 +24,7 @@ class AdminPage:
     latest: tuple[LogEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeoplePage:
     """Accounts that hold the words `q` and are in `state`."""
 
@@ -60,18 +60,11 @@ class StoragePage:
 
     namespaces: tuple[NamespaceStorage, ...]
     paging: Paging
-    repositories: int
-    images: int
-    apart: int
-    together: int
+    storage: StorageTotals
     counted_at: datetime
 
-    @property
-    def saved(self) -> int:
-        return max(0, self.apart - self.together)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditPage:
     """The log, newest first, as far as it fits the filter: `since` and `until` are days."""
 

@@ -26,7 +26,7 @@ class Pinned:
         return {one.image_id for one in self.annotations if one.image_id}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
     """Written in `repository`, about its `tag` or about an image anywhere; `body` is Markdown."""
 
@@ -42,13 +42,13 @@ class Annotation:
     def all(cls, views: Iterable[CommentView]) -> list[Annotation]:
         return [
             cls(
-                view.id,
-                view.repository,
-                view.author,
-                view.body,
-                view.tag,
-                view.image_id,
-                view.created_at,
+                id=view.id,
+                repository=view.repository,
+                author=view.author,
+                body=view.body,
+                tag=view.tag,
+                image_id=view.image_id,
+                created_at=view.created_at,
             )
             for view in views
         ]

@@ -9,7 +9,7 @@ from index_service.search.totals import Totals
 from index_service.services.search import Highlights
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplorePage:
     """The first repositories in three orders, how much there is, and the index as docker is told it: `host`.
 
@@ -27,4 +27,6 @@ class ExplorePage:
     def of(cls, host: str, explored: Highlights, *, is_secure: bool) -> ExplorePage:
         lists = (explored.recent, explored.starred, explored.pulled)
         recent, starred, pulled = (tuple(map(RepositoryCard.of, hits)) for hits in lists)
-        return cls(host, is_secure, explored.totals, recent, starred, pulled)
+        return cls(
+            host=host, is_secure=is_secure, totals=explored.totals, recent=recent, starred=starred, pulled=pulled
+        )

@@ -25,7 +25,7 @@ class LaneTold:
     total_size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LayerTold:
     """One layer: the lanes it belongs to, counted from 0, and tags of other repositories at it.
 
@@ -51,7 +51,7 @@ class Segment:
     branches: list[Segment]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryGraphPage(Pinned):
     """`stored` are the bytes of all layers shown, `counted` those of all lanes if nothing were shared."""
 
@@ -71,16 +71,16 @@ class RepositoryGraphPage(Pinned):
         kind_of = kinds(lanes.chart, lanes.elsewhere)
         layers = {block.node.image_id: _layer(block, kind_of, lanes.elsewhere) for block in lanes.chart.blocks}
         return cls(
-            lanes.head,
-            [LaneTold(lane.image_id, lane.tags, lane.total_size) for lane in lanes.chart.lanes],
-            list(layers.values()),
-            lanes.stored,
-            lanes.counted,
-            lanes.is_cut,
-            Annotation.all(lanes.annotations),
-            paging.of(lanes.total),
-            drawing.lanes(lanes.chart),
-            _segments(lanes.chart, layers),
+            head=lanes.head,
+            lanes=[LaneTold(lane.image_id, lane.tags, lane.total_size) for lane in lanes.chart.lanes],
+            layers=list(layers.values()),
+            stored=lanes.stored,
+            counted=lanes.counted,
+            is_cut=lanes.is_cut,
+            annotations=Annotation.all(lanes.annotations),
+            paging=paging.of(lanes.total),
+            drawing=drawing.lanes(lanes.chart),
+            segments=_segments(lanes.chart, layers),
         )
 
     @property
@@ -92,7 +92,7 @@ class RepositoryGraphPage(Pinned):
         return max(self.counted - self.stored, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BranchTold:
     """One image of a tree. `layers` and `added` are what it brings beyond the image above it, itself included.
 
@@ -111,7 +111,7 @@ class BranchTold:
     branches: list[BranchTold]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphPage:
     """The trees of all images that who asks may see, or of those of the repositories that a search for `query` finds, a
     page of bases at a time. `stored` are the bytes of all their layers, `shared` those of layers that several
@@ -131,15 +131,15 @@ class GraphPage:
     def of(cls, query: str, forest: Forest, paging: Paging) -> GraphPage:
         trees = told(forest, forest.trees)
         return cls(
-            query,
-            trees,
-            forest.images,
-            forest.stored,
-            shared(forest.trees, forest.uses),
-            forest.is_cut,
-            Annotation.all(forest.annotations),
-            paging.of(forest.total),
-            drawing.trees(forest.trees),
+            query=query,
+            trees=trees,
+            images=forest.images,
+            stored=forest.stored,
+            shared=shared(forest.trees, forest.uses),
+            is_cut=forest.is_cut,
+            annotations=Annotation.all(forest.annotations),
+            paging=paging.of(forest.total),
+            drawing=drawing.trees(forest.trees),
         )
 
     @property
@@ -147,7 +147,7 @@ class GraphPage:
         return _flat(self.trees)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageGraphPage:
     """What an image is made from, its base first, and what was made from it: what to build anew when it changes."""
 
@@ -163,13 +163,13 @@ class ImageGraphPage:
     def of(cls, descent: Descent) -> ImageGraphPage:
         forest = descent.forest
         return cls(
-            descent.image_id,
-            descent.ancestors[::-1],
-            told(forest, forest.trees),
-            forest.images,
-            forest.is_cut,
-            Annotation.all(forest.annotations),
-            drawing.trees(forest.trees),
+            image_id=descent.image_id,
+            ancestors=descent.ancestors[::-1],
+            trees=told(forest, forest.trees),
+            images=forest.images,
+            is_cut=forest.is_cut,
+            annotations=Annotation.all(forest.annotations),
+            drawing=drawing.trees(forest.trees),
         )
 
     @property
@@ -185,16 +185,16 @@ def told(forest: Forest, branches: Sequence[Branch]) -> list[BranchTold]:
 def _branch(forest: Forest, branch: Branch) -> BranchTold:
     node, places = branch.node, forest.places.get(branch.node.image_id, [])
     return BranchTold(
-        node.image_id,
-        node.command,
-        branch.layers,
-        branch.added,
-        node.total_size,
-        places[:MAX_SHOWN_PLACES],
-        len(places),
-        forest.uses.get(node.image_id, 0),
-        branch.hidden,
-        told(forest, branch.branches),
+        image_id=node.image_id,
+        command=node.command,
+        layers=branch.layers,
+        added=branch.added,
+        total_size=node.total_size,
+        places=places[:MAX_SHOWN_PLACES],
+        place_count=len(places),
+        uses=forest.uses.get(node.image_id, 0),
+        hidden=branch.hidden,
+        branches=told(forest, branch.branches),
     )
 
 
@@ -209,14 +209,14 @@ def _flat(branches: Sequence[BranchTold]) -> dict[str, BranchTold]:
 def _layer(block: Block, kind_of: Mapping[str, str], elsewhere: Mapping[str, list[Place]]) -> LayerTold:
     node = block.node
     return LayerTold(
-        node.image_id,
-        node.parent_id,
-        node.command,
-        node.size,
-        node.total_size,
-        list(range(block.first, block.last + 1)),
-        kind_of[node.image_id],
-        elsewhere.get(node.image_id, [])[:MAX_SHOWN_PLACES],
+        image_id=node.image_id,
+        parent_id=node.parent_id,
+        command=node.command,
+        size=node.size,
+        total_size=node.total_size,
+        lanes=list(range(block.first, block.last + 1)),
+        kind=kind_of[node.image_id],
+        elsewhere=elsewhere.get(node.image_id, [])[:MAX_SHOWN_PLACES],
     )
 
 

@@ -31,7 +31,7 @@ class TagCell:
     client: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TagRow:
     """An image and all tags that point at it; its facts are None while no registry told them."""
 
@@ -49,15 +49,15 @@ class TagRow:
     def of(cls, tagged: TaggedImage) -> TagRow:
         cells = [_cell(tag, tagged.moves.get(tag)) for tag in tagged.tags]
         return cls(
-            tagged.image_id,
-            cells,
-            tagged.set_at,
-            tagged.size,
-            tagged.total_size,
-            tagged.layers,
-            tagged.created_at,
-            platform(tagged.os, tagged.architecture),
-            tagged.docker_version,
+            image_id=tagged.image_id,
+            tags=cells,
+            set_at=tagged.set_at,
+            size=tagged.size,
+            total_size=tagged.total_size,
+            layers=tagged.layers,
+            created_at=tagged.created_at,
+            platform=platform(tagged.os, tagged.architecture),
+            docker_version=tagged.docker_version,
         )
 
     @property
@@ -66,7 +66,7 @@ class TagRow:
         return max(self.tags, key=lambda tag: tag.set_at.timestamp() if tag.set_at else 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TagsPage(Pinned):
     """A repository's tags, one row for each image; `largest` is the most bytes of any row."""
 
@@ -85,7 +85,16 @@ class TagsPage(Pinned):
         largest = max((row.total_size or 0 for row in rows), default=0)
         pinned = Annotation.all(tags.annotations)
         head = tags.head
-        return cls(head, rows, tags.tags, tags.is_cut, head.may_write, pinned, paging.of(tags.total), largest)
+        return cls(
+            head=head,
+            images=rows,
+            tag_count=tags.tags,
+            is_cut=tags.is_cut,
+            may_delete=head.may_write,
+            annotations=pinned,
+            paging=paging.of(tags.total),
+            largest=largest,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ class DeleteTagsPage:
         return cls(head, [str(tag) for tag in preview.tags], [str(image) for image in preview.untagged])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoveRow:
     """A tag set to an image or, where `image_id` is None, deleted."""
 
@@ -116,11 +125,17 @@ class MoveRow:
     @classmethod
     def of(cls, move: TagHistoryEvent) -> MoveRow:
         return cls(
-            move.tag, move.image_id, move.previous_id, move.person, client_program(move.client), move.client, move.at
+            tag=move.tag,
+            image_id=move.image_id,
+            previous_id=move.previous_id,
+            person=move.person,
+            program=client_program(move.client),
+            client=move.client,
+            at=move.at,
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityPage:
     """What was done to a repository, with all its tags or with `tag`; and how often it was pulled, day by day."""
 
@@ -136,14 +151,22 @@ class ActivityPage:
     def of(cls, activity: Activity, tag: str, paging: Paging) -> ActivityPage:
         rows = [MoveRow.of(move) for move in activity.moves]
         recent = sum(day.count for day in activity.days)
-        return cls(activity.head, tag, rows, activity.days, recent, activity.head.pull_count, paging.of(activity.total))
+        return cls(
+            head=activity.head,
+            tag=tag,
+            moves=rows,
+            days=activity.days,
+            recent_pulls=recent,
+            pulls=activity.head.pull_count,
+            paging=paging.of(activity.total),
+        )
 
     @property
     def busiest(self) -> int:
         return max((day.count for day in self.days), default=0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One layer as a step of a Dockerfile: `word` is its instruction, `rest` what follows it, `places` tags at it."""
 
@@ -167,7 +190,7 @@ class Step:
         return self.text[len(self.word) :].lstrip(" ")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePage:
     """One image; `steps` begin with the base. Facts are missing while `is_known` is false."""
 
@@ -193,24 +216,24 @@ class ImagePage:
     @classmethod
     def of(cls, image: Image) -> ImagePage:
         return cls(
-            image.image_id,
-            image.is_known,
-            image.parent_id,
-            image.size,
-            image.total_size,
-            image.created_at,
-            image.author,
-            image.docker_version,
-            platform(image.os, image.architecture),
-            image.config,
-            steps(image.layers, image.places),
-            image.checksums,
-            image.places.get(image.image_id, []),
-            image.repositories,
-            image.uses,
-            image.children,
-            Annotation.all(image.annotations),
-            image.raw,
+            image_id=image.image_id,
+            is_known=image.is_known,
+            parent_id=image.parent_id,
+            size=image.size,
+            total_size=image.total_size,
+            created_at=image.created_at,
+            author=image.author,
+            docker_version=image.docker_version,
+            platform=platform(image.os, image.architecture),
+            config=image.config,
+            steps=steps(image.layers, image.places),
+            checksums=image.checksums,
+            places=image.places.get(image.image_id, []),
+            repositories=image.repositories,
+            uses=image.uses,
+            children=image.children,
+            annotations=Annotation.all(image.annotations),
+            raw=image.raw,
         )
 
     @property
@@ -222,7 +245,14 @@ class ImagePage:
 def steps(layers: Sequence[Node], places: Mapping[str, list[Place]]) -> list[Step]:
     """The layers as steps, the base first."""
     return [
-        Step(node.image_id, node.command, node.size, node.total_size, node.created_at, places.get(node.image_id, []))
+        Step(
+            image_id=node.image_id,
+            text=node.command,
+            size=node.size,
+            total_size=node.total_size,
+            created_at=node.created_at,
+            places=places.get(node.image_id, []),
+        )
         for node in reversed(layers)
     ]
 

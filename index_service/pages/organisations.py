@@ -39,7 +39,7 @@ class TeamsPage:
     form: FormState = EMPTY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TeamPage:
     """One team; `role` is what it may do with all repositories of the organisation, empty for nothing."""
 

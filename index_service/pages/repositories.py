@@ -12,7 +12,7 @@ from index_service.services.search import excerpt
 from index_service.social.comments import CommentView
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryCard:
     """One of a list; `layer_bytes` is None where no image has been looked at yet, `annotation` warns of it."""
 
@@ -29,14 +29,14 @@ class RepositoryCard:
     def of(cls, hit: Hit, pinned: Iterable[CommentView] = ()) -> RepositoryCard:
         """`pinned` are annotations in it, of which the first is shown."""
         return cls(
-            hit.full_name,
-            hit.description,
-            hit.is_private,
-            hit.star_count,
-            hit.pull_count,
-            hit.layer_bytes or None,
-            hit.pushed_at,
-            next(map(excerpt, pinned), None),
+            full_name=hit.full_name,
+            description=hit.description,
+            is_private=hit.is_private,
+            star_count=hit.star_count,
+            pull_count=hit.pull_count,
+            layer_bytes=hit.layer_bytes or None,
+            pushed_at=hit.pushed_at,
+            annotation=next(map(excerpt, pinned), None),
         )
 
     @property

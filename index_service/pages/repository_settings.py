@@ -11,7 +11,7 @@ from index_service.services.permissions import RepositorySettings
 from index_service.services.summaries import RepositorySummary
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepositorySettingsPage:
     """All that can be changed; what only administrators of the repository see is empty for its other writers."""
 
@@ -27,10 +27,10 @@ class RepositorySettingsPage:
         cls, head: RepositorySummary, settings: RepositorySettings, form: FormState = EMPTY
     ) -> RepositorySettingsPage:
         return cls(
-            head,
-            settings.readme,
-            settings.holdings,
-            Holder.all(settings.given),
-            tuple(settings.teams),
-            form,
+            head=head,
+            readme=settings.readme,
+            holdings=settings.holdings,
+            holders=Holder.all(settings.given),
+            teams=tuple(settings.teams),
+            form=form,
         )

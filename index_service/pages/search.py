@@ -10,7 +10,7 @@ from index_service.search.finder import Query
 from index_service.services.search import SearchResults
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchPage:
     """A page of repositories; `is_more` where more fit than are counted and paged through.
 
@@ -31,12 +31,12 @@ class SearchPage:
         """Raises NotFound for a page behind the last."""
         cards = (RepositoryCard.of(hit, found.annotations.get(hit.id, ())) for hit in found.page.hits)
         return cls(
-            query.text,
-            query.namespace,
-            query.is_official,
-            query.starred_by is not None,
-            tuple(cards),
-            paging.of(found.page.total),
-            found.page.is_more,
-            image_id,
+            query=query.text,
+            namespace=query.namespace,
+            official=query.is_official,
+            starred=query.starred_by is not None,
+            repositories=tuple(cards),
+            paging=paging.of(found.page.total),
+            is_more=found.page.is_more,
+            image_id=image_id,
         )

@@ -20,7 +20,7 @@ from index_service.social.comments import CommentView, ReportedComment
 SPARK_HEIGHT = 40
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommentShown:
     """A comment as its readers see it; `author` is empty where the account is gone.
 
@@ -42,17 +42,17 @@ class CommentShown:
     @classmethod
     def of(cls, view: CommentView) -> CommentShown:
         return cls(
-            view.id,
-            view.repository,
-            view.author,
-            view.body,
-            view.tag,
-            view.image_id,
-            view.created_at,
-            view.edited_at,
-            view.is_hidden,
-            view.is_moderated,
-            view.is_flagged,
+            id=view.id,
+            repository=view.repository,
+            author=view.author,
+            body=view.body,
+            tag=view.tag,
+            image_id=view.image_id,
+            created_at=view.created_at,
+            edited_at=view.edited_at,
+            is_hidden=view.is_hidden,
+            is_moderated=view.is_moderated,
+            is_flagged=view.is_flagged,
         )
 
     @property
@@ -60,7 +60,7 @@ class CommentShown:
         return self.tag is not None or self.image_id is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewPage:
     """A repository; `tag`, `image_id` and `size` are of the tag that is shown how to pull, as far as they are known."""
 
@@ -79,17 +79,17 @@ class OverviewPage:
     @classmethod
     def of(cls, host: str, overview: Overview) -> OverviewPage:
         return cls(
-            overview.head,
-            host,
-            overview.readme,
-            tuple(overview.tags),
-            overview.tag,
-            overview.image_id,
-            overview.size,
-            overview.last_move,
-            tuple(overview.days),
-            tuple(map(CommentShown.of, overview.annotations)),
-            overview.readme_html,
+            head=overview.head,
+            host=host,
+            readme=overview.readme,
+            tags=tuple(overview.tags),
+            tag=overview.tag,
+            image_id=overview.image_id,
+            size=overview.size,
+            last_move=overview.last_move,
+            pulls=tuple(overview.days),
+            annotations=tuple(map(CommentShown.of, overview.annotations)),
+            readme_html=overview.readme_html,
         )
 
     @property

@@ -72,7 +72,7 @@ class RepositoryScope:
 Scope = NamespaceScope | RepositoryScope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """A granted role: `team` is empty for a person, `person` for a team; `everywhere` for a namespace's."""
 
@@ -140,12 +140,12 @@ def list_assignments(session: Session, scope: Scope) -> list[Assignment]:
 
 def _assignment(record: RoleRecord, user: User | None, team: Team | None) -> Assignment:
     return Assignment(
-        "" if user is None else user.name,
-        "" if team is None else team.name,
-        user.full_name if user is not None else "" if team is None else team.about,
-        Role.parse(record.role),
-        record.namespace is not None,
-        record.created_at,
+        person="" if user is None else user.name,
+        team="" if team is None else team.name,
+        full_name=user.full_name if user is not None else "" if team is None else team.about,
+        role=Role.parse(record.role),
+        everywhere=record.namespace is not None,
+        since=record.created_at,
     )
 
 

@@ -21,7 +21,7 @@ TagHistoryQuery: TypeAlias = Select[str, str, str, str | None, str | None, str, 
 """What `found` asks."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TagHistoryEvent:
     """A tag that was set to an image, or deleted if `image_id` is None; `person` is empty if unknown."""
 
@@ -89,4 +89,12 @@ def _event(
     client: str,
     at: datetime,
 ) -> TagHistoryEvent:
-    return TagHistoryEvent(RepositoryName(namespace, name), tag, image_id, previous_id, person or "", client, at)
+    return TagHistoryEvent(
+        repository=RepositoryName(namespace, name),
+        tag=tag,
+        image_id=image_id,
+        previous_id=previous_id,
+        person=person or "",
+        client=client,
+        at=at,
+    )

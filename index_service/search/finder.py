@@ -14,7 +14,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, union_all
 from sqlalchemy.orm import Session
@@ -49,7 +48,7 @@ MOST = 200
 SORTS = (BEST, STARS, PULLS, PUSHED, NAME)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """A query: words, a page counted from 1, and filters.
 
@@ -69,7 +68,7 @@ class Query:
         return (self.page - 1) * self.page_size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """One repository found."""
 
@@ -116,7 +115,7 @@ def first(
     session: Session, access_control: AccessControl, actor: Actor | None, sorts: Sequence[str], size: int
 ) -> list[list[Hit]]:
     """The first repositories that `actor` may see, in each of some sort orders."""
-    query = Query("", 1, size)
+    query = Query(text="", page=1, page_size=size)
     seen = _seen(session, query, access_control, actor)
     return [_listed(session, replace(query, sort=sort), seen) for sort in sorts]
 
@@ -199,5 +198,24 @@ def _extent(query: Query) -> dict[str, int]:
     return {"size": query.page_size, "offset": query.offset, "most": query.offset + query.page_size}
 
 
-def _hit(number: int, namespace: str, name: str, *facts: Any) -> Hit:
-    return Hit(number, RepositoryName(namespace, name), *facts)
+def _hit(
+    number: int,
+    namespace: str,
+    name: str,
+    description: str,
+    is_private: bool,
+    star_count: int,
+    pull_count: int,
+    layer_bytes: int,
+    pushed_at: datetime,
+) -> Hit:
+    return Hit(
+        id=number,
+        full_name=RepositoryName(namespace, name),
+        description=description,
+        is_private=is_private,
+        star_count=star_count,
+        pull_count=pull_count,
+        layer_bytes=layer_bytes,
+        pushed_at=pushed_at,
+    )

@@ -56,7 +56,7 @@ class ResetEmail:
     link: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileUpdate:
     """A change of a person's profile; None leaves a field as it is."""
 

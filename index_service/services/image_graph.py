@@ -34,7 +34,7 @@ LANES_AT_ONCE = 12
 ROOTS_AT_ONCE = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lanes:
     """One page of a repository's tagged images side by side.
 
@@ -52,7 +52,7 @@ class Lanes:
     annotations: list[CommentView]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forest:
     """Trees of images with their tags, and the number of repositories that use each image."""
 
@@ -99,7 +99,16 @@ class ImageGraph:
         chart = lanes.chart(family.nodes, tags)
         counted = sum(lane.total_size for lane in chart.lanes)
         stored = sum(node.size for node in family.nodes)
-        return Lanes(found.head, chart, others, stored, counted, len(groups), is_cut or family.is_cut, pinned)
+        return Lanes(
+            head=found.head,
+            chart=chart,
+            elsewhere=others,
+            stored=stored,
+            counted=counted,
+            total=len(groups),
+            is_cut=is_cut or family.is_cut,
+            annotations=pinned,
+        )
 
     def forest(self, actor: Actor | None, offset: int, words: str = "") -> Forest:
         """All images the actor may see as trees: of the latest roots, those that most repositories use first.
@@ -116,7 +125,7 @@ class ImageGraph:
 
     def _found(self, session: Session, actor: Actor | None, words: str) -> tuple[list[int], bool]:
         """The ids of repositories that match the words, and whether more do."""
-        found = finder.search(session, Query(words, 1, MAX_PAGE_SIZE), self._access_control, actor)
+        found = finder.search(session, Query(text=words, page=1, page_size=MAX_PAGE_SIZE), self._access_control, actor)
         return [hit.id for hit in found.hits], found.total > len(found.hits)
 
     def descent(self, actor: Actor | None, image_id: ImageId) -> Descent:
@@ -149,4 +158,13 @@ def _forest(
     uses = lineage.uses(session, shown, visible)
     stored = sum(node.size for node in family.nodes)
     pinned = pinned_to(session, visible, places.keys() | set(shown), places)
-    return Forest(grown, places, uses, len(family.nodes), stored, total, is_cut or family.is_cut, pinned)
+    return Forest(
+        trees=grown,
+        places=places,
+        uses=uses,
+        images=len(family.nodes),
+        stored=stored,
+        total=total,
+        is_cut=is_cut or family.is_cut,
+        annotations=pinned,
+    )

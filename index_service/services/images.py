@@ -29,7 +29,7 @@ _DIGITS = re.compile(r"[0-9a-f]{4,64}")
 """What search takes for the beginning of an id."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """Everything about an image. `layers` begin with its own; metadata is missing while `is_known` is false.
 

@@ -32,7 +32,7 @@ from index_service.services import former_names
 TAKEN = "This name is taken"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepositorySettings:
     """All settings of a repository; those that only its administrators see are empty for other writers."""
 
@@ -79,14 +79,14 @@ class Permissions:
             found = self._access_control.require(session, actor, name, catalogue.find(session, name), action)
             manages = self._access_control.permits(session, actor, found, Action.MANAGE)
             return RepositorySettings(
-                name,
-                found.description,
-                found.readme,
-                found.is_private,
-                manages,
-                repository_stats.repository_stats(session, found),
-                role_assignments.list_assignments(session, RepositoryScope(found)) if manages else [],
-                _teams(session, name.namespace) if manages else [],
+                name=name,
+                description=found.description,
+                readme=found.readme,
+                is_private=found.is_private,
+                may_manage=manages,
+                holdings=repository_stats.repository_stats(session, found),
+                given=role_assignments.list_assignments(session, RepositoryScope(found)) if manages else [],
+                teams=_teams(session, name.namespace) if manages else [],
             )
 
     def manages(self, actor: Actor, name: RepositoryName) -> bool:

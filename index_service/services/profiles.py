@@ -28,7 +28,7 @@ from index_service.search import finder
 from index_service.search.finder import Hit, Query
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublicProfile:
     """Somebody as others see them. `kind` is person, organisation or library; `standing` what who asks is to them:
     self, owner, member or nothing. Of a closed account nothing but the name is shown."""
@@ -64,7 +64,7 @@ class Profiles:
         """The namespace's repositories that the actor may see, and their total. Raises as `shown` does."""
         with self._database.reading() as session:
             self._namespace(session, actor, name)
-            query = Query("", page, limit, sort=sort, namespace=name)
+            query = Query(text="", page=page, page_size=limit, sort=sort, namespace=name)
             return self._page(session, query, actor)
 
     def starred(self, actor: Actor | None, name: str, sort: str, limit: int, page: int) -> tuple[list[Hit], int]:
@@ -73,7 +73,7 @@ class Profiles:
             person = self._namespace(session, actor, name).user_id
             if person is None:
                 raise NotFound("No account or organisation has this name")
-            return self._page(session, Query("", page, limit, sort=sort, starred_by=person), actor)
+            return self._page(session, Query(text="", page=page, page_size=limit, sort=sort, starred_by=person), actor)
 
     def activity(self, actor: Actor | None, name: str, limit: int, offset: int) -> list[TagHistoryEvent]:
         """The tag history of a person, or of an organisation's namespace, the newest first. Raises as `shown` does."""
@@ -108,22 +108,22 @@ class Profiles:
         if namespace.organisation_id is not None:
             found = session.get_one(Organisation, namespace.organisation_id)
             return _organisation(session, actor, found, may_manage=manages)
-        return PublicProfile("library", namespace.name, may_manage=manages)
+        return PublicProfile(kind="library", name=namespace.name, may_manage=manages)
 
 
 def _person(session: Session, actor: Actor | None, user: User) -> PublicProfile:
     is_self = actor is not None and actor.id == user.id
     if not user.is_active:
-        return PublicProfile("person", user.name, is_active=False)
+        return PublicProfile(kind="person", name=user.name, is_active=False)
     return PublicProfile(
-        "person",
-        user.name,
-        user.full_name,
-        user.about,
-        user.location,
-        user.company,
-        user.website,
-        user.created_at,
+        kind="person",
+        name=user.name,
+        full_name=user.full_name,
+        about=user.about,
+        location=user.location,
+        company=user.company,
+        website=user.website,
+        since=user.created_at,
         standing="self" if is_self else "",
         may_manage=is_self,
         organisations=tuple(_memberships(session, actor, user)),
@@ -144,14 +144,14 @@ def _organisation(session: Session, actor: Actor | None, found: Organisation, *,
     if actor is not None and actor.limits is None:
         member = organisations.membership(session, found.id, actor.id)
     return PublicProfile(
-        "organisation",
-        found.name,
-        found.full_name,
-        found.about,
-        "",
-        "",
-        found.website,
-        found.created_at,
+        kind="organisation",
+        name=found.name,
+        full_name=found.full_name,
+        about=found.about,
+        location="",
+        company="",
+        website=found.website,
+        since=found.created_at,
         standing="" if member is None else "owner" if member.is_owner else "member",
         may_manage=may_manage,
     )

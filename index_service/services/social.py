@@ -43,7 +43,7 @@ _TOTAL_SIZE = select(ImageRecord.total_size).where(ImageRecord.image_id == bindp
 _TOTAL_SIZE = _TOTAL_SIZE.execution_options(**PREPARED_STATEMENT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """The overview of a repository: README, tags in their natural order, the last event, and the annotations of its
     tags and their images. `size` and `image_id` are of the tag shown, None if unknown."""

@@ -20,7 +20,7 @@ from index_service.social.comments import on_tags_of
 from index_service.social.models import Comment, Star
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepositorySummary:
     """A summary of a repository, and what the actor may do with it: push and annotate, or manage it."""
 

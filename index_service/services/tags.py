@@ -36,7 +36,7 @@ PULL_DAYS = 90
 BY_VERSION, BY_PUSH, BY_SIZE = "version", "pushed", "size"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaggedImage:
     """An image and all tags of one repository that point at it; metadata is None while unknown.
 
@@ -56,7 +56,7 @@ class TaggedImage:
     docker_version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TagList:
     """One page of a repository's tagged images; `total` of these, `tags` in all, `is_cut` if some were left out."""
 
@@ -99,7 +99,7 @@ class Tags:
                 tags = [(repository.id, tag) for image in shown for tag in image.tags]
                 ids = [image.image_id for image in shown]
                 pinned = comments.pinned_to(session, self._access_control.visible(actor), tags=tags, image_ids=ids)
-        return TagList(found.head, shown, len(groups), count, is_cut, pinned)
+        return TagList(head=found.head, images=shown, total=len(groups), tags=count, is_cut=is_cut, annotations=pinned)
 
     def activity(self, actor: Actor | None, name: RepositoryName, tag: Tag | None, offset: int) -> Activity:
         """A page of the history of all tags or of one. Raises as the policy does."""
@@ -120,7 +120,13 @@ def tagged(session: Session, repository_id: int, sort: str) -> tuple[list[Tagged
     for name in versions.newest_first(kept):
         grouped.setdefault(kept[name][0], []).append(name)
     groups = [
-        TaggedImage(image_id, names, {}, max(kept[name][1] for name in names), total_size=kept[names[0]][2])
+        TaggedImage(
+            image_id=image_id,
+            tags=names,
+            moves={},
+            set_at=max(kept[name][1] for name in names),
+            total_size=kept[names[0]][2],
+        )
         for image_id, names in grouped.items()
     ]
     return _sorted(groups, sort), len(kept), len(rows) > tagged_images.MAX_TAGS
@@ -144,17 +150,17 @@ def _described(session: Session, repository_id: int, groups: Sequence[TaggedImag
 def _with_facts(group: TaggedImage, record: Any, last: dict[str, TagHistoryEvent]) -> TaggedImage:
     own = {tag: last[tag] for tag in group.tags if tag in last and last[tag].image_id == group.image_id}
     if record is None:
-        return TaggedImage(group.image_id, group.tags, own, group.set_at)
+        return TaggedImage(image_id=group.image_id, tags=group.tags, moves=own, set_at=group.set_at)
     return TaggedImage(
-        group.image_id,
-        group.tags,
-        own,
-        group.set_at,
-        record.size,
-        record.total_size,
-        record.depth + 1,
-        record.created_at,
-        record.os,
-        record.architecture,
-        record.docker_version,
+        image_id=group.image_id,
+        tags=group.tags,
+        moves=own,
+        set_at=group.set_at,
+        size=record.size,
+        total_size=record.total_size,
+        layers=record.depth + 1,
+        created_at=record.created_at,
+        os=record.os,
+        architecture=record.architecture,
+        docker_version=record.docker_version,
     )

@@ -61,7 +61,7 @@ class Viewer:
     may_moderate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommentView:
     """A comment as a viewer sees it; `author` is empty if the account is deleted. `repository` is its full name.
 

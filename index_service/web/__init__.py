@@ -28,7 +28,13 @@ def install(app: Flask, settings: IndexSettings, services: Services, mailer: Mai
     secure = urlsplit(settings.site).scheme == "https"
     cookies = Cookies(settings.secret_keys, secure=secure)
     app.extensions[request_context.EXTENSION] = request_context.Site(
-        services, cookies, mailer, clock, settings.site, settings.sign_up, settings.registry_endpoints
+        services=services,
+        cookies=cookies,
+        mailer=mailer,
+        clock=clock,
+        url=settings.site,
+        sign_up=settings.sign_up,
+        endpoints=settings.registry_endpoints,
     )
     app.extensions[assets.EXTENSION] = assets.load()
     languages.load()

@@ -27,7 +27,7 @@ _PROTOCOLS = frozenset({"v1", "v2", "_ping", "_status", "api"})
 _SAME_SITE_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Site:
     """What the views depend on."""
 

@@ -35,7 +35,7 @@ _PAX_NUMBER = re.compile(rb"(-?\d{1,18})(?:\.(\d*))?")
 _XATTR = b"SCHILY.xattr."
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Header:
     """What a tar says of one file. `size` as declared, in bytes; `body` how many of them follow in the tar."""
 

@@ -46,7 +46,7 @@ BringParents = Callable[["Offer", Callable[[], None]], None]
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """An image at a source: its description, and where to download the layer from."""
 

@@ -138,7 +138,15 @@ class Mirror:
             parent = read_parent(image, described.json)
         except Invalid as error:
             raise SourceWrong(f"{source.host} answered with something other than this image's JSON") from error
-        return Offer(image, parent, described.json, described.size, described.checksums, source, repository)
+        return Offer(
+            image=image,
+            parent=parent,
+            json=described.json,
+            size=described.size,
+            checksums=described.checksums,
+            source=source,
+            repository=repository,
+        )
 
     def _ask_ancestry(self, image: ImageId, repository: RepositoryName) -> tuple[ImageId, ...]:
         return tuple(self._require_source(repository).ancestry(repository, image))

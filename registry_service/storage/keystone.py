@@ -17,7 +17,7 @@ IdentityProblem = exceptions.ClientException
 """Whatever Keystone, or the way there, did not do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
     """Who we are, and where that is believed. `service` is whose settings these are; times are in seconds."""
 

@@ -23,7 +23,7 @@ from index_service.services.accounts import ProfileUpdate
 routes = Routes("account")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountChange:
     """Changes to the profile of the account; what is left out stays as it is. An empty `language` is the browser's."""
 

@@ -27,13 +27,13 @@ def search() -> SearchResult:
     """Search the repositories that the caller may see. Every word has to match; without words all are found."""
     asked = paging.asked(request.args, SORTS)
     query = Query(
-        argument("q"),
-        asked.number,
-        asked.size,
-        asked.sort,
-        argument("namespace"),
-        bool(argument("official")),
-        known().id if argument("starred") else None,
+        text=argument("q"),
+        page=asked.number,
+        page_size=asked.size,
+        sort=asked.sort,
+        namespace=argument("namespace"),
+        is_official=bool(argument("official")),
+        starred_by=known().id if argument("starred") else None,
     )
     found = services().search.find(actor(), query)
     return SearchResult.of(query, found, asked, services().images.only(actor(), query.text))

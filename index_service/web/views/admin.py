@@ -83,8 +83,7 @@ def storage() -> Response:
     kept = measured.storage
     asked = paging.asked(request.args, STORAGE_SORTS).of(len(kept.namespaces))
     rows = ordered(kept.namespaces, asked.sort)[asked.offset : asked.offset + asked.size]
-    sums = (kept.repositories, kept.images, kept.apart, kept.together)
-    return render_page(StoragePage(tuple(rows), asked, *sums, measured.at), "admin/storage.html")
+    return render_page(StoragePage(tuple(rows), asked, kept, measured.at), "admin/storage.html")
 
 
 @page(views, "/admin/audit", "/admin/audit", without=("since", "until"))
@@ -95,8 +94,16 @@ def audit() -> Response:
         text("actor"), text("action"), text("subject"), since, None if until is None else until + timedelta(days=1)
     )
     entries, total = services().administration.audit(who, wanted, asked.size, asked.offset)
-    days = text("since"), text("until")
-    shown = AuditPage(tuple(entries), asked.of(total), wanted.actor, wanted.action, wanted.subject, *days, KINDS)
+    shown = AuditPage(
+        entries=tuple(entries),
+        paging=asked.of(total),
+        actor=wanted.actor,
+        action=wanted.action,
+        subject=wanted.subject,
+        since=text("since"),
+        until=text("until"),
+        kinds=KINDS,
+    )
     return render_page(shown, "admin/audit.html")
 
 
@@ -137,5 +144,5 @@ def _show_people(who: Actor, form: FormState = EMPTY, status: int = 200) -> Resp
     if state not in STATES:
         raise Invalid("Invalid filter")
     rows, total = services().administration.people(who, words, state, asked.sort, asked.size, asked.offset)
-    shown = PeoplePage(tuple(rows), asked.of(total), words, state, STATES, form)
+    shown = PeoplePage(people=tuple(rows), paging=asked.of(total), q=words, state=state, states=STATES, form=form)
     return render_page(shown, "admin/people.html", status)

@@ -220,7 +220,15 @@ def _show_team(name: str, team: str, form: FormState = EMPTY, status: int = 200)
     profile = services().profiles.shown(actor(), name)
     paged = asked.of(found.team.members)
     role = "" if found.role is None else str(found.role)
-    shown = TeamPage(profile, found.team, role, tuple(found.rows), paged, found.is_owner, form)
+    shown = TeamPage(
+        profile=profile,
+        team=found.team,
+        role=role,
+        members=tuple(found.rows),
+        paging=paged,
+        may_change=found.is_owner,
+        form=form,
+    )
     return render_page(shown, "organisations/team.html", status)
 
 

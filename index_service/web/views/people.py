@@ -122,7 +122,12 @@ def card(hit: Hit) -> RepositoryCard:
     """A hit as lists show it."""
     name = RepositoryName.parse(hit.name)
     return RepositoryCard(
-        name, hit.description, hit.is_private, hit.star_count, hit.pull_count, pushed_at=hit.pushed_at
+        full_name=name,
+        description=hit.description,
+        is_private=hit.is_private,
+        star_count=hit.star_count,
+        pull_count=hit.pull_count,
+        pushed_at=hit.pushed_at,
     )
 
 

@@ -21,13 +21,13 @@ def search() -> Response:
     asked = paging.asked(request.args, SORTS)
     starred = bool(request.args.get("starred"))
     query = Query(
-        search_query(),
-        asked.number,
-        asked.size,
-        asked.sort,
-        _namespace(),
-        bool(request.args.get("official")),
-        require_signed_in().actor.id if starred else None,
+        text=search_query(),
+        page=asked.number,
+        page_size=asked.size,
+        sort=asked.sort,
+        namespace=_namespace(),
+        is_official=bool(request.args.get("official")),
+        starred_by=require_signed_in().actor.id if starred else None,
     )
     found = services().search.find(actor(), query)
     return render_page(SearchPage.of(query, found, asked, services().images.only(actor(), query.text)), "search.html")

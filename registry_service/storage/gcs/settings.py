@@ -28,7 +28,7 @@ def _signed_seconds(text: str) -> int:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GcsSettings:
     """Where the bucket is and who asks."""
 

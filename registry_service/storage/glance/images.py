@@ -46,7 +46,7 @@ class Images:
         self._root = root
         same = ("auth_url", "user", "user_domain", "password", "project", "project_domain", "region", "interface",
                 "ca_bundle", "connect_timeout", "read_timeout", "connections")  # fmt: skip
-        self._identity = Identity(Login("glance", **{name: getattr(settings, name) for name in same}))
+        self._identity = Identity(Login(service="glance", **{name: getattr(settings, name) for name in same}))
         found = self._identity.endpoint("image")
         address = settings.endpoint_url or found
         self._url = address if address.endswith("/v2") else f"{address}/v2"

@@ -15,7 +15,7 @@ def _another(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GlanceSettings:
     """WHARFINGER_GLANCE_*, or the table [glance]."""
 

@@ -17,7 +17,7 @@ def _bucket_name(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class S3Settings:
     """WHARFINGER_S3_*, or the table [s3]."""
 

@@ -31,7 +31,7 @@ def container_name(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SwiftSettings:
     """WHARFINGER_SWIFT_*, or the table [swift]."""
 
@@ -235,7 +235,7 @@ class _Keystone:
     def __init__(self, settings: SwiftSettings) -> None:
         same = ("auth_url", "user", "user_domain", "password", "project", "project_domain", "region", "interface",
                 "ca_bundle", "connect_timeout", "read_timeout", "connections")  # fmt: skip
-        self._identity = Identity(Login("swift", **{name: getattr(settings, name) for name in same}))
+        self._identity = Identity(Login(service="swift", **{name: getattr(settings, name) for name in same}))
         self._lock = threading.Lock()
 
     def url(self) -> str:

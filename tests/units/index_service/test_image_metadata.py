@@ -181,7 +181,7 @@ def test_a_client_is_named_in_short(client, short):
 
 
 def node(image_id: str, parent: str | None = None, size: int = 10, total: int = 10) -> Node:
-    return Node(image_id, parent, size, total, 0, None, "")
+    return Node(image_id=image_id, parent_id=parent, size=size, total_size=total, depth=0, created_at=None, command="")
 
 
 FAMILY = [node("base"), node("shared", "base", 0), node("one", "shared"), node("two", "shared"), node("late", "two")]

@@ -235,7 +235,18 @@ def test_images_the_registry_lacks_are_left_after_some_times(harbour):
 def test_a_base_that_is_known_late_brings_the_sums_along(site, database, repository_id):
     def fact(number, size):
         parent = ImageId(IMAGES[number - 1]) if number else None
-        return image_store.ImageMetadata(ImageId(IMAGES[number]), parent, size, None, "", "", "", "", "", "{}")
+        return image_store.ImageMetadata(
+            image_id=ImageId(IMAGES[number]),
+            parent_id=parent,
+            size=size,
+            created_at=None,
+            command="",
+            author="",
+            docker_version="",
+            os="",
+            architecture="",
+            config="{}",
+        )
 
     for facts in ([fact(2, 100)], [fact(1, 10), fact(3, 1000)], [fact(0, 1)]):
         with database.writing() as session:

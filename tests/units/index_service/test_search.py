@@ -383,7 +383,7 @@ def test_sqlite_looks_at_candidates_and_not_at_all_repositories(tmp_path):
     visible = Repository.is_private.is_(False)
     with Session(engine) as session:
         for text in ("busy", "busy box", "alice/app"):
-            finder.search(session, finder.Query(text, 1, 25), AccessControl(login_only=False), None)
+            finder.search(session, finder.Query(text=text, page=1, page_size=25), AccessControl(login_only=False), None)
         lineage.beginning_with(session, "beac", visible)
         plans = [
             session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", told).all() for said, told in list(asked)

@@ -126,7 +126,10 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(town):
 
 def test_what_people_write_is_text(town):
     town.services.accounts.change_profile(
-        town.actor("eve"), PersonProfile(EVIL, EVIL, EVIL, EVIL, "https://e.example/?a=1", "")
+        town.actor("eve"),
+        PersonProfile(
+            full_name=EVIL, about=EVIL, location=EVIL, company=EVIL, website="https://e.example/?a=1", language=""
+        ),
     )
     olga, organisations = town.actor("olga"), town.services.organisations
     organisations.create(olga, "", "evil", OrganisationProfile(EVIL, EVIL))
@@ -179,7 +182,10 @@ def test_where_everybody_has_to_sign_in_nothing_is_shown_before(town):
 
 
 def test_a_closed_account_shows_nothing_but_its_name_and_repositories(town):
-    town.services.accounts.change_profile(town.actor("eve"), PersonProfile("Eve Adams", "", "", "", "", ""))
+    town.services.accounts.change_profile(
+        town.actor("eve"),
+        PersonProfile(full_name="Eve Adams", about="", location="", company="", website="", language=""),
+    )
     town.push("eve/app", "eve")
     town.set_active("eve", False)
     page = Reader(town).open("/u/eve")

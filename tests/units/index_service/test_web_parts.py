@@ -148,5 +148,9 @@ def test_what_is_absent_is_no_matter_of_a_form():
 
 
 def test_a_card_knows_what_is_official():
-    assert RepositoryCard(RepositoryName("library", "a"), "", False, 0, 0).is_official
-    assert not RepositoryCard(RepositoryName("acme", "a"), "", False, 0, 0).is_official
+    assert RepositoryCard(
+        full_name=RepositoryName("library", "a"), description="", is_private=False, star_count=0, pull_count=0
+    ).is_official
+    assert not RepositoryCard(
+        full_name=RepositoryName("acme", "a"), description="", is_private=False, star_count=0, pull_count=0
+    ).is_official

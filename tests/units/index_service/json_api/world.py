@@ -107,7 +107,16 @@ def fact(number: int) -> ImageMetadata:
     parent = ImageId(IMAGES[number - 1]) if number else None
     made = datetime(2015, 1, 1, tzinfo=UTC)
     return ImageMetadata(
-        ImageId(IMAGES[number]), parent, 1000, made, "RUN true", "me", "1.6.2", "linux", "amd64", CONFIG
+        image_id=ImageId(IMAGES[number]),
+        parent_id=parent,
+        size=1000,
+        created_at=made,
+        command="RUN true",
+        author="me",
+        docker_version="1.6.2",
+        os="linux",
+        architecture="amd64",
+        config=CONFIG,
     )
 
 
