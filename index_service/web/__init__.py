@@ -17,7 +17,16 @@ from index_service.db import Clock
 from index_service.mail.transport import Mailer
 from index_service.services import Services
 from index_service.settings import IndexSettings
-from index_service.web import assets, csrf, environment, error_pages, languages, request_context, urls
+from index_service.web import (
+    assets,
+    csrf,
+    environment,
+    error_pages,
+    languages,
+    request_context,
+    security_headers,
+    urls,
+)
 from index_service.web.views import VIEWS
 
 __all__ = ["install"]
@@ -60,4 +69,4 @@ def _finish(response: Response) -> Response:
     response = error_pages.to_error_page(response)
     if request.endpoint != "assets.static":
         request_context.site().cookies.finish(response)
-    return csrf.add_security_headers(response)
+    return security_headers.add(response)

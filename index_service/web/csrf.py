@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, g, request
+from flask import g, request
 from markupsafe import Markup
 
 from common.errors import Forbidden
@@ -11,21 +11,6 @@ from index_service.web.request_context import signed_in, site
 
 FIELD = "csrf"
 MAX_FORM_BYTES = 2 * 1024 * 1024
-
-CONTENT_SECURITY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-)
-
-_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
 
 
 class CsrfFailure(Forbidden):
@@ -42,13 +27,6 @@ def verify() -> None:
         return
     if not csrf_tokens.is_same_origin(site().origin) or not csrf_tokens.is_equal(request.form.get(FIELD, ""), token()):
         raise CsrfFailure
-
-
-def add_security_headers(response: Response) -> Response:
-    """Add the security headers of every page."""
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
 
 
 def token() -> str:

@@ -1,4 +1,4 @@
-"""The views, a module for each kind of page."""
+"""The site's views, a module per kind of page."""
 
 from __future__ import annotations
 
