@@ -1,10 +1,10 @@
 """The database: an engine for each process, and short transactions.
 
-A question is asked in `reading()` or `writing()`. `writing()` commits when its block ends and rolls back
-when it raises, so an answer under 400 is a committed one. On SQLite a writing transaction takes the one
-write lock at once (BEGIN IMMEDIATE): two that began as readers could otherwise not both become writers.
-Passwords are hashed and tokens signed outside of both. Only services open transactions; what stands below
-them takes the session of the transaction it is part of.
+Every query runs in `reading()` or `writing()`. `writing()` commits when its block ends and rolls back when it raises,
+so a status under 400 means committed. On SQLite a writing transaction takes the one write lock at once (BEGIN
+IMMEDIATE): two that began as readers could otherwise not both become writers. Passwords are hashed and tokens signed
+outside of both. Only services open transactions; what stands below them takes the session of the transaction it is part
+of.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BUSY_SECONDS = 30
 """How long a SQLite writer waits for the one before it."""
 
 RESTED_SECONDS = 1.0
-"""After so long without work a connection is asked whether it still is one. To ask each time is a tenth of a page."""
+"""How long a connection may be idle before it is tested on use. Testing it each time costs a tenth of a page."""
 
 _READS = "wharfinger_reads"
 _USED = "wharfinger_used"
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 class Database:
-    """The two ways to ask: `reading()` without a transaction, `writing()` within one."""
+    """Sessions of two kinds: `reading()` without a transaction, `writing()` within one."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -94,7 +94,7 @@ def open_engine(url: str, *, pool_size: int = 5) -> Engine:
 
 
 def _watch(engine: Engine) -> None:
-    """A connection that has rested may have ended, as when the database was started again: then all are made anew."""
+    """An idle connection may be broken, as after a restart of the database: then the whole pool is replaced."""
     failure = engine.dialect.loaded_dbapi.Error
 
     def require_alive(connection: Any, record: ConnectionPoolEntry, _fairy: Any) -> None:

@@ -1,4 +1,4 @@
-"""Whether registries are well: asked over HTTP, several at once, and remembered for some seconds."""
+"""Health checks of registries over HTTP, several at once, cached for some seconds."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RegistryHealth:
         self._pool = urllib3.PoolManager(maxsize=AT_ONCE, timeout=timeout, retries=False)
 
     def of(self, endpoints: Iterable[str]) -> dict[str, Health]:
-        """The health of each endpoint, asked now unless it was asked a moment ago; who comes meanwhile waits."""
+        """The health of each endpoint, cached for seconds, and single-flight: concurrent callers share a request."""
         wanted = list(dict.fromkeys(endpoints))
         with self._lock:
             old = [endpoint for endpoint in wanted if self._is_old(endpoint)]

@@ -1,12 +1,11 @@
-"""All that lets somebody in as an account, and the one function that ends it, for every deed and every door.
+"""Access of an account (sessions, tokens, links), and the one function that revokes it, for every caller.
 
-Which deed ends what:
+What each change revokes:
 
-- closing an account, and opening it again: everything, so that nothing issued before lives again;
-- a reset of the password by a link, and a password set by an operator: everything, for somebody else may have had it
-  (an operator may keep the access tokens);
-- a password changed by its owner: everything but the access tokens, which are passwords of their own;
-- revoking an account's tokens: its pull and push tokens and its access tokens.
+- closing an account, and opening it again: everything, so that nothing issued before becomes valid again; - a password
+reset by a link, and a password set by an operator: everything, because somebody else may have had it (an operator may
+keep the access tokens); - a password changed by its owner: everything except the access tokens, which are passwords of
+their own; - revoking an account's tokens: its pull and push tokens and its access tokens.
 
 Every function takes the session of the caller's transaction.
 """
@@ -25,7 +24,7 @@ from index_service.audit.log import AuditContext, Change
 
 
 class Kind(Flag):
-    """What lets somebody in."""
+    """The kinds of access."""
 
     SESSIONS = auto()
     """Browsers that are signed in."""
@@ -57,7 +56,7 @@ def end(session: Session, user_id: int, kinds: Kind = Kind.ALL) -> Ended:
     if Kind.RESET_LINKS in kinds:
         values = {"reset_generation": User.reset_generation + 1}
         session.execute(update(User).where(User.id == user_id).values(values))
-    # Access tokens last: with each of them the database deletes what was issued for it, which is to be counted.
+    # Access tokens last: deleting one cascades to the protocol tokens issued for it, which have to be counted first.
     return Ended(
         sessions=_delete(session, BrowserSession, user_id) if Kind.SESSIONS in kinds else 0,
         protocol_tokens=_delete(session, ProtocolToken, user_id) if Kind.PROTOCOL_TOKENS in kinds else 0,

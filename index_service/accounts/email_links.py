@@ -1,9 +1,9 @@
 """Links in emails: signed, stateless, and invalid by themselves once they were used.
 
-A confirmation names the address it confirms and ends when that is confirmed or gone; a reset names a digest of the
-password it replaces and ends with that password, when the address it was sent to is no more the account's, or when all
-access of the account is ended, which its `reset_generation` counts. So no link has to be stored, and none can be used
-twice.
+A confirmation names the email address it confirms and ends when that is confirmed or removed. A reset carries a
+fingerprint of the password hash it replaces and ends with that password, when the account loses the address it was sent
+to, or when all access of the account is revoked, which its `reset_generation` counts. So no link has to be stored, and
+none works twice.
 """
 
 from __future__ import annotations

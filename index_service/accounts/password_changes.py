@@ -29,7 +29,8 @@ def change(
 def reset_link(
     session: Session, context: AuditContext, links: EmailLinks, user: User, address: str | None = None
 ) -> str:
-    """A link that sets a new password; `address` is where it is sent, None for one that an administrator hands over."""
+    """A link that sets a new password; `address` is the email address it is sent to, None for one that an administrator
+    hands over."""
     context.record(session, Change.PASSWORD_RESET_ASKED, user.name)
     return links.sign_reset(user, context.moment, address)
 

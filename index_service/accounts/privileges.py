@@ -1,5 +1,5 @@
-"""Who is an administrator of the index, and how long a password that was given counts: pure functions, asked by every
-door. What may be done with a repository is `repositories.policy`'s to say.
+"""Privileges in the index: administrator rights, and how long a reauthentication lasts; pure functions for every entry
+point. `repositories.policy` decides on access to repositories.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from common.errors import Forbidden, Unauthenticated
 from index_service.accounts.actor import Actor
 
 REAUTHENTICATION_LASTS = timedelta(minutes=15)
-"""What is dangerous wants the password to have been given to the session no longer ago than this."""
+"""A dangerous action requires the password to have been entered in the session no longer ago than this."""
 
 
 def is_administrator(actor: Actor | None) -> bool:
-    """Whether this is an administrator of the index; an access token never is."""
+    """Whether the actor is an administrator of the index; one with an access token never is."""
     return actor is not None and actor.is_admin and actor.limits is None
 
 
@@ -28,5 +28,5 @@ def require_administrator(actor: Actor | None) -> Actor:
 
 
 def is_reauthenticated(proved_at: datetime, now: datetime) -> bool:
-    """Whether a password given then still counts."""
+    """Whether a password entered then still counts."""
     return now - proved_at <= REAUTHENTICATION_LASTS

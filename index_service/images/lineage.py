@@ -28,7 +28,7 @@ MAX_USES = 100
 """The limit up to which repositories that list an image are counted."""
 
 MAX_SHOWN_PLACES = 20
-"""Of an image in a graph so many tags are named."""
+"""The limit of tags shown per image in a graph."""
 
 
 PACKED_NOTHING, PLAIN_NOTHING = 64, 1024

@@ -1,6 +1,6 @@
-"""The door for programs: what the site shows and does, as JSON under `/api/v1`, described by an OpenAPI document.
+"""The JSON API: everything the site shows and does, under `/api/v1`, described by an OpenAPI document.
 
-Nothing here is a page, sets a cookie or leads elsewhere.
+Nothing here is a page, sets a cookie or redirects.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from flask import Flask, Response, request
 from index_service.converters import Number, SmallNumber
 from index_service.cookies import SESSION, Cookies
 from index_service.db import Clock
-from index_service.json_api import access, openapi
+from index_service.json_api import openapi, requester
 from index_service.json_api.routes import PREFIX, Digest, Named, Someone
 from index_service.json_api.views import ROUTES
 from index_service.services import Services
@@ -36,7 +36,7 @@ def install(app: Flask, settings: IndexSettings, services: Services, clock: Cloc
     described = [route for routes in ROUTES for route in routes.described]
     document = openapi.document(described, site=settings.site, cookie=cookies.name(SESSION))
     origin = f"{parts.scheme}://{parts.netloc}"
-    app.extensions[access.EXTENSION] = access.ApiContext(
+    app.extensions[requester.EXTENSION] = requester.ApiContext(
         services=services, cookies=cookies, clock=clock, origin=origin, host=parts.netloc, document=document
     )
     app.url_map.converters.update(digest=Digest, named=Named, number=Number, small_number=SmallNumber, someone=Someone)
@@ -49,7 +49,7 @@ def _finish(response: Response) -> Response:
     if not request.path.startswith(f"{PREFIX}/"):
         return response
     if response.status_code == 401:
-        # A challenge for Basic would have browsers ask for a password in a window of their own.
+        # A challenge for Basic would make browsers open a password dialog of their own.
         response.headers["WWW-Authenticate"] = 'Bearer realm="wharfinger"'
     response.headers.update(_HEADERS)
     return response

@@ -1,8 +1,7 @@
-"""Bodies of requests: a JSON object becomes a dataclass, or is refused in one line that names the field and what to
-mend.
+"""Request bodies: a JSON object becomes a dataclass, or is refused in one line that names the field and the remedy.
 
-msgspec validates; a field that the dataclass does not have is refused too: nothing can be set that the route does not
-offer. A body is flat: its fields hold no objects.
+msgspec validates; unknown fields are refused too: nothing can be set that the route does not offer. A body is flat: its
+fields are no objects.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def parse(shape: type[T], data: Any) -> T:
 
 
 def sent(value: T | UnsetType) -> T | None:
-    """A field's value; None where the body left it out."""
+    """A field's value; None if the body left it out."""
     return None if value is UNSET else value
 
 

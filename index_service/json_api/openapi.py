@@ -1,4 +1,4 @@
-"""The OpenAPI document: what the routes say of themselves."""
+"""The OpenAPI document, generated from the routes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from index_service.accounts.privileges import REAUTHENTICATION_LASTS
-from index_service.json_api import access
+from index_service.json_api import requester
 from index_service.json_api.resources.lists import Error
 from index_service.json_api.routes import Param, Route
 from index_service.json_api.schemas import Schema, Schemas, described
@@ -37,12 +37,12 @@ _PROVED = (
 )
 
 _WHO: dict[Callable[[], Any], tuple[bool, bool, str]] = {
-    access.anybody: (True, True, ""),
-    access.known: (False, True, ""),
-    access.by_password: (False, False, "Not open to access tokens."),
-    access.proved: (False, False, _PROVED),
-    access.administrator: (False, False, "For administrators of the index; not open to access tokens."),
-    access.proved_administrator: (False, False, f"For administrators of the index. {_PROVED}"),
+    requester.anybody: (True, True, ""),
+    requester.known: (False, True, ""),
+    requester.by_password: (False, False, "Not open to access tokens."),
+    requester.proved: (False, False, _PROVED),
+    requester.administrator: (False, False, "For administrators of the index; not open to access tokens."),
+    requester.proved_administrator: (False, False, f"For administrators of the index. {_PROVED}"),
 }
 """Of each who: whether a route is open without a login, and to access tokens; and what else there is to say."""
 
@@ -66,7 +66,7 @@ _SECURITY = {
     "csrf": {
         "type": "apiKey",
         "in": "header",
-        "name": access.CSRF_HEADER,
+        "name": requester.CSRF_HEADER,
         "description": "With a session, to change something: what the field `csrf` of any form of the site holds.",
     },
 }

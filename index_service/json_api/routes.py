@@ -1,7 +1,7 @@
-"""Routes that say what they take and give, so that the document of the API and the API are one.
+"""Routes with their parameters and results, from which the API and its OpenAPI document are both built.
 
-A view is a function of the names in its path, and of `body` where it takes one; it returns what is told as JSON, or
-None for nothing. What it takes and gives stands in its annotations, what it is for in its docstring.
+A view is a function of the parameters in its path, and of `body` if it takes one; it returns the resource, or None for
+an empty response. Its annotations define the schemas, its docstring the summary.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 from werkzeug.routing import BaseConverter, PathConverter
 
-from index_service.json_api import access, bodies, schemas
+from index_service.json_api import bodies, requester, schemas
 from index_service.json_api.resources.lists import Paging, UncountedPage
 from index_service.search.finder import NAME, PULLS, PUSHED, STARS
 
@@ -77,25 +77,25 @@ class Routes:
         self.blueprint = Blueprint(f"json_api_{kind}", __name__)
         self.described: list[Route] = []
 
-    def get(self, rule: str, *, who: Callable[[], Any] = access.anybody, query: Sequence[Param] = ()) -> Any:
+    def get(self, rule: str, *, who: Callable[[], Any] = requester.anybody, query: Sequence[Param] = ()) -> Any:
         return self._route("GET", rule, who, query)
 
-    def post(self, rule: str, *, who: Callable[[], Any] = access.known) -> Any:
+    def post(self, rule: str, *, who: Callable[[], Any] = requester.known) -> Any:
         return self._route("POST", rule, who)
 
-    def put(self, rule: str, *, who: Callable[[], Any] = access.known) -> Any:
+    def put(self, rule: str, *, who: Callable[[], Any] = requester.known) -> Any:
         return self._route("PUT", rule, who)
 
-    def patch(self, rule: str, *, who: Callable[[], Any] = access.known) -> Any:
+    def patch(self, rule: str, *, who: Callable[[], Any] = requester.known) -> Any:
         return self._route("PATCH", rule, who)
 
-    def delete(self, rule: str, *, who: Callable[[], Any] = access.known) -> Any:
+    def delete(self, rule: str, *, who: Callable[[], Any] = requester.known) -> Any:
         return self._route("DELETE", rule, who)
 
     def _route(
         self, method: str, rule: str, who: Callable[[], Any], query: Sequence[Param] = ()
     ) -> Callable[[View], View]:
-        """`who` is asked before anything is read."""
+        """`who` authorizes the request before its body is read."""
 
         def register(view: View) -> View:
             hints = get_type_hints(view)
@@ -151,7 +151,7 @@ def _dressed(answer: Any, status: int) -> Response:
 
 
 def _links(answer: Any) -> dict[str, str]:
-    """The header Link, which leads from one page of a list to those beside it."""
+    """The header Link with the URLs of the neighbouring pages of a list."""
     paging = getattr(answer, "paging", None)
     if isinstance(paging, Paging):
         number, is_more = paging.number, paging.number * paging.size < paging.total

@@ -1,6 +1,6 @@
-"""JSON Schema (2020-12) of what routes take and give, and JSON of what they give: msgspec, over dataclasses.
+"""JSON Schema (2020-12) of request bodies and resources, and their JSON: msgspec, over dataclasses.
 
-What comes in is described more strictly than what goes out: a body takes no field that it does not know.
+Requests are stricter than responses: a body takes no unknown field.
 """
 
 from __future__ import annotations

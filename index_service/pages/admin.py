@@ -38,7 +38,7 @@ class PeoplePage:
 
 @dataclass(frozen=True, slots=True)
 class ResetLinkPage:
-    """How somebody gets a new password; `is_sent` says whether a letter with the link went to the main address."""
+    """A password reset link; `is_sent` says whether it was emailed to the primary address."""
 
     name: str
     link: str

@@ -13,7 +13,7 @@ from index_service.services.search import Highlights
 class ExplorePage:
     """The first repositories in three orders, how much there is, and the index as docker is told it: `host`.
 
-    `is_secure` is whether docker reaches it without being told that it may speak plain HTTP.
+    `is_secure` is whether docker connects without an option that allows plain HTTP.
     """
 
     host: str

@@ -96,7 +96,7 @@ class RepositoryGraphPage(Pinned):
 class BranchTold:
     """One image of a tree. `layers` and `added` are what it brings beyond the image above it, itself included.
 
-    `uses` is how many repositories list it, counted up to a hundred; `hidden` how many descendants are not told here.
+    `uses` is how many repositories list it, counted up to a hundred; `hidden` the number of descendants left out.
     """
 
     image_id: str
@@ -113,8 +113,8 @@ class BranchTold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphPage:
-    """The trees of all images that who asks may see, or of those of the repositories that a search for `query` finds, a
-    page of bases at a time. `stored` are the bytes of all their layers, `shared` those of layers that several
+    """The trees of all images that the reader may see, or of those of the repositories that a search for `query` finds,
+    a page of roots at a time. `stored` are the bytes of all their layers, `shared` those of layers that several
     repositories have."""
 
     query: str
@@ -149,7 +149,7 @@ class GraphPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageGraphPage:
-    """What an image is made from, its base first, and what was made from it: what to build anew when it changes."""
+    """An image's ancestors, its base first, and its descendants: what to rebuild when it changes."""
 
     image_id: str
     ancestors: list[Node]
@@ -178,7 +178,7 @@ class ImageGraphPage:
 
 
 def told(forest: Forest, branches: Sequence[Branch]) -> list[BranchTold]:
-    """Trees as a page tells them."""
+    """Trees for a page."""
     return [_branch(forest, branch) for branch in branches]
 
 

@@ -33,7 +33,7 @@ class TagCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagRow:
-    """An image and all tags that point at it; its facts are None while no registry told them."""
+    """An image and all tags that point at it; its metadata is None while unknown."""
 
     image_id: str
     tags: list[TagCell]
@@ -192,7 +192,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePage:
-    """One image; `steps` begin with the base. Facts are missing while `is_known` is false."""
+    """One image; `steps` begin with the base. Metadata is missing while `is_known` is false."""
 
     image_id: str
     is_known: bool

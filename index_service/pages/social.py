@@ -94,7 +94,7 @@ class OverviewPage:
 
     @property
     def command(self) -> str:
-        """What to pull, as docker is told: the tag is left out where docker would add it."""
+        """The name to pull; the tag is left out if it is docker's default."""
         name = self.head.name.name if self.head.name.is_library else str(self.head.name)
         return f"{self.host}/{name}" + ("" if self.tag in (None, "latest") else f":{self.tag}")
 
@@ -112,7 +112,7 @@ class OverviewPage:
 
 @dataclass(frozen=True, slots=True)
 class CommentsPage:
-    """One page of a repository's comments; `tags` are what may be pinned to, by who may."""
+    """One page of a repository's comments; `tags` are what the viewer may pin to, if permitted."""
 
     head: RepositorySummary
     comments: tuple[CommentShown, ...]

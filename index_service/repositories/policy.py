@@ -1,21 +1,20 @@
 """The access policy: who may do what with a repository, as pure functions called by every entry point.
 
     action   needs the role   given to
-    READ     read             who has it; everybody, where the repository is public
-    CREATE   write            who has it in the whole namespace
-    WRITE    write            who has it: push, delete tags, describe, annotate
-    DELETE   admin            who has it
-    MANAGE   admin            who has it: visibility, roles, transfer, what others said
+    READ     read             its holders; everybody, if the repository is public
+    CREATE   write            its holders in the whole namespace
+    WRITE    write            its holders: push, delete tags, edit the texts, annotate
+    DELETE   admin            its holders
+    MANAGE   admin            its holders: visibility, roles, transfer, moderation of comments
 
 A person administers the namespace of the same name, an organisation's owners administer its namespace, and the
 administrators of the site `library`. All other access is granted as a role (module `roles`). An access token never
 opens more than it was created for, and is never an administrator.
 
-A private name hides. To whoever may not read it, it is answered exactly as a name that does not exist:
-"images not found", 404, with or without a login (protocol §2.4 would let a server answer 401 to a caller
-without one; then the answer itself would tell that the name is taken). What may not be written is refused in the same
-words, taken or not: 401 to a caller without a login, 403 to one with another's. Where nobody may read without a login,
-that is what every name answers.
+A private name hides. Without read access the response is exactly that for a name that does not exist: "images not
+found", 404, with or without a login (protocol §2.4 allows 401 for a caller without one; that would reveal that the
+name is taken). A refused write has the same response whether or not the name is taken: 401 without a login, 403 with
+one. If reading requires a login, every name responds with 401 without one.
 """
 
 from __future__ import annotations

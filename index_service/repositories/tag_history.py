@@ -18,7 +18,7 @@ from index_service.accounts.models import User
 from index_service.repositories.models import Repository, TagHistoryRecord
 
 TagHistoryQuery: TypeAlias = Select[str, str, str, str | None, str | None, str, str, datetime]
-"""What `found` asks."""
+"""A query that `fetch` executes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

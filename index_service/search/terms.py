@@ -3,9 +3,10 @@
 Databases tokenize texts by rules of their own, by their locale, and Chinese not at all. So texts are tokenized here,
 and a database stores a bag of words of four kinds, distinguished by their first character:
 
-    =bus   one, two or three consecutive characters of `namespace/name` (n-grams) ^busy a name with or without its
-    namespace, for prefix queries busy a word of the description, the README or an annotation 镜像 two consecutive
-    characters of a text whose script has no blanks between words (bigrams)
+    =bus   one, two or three consecutive characters of `namespace/name` (n-grams)
+    ^busy  a name with or without its namespace, for prefix queries
+    busy   a word of the description, the README or an annotation
+    镜像   two consecutive characters of a text whose script has no blanks between words (bigrams)
 """
 
 from __future__ import annotations

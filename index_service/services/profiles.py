@@ -30,8 +30,8 @@ from index_service.search.finder import Hit, Query
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicProfile:
-    """Somebody as others see them. `kind` is person, organisation or library; `standing` what who asks is to them:
-    self, owner, member or nothing. Of a closed account nothing but the name is shown."""
+    """A public profile. `kind` is person, organisation or library; `standing` the actor's relation: self, owner, member
+    or nothing. Of a closed account only the name is shown."""
 
     kind: str
     name: str

@@ -1,7 +1,7 @@
-"""Tokens of the index's own, with which it asks registries.
+"""The index's own tokens, with which it sends requests to registries.
 
-A registry checks each of them back here, so it is never asked while a transaction is open: a database that one request
-holds could not answer the other.
+A registry validates each of them here, so no request is sent within a transaction: a locked database could not serve
+the validation.
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ class RegistryTokens:
         self._clock = clock
 
     def issue(self, name: RepositoryName, access: Access, repository_id: int | None = None) -> Token:
-        """A token for whatever bears the name, or with `repository_id` for that repository alone."""
+        """Issue a token for any repository of the name, or with `repository_id` for that repository alone."""
         with self._database.writing() as session:
             return self._tokens.issue_own(session, name, access, self._clock(), repository_id=repository_id)

@@ -1,4 +1,4 @@
-"""Reindexing: a repository's tags and images read anew from its registry, or taken over from there, by command."""
+"""Reindexing: reads tags and images of a repository from its registry again, or takes them over, by command."""
 
 from __future__ import annotations
 

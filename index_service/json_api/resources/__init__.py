@@ -1,5 +1,5 @@
-"""What the API answers: a dataclass for each resource, made of what services found.
+"""The API's resources: a dataclass for each, made from the results of services.
 
-They are the contract of `/api/v1`: a field that stands here stays, whatever a page shows or a service is made of. Each
-is described in the OpenAPI document by its own docstring, and none leaves a field out.
+They are the contract of `/api/v1`: a field here stays, whatever a page shows or a service returns. The OpenAPI document
+describes each by its docstring, and every field is always present.
 """

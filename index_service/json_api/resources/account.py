@@ -107,7 +107,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedAccessToken:
-    """An access token just created, with its secret, which is told this once."""
+    """An access token just created, with its secret, which is shown only once."""
 
     secret: str
     token: AccessToken

@@ -1,4 +1,4 @@
-"""What administrators of the index are told."""
+"""Resources for administrators of the index."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class IndexTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountListItem:
-    """An account; `email` is the main address, null where there is none."""
+    """An account; `email` is the primary address, null if there is none."""
 
     name: str
     full_name: str
@@ -56,7 +56,7 @@ class AccountListItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordResetLink:
-    """Where a person sets a new password; `email` is where to send it, null where there is no address."""
+    """The link with which a person sets a new password; `email` is the address to send it to, null if there is none."""
 
     name: str
     email: str | None
@@ -84,7 +84,7 @@ class RegistryHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """A registry; one that is not configured any more still has repositories."""
+    """A registry; one that is no longer configured still has repositories."""
 
     endpoint: str
     is_configured: bool
@@ -193,7 +193,7 @@ class NamespaceStorage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """A change; `actor` is empty where an operator's command made it, and where nobody knows who did."""
+    """A change; `actor` is empty for an operator's command and for an unknown actor."""
 
     at: datetime
     actor: str

@@ -1,4 +1,4 @@
-"""Images, and what is made from what."""
+"""Images, and the image graph."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """An image; `steps` begin with its base. Facts are missing while `is_known` is false. `places` are the tags that
+    """An image; `steps` begin with its base. Metadata is missing while `is_known` is false. `places` are the tags that
     point at it, `uses` how many repositories list it, `children` how many images are made from it, `raw` its JSON."""
 
     image_id: str
@@ -196,7 +196,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryGraph:
-    """The layers of a repository's tagged images. `stored` are the bytes of all layers told, `counted` those of all
+    """The layers of a repository's tagged images. `stored` are the bytes of all listed layers, `counted` those of all
     lanes if nothing were shared."""
 
     head: RepositorySummary

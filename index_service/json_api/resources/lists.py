@@ -1,4 +1,4 @@
-"""What lists look like, whatever they list."""
+"""Lists of any resource: pages and pagination."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class UncountedPage(Generic[Item]):
 
     @classmethod
     def of(cls, page: int, size: int, found: Sequence[Item]) -> UncountedPage[Item]:
-        """`found` is one more than `size`, where there is more."""
+        """`found` has one more item than `size` if there are more."""
         return cls(items=tuple(found[:size]), page=page, is_more=len(found) > size)
 
 

@@ -17,7 +17,7 @@ _MEMBER_ROLES: dict[str, MemberRole] = {"read": "read", "write": "write"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organisation:
-    """What an owner may change; `default_private` says who may see what is pushed under a new name."""
+    """The settings of an organisation; `default_private` is the visibility of new repositories."""
 
     name: str
     full_name: str

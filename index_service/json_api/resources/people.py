@@ -24,8 +24,8 @@ class Membership:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A person or an organisation. `kind` is person, organisation or library; `standing` what the caller is to them:
-    self, owner, member or nothing. Of a closed account nothing but the name is told."""
+    """A person or an organisation. `kind` is person, organisation or library; `standing` the caller's relation: self,
+    owner, member or nothing. Of a closed account only the name is shown."""
 
     kind: str
     name: str

@@ -1,4 +1,4 @@
-"""Repositories, their tags, and what was done with these."""
+"""Repositories, their tags and the tag history."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RepositoryListItem:
 
     @classmethod
     def of(cls, hit: Hit, pinned: Iterable[CommentView] = ()) -> RepositoryListItem:
-        """`pinned` are annotations in it, of which the first is told."""
+        """`pinned` are annotations in it, of which the first is shown."""
         return cls(
             full_name=str(hit.full_name),
             description=hit.description,
@@ -119,8 +119,8 @@ class Explore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagEvent:
-    """A tag was set to an image or, where `image_id` is null, deleted. `person` is empty where nobody knows who did it;
-    `client` is the User-Agent, `program` the same in short."""
+    """A tag was set to an image or, where `image_id` is null, deleted. `person` is empty if unknown; `client` is the
+    User-Agent, `program` its short form."""
 
     repository: str
     tag: str
@@ -210,7 +210,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggedImage:
-    """An image and all tags of the repository that point at it; what no registry told yet is null or empty."""
+    """An image and all tags of the repository that point at it; what is not known yet is null or empty."""
 
     image_id: str
     tags: tuple[Tag, ...]

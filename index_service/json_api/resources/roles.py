@@ -1,4 +1,4 @@
-"""Roles, and what else may be changed of a repository or a namespace."""
+"""Role assignments, and the settings of repositories and namespaces."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RoleAssignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryRoles:
-    """Who has a role in a repository; `teams` are those that could be assigned one."""
+    """The role assignments of a repository; `teams` are those that could be assigned one."""
 
     holders: tuple[RoleAssignment, ...]
     teams: tuple[str, ...]
@@ -46,7 +46,7 @@ class RepositoryRoles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
-    """Who has a role in all of a namespace, and whether what is pushed under a new name is private."""
+    """The role assignments of a namespace, and whether its new repositories are private."""
 
     default_private: bool
     holders: tuple[RoleAssignment, ...]

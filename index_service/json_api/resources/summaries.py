@@ -1,4 +1,4 @@
-"""A repository in short, as it stands at the head of all that is told of it."""
+"""The summary of a repository, part of every resource about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The views, a module for each kind of thing."""
+"""The API's views, a module per kind of resource."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What administrators of the index ask."""
+"""Administration of the index."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from index_service import paging
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.queries import AuditFilter
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
-from index_service.json_api.access import administrator, api_context, client_address, proved_administrator, services
 from index_service.json_api.bodies import UNSET, UnsetType
+from index_service.json_api.requester import administrator, api_context, client_address, proved_administrator, services
 from index_service.json_api.resources.admin import (
     AccountListItem,
     AuditEntry,

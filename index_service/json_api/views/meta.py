@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from index_service.json_api.access import api_context
+from index_service.json_api.requester import api_context
 from index_service.json_api.routes import Routes
 
 routes = Routes("meta")

@@ -1,4 +1,4 @@
-"""Who may do what: with one repository, or with all of a namespace."""
+"""Role assignments and settings, of one repository or of a whole namespace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from common.names import RepositoryName
-from index_service.json_api.access import by_password, client_address, known, proved, services
+from index_service.json_api.requester import by_password, client_address, known, proved, services
 from index_service.json_api.resources.roles import Namespace, RepositoryRoles, RepositorySettings
 from index_service.json_api.routes import Routes
 from index_service.repositories.policy import Action, Role
@@ -31,7 +31,7 @@ class NamespaceChange:
 
 @routes.get("/repositories/<named:repository>/@settings", who=known)
 def get_settings(repository: str) -> RepositorySettings:
-    """Get the settings of a repository. Open to all who may write; roles are told to its administrators."""
+    """Get the settings of a repository. Open to all who may write; roles are shown to its administrators."""
     name = RepositoryName.parse(repository)
     settings = services().permissions.settings(known(), name)
     return RepositorySettings.of(services().summaries.of(known(), name), settings)

@@ -9,7 +9,7 @@ from flask import request
 from common.errors import Invalid
 from common.names import ImageId, RepositoryName, Tag
 from index_service import paging
-from index_service.json_api.access import actor, administrator, known, services
+from index_service.json_api.requester import actor, administrator, known, services
 from index_service.json_api.resources.comments import Comment, CommentDetail, FlaggedComment
 from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.routes import Routes, paged
@@ -71,7 +71,7 @@ def take_star_back(repository: str) -> None:
 
 @routes.get("/repositories/<named:repository>/@comments", query=paged())
 def list_comments(repository: str) -> Page[Comment]:
-    """List the comments of a repository, the newest first. Hidden ones are told to their authors and to the
+    """List the comments of a repository, the newest first. Hidden ones are shown to their authors and to the
     repository's administrators."""
     name, asked = RepositoryName.parse(repository), paging.asked(request.args)
     found = services().social.thread(actor(), name, asked.size, asked.offset)

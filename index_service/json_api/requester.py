@@ -1,4 +1,4 @@
-"""What every view begins with: who asks, by which proof, and whom to ask.
+"""Authentication of API requests, by credential or session, and the requirements of routes; includes the CSRF check.
 
     proof                                     good for
     Basic, with the account's password        everything the account may do
@@ -6,8 +6,8 @@
     the site's session cookie                 everything; to change something also the token of the session, and for
                                               what is dangerous a password given lately
 
-A wrong credential is refused, never taken for none. Whoever changes something must not have been sent by another site:
-browsers send cookies, and passwords once given, along with whatever a page of another site asks.
+A wrong credential is refused, never treated as anonymous. A changing request must not come from another site: browsers
+attach cookies, and passwords once entered, to whatever a page of another site requests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CSRF_HEADER = "X-CSRF-Token"
 
 @dataclass(frozen=True, kw_only=True)
 class ApiContext:
-    """What the API stands on; `origin` and `host` are the site's, `document` describes the API."""
+    """What the API's views depend on; `origin` and `host` are the site's, `document` describes the API."""
 
     services: Services
     cookies: Cookies
@@ -45,14 +45,14 @@ class ApiContext:
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who asks: nobody, somebody by a credential, or somebody signed in with a browser."""
+    """The requester: anonymous, authenticated by a credential, or signed in with a browser."""
 
     actor: Actor | None = None
     signed_in: SignedIn | None = None
 
 
 class CsrfFailure(Forbidden):
-    """Another site may have sent it."""
+    """The CSRF check failed: another site may have sent the request."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -70,7 +70,7 @@ def services() -> Services:
 
 
 def requester() -> Requester:
-    """Who asks, looked for once a request. Raises Unauthenticated, Forbidden or TooMany."""
+    """The requester, looked up once per request. Raises Unauthenticated, Forbidden or TooMany."""
     if "asker" not in g:
         g.asker = _find()
     found: Requester = g.asker
@@ -82,7 +82,7 @@ def actor() -> Actor | None:
 
 
 def anybody() -> None:
-    """Whoever it is, a credential has to be right."""
+    """Anybody; but a credential, if sent, has to be right."""
     requester()
 
 
@@ -95,7 +95,7 @@ def known() -> Actor:
 
 
 def by_password() -> Actor:
-    """Somebody who came with no access token. Raises Unauthenticated or Forbidden."""
+    """An actor without an access token. Raises Unauthenticated or Forbidden."""
     found = known()
     if found.limits is not None:
         raise Forbidden("Access tokens are not accepted for this")
@@ -103,7 +103,7 @@ def by_password() -> Actor:
 
 
 def proved() -> Actor:
-    """Somebody who gave the password now, or to the session lately. Raises Unauthenticated or Forbidden."""
+    """An actor who sent the password, or entered it in the session recently. Raises Unauthenticated or Forbidden."""
     found, session = by_password(), requester().signed_in
     if session is not None and not privileges.is_reauthenticated(session.proved_at, api_context().clock()):
         raise Forbidden("Enter your password again: at /prove, or with this request")
