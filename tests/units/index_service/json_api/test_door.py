@@ -84,8 +84,9 @@ def test_a_token_ends_with_its_time_its_revocation_and_its_account(world):
     world.site.clock.move(days=2)
     assert world.ask("GET", "/account", auth=ends).status_code == 401
     closed = bearer(world.token("alice"))
-    world.site.set_active("alice", False)
-    assert world.ask("GET", "/account", auth=closed).status_code == 403
+    for is_active in (False, True):
+        world.site.set_active("alice", is_active)
+        assert world.ask("GET", "/account", auth=closed).status_code == 401
 
 
 def test_a_token_opens_what_its_pattern_says(world):
