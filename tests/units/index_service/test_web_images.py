@@ -360,7 +360,7 @@ def test_a_registry_that_is_away_deletes_nothing_and_the_page_says_so(harbour, f
     harbour.registry.stop()
     page = reader.send("/r/alice/app/@tags/delete", "/r/alice/app/@tags/delete?tag=one")
     assert reader.answer.status_code == 503
-    assert "The registry does not answer now" in page.text
+    assert "The registry is unavailable" in page.text
     assert len(reader.api("/repositories/alice/app/@tags")["items"]) == 2
 
 
