@@ -238,7 +238,7 @@ class HasNoHost(Memory):
         (ShortensLists(), "list", "what was written is not listed"),
         (Copies(), "move", "what was moved is still where it was"),
         (Keeps(), "delete", "what was deleted is still there"),
-        (IsLate(), "clock", "this machine's clock is [+]600 seconds from the store's"),
+        (IsLate(), "clock", r"this machine's clock is [+]60\d seconds from the store's"),
         (ShowsNoFile(), "local file", "there is no such file"),
         (HasNoHost(), "signed URL", "127.0.0.1:9 cannot be asked"),
     ],

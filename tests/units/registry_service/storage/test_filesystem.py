@@ -96,7 +96,7 @@ def test_unwritable_root_refuses_in_one_line(tmp_path: Path) -> None:
         "except SettingsError as error: print(error)\n"
     )
     for parent in tmp_path.parents:
-        if parent.stat().st_uid == os.geteuid() and "pytest" in parent.name:
+        if parent.stat().st_uid == os.geteuid() and "pytest" in str(parent):
             parent.chmod(0o755)
     done = subprocess.run([sys.executable, "-c", source, str(tmp_path)], capture_output=True, text=True, check=True)
     tmp_path.chmod(0o755)
