@@ -123,7 +123,7 @@ def test_a_letter_that_is_refused_is_logged_and_the_next_one_carried(server, cap
     server.refusal = ""
     office.send(LETTER)
     office.finish()
-    assert "a letter could not be carried" in caplog.text
+    assert "an email could not be sent" in caplog.text
     assert len(server.letters) == 1
 
 
@@ -134,7 +134,7 @@ def test_a_password_is_never_sent_without_tls(server, caplog):
     office.finish()
     assert server.letters == []
     assert not [line for line in server.commands if line.upper().startswith("AUTH")]
-    assert "a letter could not be carried" in caplog.text
+    assert "an email could not be sent" in caplog.text
 
 
 def test_nobody_there_is_a_line_in_the_log(caplog):
@@ -143,7 +143,7 @@ def test_nobody_there_is_a_line_in_the_log(caplog):
     office = post(SmtpTransport(address))
     office.send(LETTER)
     office.finish()
-    assert "a letter could not be carried" in caplog.text
+    assert "an email could not be sent" in caplog.text
 
 
 def test_a_folder_keeps_each_letter_in_a_file_for_its_owner_alone(tmp_path):
@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_written_is_a_line_in_the_log(tmp_path, caplog):
     office = post(FolderTransport(tmp_path / "mail", clock))
     office.send(LETTER)
     office.finish()
-    assert "a letter could not be carried" in caplog.text
+    assert "an email could not be sent" in caplog.text
 
 
 @pytest.mark.parametrize(
