@@ -31,7 +31,7 @@ class UnmovableTags(RenameRefused):
 
     def __init__(self, tags: Sequence[Tag]) -> None:
         self.tags = ", ".join(tags[:_NAMED]) + (" …" if len(tags) > _NAMED else "")
-        super().__init__(f"No registry takes these tags under another name, delete them first: {self.tags}")
+        super().__init__(f"These tags cannot be moved to another name, delete them first: {self.tags}")
 
 
 MAX_DESCRIPTION = 255

@@ -261,7 +261,7 @@ def test_a_tag_that_no_registry_takes_anew_keeps_its_repository_s_name(site, per
         number = connection.scalar(select(Repository.id).where(Repository.name == "app"))
         rows = [{"repository_id": number, "name": name, "image_id": IMAGES[0]} for name in names]
         connection.execute(insert(TagRecord), [{**row, "updated_at": site.clock()} for row in rows])
-    said = "No registry takes these tags under another name, delete them first: -0, -1, -2, -3, -4 …"
+    said = "These tags cannot be moved to another name, delete them first: -0, -1, -2, -3, -4 …"
     with pytest.raises(UnmovableTags, match=said):
         permissions.transfer(olga, "", APP, target)
     with site.engine.begin() as connection:

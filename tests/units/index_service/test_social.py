@@ -54,8 +54,8 @@ def stars(site, name=APP):
 
 def bodies(social, reader, name=APP):
     thread = social.thread(reader, name, 50, 0)
-    assert thread.total == len(thread.remarks)
-    return [remark.body for remark in thread.remarks]
+    assert thread.total == len(thread.views)
+    return [remark.body for remark in thread.views]
 
 
 def test_a_star_counts_once_and_is_taken_back(site, social, people):
@@ -94,7 +94,7 @@ def test_a_comment_is_read_edited_and_its_history_kept(site, social, people):
     social.edit(people["bob"], APP, number, "second")
     social.edit(people["bob"], APP, number, "second")
     detail = social.comment(None, APP, number)
-    assert (detail.remark.body, detail.remark.author, detail.remark.edited_at) == ("second", "bob", site.clock())
+    assert (detail.view.body, detail.view.author, detail.view.edited_at) == ("second", "bob", site.clock())
     assert detail.versions == [("first\nline", site.clock())]
     for name in ("alice", "carol", "root"):
         with pytest.raises(Forbidden):
@@ -114,7 +114,7 @@ def test_an_author_deletes_a_comment_with_its_history_and_its_flags(site, social
     kept = social.write(people["carol"], APP, "kept")
     for name in ("alice", "carol", "root"):
         for ask in (social.deletable, social.delete):
-            with pytest.raises(Forbidden, match="Only who wrote"):
+            with pytest.raises(Forbidden, match="Only the author"):
                 ask(people[name], APP, number)
     with pytest.raises(CommentNotFound):
         social.delete(people["bob"], OTHER, number)
@@ -170,7 +170,7 @@ def test_what_an_administrator_of_the_index_hid_only_such_a_one_shows_again(soci
         # Hiding it once more would make it the repository's administrator's to show.
         with pytest.raises(Forbidden, match="administrator of the index"):
             social.set_hidden(people["alice"], APP, number, is_hidden=is_hidden)
-    assert social.comment(people["alice"], APP, number).remark.is_moderated
+    assert social.comment(people["alice"], APP, number).view.is_moderated
     assert bodies(social, people["root"]) == ["rude"]
     by_token = replace(people["root"], limits=Limits(1, "*", True))
     for refused in (by_token, people["carol"]):
@@ -189,7 +189,7 @@ def test_what_was_hidden_stays_the_index_s_when_its_hider_is_no_administrator_an
     social.flag(people["dave"], APP, number, "manners")
     social.moderate(site.actor("carol"), number, hide=True)
     site.services.operations.set_admin("carol", is_admin=False)
-    assert social.comment(people["alice"], APP, number).remark.is_moderated
+    assert social.comment(people["alice"], APP, number).view.is_moderated
     with pytest.raises(Forbidden, match="administrator of the index"):
         social.set_hidden(people["alice"], APP, number, is_hidden=False)
     with pytest.raises(CommentNotFound):
@@ -202,7 +202,7 @@ def test_what_a_repository_s_administrator_hid_is_theirs_to_show_whatever_they_b
     number = social.write(people["bob"], APP, "rude")
     social.set_hidden(people["alice"], APP, number, is_hidden=True)
     site.services.operations.set_admin("alice", is_admin=True)
-    assert not social.comment(people["alice"], APP, number).remark.is_moderated
+    assert not social.comment(people["alice"], APP, number).view.is_moderated
     with pytest.raises(CommentNotFound):
         social.comment(people["root"], APP, number)
     social.set_hidden(people["alice"], APP, number, is_hidden=False)
@@ -328,7 +328,7 @@ def test_flags_come_to_the_moderators(social, people):
         with pytest.raises(Forbidden):
             social.moderate(people[name], number, hide=True)
     reported, total = social.reported(people["root"], 10, 0)
-    assert [(one.remark.id, one.flags, one.reasons) for one in reported] == [
+    assert [(one.view.id, one.flags, one.reasons) for one in reported] == [
         (number, 2, ("alice minds", "carol minds")),
         (fine, 1, ()),
     ]
