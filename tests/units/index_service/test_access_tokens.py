@@ -160,7 +160,7 @@ def test_it_stays_with_a_new_password_and_ends_with_a_closed_account(harbour, al
     alice.send("/account/password", current="password-alice", password="another-password")
     assert login(harbour, token) == 200
     harbour.set_active("alice", False)
-    assert login(harbour, token) == 403
+    assert login(harbour, token) == 401
 
 
 def test_its_last_use_is_kept_to_the_minute(harbour, alice, make):
