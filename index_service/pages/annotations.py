@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
-
-from common.names import RepositoryName
 from index_service.social.comments import CommentView
 
 
@@ -15,7 +10,7 @@ class Pinned:
 
     __slots__ = ()
 
-    annotations: list[Annotation]
+    annotations: list[CommentView]
 
     @property
     def pinned_tags(self) -> set[str]:
@@ -24,31 +19,3 @@ class Pinned:
     @property
     def pinned_images(self) -> set[str]:
         return {one.image_id for one in self.annotations if one.image_id}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Annotation:
-    """Written in `repository`, about its `tag` or about an image anywhere; `body` is Markdown."""
-
-    id: int
-    repository: RepositoryName
-    author: str
-    body: str
-    tag: str | None
-    image_id: str | None
-    created_at: datetime
-
-    @classmethod
-    def all(cls, views: Iterable[CommentView]) -> list[Annotation]:
-        return [
-            cls(
-                id=view.id,
-                repository=view.repository,
-                author=view.author,
-                body=view.body,
-                tag=view.tag,
-                image_id=view.image_id,
-                created_at=view.created_at,
-            )
-            for view in views
-        ]

@@ -9,11 +9,12 @@ from index_service.images.lanes import Block, Chart, kinds
 from index_service.images.lineage import MAX_SHOWN_PLACES, Node, Place
 from index_service.images.trees import Branch, shared
 from index_service.pages import drawing
-from index_service.pages.annotations import Annotation, Pinned
+from index_service.pages.annotations import Pinned
 from index_service.pages.drawing import LaneDrawing, TreeDrawing
 from index_service.paging import Paging
 from index_service.services.image_graph import Descent, Forest, Lanes
 from index_service.services.summaries import RepositorySummary
+from index_service.social.comments import CommentView
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class RepositoryGraphPage(Pinned):
     stored: int
     counted: int
     is_cut: bool
-    annotations: list[Annotation]
+    annotations: list[CommentView]
     paging: Paging
     drawing: LaneDrawing
     segments: list[Segment]
@@ -77,7 +78,7 @@ class RepositoryGraphPage(Pinned):
             stored=lanes.stored,
             counted=lanes.counted,
             is_cut=lanes.is_cut,
-            annotations=Annotation.all(lanes.annotations),
+            annotations=lanes.annotations,
             paging=paging.of(lanes.total),
             drawing=drawing.lanes(lanes.chart),
             segments=_segments(lanes.chart, layers),
@@ -123,7 +124,7 @@ class GraphPage:
     stored: int
     shared: int
     is_cut: bool
-    annotations: list[Annotation]
+    annotations: list[CommentView]
     paging: Paging
     drawing: TreeDrawing
 
@@ -137,7 +138,7 @@ class GraphPage:
             stored=forest.stored,
             shared=shared(forest.trees, forest.uses),
             is_cut=forest.is_cut,
-            annotations=Annotation.all(forest.annotations),
+            annotations=forest.annotations,
             paging=paging.of(forest.total),
             drawing=drawing.trees(forest.trees),
         )
@@ -156,7 +157,7 @@ class ImageGraphPage:
     trees: list[BranchTold]
     images: int
     is_cut: bool
-    annotations: list[Annotation]
+    annotations: list[CommentView]
     drawing: TreeDrawing
 
     @classmethod
@@ -168,7 +169,7 @@ class ImageGraphPage:
             trees=told(forest, forest.trees),
             images=forest.images,
             is_cut=forest.is_cut,
-            annotations=Annotation.all(forest.annotations),
+            annotations=forest.annotations,
             drawing=drawing.trees(forest.trees),
         )
 

@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from common.names import RepositoryName
 from index_service.images.dockerfile_steps import word_of
-from index_service.images.image_metadata import Config, platform
 from index_service.images.lineage import Node, Place, is_empty
-from index_service.pages.annotations import Annotation, Pinned
+from index_service.pages.annotations import Pinned
 from index_service.paging import Paging
-from index_service.repositories.activity import DayOfPulls, client_program
+from index_service.repositories.activity import DayOfPulls
 from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.services.deletion import DeletionPreview
 from index_service.services.images import Image
 from index_service.services.summaries import RepositorySummary
 from index_service.services.tags import Activity, TaggedImage, TagList
+from index_service.social.comments import CommentView
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +30,16 @@ class TagCell:
     client: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class TagRow:
-    """An image and all tags that point at it; its metadata is None while unknown."""
+    """An image and all tags that point at it."""
 
-    image_id: str
+    image: TaggedImage
     tags: list[TagCell]
-    set_at: datetime
-    size: int | None
-    total_size: int | None
-    layers: int | None
-    created_at: datetime | None
-    platform: str
-    docker_version: str
 
     @classmethod
     def of(cls, tagged: TaggedImage) -> TagRow:
-        cells = [_cell(tag, tagged.moves.get(tag)) for tag in tagged.tags]
-        return cls(
-            image_id=tagged.image_id,
-            tags=cells,
-            set_at=tagged.set_at,
-            size=tagged.size,
-            total_size=tagged.total_size,
-            layers=tagged.layers,
-            created_at=tagged.created_at,
-            platform=platform(tagged.os, tagged.architecture),
-            docker_version=tagged.docker_version,
-        )
+        return cls(tagged, [_cell(tag, tagged.moves.get(tag)) for tag in tagged.tags])
 
     @property
     def last(self) -> TagCell:
@@ -75,15 +56,15 @@ class TagsPage(Pinned):
     tag_count: int
     is_cut: bool
     may_delete: bool
-    annotations: list[Annotation]
+    annotations: list[CommentView]
     paging: Paging
     largest: int = 0
 
     @classmethod
     def of(cls, tags: TagList, paging: Paging) -> TagsPage:
         rows = [TagRow.of(tagged) for tagged in tags.images]
-        largest = max((row.total_size or 0 for row in rows), default=0)
-        pinned = Annotation.all(tags.annotations)
+        largest = max((row.image.total_size or 0 for row in rows), default=0)
+        pinned = tags.annotations
         head = tags.head
         return cls(
             head=head,
@@ -111,37 +92,12 @@ class DeleteTagsPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MoveRow:
-    """A tag set to an image or, where `image_id` is None, deleted."""
-
-    tag: str
-    image_id: str | None
-    previous_id: str | None
-    person: str
-    program: str
-    client: str
-    at: datetime
-
-    @classmethod
-    def of(cls, move: TagHistoryEvent) -> MoveRow:
-        return cls(
-            tag=move.tag,
-            image_id=move.image_id,
-            previous_id=move.previous_id,
-            person=move.person,
-            program=client_program(move.client),
-            client=move.client,
-            at=move.at,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityPage:
     """What was done to a repository, with all its tags or with `tag`; and how often it was pulled, day by day."""
 
     head: RepositorySummary
     tag: str
-    moves: list[MoveRow]
+    moves: list[TagHistoryEvent]
     days: list[DayOfPulls]
     recent_pulls: int
     pulls: int
@@ -149,12 +105,11 @@ class ActivityPage:
 
     @classmethod
     def of(cls, activity: Activity, tag: str, paging: Paging) -> ActivityPage:
-        rows = [MoveRow.of(move) for move in activity.moves]
         recent = sum(day.count for day in activity.days)
         return cls(
             head=activity.head,
             tag=tag,
-            moves=rows,
+            moves=activity.moves,
             days=activity.days,
             recent_pulls=recent,
             pulls=activity.head.pull_count,
@@ -190,51 +145,21 @@ class Step:
         return self.text[len(self.word) :].lstrip(" ")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ImagePage:
-    """One image; `steps` begin with the base. Metadata is missing while `is_known` is false."""
+    """One image; `steps` begin with the base."""
 
-    image_id: str
-    is_known: bool
-    parent_id: str | None
-    size: int
-    total_size: int
-    created_at: datetime | None
-    author: str
-    docker_version: str
-    platform: str
-    config: Config
+    image: Image
     steps: list[Step]
-    checksums: list[str]
-    places: list[Place]
-    repositories: list[RepositoryName]
-    uses: int
-    children: int
-    annotations: list[Annotation]
-    raw: str
 
     @classmethod
     def of(cls, image: Image) -> ImagePage:
-        return cls(
-            image_id=image.image_id,
-            is_known=image.is_known,
-            parent_id=image.parent_id,
-            size=image.size,
-            total_size=image.total_size,
-            created_at=image.created_at,
-            author=image.author,
-            docker_version=image.docker_version,
-            platform=platform(image.os, image.architecture),
-            config=image.config,
-            steps=steps(image.layers, image.places),
-            checksums=image.checksums,
-            places=image.places.get(image.image_id, []),
-            repositories=image.repositories,
-            uses=image.uses,
-            children=image.children,
-            annotations=Annotation.all(image.annotations),
-            raw=image.raw,
-        )
+        return cls(image, steps(image.layers, image.places))
+
+    @property
+    def places(self) -> list[Place]:
+        """The tags that point at it."""
+        return self.image.places.get(self.image.image_id, [])
 
     @property
     def dockerfile(self) -> str:
@@ -260,4 +185,4 @@ def steps(layers: Sequence[Node], places: Mapping[str, list[Place]]) -> list[Ste
 def _cell(tag: str, move: TagHistoryEvent | None) -> TagCell:
     if move is None:
         return TagCell(tag, None, "", "", "")
-    return TagCell(tag, move.at, move.person, client_program(move.client), move.client)
+    return TagCell(tag, move.at, move.person, move.program, move.client)

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from common.names import RepositoryName
 from index_service.pages.forms import EMPTY, FormState
 from index_service.paging import Paging
 from index_service.repositories.activity import DayOfPulls
@@ -18,46 +17,6 @@ from index_service.services.summaries import RepositorySummary
 from index_service.social.comments import CommentView, ReportedComment
 
 SPARK_HEIGHT = 40
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommentShown:
-    """A comment as its readers see it; `author` is empty where the account is gone.
-
-    `is_moderated`: an administrator of the index has hidden it.
-    """
-
-    id: int
-    repository: RepositoryName
-    author: str
-    body: str
-    tag: str | None
-    image_id: str | None
-    created_at: datetime
-    edited_at: datetime | None
-    is_hidden: bool
-    is_moderated: bool
-    is_flagged: bool
-
-    @classmethod
-    def of(cls, view: CommentView) -> CommentShown:
-        return cls(
-            id=view.id,
-            repository=view.repository,
-            author=view.author,
-            body=view.body,
-            tag=view.tag,
-            image_id=view.image_id,
-            created_at=view.created_at,
-            edited_at=view.edited_at,
-            is_hidden=view.is_hidden,
-            is_moderated=view.is_moderated,
-            is_flagged=view.is_flagged,
-        )
-
-    @property
-    def is_pinned(self) -> bool:
-        return self.tag is not None or self.image_id is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +32,7 @@ class OverviewPage:
     size: int | None
     last_move: TagHistoryEvent | None
     pulls: tuple[DayOfPulls, ...]
-    annotations: tuple[CommentShown, ...]
+    annotations: tuple[CommentView, ...]
     readme_html: Markup
 
     @classmethod
@@ -88,7 +47,7 @@ class OverviewPage:
             size=overview.size,
             last_move=overview.last_move,
             pulls=tuple(overview.days),
-            annotations=tuple(map(CommentShown.of, overview.annotations)),
+            annotations=tuple(overview.annotations),
             readme_html=overview.readme_html,
         )
 
@@ -115,7 +74,7 @@ class CommentsPage:
     """One page of a repository's comments; `tags` are what the viewer may pin to, if permitted."""
 
     head: RepositorySummary
-    comments: tuple[CommentShown, ...]
+    comments: tuple[CommentView, ...]
     paging: Paging
     tags: tuple[str, ...] = ()
     form: FormState = EMPTY
@@ -123,7 +82,7 @@ class CommentsPage:
     @classmethod
     def of(cls, thread: Thread, paging: Paging, form: FormState = EMPTY) -> CommentsPage:
         """Raises NotFound for a page behind the last."""
-        shown = tuple(map(CommentShown.of, thread.views))
+        shown = tuple(thread.views)
         return cls(thread.head, shown, paging.of(thread.total), tuple(thread.tags), form)
 
 
@@ -140,7 +99,7 @@ class CommentPage:
     """One comment with what it said before, the latest first."""
 
     head: RepositorySummary
-    comment: CommentShown
+    comment: CommentView
     versions: tuple[Version, ...]
     tags: tuple[str, ...] = ()
     form: FormState = EMPTY
@@ -148,7 +107,7 @@ class CommentPage:
     @classmethod
     def of(cls, detail: CommentHistory, form: FormState = EMPTY) -> CommentPage:
         versions = tuple(Version(body, until) for body, until in detail.versions)
-        return cls(detail.head, CommentShown.of(detail.view), versions, tuple(detail.tags), form)
+        return cls(detail.head, detail.view, versions, tuple(detail.tags), form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,32 +115,20 @@ class DeleteCommentPage:
     """A comment of one's own that is to be deleted."""
 
     head: RepositorySummary
-    comment: CommentShown
+    comment: CommentView
 
     @classmethod
     def of(cls, head: RepositorySummary, view: CommentView) -> DeleteCommentPage:
-        return cls(head, CommentShown.of(view))
-
-
-@dataclass(frozen=True, slots=True)
-class Flagged:
-    """A comment, how many readers flagged it, and why, as far as they said so."""
-
-    comment: CommentShown
-    flags: int
-    reasons: tuple[str, ...]
+        return cls(head, view)
 
 
 @dataclass(frozen=True, slots=True)
 class ModerationPage:
     """What readers flagged, the most flagged first."""
 
-    comments: tuple[Flagged, ...]
+    comments: tuple[ReportedComment, ...]
     paging: Paging
 
     @classmethod
     def of(cls, reported: Sequence[ReportedComment], paging: Paging) -> ModerationPage:
-        return cls(
-            tuple(Flagged(CommentShown.of(one.view), one.flags, one.reasons) for one in reported),
-            paging,
-        )
+        return cls(tuple(reported), paging)

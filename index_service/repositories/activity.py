@@ -5,7 +5,6 @@ Every function takes the session of the caller's transaction.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -33,8 +32,6 @@ _LAST_OF_EACH = tag_history.query_latest(
 )
 _LAST_OF_EACH = _LAST_OF_EACH.execution_options(**PREPARED_STATEMENT)
 
-_PROGRAM = re.compile(r"([A-Za-z][\w-]{0,30})/(\d[\w.-]{0,30})")
-
 
 @dataclass(frozen=True, slots=True)
 class DayOfPulls:
@@ -42,12 +39,6 @@ class DayOfPulls:
 
     day: date
     count: int
-
-
-def client_program(client: str) -> str:
-    """A short form of a User-Agent, such as `docker 1.6.2`; unchanged if it names no program and version."""
-    found = _PROGRAM.search(client)
-    return f"{found[1]} {found[2]}" if found else client[:40]
 
 
 def of_repository(repository_id: int, tag: str | None = None) -> ColumnElement[bool]:

@@ -5,6 +5,7 @@ Every function takes the session of the caller's transaction.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,8 @@ from index_service.repositories.models import Repository, TagHistoryRecord
 TagHistoryQuery: TypeAlias = Select[str, str, str, str | None, str | None, str, str, datetime]
 """A query that `fetch` executes."""
 
+_PROGRAM = re.compile(r"([A-Za-z][\w-]{0,30})/(\d[\w.-]{0,30})")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagHistoryEvent:
@@ -32,6 +35,16 @@ class TagHistoryEvent:
     person: str
     client: str
     at: datetime
+
+    @property
+    def program(self) -> str:
+        return client_program(self.client)
+
+
+def client_program(client: str) -> str:
+    """A short form of a User-Agent, such as `docker 1.6.2`; unchanged if it names no program and version."""
+    found = _PROGRAM.search(client)
+    return f"{found[1]} {found[2]}" if found else client[:40]
 
 
 def by_person(user_id: int) -> ColumnElement[bool]:

@@ -7,15 +7,16 @@ the result.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from common.errors import NotFound
 from common.names import ImageId, RepositoryName
 from index_service.accounts.actor import Actor
 from index_service.database import Database
 from index_service.images import lineage, listings
-from index_service.images.image_metadata import Config, config_of, pretty
+from index_service.images.image_metadata import Config, config_of, platform, pretty
 from index_service.images.lineage import Node, Place
 from index_service.images.models import ImageRecord
 from index_service.repositories.roles import AccessControl
@@ -37,18 +38,7 @@ class Image:
     """
 
     image_id: str
-    is_known: bool
     parent_id: str | None
-    size: int
-    total_size: int
-    created_at: datetime | None
-    command: str
-    author: str
-    docker_version: str
-    os: str
-    architecture: str
-    config: Config
-    raw: str
     layers: list[Node]
     checksums: list[str]
     places: dict[str, list[Place]]
@@ -56,6 +46,20 @@ class Image:
     uses: int
     children: int
     annotations: list[CommentView]
+    is_known: bool = False
+    size: int = 0
+    total_size: int = 0
+    created_at: datetime | None = None
+    author: str = ""
+    docker_version: str = ""
+    os: str = ""
+    architecture: str = ""
+    config: Config = field(default_factory=Config)
+    raw: str = "{}"
+
+    @property
+    def platform(self) -> str:
+        return platform(self.os, self.architecture)
 
 
 class Images:
@@ -101,51 +105,33 @@ class Images:
             children = lineage.count_children(session, image_id, visible)
             checksums = listings.checksums(session, image_id, visible)
             pinned = pinned_to(session, visible, related, {image_id: places.get(image_id, [])})
-        return _image(image_id, record, layers, places, listing, uses, children, checksums, pinned)
+        return Image(
+            **_metadata(record),
+            image_id=image_id,
+            parent_id=layers[1].image_id if len(layers) > 1 else None,
+            layers=layers,
+            checksums=checksums,
+            places=places,
+            repositories=listing,
+            uses=uses,
+            children=children,
+            annotations=pinned,
+        )
 
 
-def _image(
-    image_id: ImageId,
-    record: ImageRecord | None,
-    layers: list[Node],
-    places: dict[str, list[Place]],
-    listing: list[RepositoryName],
-    uses: int,
-    children: int,
-    checksums: list[str],
-    annotations: list[CommentView],
-) -> Image:
-    known = record or ImageRecord(
-        parent_id=None,
-        size=0,
-        total_size=0,
-        created_at=None,
-        command="",
-        author="",
-        docker_version="",
-        os="",
-        architecture="",
-        config="{}",
-    )
-    return Image(
-        image_id=image_id,
-        is_known=record is not None,
-        parent_id=layers[1].image_id if len(layers) > 1 else None,
-        size=known.size,
-        total_size=known.total_size,
-        created_at=known.created_at,
-        command=known.command,
-        author=known.author,
-        docker_version=known.docker_version,
-        os=known.os,
-        architecture=known.architecture,
-        config=config_of(known.config),
-        raw=pretty(known.config),
-        layers=layers,
-        checksums=checksums,
-        places=places,
-        repositories=listing,
-        uses=uses,
-        children=children,
-        annotations=annotations,
-    )
+def _metadata(record: ImageRecord | None) -> dict[str, Any]:
+    """The fields of an image that a registry described; none before that."""
+    if record is None:
+        return {}
+    return {
+        "is_known": True,
+        "size": record.size,
+        "total_size": record.total_size,
+        "created_at": record.created_at,
+        "author": record.author,
+        "docker_version": record.docker_version,
+        "os": record.os,
+        "architecture": record.architecture,
+        "config": config_of(record.config),
+        "raw": pretty(record.config),
+    }

@@ -19,6 +19,7 @@ from index_service.accounts.actor import Actor
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import tagged_images, versions
+from index_service.images.image_metadata import platform
 from index_service.repositories import activity, tag_history
 from index_service.repositories.activity import DayOfPulls
 from index_service.repositories.roles import AccessControl
@@ -54,6 +55,10 @@ class TaggedImage:
     os: str = ""
     architecture: str = ""
     docker_version: str = ""
+
+    @property
+    def platform(self) -> str:
+        return platform(self.os, self.architecture)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from index_service.images import lanes, trees
-from index_service.images.image_metadata import Config, platform
+from index_service.images.image_metadata import Config
 from index_service.images.lanes import Block
 from index_service.images.lineage import MAX_SHOWN_PLACES, Node, Place
 from index_service.images.trees import Branch
@@ -114,7 +114,7 @@ class Image:
             created_at=image.created_at,
             author=image.author,
             docker_version=image.docker_version,
-            platform=platform(image.os, image.architecture),
+            platform=image.platform,
             config=ImageConfig.of(image.config),
             steps=tuple(Step.of(node, image.places.get(node.image_id, ())) for node in reversed(image.layers)),
             checksums=tuple(image.checksums),

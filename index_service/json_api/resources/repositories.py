@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from index_service.images.image_metadata import platform
 from index_service.json_api.resources.comments import Comment
 from index_service.json_api.resources.lists import Paging
 from index_service.json_api.resources.summaries import RepositorySummary
 from index_service.paging import Paging as Asked
-from index_service.repositories.activity import DayOfPulls, client_program
+from index_service.repositories.activity import DayOfPulls
 from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.search import totals
 from index_service.search.finder import Hit, Query
@@ -139,7 +138,7 @@ class TagEvent:
             image_id=move.image_id,
             previous_id=move.previous_id,
             person=move.person,
-            program=client_program(move.client),
+            program=move.program,
             client=move.client,
             at=move.at,
         )
@@ -203,9 +202,7 @@ class Tag:
     def of(cls, name: str, move: TagHistoryEvent | None) -> Tag:
         if move is None:
             return cls(name=name, set_at=None, person="", program="", client="")
-        return cls(
-            name=name, set_at=move.at, person=move.person, program=client_program(move.client), client=move.client
-        )
+        return cls(name=name, set_at=move.at, person=move.person, program=move.program, client=move.client)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +229,6 @@ class TaggedImage:
             total_size=tagged.total_size,
             layers=tagged.layers,
             created_at=tagged.created_at,
-            platform=platform(tagged.os, tagged.architecture),
+            platform=tagged.platform,
             docker_version=tagged.docker_version,
         )

@@ -14,7 +14,7 @@ from index_service.images import image_metadata, lanes, trees
 from index_service.images.dockerfile_steps import step, word_of
 from index_service.images.lineage import Node
 from index_service.images.versions import newest_first
-from index_service.repositories.activity import client_program
+from index_service.repositories.tag_history import client_program
 
 ID = ImageId("a" * 64)
 
