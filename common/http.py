@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 from wsgiref.types import WSGIEnvironment
 
-from flask import Flask, Request, Response, current_app, request
+from flask import Blueprint, Flask, Request, Response, current_app, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
@@ -47,7 +47,11 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{4,64}")
 _PROCESS = secrets.token_hex(3)
 _count = itertools.count(1)
 
+_METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]
+
 logger = logging.getLogger(__name__)
+
+views = Blueprint("service", __name__)
 
 
 def reply(data: Any, status: int = 200, extra: dict[str, str] | None = None) -> Response:
@@ -127,18 +131,20 @@ def install(app: Flask, *, standalone: bool) -> None:
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Exception, _on_surprise)
     app.config["STANDALONE"] = standalone
-    app.add_url_rule("/_ping", "root_ping", ping)
-    app.add_url_rule("/v1/_ping", "ping", ping)
-    for rule in ("/v2", "/v2/", "/v2/<path:anything>"):
-        app.add_url_rule(rule, "no_v2", no_v2, methods=["GET", "PUT", "POST", "PATCH", "DELETE"])
+    app.register_blueprint(views)
 
 
+@views.get("/_ping")
+@views.get("/v1/_ping")
 def ping() -> Response:
     """Says that this is a v1 service, and whether it stands alone (protocol §0.1, §1.3)."""
     standalone = "true" if current_app.config["STANDALONE"] else "false"
     return reply(True, extra={headers.REGISTRY_VERSION: VERSION, headers.STANDALONE: standalone})
 
 
+@views.route("/v2", methods=_METHODS)
+@views.route("/v2/", methods=_METHODS)
+@views.route("/v2/<path:anything>", methods=_METHODS)
 def no_v2(**_: str) -> Response:
     """Daemons ask for v2 first and fall back on a plain 404 (protocol §0.2)."""
     return failure_reply("This is a v1 service: there is no v2 here", 404)

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from common import http
-from index_service import api, background, json_api, services, web
+from index_service import api, background, current, json_api, services, web
 from index_service.database import open_engine
 from index_service.db import Clock, now
 from index_service.mail.transport import Mailer, choose_transport
@@ -28,13 +28,14 @@ def create_app(
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.config["REQUEST_SECONDS"] = settings.request_seconds
     engine = engine or open_engine(settings.database_url, pool_size=settings.threads)
-    app.extensions[api.EXTENSION] = built = services.build(settings, engine, hasher=hasher, clock=clock)
+    built = services.build(settings, engine, hasher=hasher, clock=clock)
+    current.install(app, built)
     mailer = Mailer(choose_transport(settings.smtp_url, settings.mail_folder, clock), settings.mail_from, clock)
     http.install(app, standalone=False)
     api.install(app)
     app.extensions[background.EXTENSION] = background.Background(built.jobs, built.pull_counts, built.retention)
-    web.install(app, settings, built, mailer, clock)
-    json_api.install(app, settings, built, clock)
+    web.install(app, settings, mailer, clock)
+    json_api.install(app, settings, clock)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

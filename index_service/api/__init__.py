@@ -10,9 +10,8 @@ from flask import Flask
 from werkzeug.routing import PathConverter
 
 from index_service.api import repositories, search, users
-from index_service.api.protocol_request import EXTENSION
 
-__all__ = ["EXTENSION", "install"]
+__all__ = ["install"]
 
 
 class RepositoryItself(PathConverter):

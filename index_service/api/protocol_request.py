@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from flask import current_app, request
+from flask import request
 
 from common import headers
 from common.errors import Unauthenticated
 from common.tokens import read_authorization
-from index_service.services import Services
+from index_service.current import services
 from index_service.services.credentials import Anonymous, Bearer, Credential, Login, read_basic
 from index_service.services.protocol import Protocol
 
-EXTENSION = "wharfinger-index"
 MAX_USER_AGENT = 255
 
 
 def protocol() -> Protocol:
-    services: Services = current_app.extensions[EXTENSION]
-    return services.protocol
+    return services().protocol
 
 
 def credential() -> Credential:

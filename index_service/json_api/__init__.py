@@ -15,7 +15,6 @@ from index_service.db import Clock
 from index_service.json_api import openapi, requester
 from index_service.json_api.routes import PREFIX, Digest, Named, Someone
 from index_service.json_api.views import ROUTES
-from index_service.services import Services
 from index_service.settings import IndexSettings
 
 __all__ = ["install"]
@@ -29,7 +28,7 @@ _HEADERS = {
 }
 
 
-def install(app: Flask, settings: IndexSettings, services: Services, clock: Clock) -> None:
+def install(app: Flask, settings: IndexSettings, clock: Clock) -> None:
     """Give an application the API."""
     parts = urlsplit(settings.site)
     cookies = Cookies(settings.secret_keys, secure=parts.scheme == "https")
@@ -37,7 +36,7 @@ def install(app: Flask, settings: IndexSettings, services: Services, clock: Cloc
     document = openapi.document(described, site=settings.site, cookie=cookies.name(SESSION))
     origin = f"{parts.scheme}://{parts.netloc}"
     app.extensions[requester.EXTENSION] = requester.ApiContext(
-        services=services, cookies=cookies, clock=clock, origin=origin, host=parts.netloc, document=document
+        cookies=cookies, clock=clock, origin=origin, host=parts.netloc, document=document
     )
     app.url_map.converters.update(digest=Digest, named=Named, number=Number, small_number=SmallNumber, someone=Someone)
     app.after_request(_finish)

@@ -23,8 +23,8 @@ from index_service.accounts import privileges
 from index_service.accounts.actor import Actor
 from index_service.accounts.sessions import SignedIn
 from index_service.cookies import SESSION, Cookies
+from index_service.current import services
 from index_service.db import Clock
-from index_service.services import Services
 from index_service.services.credentials import read_basic
 
 EXTENSION = "wharfinger-json-api"
@@ -35,7 +35,6 @@ CSRF_HEADER = "X-CSRF-Token"
 class ApiContext:
     """What the API's views depend on; `origin` and `host` are the site's, `document` describes the API."""
 
-    services: Services
     cookies: Cookies
     clock: Clock
     origin: str
@@ -63,10 +62,6 @@ class CsrfFailure(Forbidden):
 def api_context() -> ApiContext:
     found: ApiContext = current_app.extensions[EXTENSION]
     return found
-
-
-def services() -> Services:
-    return api_context().services
 
 
 def requester() -> Requester:

@@ -1,5 +1,8 @@
 """Routes with their parameters and results, from which the API and its OpenAPI document are both built.
 
+A route of the index is declared in one of two ways: with a Flask blueprint (`@views.get` and its like; `@page` of the
+site names the API's resource besides), or with the `Routes` of this module, a blueprint that records its routes.
+
 A view is a function of the parameters in its path, and of `body` if it takes one; it returns the resource, or None for
 an empty response. Its annotations define the schemas, its docstring the summary.
 """
@@ -113,7 +116,7 @@ class Routes:
                 status=status,
             )
             self.described.append(route)
-            self.blueprint.add_url_rule(route.rule, view.__name__, _answering(route), methods=[method])
+            self.blueprint.route(route.rule, methods=[method])(_answering(route))
             return view
 
         return register

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from flask import url_for
 
+from index_service.current import services
 from index_service.mail.transport import OutgoingEmail
 from index_service.services.accounts import ResetEmail
 from index_service.web import languages
 from index_service.web.rendering import render
-from index_service.web.request_context import services, site
+from index_service.web.request_context import site
 
 
 def send_confirmation(name: str, address: str) -> None:

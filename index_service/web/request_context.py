@@ -13,9 +13,9 @@ from index_service.accounts import privileges
 from index_service.accounts.actor import Actor
 from index_service.accounts.sessions import SignedIn
 from index_service.cookies import LANGUAGE, SESSION, Cookies
+from index_service.current import services
 from index_service.db import Clock
 from index_service.mail.transport import Mailer
-from index_service.services import Services
 from index_service.services.accounts import Browser
 from index_service.web import languages
 
@@ -31,7 +31,6 @@ _SAME_SITE_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
 class Site:
     """What the views depend on."""
 
-    services: Services
     cookies: Cookies
     mailer: Mailer
     clock: Clock
@@ -60,10 +59,6 @@ class ReauthenticationRequired(Forbidden):
 def site() -> Site:
     found: Site = current_app.extensions[EXTENSION]
     return found
-
-
-def services() -> Services:
-    return site().services
 
 
 def is_site_path(path: str) -> bool:

@@ -12,16 +12,9 @@ from common.errors import Invalid
 from index_service import paging
 from index_service.accounts import access_tokens
 from index_service.accounts.access_tokens import NewToken
+from index_service.current import services
 from index_service.json_api.bodies import UNSET, Moment, UnsetType, sent
-from index_service.json_api.requester import (
-    api_context,
-    by_password,
-    client_address,
-    known,
-    proved,
-    requester,
-    services,
-)
+from index_service.json_api.requester import api_context, by_password, client_address, known, proved, requester
 from index_service.json_api.resources.account import AccessToken, Account, CreatedAccessToken, EmailAddress, Session
 from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.resources.repositories import RepositoryListItem

@@ -12,9 +12,10 @@ from common.errors import Invalid
 from index_service import paging
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.queries import AuditFilter
+from index_service.current import services
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.json_api.bodies import UNSET, UnsetType
-from index_service.json_api.requester import administrator, api_context, client_address, proved_administrator, services
+from index_service.json_api.requester import administrator, api_context, client_address, proved_administrator
 from index_service.json_api.resources.admin import (
     AccountListItem,
     AuditEntry,

@@ -6,7 +6,8 @@ from flask import request
 
 from common.names import ImageId, RepositoryName
 from index_service import paging
-from index_service.json_api.requester import actor, services
+from index_service.current import services
+from index_service.json_api.requester import actor
 from index_service.json_api.resources.images import Ancestor, Descendants, Image, ImageGraph, RepositoryGraph
 from index_service.json_api.resources.lists import List
 from index_service.json_api.routes import Param, Routes, argument, paged

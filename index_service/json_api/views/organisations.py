@@ -8,8 +8,9 @@ from flask import request
 
 from index_service import paging
 from index_service.accounts import organisations
+from index_service.current import services
 from index_service.json_api.bodies import UNSET, UnsetType
-from index_service.json_api.requester import by_password, client_address, proved, services
+from index_service.json_api.requester import by_password, client_address, proved
 from index_service.json_api.resources.lists import Page
 from index_service.json_api.resources.organisations import (
     Member,

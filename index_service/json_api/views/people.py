@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import request
 
 from index_service import paging
-from index_service.json_api.requester import actor, services
+from index_service.current import services
+from index_service.json_api.requester import actor
 from index_service.json_api.resources.lists import Page, UncountedPage
 from index_service.json_api.resources.people import Profile
 from index_service.json_api.resources.repositories import RepositoryListItem, TagEvent

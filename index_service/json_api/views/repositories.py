@@ -10,8 +10,9 @@ from common.errors import Invalid
 from common.names import RepositoryName, Tag
 from index_service import paging
 from index_service.accounts.actor import Actor
+from index_service.current import services
 from index_service.json_api.bodies import UNSET, Names, UnsetType, sent
-from index_service.json_api.requester import actor, api_context, client_address, known, proved, services
+from index_service.json_api.requester import actor, api_context, client_address, known, proved
 from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.resources.repositories import DailyPulls, Repository, TagEvent, TaggedImage
 from index_service.json_api.routes import Param, Routes, argument, paged

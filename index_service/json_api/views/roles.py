@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from common.names import RepositoryName
-from index_service.json_api.requester import by_password, client_address, known, proved, services
+from index_service.current import services
+from index_service.json_api.requester import by_password, client_address, known, proved
 from index_service.json_api.resources.roles import Namespace, RepositoryRoles, RepositorySettings
 from index_service.json_api.routes import Routes
 from index_service.repositories.policy import Action, Role

@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import request
 
 from index_service import paging
-from index_service.json_api.requester import actor, api_context, known, services
+from index_service.current import services
+from index_service.json_api.requester import actor, api_context, known
 from index_service.json_api.resources.lists import Page
 from index_service.json_api.resources.repositories import Explore, RepositoryListItem, SearchResult
 from index_service.json_api.routes import Param, Routes, argument, paged

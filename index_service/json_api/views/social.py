@@ -9,7 +9,8 @@ from flask import request
 from common.errors import Invalid
 from common.names import ImageId, RepositoryName, Tag
 from index_service import paging
-from index_service.json_api.requester import actor, administrator, known, services
+from index_service.current import services
+from index_service.json_api.requester import actor, administrator, known
 from index_service.json_api.resources.comments import Comment, CommentDetail, FlaggedComment
 from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.routes import Routes, paged

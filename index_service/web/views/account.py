@@ -10,6 +10,7 @@ from common.errors import Invalid
 from index_service.accounts import access_tokens, validators
 from index_service.accounts.access_tokens import NewToken
 from index_service.cookies import LANGUAGE, YEAR_SECONDS
+from index_service.current import services
 from index_service.pages.account import (
     EmailsPage,
     NewTokenPage,
@@ -24,14 +25,7 @@ from index_service.services.accounts import ProfileUpdate
 from index_service.web import emails, languages
 from index_service.web.forms import Form
 from index_service.web.languages import gettext, ngettext
-from index_service.web.request_context import (
-    browser,
-    client_address,
-    require_reauthenticated,
-    require_signed_in,
-    services,
-    site,
-)
+from index_service.web.request_context import browser, client_address, require_reauthenticated, require_signed_in, site
 from index_service.web.responses import flash, page, redirect_to, render_page
 from index_service.web.views.sign_in import begin_session
 

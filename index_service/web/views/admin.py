@@ -14,6 +14,7 @@ from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.log import Change
 from index_service.audit.queries import AuditFilter
+from index_service.current import services
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.pages.admin import AdminPage, AuditPage, PeoplePage, RegistriesPage, ResetLinkPage, StoragePage
 from index_service.pages.forms import EMPTY, FormState
@@ -21,7 +22,7 @@ from index_service.services.accounts import ResetEmail
 from index_service.web import emails
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.request_context import client_address, require_admin, require_reauthenticated, services
+from index_service.web.request_context import client_address, require_admin, require_reauthenticated
 from index_service.web.responses import current_path, flash, page, redirect_to, render_page
 
 LATEST = 8

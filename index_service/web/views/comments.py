@@ -6,12 +6,13 @@ from flask import Blueprint, Response, request
 
 from common.names import ImageId, RepositoryName, Tag
 from index_service import paging
+from index_service.current import services
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.social import CommentPage, CommentsPage, DeleteCommentPage, ModerationPage
 from index_service.social.comments import CommentTarget
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.request_context import actor, require_admin, require_signed_in, services
+from index_service.web.request_context import actor, require_admin, require_signed_in
 from index_service.web.responses import flash, page, redirect_to, render_page
 from index_service.web.urls import repository_url
 

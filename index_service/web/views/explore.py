@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response
 
+from index_service.current import services
 from index_service.pages.explore import ExplorePage
-from index_service.web.request_context import actor, services, site
+from index_service.web.request_context import actor, site
 from index_service.web.responses import page, render_page
 
 _LOCAL = "127."

@@ -6,10 +6,11 @@ from flask import Blueprint, Response, request
 
 from common.names import RepositoryName
 from index_service import paging
+from index_service.current import services
 from index_service.pages import dot
 from index_service.pages.graph import GraphPage, ImageGraphPage, RepositoryGraphPage
 from index_service.services.image_graph import LANES_AT_ONCE, ROOTS_AT_ONCE
-from index_service.web.request_context import actor, search_query, services
+from index_service.web.request_context import actor, search_query
 from index_service.web.responses import cache_privately, page, redirect_to, render_page, same_page
 
 views = Blueprint("graph", __name__)

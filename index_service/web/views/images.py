@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from index_service.current import services
 from index_service.pages.images import ImagePage
-from index_service.web.request_context import actor, services
+from index_service.web.request_context import actor
 from index_service.web.responses import page, redirect_to, render_page, same_page
 
 views = Blueprint("images", __name__)

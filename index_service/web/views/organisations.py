@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 from common.errors import Invalid
 from index_service import paging
 from index_service.accounts.organisations import MEMBER_ROLES, OrganisationProfile
+from index_service.current import services
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.organisations import (
     MembersPage,
@@ -20,13 +21,7 @@ from index_service.pages.organisations import (
 from index_service.services.organisations import OrganisationSettings
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.request_context import (
-    actor,
-    client_address,
-    require_reauthenticated,
-    require_signed_in,
-    services,
-)
+from index_service.web.request_context import actor, client_address, require_reauthenticated, require_signed_in
 from index_service.web.responses import flash, page, redirect_to, render_page
 from index_service.web.urls import person_url
 from index_service.web.views.people import validate_role, validate_visibility

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, request
 from common.errors import Invalid
 from common.names import RepositoryName
 from index_service import paging
+from index_service.current import services
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.people import AccessPage, ActivityPage, Holder, RepositoriesPage
 from index_service.pages.repositories import RepositoryCard
@@ -16,13 +17,7 @@ from index_service.search.finder import Hit
 from index_service.services.permissions import Grantee
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.request_context import (
-    actor,
-    client_address,
-    require_reauthenticated,
-    require_signed_in,
-    services,
-)
+from index_service.web.request_context import actor, client_address, require_reauthenticated, require_signed_in
 from index_service.web.responses import flash, page, redirect_to, render_page
 from index_service.web.urls import person_url
 

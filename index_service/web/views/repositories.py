@@ -5,9 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from common.names import RepositoryName
+from index_service.current import services
 from index_service.pages.social import OverviewPage
 from index_service.web.forms import Form
-from index_service.web.request_context import actor, next_path, require_signed_in, services, site
+from index_service.web.request_context import actor, next_path, require_signed_in, site
 from index_service.web.responses import page, redirect_to, render_page
 from index_service.web.urls import repository_url
 

@@ -7,13 +7,14 @@ from flask import Blueprint, Response
 from common.errors import Invalid
 from common.names import RepositoryName
 from index_service.accounts import validators
+from index_service.current import services
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.repository_settings import RepositorySettingsPage
 from index_service.repositories.policy import Action
 from index_service.repositories.repository_settings import MAX_DESCRIPTION, MAX_README
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.request_context import client_address, require_reauthenticated, require_signed_in, services
+from index_service.web.request_context import client_address, require_reauthenticated, require_signed_in
 from index_service.web.responses import flash, page, redirect_to, render_page
 from index_service.web.urls import person_url, repository_url
 from index_service.web.views.organisations import is_same

@@ -6,10 +6,11 @@ from flask import Blueprint, Response, request
 
 from common.names import RepositoryName
 from index_service import paging
+from index_service.current import services
 from index_service.pages.search import SearchPage
 from index_service.search.finder import SORTS, Query
 from index_service.web.rendering import render
-from index_service.web.request_context import actor, require_signed_in, search_query, services
+from index_service.web.request_context import actor, require_signed_in, search_query
 from index_service.web.responses import page, render_page
 
 views = Blueprint("site_search", __name__)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from index_service.cookies import LANGUAGE, SESSION, VISITOR, YEAR_SECONDS
+from index_service.current import services
 from index_service.pages.sign_in import ProvePage, SignInPage
 from index_service.web import languages
 from index_service.web.forms import Form
-from index_service.web.request_context import browser, next_path, require_signed_in, services, signed_in, site
+from index_service.web.request_context import browser, next_path, require_signed_in, signed_in, site
 from index_service.web.responses import page, redirect_to, render_page
 
 views = Blueprint("sign_in", __name__)

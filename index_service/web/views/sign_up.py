@@ -6,11 +6,12 @@ from flask import Blueprint, Response, url_for
 
 from index_service.accounts import validators
 from index_service.cookies import SESSION
+from index_service.current import services
 from index_service.pages.sign_in import AskResetPage, ConfirmPage, ResetPage, SignUpPage
 from index_service.web import emails
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.request_context import browser, services, signed_in, site
+from index_service.web.request_context import browser, signed_in, site
 from index_service.web.responses import flash, page, redirect_to, render_page
 from index_service.web.views.sign_in import begin_session
 

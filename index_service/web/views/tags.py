@@ -6,10 +6,11 @@ from flask import Blueprint, Response, request
 
 from common.names import RepositoryName, Tag
 from index_service import paging
+from index_service.current import services
 from index_service.pages.images import ActivityPage, DeleteTagsPage, TagsPage
 from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION, MOVES_AT_ONCE, TAGS_AT_ONCE
 from index_service.web.languages import gettext, ngettext
-from index_service.web.request_context import actor, require_reauthenticated, services
+from index_service.web.request_context import actor, require_reauthenticated
 from index_service.web.responses import flash, page, redirect_to, render_page
 from index_service.web.urls import repository_url
 

@@ -13,9 +13,9 @@ from sqlalchemy import Engine, text
 from common.names import RepositoryName
 from index_service.accounts import authentication
 from index_service.accounts.actor import Actor
-from index_service.api import EXTENSION
 from index_service.app import create_app
 from index_service.audit.log import AuditContext
+from index_service.current import EXTENSION
 from index_service.database import Database
 from index_service.repositories import catalogue
 from index_service.services import Services

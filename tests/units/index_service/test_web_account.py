@@ -159,7 +159,7 @@ def test_addresses_are_added_confirmed_made_main_and_removed(harbour, alice):
 
 
 def confirm(site, address):
-    people = site.app.extensions["wharfinger-site"].services.accounts
+    people = site.services.accounts
     people.confirm(people.confirmation(address), "192.0.2.1")
 
 
@@ -216,7 +216,7 @@ def test_another_persons_session_cannot_be_ended(harbour, alice):
 
 
 def test_a_person_has_no_more_than_so_many_sessions(harbour, alice):
-    people = harbour.app.extensions["wharfinger-site"].services.accounts
+    people = harbour.services.accounts
     for _ in range(MAX_SESSIONS):
         harbour.clock.move(seconds=1)
         people.sign_in("alice", "password-alice", Browser("192.0.2.9", "x"))
