@@ -169,7 +169,9 @@ def _pattern_of(name: str, values: dict[str, str]) -> str:
 
 def _general_complaint(row: Row, answer: Answer) -> str:
     """What no answer may do: HTML, redirects of writes, tokens on other routes, errors daemons cannot read."""
-    if answer.body.lstrip()[:1] == b"<" or "html" in (answer.header("Content-Type") or ""):
+    content_type = answer.header("Content-Type") or ""
+    # A layer's bytes may begin with anything.
+    if "html" in content_type or (content_type != "application/octet-stream" and answer.body.lstrip()[:1] == b"<"):
         return "HTML"
     if not answer.complete and answer.status not in (204, 304) and not row.ask.startswith("HEAD "):
         return "the body has no proper end"
