@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import cache
 
 import botocore.session
@@ -13,6 +13,7 @@ import pytest
 from tests.groups import in_order, is_quick
 from tests.servers.gcs import Gcs
 from tests.servers.openstack import OpenStack
+from tests.servers.process import logs_since
 from tests.servers.radosgw import Radosgw, start_radosgw
 from tests.servers.setups import SetUp, SetUps
 from tests.servers.tls import make_certificate
@@ -47,6 +48,15 @@ def pytest_collection_finish() -> None:
     """What was collected stays: the garbage collector need not go through eight thousand tests again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what the servers logged meanwhile: of a 500 the client knows nothing but that it is one."""
+    report = yield
+    if report.failed:
+        report.sections += logs_since(call.start)
+    return report
 
 
 @pytest.fixture(scope="session")

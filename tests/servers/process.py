@@ -23,11 +23,29 @@ PORTS = range(20_000, 32_000)
 PORTS_APART = 16
 """More than there are workers."""
 
+LOG_LINES = 80
+"""Of a server's log, in the report of what failed: enough for a traceback."""
+
 _SERVER_SETTINGS = ("WHARFINGER_", "REGISTRY_", "AWS_", "CEPH_")
 
 
 class ServerFailed(Exception):
     """A server did not come up or died; the message ends with the tail of its log."""
+
+
+_logs: dict[Path, str] = {}
+"""Of every program that was started: its name."""
+
+
+def logs_since(moment: float) -> list[tuple[str, str]]:
+    """Name and tail of each log that was written to after a moment."""
+    written = [log for log in _logs if log.exists() and log.stat().st_mtime >= moment]
+    return [(f"log of {_logs[log]}", tail_of(log, LOG_LINES)) for log in written]
+
+
+def tail_of(log: Path, lines: int) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    return "\n".join([f"--- {log}", *text.splitlines()[-lines:]])
 
 
 def require(program: str, package: str) -> str:
@@ -94,6 +112,7 @@ class Process:
     def start(self, ready: Callable[[], bool]) -> None:
         """Raises ServerFailed when the program ends or does not become ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        _logs[self.log] = self.name
         with self.log.open("ab") as log:
             # A child ends with the thread that started it, however that ends: in most cases the tests. What a shell has
             # started in the background ignores SIGINT, and so would its children.
@@ -145,8 +164,7 @@ class Process:
         self._child = None
 
     def tail(self, lines: int = 40) -> str:
-        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
-        return "\n".join([f"--- {self.log}", *text.splitlines()[-lines:]])
+        return tail_of(self.log, lines)
 
     def children(self) -> list[int]:
         """The process ids of its children: gunicorn's workers."""

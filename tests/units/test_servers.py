@@ -55,3 +55,28 @@ def test_workers_share_no_port() -> None:
     ]
     assert len({*chosen[0], *chosen[1], *chosen[2]}) == 150
     assert free_port() != free_port()
+
+
+def test_a_failure_shows_what_servers_logged_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_runtest_makereport\n")
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n"
+        "from tests.servers.process import Process, eventually\n\n"
+        "@pytest.fixture(scope='session', params=['early', 'late'])\n"
+        "def server(request, tmp_path_factory):\n"
+        "    script = f'echo {request.param}-start; sleep 0.5; echo {request.param}-traceback; sleep 60'\n"
+        "    folder = tmp_path_factory.mktemp('server')\n"
+        "    with Process(request.param, ['sh', '-c', script], folder) as process:\n"
+        "        process.start(lambda: 'start' in process.tail())\n"
+        "        yield process\n\n"
+        "def test_one(server):\n"
+        "    eventually(lambda: 'traceback' in server.tail(), server.tail)\n"
+        "    assert server.name == 'early'\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(tmp_path)]
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    shown = subprocess.run(command, env=environ, capture_output=True, text=True, cwd=tmp_path).stdout
+    assert "1 failed, 1 passed" in shown
+    assert "log of late" in shown
+    assert "late-traceback" in shown.partition("log of late")[2]
+    assert "log of early" not in shown
