@@ -19,7 +19,7 @@ from redis import Redis, RedisError
 
 from common.settings import SettingsError
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, Offload, Reader, Stat, Writer
+from registry_service.storage.driver import Driver, Reader, Stat, Writer
 
 KEPT_SECONDS = 24 * 3600
 UNKNOWN_SECONDS = 60
@@ -91,16 +91,16 @@ class Memory:
 
 
 class Cached(Driver):
-    """Another driver, with a memory before its small immutable contents."""
+    """Another driver, with a memory before its small immutable contents.
+
+    Around a guard, never inside it: Redis is asked over sockets of the hub, which threads of its pool cannot use.
+    """
 
     def __init__(self, driver: Driver, memory: Memory) -> None:
         self.driver = driver
         self.name = driver.name
         self.is_blocking = driver.is_blocking
         self._memory = memory
-
-    def set_offload(self, offload: Offload) -> None:
-        self.driver.set_offload(offload)
 
     def get(self, path: str) -> bytes:
         if not paths.is_immutable(path):

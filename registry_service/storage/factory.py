@@ -36,6 +36,6 @@ def create(
     if name not in known:
         raise SettingsError(f"storage {name!r} is unknown; there are: {', '.join(sorted(known))}")
     driver: Driver = known[name].load()(storage_path, environ)
-    if redis_url:
-        driver = Cached(driver, Memory(redis_url, f"{name}:{storage_path}"))
-    return Guard(driver, offload)
+    guarded = Guard(driver, offload)
+    # Around the guard, which hands writes to other threads: Redis's sockets belong to the thread that asks.
+    return Cached(guarded, Memory(redis_url, f"{name}:{storage_path}")) if redis_url else guarded
