@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
 from functools import lru_cache
@@ -29,22 +28,6 @@ LINGER_SECONDS = 30.0
 """How long to drain what a client still sends after its request was refused."""
 
 _PIECE = 256 * 1024
-
-
-def offload(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run blocking work on the hub's threads: other greenlets go on while a block is hashed or written."""
-    result, failure = gevent.get_hub().threadpool.apply(_outcome, (function, arguments))
-    if failure is not None:
-        raise failure
-    return result
-
-
-def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
-    """The exception as a value: gevent's pool writes the traceback of each one raised in it to standard error."""
-    try:
-        return function(*arguments), None
-    except Exception as error:  # noqa: BLE001 - raised again where the work was asked for
-        return None, error
 
 
 @lru_cache(maxsize=1)

@@ -8,9 +8,9 @@ from gunicorn.arbiter import Arbiter
 from common import log
 from common.settings import SettingsError
 from registry_service.app import create_app
+from registry_service.offload import offload
 from registry_service.settings import load_settings
 from registry_service.storage import factory
-from registry_service.worker import offload
 
 try:
     settings = load_settings(os.environ)

@@ -36,7 +36,8 @@ BLOCK = 256 * 1024
 
 Offload = Callable[..., Any]
 """An executor: `offload(function, *args)` returns what `function(*args)` does, without blocking whatever else runs here
-(a thread pool, where greenlets share a thread)."""
+(a thread pool, where greenlets share a thread). The function touches no driver: connections belong to the thread that
+opened them. A Reader among the arguments is read by the caller; the function gets an iterable of its blocks."""
 
 _PATH = re.compile(r"(?!.{901})(?:(?!\.{1,2}(?:/|$))[A-Za-z0-9._%+~-]{1,255}(?:/(?=.)|$))+")
 
