@@ -1,4 +1,5 @@
-"""Access of an account (sessions, tokens, links), and the one function that revokes it, for every caller.
+"""Access of an account (sessions, tokens, links): the one function that revokes it, for every caller, and the one that
+begins it, unless it was revoked meanwhile.
 
 What each change revokes:
 
@@ -14,11 +15,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, update
+from sqlalchemy import CursorResult, Select, delete, insert, literal, select, update
 from sqlalchemy.orm import Session
 
+from index_service.accounts.actor import Actor
+from index_service.accounts.authentication import WrongCredential
 from index_service.accounts.models import AccessToken, BrowserSession, ProtocolToken, User
 from index_service.audit.log import AuditContext, Change
 
@@ -49,6 +52,39 @@ class Ended:
     sessions: int = 0
     protocol_tokens: int = 0
     access_tokens: int = 0
+
+
+def begin(
+    session: Session, actor: Actor, model: type[BrowserSession | ProtocolToken | AccessToken], values: dict[str, Any]
+) -> None:
+    """Insert a row of a session or token, unless the actor's access has ended since the actor was authenticated.
+
+    One statement also locks the account, or the access token, until the transaction ends: whatever ends access at the
+    same time comes before, and nothing is inserted, or after, and deletes this row too. Raises WrongCredential.
+    """
+    columns = model.__table__.c
+    row = select(*(literal(value, columns[name].type) for name, value in values.items()))
+    statement = insert(model).from_select(list(values), _if_current(row, actor))
+    result = session.execute(statement.execution_options(preserve_rowcount=True))
+    if cast("CursorResult[tuple[()]]", result).rowcount != 1:
+        raise WrongCredential
+
+
+def lock(session: Session, actor: Actor) -> None:
+    """Lock the account of an actor until the transaction ends. Raises WrongCredential if its access has ended since the
+    actor was authenticated."""
+    current = select(User.id).where(User.id == actor.id, User.reset_generation == actor.generation)
+    if session.scalar(current.with_for_update(key_share=True)) is None:
+        raise WrongCredential
+
+
+def _if_current(row: Select[Any], actor: Actor) -> Select[Any]:
+    if actor.limits is not None:
+        # Deleting it is all that ends it. A foreign key takes the same lock.
+        return row.where(AccessToken.id == actor.limits.token_id).with_for_update(read=True, key_share=True)
+    # A foreign key's lock is not enough: a password may change beside it.
+    current = (User.id == actor.id, User.reset_generation == actor.generation)
+    return row.where(*current).with_for_update(read=True)
 
 
 def end(session: Session, user_id: int, kinds: Kind = Kind.ALL) -> Ended:

@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Invalid, NotFound
 from index_service.accounts import validators
+from index_service.accounts.access import begin
+from index_service.accounts.actor import Actor
 from index_service.accounts.models import AccessToken, User
 from index_service.audit.log import AuditContext, Change, Named
 
@@ -72,23 +74,23 @@ def validate_pattern(text: str) -> str:
     return text
 
 
-def create(session: Session, context: AuditContext, user: Named, asked: NewToken) -> str:
-    """Create a token and return it; it is stored nowhere. Raises TooManyTokens."""
+def create(session: Session, context: AuditContext, user: Actor, asked: NewToken) -> str:
+    """Create a token and return it; it is stored nowhere. Raises TooManyTokens, or WrongCredential if the actor's
+    access has ended meanwhile."""
     held = select(func.count()).select_from(AccessToken).where(AccessToken.user_id == user.id)
     if (session.scalar(held) or 0) >= MAX_TOKENS:
         raise TooManyTokens
     secret = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
-    session.add(
-        AccessToken(
-            user_id=user.id,
-            name=asked.name,
-            digest=digest(secret),
-            can_write=asked.can_write,
-            pattern=asked.pattern,
-            created_at=context.moment,
-            expires_at=asked.expires_at,
-        )
-    )
+    values = {
+        "user_id": user.id,
+        "name": asked.name,
+        "digest": digest(secret),
+        "can_write": asked.can_write,
+        "pattern": asked.pattern,
+        "created_at": context.moment,
+        "expires_at": asked.expires_at,
+    }
+    begin(session, user, AccessToken, values)
     details = {"token": asked.name, "pattern": asked.pattern, "write": asked.can_write}
     context.record(session, Change.ACCESS_TOKEN_MADE, user.name, **details)
     return secret

@@ -31,9 +31,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An authenticated, active account, with `limits` if an access token authenticated it."""
+    """An authenticated, active account, with `limits` if an access token authenticated it.
+
+    `generation` is the account's `reset_generation` at that time: if the account has another by now, its password has
+    changed since, or it was closed.
+    """
 
     id: int
     name: str
     is_admin: bool
     limits: Limits | None = None
+    generation: int = 0

@@ -103,4 +103,4 @@ def actor_of(user: User, token: AccessToken | None = None) -> Actor:
     if not user.is_active:
         raise AccountInactive
     limits = None if token is None else Limits(token.id, token.pattern, token.can_write)
-    return Actor(user.id, user.name, user.is_admin, limits)
+    return Actor(user.id, user.name, user.is_admin, limits, user.reset_generation)

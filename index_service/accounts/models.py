@@ -13,7 +13,8 @@ from index_service.db import Base, Moment
 class User(Base):
     """A person; `name` is also the namespace this person may push to. An empty `language` is the browser's.
 
-    `reset_generation` counts how often the links that set a new password were ended.
+    `reset_generation` counts how often the password changed or the account was closed or opened: it ends the links that
+    reset a password, and what a password verified before would still begin.
     """
 
     __tablename__ = "users"

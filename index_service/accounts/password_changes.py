@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from index_service.accounts import access, email_addresses
 from index_service.accounts.access import Kind
+from index_service.accounts.actor import Actor
 from index_service.accounts.email_links import EmailLinks, LinkExpired
 from index_service.accounts.models import User
 from index_service.audit.log import AuditContext, Change, Named
@@ -24,6 +25,16 @@ def change(
     """Set a password, and end the access that came with the one before."""
     _replace(session, user, password_hash, Kind.ALL ^ Kind.ACCESS_TOKENS if keeps_access_tokens else Kind.ALL)
     context.record(session, Change.PASSWORD_CHANGED, user.name)
+
+
+def change_own(session: Session, context: AuditContext, actor: Actor, password_hash: str) -> Actor:
+    """Set the actor's own password and keep the access tokens; returns the actor as authenticated by the new password.
+
+    Raises WrongCredential if the password has changed since the actor gave it.
+    """
+    access.lock(session, actor)
+    change(session, context, actor, password_hash, keeps_access_tokens=True)
+    return replace(actor, generation=actor.generation + 1)
 
 
 def reset_link(

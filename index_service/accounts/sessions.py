@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, CursorResult, Delete, Update, delete, sele
 from sqlalchemy.orm import Session
 
 from common.errors import NotFound
+from index_service.accounts.access import begin
 from index_service.accounts.actor import Actor
 from index_service.accounts.models import BrowserSession, User
 from index_service.audit.log import AuditContext, Change, Named
@@ -53,22 +54,27 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def create(session: Session, user_id: int, moment: datetime, address: str, browser: str) -> str:
-    """Create a session; returns the secret for the cookie, which is stored nowhere."""
+def create(session: Session, actor: Actor, moment: datetime, address: str, browser: str, old: str = "") -> str:
+    """Create a session that replaces the browser's `old` one; returns the secret for the cookie, stored nowhere.
+
+    Raises WrongCredential if the actor's access has ended meanwhile.
+    """
     secret = secrets.token_urlsafe(32)
-    record = BrowserSession(
-        digest=digest(secret),
-        user_id=user_id,
-        created_at=moment,
-        seen_at=moment,
-        proved_at=moment,
-        expires_at=moment + LIFETIME,
-        address=address,
-        browser=browser,
-    )
-    session.add(record)
-    session.flush()
-    _end_least_recently_used(session, user_id)
+    values = {
+        "digest": digest(secret),
+        "user_id": actor.id,
+        "created_at": moment,
+        "seen_at": moment,
+        "proved_at": moment,
+        "expires_at": moment + LIFETIME,
+        "address": address,
+        "browser": browser,
+    }
+    # First, because it locks the account: a password change locks that, then the sessions.
+    begin(session, actor, BrowserSession, values)
+    if old:
+        _replace(session, old)
+    _end_least_recently_used(session, actor.id)
     return secret
 
 
@@ -82,7 +88,7 @@ def find(session: Session, secret: str, moment: datetime) -> SignedIn | None:
     if row is None:
         return None
     record, user = row
-    actor = Actor(user.id, user.name, user.is_admin)
+    actor = Actor(user.id, user.name, user.is_admin, generation=user.reset_generation)
     return SignedIn(actor, record.digest, record.proved_at, record.seen_at, user.language)
 
 
@@ -109,7 +115,7 @@ def end(session: Session, user_id: int, digest: str) -> bool:
     return _rows(session, delete(BrowserSession).where(*own)) == 1
 
 
-def replace(session: Session, secret: str) -> None:
+def _replace(session: Session, secret: str) -> None:
     """End the session of a cookie that is about to be replaced, whoever it belongs to."""
     session.execute(delete(BrowserSession).where(BrowserSession.digest == digest(secret)))
 

@@ -116,7 +116,7 @@ class Accounts:
 
         Raises WrongCredential, AccountInactive or TooMany.
         """
-        return self._begin(self._authentication.sign_in(name, password, browser.address).id, browser, old)
+        return self._begin(self._authentication.sign_in(name, password, browser.address), browser, old)
 
     def sign_out(self, who: SignedIn) -> None:
         with self._database.writing() as session:
@@ -141,7 +141,7 @@ class Accounts:
             raise NameTaken
         with self._database.reading() as session:
             user = authentication.require(session, name)
-        return self._begin(user.id, browser, old)
+        return self._begin(authentication.actor_of(user), browser, old)
 
     def confirmation(self, address: str) -> str:
         """The link that confirms an email address, to be sent there."""
@@ -195,13 +195,12 @@ class Accounts:
             user = password_changes.resettable(session, context, self._links, link, hold=True)
             password_changes.reset(session, context, user, hashed)
 
-    def _begin(self, user_id: int, browser: Browser, old: str) -> str:
+    def _begin(self, actor: Actor, browser: Browser, old: str) -> str:
         with self._database.writing() as session:
             moment = self._clock()
+            secret = sessions.create(session, actor, moment, browser.address, browser.name, old)
             sessions.delete_expired(session, moment)
-            if old:
-                sessions.replace(session, old)
-            return sessions.create(session, user_id, moment, browser.address, browser.name)
+            return secret
 
     # The account's pages
 
@@ -232,8 +231,8 @@ class Accounts:
         hashed = self._authentication.hashed(password)
         with self._database.writing() as session:
             context = self._context(who.actor, browser.address)
-            password_changes.change(session, context, who.actor, hashed, keeps_access_tokens=True)
-            return sessions.create(session, who.actor.id, context.moment, browser.address, browser.name)
+            actor = password_changes.change_own(session, context, who.actor, hashed)
+            return sessions.create(session, actor, context.moment, browser.address, browser.name)
 
     def addresses(self, actor: Actor) -> list[Email]:
         """The email addresses, the primary one first."""

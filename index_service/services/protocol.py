@@ -109,7 +109,7 @@ class Protocol:
         try:
             with self._database.writing() as session:
                 if password_hash is not None:
-                    password_changes.change(session, context, actor, password_hash, keeps_access_tokens=True)
+                    password_changes.change_own(session, context, actor, password_hash)
                 if checked is not None and not email_addresses.is_of(session, actor.id, checked):
                     email_addresses.add(session, context, actor, checked)
         except AddressTaken as error:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
 from common.tokens import Access, Token
+from index_service.accounts.access import begin
 from index_service.accounts.actor import Actor, Limits
 from index_service.accounts.models import AccessToken, ProtocolToken, User
 from index_service.repositories.models import Repository
@@ -49,7 +50,7 @@ class IssuedToken:
     def actor(self) -> Actor | None:
         if self.user is None:
             return None
-        return Actor(self.user.id, self.user.name, self.user.is_admin, self._limits)
+        return Actor(self.user.id, self.user.name, self.user.is_admin, self._limits, self.user.reset_generation)
 
     @property
     def is_same_repository(self) -> bool:
@@ -87,11 +88,18 @@ class ProtocolTokens:
         moment: datetime,
         client: str = "",
     ) -> Token:
-        """Issue a token to an actor with this permission, None for an anonymous reader, using this client."""
-        given: dict[str, Any] = {"repository_id": repository.id}
-        if actor is not None:
-            given |= {"user_id": actor.id, "access_token_id": actor.limits and actor.limits.token_id}
-        return self._add(session, repository.full_name, access, moment, self._lifetime, client=client, **given)
+        """Issue a token to an actor with this permission, None for an anonymous reader, using this client.
+
+        Raises WrongCredential if the actor's access has ended meanwhile.
+        """
+        name = repository.full_name
+        token, values = self._sign(name, access, moment, self._lifetime, repository_id=repository.id, client=client)
+        if actor is None:
+            session.add(ProtocolToken(**values))
+        else:
+            values |= {"user_id": actor.id, "access_token_id": actor.limits and actor.limits.token_id}
+            begin(session, actor, ProtocolToken, values)
+        return token
 
     def issue_own(
         self,
@@ -107,28 +115,23 @@ class ProtocolTokens:
         What is done with it is written down as done by `on_behalf_of`. With `repository_id` it is for that one alone.
         """
         given = {"user_id": None if on_behalf_of is None else on_behalf_of.id, "repository_id": repository_id}
-        return self._add(session, repository, access, moment, OWN_LIFETIME, is_own=True, **given)
-
-    def _add(
-        self,
-        session: Session,
-        repository: RepositoryName,
-        access: Access,
-        moment: datetime,
-        lifetime: timedelta,
-        **columns: Any,
-    ) -> Token:
-        token = self._signer.sign(repository, access)
-        record = ProtocolToken(
-            digest=digest(token),
-            repository=str(repository),
-            access=access,
-            created_at=moment,
-            expires_at=moment + lifetime,
-            **columns,
-        )
-        session.add(record)
+        token, values = self._sign(repository, access, moment, OWN_LIFETIME, is_own=True, **given)
+        session.add(ProtocolToken(**values))
         return token
+
+    def _sign(
+        self, repository: RepositoryName, access: Access, moment: datetime, lifetime: timedelta, **columns: Any
+    ) -> tuple[Token, dict[str, Any]]:
+        """A token, and the values of its row."""
+        token = self._signer.sign(repository, access)
+        values = {
+            "digest": digest(token),
+            "repository": str(repository),
+            "access": access,
+            "created_at": moment,
+            "expires_at": moment + lifetime,
+        }
+        return token, values | columns
 
     def is_permitted(self, session: Session, found: IssuedToken) -> bool:
         """Whether the bearer still has the permission that the token was issued for.

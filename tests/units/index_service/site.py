@@ -88,7 +88,7 @@ class Site:
         """Somebody as signed in."""
         with Database(self.engine).reading() as session:
             user = authentication.require(session, name)
-        return Actor(user.id, user.name, user.is_admin)
+        return authentication.actor_of(user)
 
     def user(self, name: str, *, admin: bool = False) -> str:
         self.services.operations.create_user(name, f"password-{name}", f"{name}@example.com", is_admin=admin)

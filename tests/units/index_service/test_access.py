@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 import pytest
@@ -9,8 +10,12 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from common.errors import Unavailable
+from index_service.accounts import authentication, password_changes
 from index_service.accounts.access_tokens import NewToken
+from index_service.accounts.authentication import WrongCredential
 from index_service.accounts.email_links import LinkExpired
+from index_service.audit.log import AuditContext
+from index_service.database import Database
 from index_service.services.accounts import Browser
 from tests.units.index_service.reader import Reader
 from tests.units.index_service.site import authorization, basic
@@ -28,8 +33,8 @@ class Held:
         alice = site.actor("alice")
         self._secret = accounts.sign_in("alice", "password-alice", BROWSER)
         self._pull_token = site.pull_token("alice/app", "alice")
-        self._access_token = accounts.make_access_token(alice, NewToken("laptop", "*", True, None), "")
-        with_it = site.request("GET", APP, auth=basic("alice", self._access_token), ask=True)
+        self.access_token = accounts.make_access_token(alice, NewToken("laptop", "*", True, None), "")
+        with_it = site.request("GET", APP, auth=basic("alice", self.access_token), ask=True)
         self._pull_token_of_access_token = authorization(with_it)
         self.link = accounts.request_reset("alice@example.com", "").link
 
@@ -40,7 +45,7 @@ class Held:
             "session": accounts.signed_in(self._secret) is not None,
             "pull token": site.redeem("alice/app", self._pull_token) == 200,
             "pull token of the access token": site.redeem("alice/app", self._pull_token_of_access_token) == 200,
-            "access token": site.request("GET", "/v1/users/", auth=basic("alice", self._access_token)).status_code
+            "access token": site.request("GET", "/v1/users/", auth=basic("alice", self.access_token)).status_code
             == 200,
             "reset link": self._opens(),
         }
@@ -192,3 +197,96 @@ def test_a_password_is_changed_with_all_that_ends_or_not_at_all(site, held, deed
         for password in ("password-alice", "another-password")
     ]
     assert statuses == [200, 401]
+
+
+@contextmanager
+def changing(site, deed):
+    """Does something to alice between the check of the next password and what comes of it."""
+    verify = site.hasher.verify
+
+    def verify_and_do(password_hash, password):
+        site.hasher.verify = verify
+        try:
+            return verify(password_hash, password)
+        finally:
+            deed(site)
+
+    site.hasher.verify = verify_and_do
+    yield
+    assert site.hasher.verify is verify
+
+
+def closed_and_opened(site):
+    by_command(site, False)
+    by_command(site, True)
+
+
+def password_set(site):
+    site.services.operations.set_password("alice", "another-password")
+
+
+def signs_in(site):
+    with pytest.raises(WrongCredential):
+        site.services.accounts.sign_in("alice", "password-alice", BROWSER)
+
+
+def signs_in_on_the_page(site):
+    assert "Wrong username or password" in Reader(site).sign_in("alice").text
+
+
+def pulls(site):
+    assert site.request("GET", APP, user="alice", ask=True).status_code == 401
+
+
+def pushes(site):
+    path = "/v1/repositories/alice/new/"
+    assert site.request("PUT", path, user="alice", ask=True, body=[]).status_code == 401
+    assert site.rows("SELECT 1 FROM repositories WHERE name = 'new'") == []
+
+
+def changes_the_password(site):
+    body = {"password": "third-password"}
+    assert site.request("PUT", "/v1/users/alice/", user="alice", body=body).status_code == 401
+
+
+@pytest.mark.parametrize("deed", [password_set, closed_and_opened])
+@pytest.mark.parametrize("begins", [signs_in, signs_in_on_the_page, pulls, pushes, changes_the_password])
+def test_a_password_verified_before_a_change_begins_nothing_after_it(make_site, deed, begins):
+    site = make_site(credential_seconds=0)
+    site.user("alice")
+    site.user("root", admin=True)
+    site.push("alice/app", "alice")
+    site.set_private("alice/app")
+    with changing(site, deed):
+        begins(site)
+    assert site.rows("SELECT 1 FROM sessions") == site.rows("SELECT 1 FROM tokens") == []
+    password = "another-password" if deed is password_set else "password-alice"
+    assert site.request("GET", "/v1/users/", auth=basic("alice", password)).status_code == 200
+
+
+def signing_in(site, _held):
+    with pytest.raises(WrongCredential):
+        site.services.accounts.sign_in("alice", "password-alice", BROWSER)
+
+
+def pulling(site, _held):
+    assert site.request("GET", APP, user="alice", ask=True).status_code == 401
+
+
+def pulling_with_access_token(site, held):
+    auth = basic("alice", held.access_token)
+    assert site.request("GET", APP, auth=auth, ask=True).status_code == 401
+
+
+@pytest.mark.parametrize("begins", [signing_in, pulling, pulling_with_access_token])
+def test_access_that_begins_while_all_access_ends_waits_and_is_refused(site, held, begins):
+    context = AuditContext(None, "", site.clock())
+    with ThreadPoolExecutor(1) as threads:
+        with Database(site.engine).writing() as session:
+            user = authentication.require(session, "alice")
+            password_changes.change(session, context, user, site.hasher.hash("x"), keeps_access_tokens=False)
+            begun = threads.submit(begins, site, held)
+            wait([begun], timeout=0.5)
+            assert not begun.done()
+        begun.result(timeout=60)
+    assert site.rows("SELECT 1 FROM sessions") == site.rows("SELECT 1 FROM tokens") == []
