@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from tests.servers.one_at_a_time import one_at_a_time
 from tests.servers.process import Process, ServerFailed, listening
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,15 +47,16 @@ def serve(name: str, application: str, port: int, folder: Path, environ: Mapping
 def kept(name: str, make: Callable[[Path], None]) -> Path:
     """A folder made once and kept beside the servers: building their databases takes ten seconds."""
     folder = HOME / "kept" / name
-    if not folder.exists():
-        making = folder.with_name(f"{name}.making")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(parents=True)
-        make(making)
-        for database in making.glob("*.db"):
-            # Writers of such a database do not hold up its readers.
-            execute(database, "PRAGMA journal_mode = WAL")
-        making.rename(folder)
+    with one_at_a_time(folder):
+        if not folder.exists():
+            making = folder.with_name(f"{name}.making")
+            shutil.rmtree(making, ignore_errors=True)
+            making.mkdir()
+            make(making)
+            for database in making.glob("*.db"):
+                # Writers of such a database do not hold up its readers.
+                execute(database, "PRAGMA journal_mode = WAL")
+            making.rename(folder)
     return folder
 
 
