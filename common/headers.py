@@ -1,4 +1,4 @@
-"""Names of the v1 wire headers (protocol §0)."""
+"""Names of the v1 wire headers (protocol §0), and of our own."""
 
 TOKEN = "X-Docker-Token"
 ENDPOINTS = "X-Docker-Endpoints"
@@ -8,3 +8,5 @@ CHECKSUM_PAYLOAD = "X-Docker-Checksum-Payload"
 REGISTRY_VERSION = "X-Docker-Registry-Version"
 STANDALONE = "X-Docker-Registry-Standalone"
 REQUEST_ID = "X-Request-Id"
+APART = "X-Wharfinger-Apart"
+"""On an ancestry: how many of its first images the repository keeps apart, with content of its own under their ids."""
