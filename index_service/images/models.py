@@ -15,7 +15,8 @@ class ImageRecord(Base):
     whole ancestry's.
 
     `depth` counts its ancestors. `config` is the image's JSON as it was pushed; what lists show has columns of its own.
-    `created_at` is the date in the JSON, None if it has no valid one.
+    `created_at` is the date in the JSON, None if it has no valid one; `checksums`, separated by spaces, are those that
+    the registry verified.
     """
 
     __tablename__ = "images"
@@ -32,6 +33,7 @@ class ImageRecord(Base):
     os: Mapped[str] = mapped_column(String(50), default="")
     architecture: Mapped[str] = mapped_column(String(50), default="")
     config: Mapped[str] = mapped_column(Text, default="{}")
+    checksums: Mapped[str] = mapped_column(Text, default="", server_default="")
     read_at: Mapped[datetime] = mapped_column(Moment)
 
 

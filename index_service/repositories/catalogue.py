@@ -19,6 +19,7 @@ from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.models import Namespace
 from index_service.audit.log import AuditContext, Change
 from index_service.db import PREPARED_STATEMENT, insert_missing, upsert
+from index_service.repositories import holdings
 from index_service.repositories.models import ListedImage, Repository, TagHistoryRecord, TagRecord
 
 
@@ -89,14 +90,22 @@ def allocate(session: Session, name: RepositoryName, creator_id: int, endpoint: 
     insert_missing(session, Repository, [row])
 
 
-def listed(session: Session, repository_id: int) -> list[dict[str, str]]:
-    """The images a repository lists, oldest first: `[{"id": …, "checksum": …}]`, with `checksum` if it is known."""
+def listed(session: Session, repository_id: int) -> list[tuple[str, str | None]]:
+    """The images that a repository lists to readers, oldest first, with the checksum that its pusher gave for each."""
     rows = session.execute(
         select(ListedImage.image_id, ListedImage.checksum)
-        .where(ListedImage.repository_id == repository_id)
+        .where(ListedImage.repository_id == repository_id, ListedImage.is_announced.is_(False))
         .order_by(ListedImage.id)
     )
-    return [{"id": id_, "checksum": checksum} if checksum else {"id": id_} for id_, checksum in rows]
+    return [(image_id, checksum) for image_id, checksum in rows]
+
+
+def announce_images(
+    session: Session, repository: Repository, images: Mapping[ImageId, str | None], moment: datetime
+) -> None:
+    """Announce the images of a push: readers see them once it is concluded, or its tag is set. Raises as
+    `record_images` does."""
+    _merge(session, repository, images, moment, is_announced=True)
 
 
 def record_images(
@@ -106,7 +115,19 @@ def record_images(
 
     Raises Conflict if the list would exceed its limit.
     """
-    rows = [{"repository_id": repository.id, "image_id": id_, "checksum": sum_} for id_, sum_ in images.items()]
+    _merge(session, repository, images, moment, is_announced=False)
+
+
+def _merge(
+    session: Session,
+    repository: Repository,
+    images: Mapping[ImageId, str | None],
+    moment: datetime,
+    *,
+    is_announced: bool,
+) -> None:
+    of_push = {"repository_id": repository.id, "is_announced": is_announced}
+    rows = [{**of_push, "image_id": id_, "checksum": sum_} for id_, sum_ in images.items()]
     insert_missing(session, ListedImage, rows)
     _require_room(session, repository)
     known = [row for row in rows if row["checksum"] is not None]
@@ -145,8 +166,9 @@ def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, I
     upsert(session, TagRecord, rows, key=("repository_id", "name"), changed=("announced_id",))
 
 
-def confirm_tags(session: Session, repository: Repository, by: Pusher, moment: datetime) -> None:
-    """Conclude a push: its announced tags exist now, even if no registry reported them."""
+def conclude_push(session: Session, repository: Repository, by: Pusher, moment: datetime) -> None:
+    """Conclude a push: readers see its images, and its announced tags exist now, even if no registry reported them."""
+    holdings.publish(session, repository.id)
     announced = (TagRecord.repository_id == repository.id, TagRecord.announced_id.is_not(None))
     # A push may announce thousands of tags while all writers wait: the number of statements is constant.
     rows = session.execute(select(TagRecord.name, TagRecord.announced_id, TagRecord.image_id).where(*announced)).all()
@@ -176,6 +198,7 @@ def set_tag(session: Session, repository: Repository, tag: str, image_id: str, b
     upsert(session, TagRecord, [row], key=("repository_id", "name"), changed=changed)
     if before != image_id:
         session.add(TagHistoryRecord(**_event_row(repository, tag, image_id, before, by, moment)))
+    holdings.publish(session, repository.id, ListedImage.image_id == image_id)
     repository.is_tagged = True
     repository.updated_at = repository.pushed_at = moment
 

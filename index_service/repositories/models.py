@@ -1,10 +1,10 @@
-"""The tables of repositories: listed images, tags and their history, roles, pulls."""
+"""The tables of repositories: listed and held images, tags and their history, roles, pulls."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.names import RepositoryName
@@ -53,7 +53,10 @@ class Repository(Base):
 
 
 class ListedImage(Base):
-    """An image that a repository lists, with the checksum some client gave for it."""
+    """An image that a repository lists, with the checksum its pusher gave for it.
+
+    `is_announced`: so far only a push that has begun names it. No reader sees it, and it gives no right.
+    """
 
     __tablename__ = "listed_images"
     __table_args__ = (UniqueConstraint("repository_id", "image_id"),)
@@ -62,6 +65,21 @@ class ListedImage(Base):
     repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"))
     image_id: Mapped[str] = mapped_column(String(64), index=True)
     checksum: Mapped[str | None] = mapped_column(String(255))
+    is_announced: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+
+class HeldImage(Base):
+    """An image that a repository holds, as its registry said: one of its tags reaches it.
+
+    `is_apart`: its registry keeps content of the repository's own under this id, not what others share.
+    """
+
+    __tablename__ = "held_images"
+
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True)
+    image_id: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+    is_apart: Mapped[bool] = mapped_column(default=False)
+    held_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class TagRecord(Base):

@@ -23,7 +23,7 @@ from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import jobs
-from index_service.repositories import catalogue
+from index_service.repositories import catalogue, holdings
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.image_list import ImageListEntry, announced_tags, checksums
 from index_service.repositories.models import Repository
@@ -53,7 +53,8 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A repository's images, `[{"id": …, "checksum": …}]`; `issued` if a token was requested."""
+    """A repository's images, `[{"id": …, "checksum": …}]`, each with `"held"` for a registry; `issued` if a token was
+    requested."""
 
     images: list[dict[str, str]]
     issued: Issued | None
@@ -128,7 +129,7 @@ class Protocol:
             repository = self._locked(session, caller, name, Action.WRITE)
             if is_new:
                 documents.refresh(session, repository.id)
-            catalogue.record_images(session, repository, checksums(entries), moment)
+            catalogue.announce_images(session, repository, checksums(entries), moment)
             catalogue.announce_tags(session, repository, announced_tags(entries), moment)
             return self._issue(session, caller, repository, Access.WRITE)
 
@@ -136,7 +137,8 @@ class Protocol:
         """The images of a repository, for a client that pulls or a registry that checks a token.
 
         A registry forwards the credential it received and requests no token itself; the scheme without a token is
-        enough for a client, but authenticates nothing to a registry (protocol §2.4, §5.3).
+        enough for a client, but authenticates nothing to a registry (protocol §2.4, §5.3). What a push has only
+        announced is for the registry it goes to: no reader sees it.
         """
         if credential == Bearer(()) and not asks_token:
             raise TokenRefused
@@ -145,7 +147,8 @@ class Protocol:
             if caller.is_index and caller.repository is None:
                 return Listing([], None)
             repository = caller.repository or self._readable(session, caller, name)
-            images = catalogue.listed(session, repository.id)
+            is_registry = caller.token is not None and not asks_token
+            images = _for_registry(session, caller, repository) if is_registry else _for_client(session, repository)
         return Listing(images, self._issue_read(caller, repository) if asks_token else None)
 
     def conclude_push(self, credential: Credential, name: RepositoryName, entries: list[ImageListEntry]) -> None:
@@ -154,7 +157,7 @@ class Protocol:
         with self._database.writing() as session:
             repository = self._locked(session, caller, name, Action.WRITE)
             catalogue.record_images(session, repository, checksums(entries), self._clock())
-            catalogue.confirm_tags(session, repository, caller.pusher, self._clock())
+            catalogue.conclude_push(session, repository, caller.pusher, self._clock())
             self._enqueue_read(session, repository)
         self._jobs.wake_up.set()
 
@@ -297,3 +300,19 @@ class Protocol:
 
     def _readable(self, session: Session, caller: Caller, name: RepositoryName) -> Repository:
         return self._access_control.require(session, caller.actor, name, catalogue.find(session, name), Action.READ)
+
+
+def _for_client(session: Session, repository: Repository) -> list[dict[str, str]]:
+    return [_entry(id_, checksum) for id_, checksum in catalogue.listed(session, repository.id)]
+
+
+def _for_registry(session: Session, caller: Caller, repository: Repository) -> list[dict[str, str]]:
+    """To a token that writes, and to the index's own, also what was only announced."""
+    announced = caller.is_index or (caller.token is not None and caller.token.access is Access.WRITE)
+    rows = holdings.listed_for_registry(session, repository.id, announced=announced)
+    return [_entry(id_, checksum, held) for id_, checksum, held in rows]
+
+
+def _entry(image_id: str, checksum: str | None, held: str | None = None) -> dict[str, str]:
+    given = {"id": image_id, "checksum": checksum, "held": held}
+    return {key: str(value) for key, value in given.items() if value}

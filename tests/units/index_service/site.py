@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from argon2 import PasswordHasher
 from sqlalchemy import Engine, text
 
-from common.names import RepositoryName
+from common.names import ImageId, RepositoryName
 from index_service.accounts import authentication
 from index_service.accounts.actor import Actor
 from index_service.app import create_app
 from index_service.audit.log import AuditContext
 from index_service.current import EXTENSION
 from index_service.database import Database
-from index_service.repositories import catalogue
+from index_service.repositories import catalogue, holdings
 from index_service.services import Services
 from index_service.services.protocol import Protocol
 from index_service.settings import IndexSettings
@@ -124,6 +124,13 @@ class Site:
             done = self.request("PUT", f"/v1/repositories/{repository}/images", user=user, raw="[]")
             assert done.status_code == 204, done.data
         return token
+
+    def hold(self, repository, images, *, apart=0):
+        """What the registry's answer records: a tag of the repository reaches these, given from their base on; the
+        last `apart` of them with content of its own."""
+        with Database(self.engine).writing() as session:
+            found = catalogue.find(session, RepositoryName.parse(repository))
+            holdings.record(session, found.id, [ImageId(id_) for id_ in images[::-1]], apart, self.clock())
 
     def pull_token(self, repository, user=None):
         answer = self.request("GET", f"/v1/repositories/{repository}/images", user=user, ask=True)

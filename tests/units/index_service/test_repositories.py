@@ -53,6 +53,7 @@ def test_the_first_put_takes_the_name_and_answers_with_token_and_endpoint(site):
 def test_every_spelling_of_a_name_is_one_repository(site, said, meant, slash):
     answer = site.request("PUT", f"/v1/repositories/{said}{slash}", user="root", body=[{"id": IMAGES[0]}])
     assert f'repository="{meant}"' in answer.headers["X-Docker-Token"]
+    assert site.request("PUT", f"/v1/repositories/{said}/images", user="root", body=[]).status_code == 204
     for spelling in {said, meant}:
         assert images(site, spelling).json == [{"id": IMAGES[0]}]
         assert images(site, spelling + "/images").status_code == 404
@@ -74,6 +75,7 @@ def test_a_list_only_grows_and_a_new_checksum_wins(site):
     one, two, three = IMAGES[:3]
     site.request("PUT", put, user="alice", body=[{"id": one, "checksum": "sha256:aa"}, {"id": two}])
     site.request("PUT", put, user="alice", body=[{"id": one}, {"id": three}])
+    site.request("PUT", "/v1/repositories/alice/app/images", user="alice", body=[])
     assert images(site, "alice/app").json == [{"id": one, "checksum": "sha256:aa"}, {"id": two}, {"id": three}]
     closing = [{"id": two}, {"id": two, "checksum": "tarsum+sha256:bb"}, {"id": two, "checksum": "x:cc"}]
     site.request("PUT", "/v1/repositories/alice/app/images", user="alice", body=closing)
@@ -154,6 +156,7 @@ def test_a_name_that_newer_clients_could_not_say_is_not_taken(site, name):
 
 def test_sixteen_digits_are_an_image_too(site):
     site.request("PUT", "/v1/repositories/alice/app/", user="alice", body=[{"id": "27cf784147099545"}])
+    site.request("PUT", "/v1/repositories/alice/app/images", user="alice", body=[])
     assert images(site, "alice/app").json == [{"id": "27cf784147099545"}]
 
 
@@ -377,6 +380,7 @@ def test_first_puts_of_one_repository_at_once_all_succeed(site):
         answers = list(pool.map(push, range(32)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({authorization(answer) for answer in answers}) == 32
+    site.request("PUT", "/v1/repositories/alice/app/images", user="alice", body=[])
     assert {entry["id"] for entry in images(site, "alice/app").json} == set(IMAGES)
     assert len(images(site, "alice/app").json) == len(IMAGES)
     assert len(site.rows("SELECT id FROM repositories")) == 1
@@ -422,6 +426,6 @@ def confirmed(site, engine, announced, by):
         tags = {Tag(name): ImageId(image) for name, image in announced.items()}
         catalogue.announce_tags(session, repository, tags, site.clock())
         with counted_queries(engine) as statements:
-            catalogue.confirm_tags(session, repository, by, site.clock())
+            catalogue.conclude_push(session, repository, by, site.clock())
             session.flush()
     return len(statements)

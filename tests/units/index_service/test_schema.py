@@ -30,7 +30,7 @@ TABLES = {
         "team_members",
         "namespaces",
     ),
-    *("repositories", "listed_images", "tags", "tag_moves", "roles", "pulls", "images", "jobs"),
+    *("repositories", "listed_images", "held_images", "tags", "tag_moves", "roles", "pulls", "images", "jobs"),
     *("stars", "comments", "comment_versions", "flags", "tokens", "audit"),
 }
 
@@ -188,6 +188,63 @@ def test_what_administrators_of_the_index_have_hidden_is_theirs_after_the_step(e
     with empty.connect() as connection:
         rows = connection.exec_driver_sql("SELECT is_moderated FROM comments ORDER BY id")
         assert [bool(moderated) for (moderated,) in rows] == [True, False, False]
+
+
+def test_a_repository_holds_what_its_tags_reached_before_the_step(empty):
+    """Where a chain is not known to its end, what is known of it, and a job reads the rest at the registry."""
+    moment = "'2015-06-08 12:00:00'"
+    (size,) = (step.module.BATCH_SIZE for step in schema.steps() if step.revision == "0010")
+    schema.upgrade(empty, "0009")
+    write_repositories(empty, 1, 2 * size + 1)
+    whole, broken, last = 1, size + 1, 2 * size + 1
+    images = [("base", None), ("mid", "base"), ("top", "mid"), ("other", "base"), ("cut", "unknown")]
+    listed = {whole: ["base", "mid", "top", "secret"], broken: ["cut", "top"], last: ["other"]}
+    tags = [(whole, "v1", "top"), (whole, "v2", "mid"), (broken, "v1", "cut"), (broken, "v2", "top")]
+    tags += [(last, "v1", "other"), (last, "v2", "never read")]
+    with empty.begin() as connection:
+        for image, parent in images:
+            connection.execute(
+                text(
+                    "INSERT INTO images (image_id, parent_id, size, total_size, depth, command, author, docker_version,"
+                    " os, architecture, config, read_at)"
+                    f" VALUES (:id, :parent, 1, 1, 0, '', '', '', '', '', '', {moment})"
+                ),
+                {"id": image, "parent": parent},
+            )
+        for number, ids in listed.items():
+            for image in ids:
+                connection.exec_driver_sql(
+                    f"INSERT INTO listed_images (repository_id, image_id) VALUES ({number}, '{image}')"
+                )
+        for number, name, image in tags:
+            connection.exec_driver_sql(
+                "INSERT INTO tags (repository_id, name, image_id, updated_at)"
+                f" VALUES ({number}, '{name}', '{image}', {moment})"
+            )
+        # Announced by a push, and one that waits to be read already.
+        connection.exec_driver_sql(
+            f"INSERT INTO tags (repository_id, name, announced_id, updated_at) VALUES (2, 'v1', 'top', {moment})"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO jobs (kind, repository_id, details, asked_at, due_at, attempts, failure)"
+            f" VALUES ('read', {last}, '{{}}', {moment}, {moment}, 7, 'it was down')"
+        )
+    schema.upgrade(empty)
+    with empty.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT repository_id, image_id, is_apart FROM held_images ORDER BY repository_id, image_id"
+        )
+        held = [tuple(row) for row in rows]
+        jobs = connection.exec_driver_sql("SELECT kind, repository_id FROM jobs ORDER BY id").all()
+        announced = connection.exec_driver_sql("SELECT count(*) FROM listed_images WHERE is_announced").scalar()
+    assert held == [
+        *((whole, image, False) for image in ("base", "mid", "top")),
+        *((broken, image, False) for image in ("base", "mid", "unknown")),
+        (last, "base", False),
+    ]
+    assert [tuple(job) for job in jobs] == [("read", last), ("read", broken)]
+    assert announced == 0
+    schema.downgrade(empty, "0009")
 
 
 MANY = 2 * AT_ONCE + 100

@@ -285,7 +285,7 @@ def test_the_first_page_asks_the_same_of_few_tags_and_of_many(site, engine, soci
         catalogue.announce_tags(
             session, repository, {Tag(f"t{n}"): ImageId(f"{n:064x}") for n in range(300)}, site.clock()
         )
-        catalogue.confirm_tags(session, repository, Pusher(people["alice"].id), site.clock())
+        catalogue.conclude_push(session, repository, Pusher(people["alice"].id), site.clock())
     with counted_queries(engine) as many:
         after = social.overview(None, APP)
     # Databases take only so many parameters in one statement; here a tag and an image are no parameters at all.

@@ -1,0 +1,105 @@
+"""What a repository holds, what it has only announced, and what each caller is told of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.units.index_service.reader import counted_queries
+from tests.units.index_service.site import IMAGES
+
+OWN, ANNOUNCED, HELD, APART, LENT, STRANGE, SECRET = IMAGES[:7]
+"""Of alice/app: concluded, announced, held, held apart; lent by library/base; held by strangers, public and private."""
+
+
+@pytest.fixture
+def site(site):
+    """An index where alice's push to a public repository is under way, after one that is concluded."""
+    for name in ("alice", "bob"):
+        site.user(name)
+    site.user("root", admin=True)
+    site.push("library/base", "root", images=[LENT])
+    site.hold("library/base", [LENT])
+    site.push("bob/public", "bob", images=[STRANGE])
+    site.hold("bob/public", [STRANGE])
+    site.push("bob/secret", "bob", images=[SECRET])
+    site.hold("bob/secret", [SECRET])
+    site.set_private("bob/secret")
+    site.push("alice/app", "alice", images=[OWN, HELD, APART])
+    site.hold("alice/app", [HELD, APART], apart=1)
+    return site
+
+
+@pytest.fixture
+def writer(site):
+    """The token of the push under way."""
+    return site.push("alice/app", "alice", tag="next", images=[ANNOUNCED, LENT, STRANGE, SECRET], told=False)
+
+
+def told(site, name="alice/app", **asking):
+    return site.request("GET", f"/v1/repositories/{name}/images", **asking).json
+
+
+def held(site, auth, name="alice/app"):
+    """What a registry is told with a token: by id, how the repository comes to each image."""
+    return {entry["id"]: entry.get("held") for entry in told(site, name, auth=auth)}
+
+
+CONCLUDED = {OWN: None, HELD: "shared", APART: "apart"}
+TO_PUSH = {**CONCLUDED, ANNOUNCED: None, LENT: "lent", STRANGE: None, SECRET: None}
+
+
+def test_a_registry_is_told_what_the_repository_holds(site, writer):
+    assert held(site, writer) == TO_PUSH
+    assert held(site, site.pull_token("alice/app")) == CONCLUDED
+
+
+def test_nobody_else_is_told_what_is_held_or_was_only_announced(site, writer):
+    listed = [{"id": OWN}, {"id": HELD}, {"id": APART}]
+    for asking in ({}, {"user": "alice"}, {"user": "bob"}, {"ask": True}, {"auth": writer, "ask": True}):
+        assert told(site, **asking) == listed, asking
+
+
+def test_only_official_public_repositories_lend_and_only_what_they_hold_shared(site, writer):
+    site.set_private("library/base")
+    assert held(site, writer)[LENT] is None
+    site.set_private("library/base", is_private=False)
+    assert held(site, writer)[LENT] == "lent"
+    site.hold("library/base", [LENT], apart=1)
+    assert held(site, writer)[LENT] is None
+
+
+def test_what_is_announced_is_seen_once_the_push_is_concluded(site, writer):
+    assert site.request("PUT", "/v1/repositories/alice/app/images", user="alice", body=[]).status_code == 204
+    assert {entry["id"] for entry in told(site)} == set(TO_PUSH)
+    assert held(site, site.pull_token("alice/app")) == {**TO_PUSH, LENT: None}
+
+
+def test_what_is_announced_is_seen_once_its_tag_is_set_or_a_registry_says_that_it_is_held(site, writer):
+    site.request("PUT", "/v1/repositories/alice/app/tags/next", auth=writer, raw=json.dumps(SECRET))
+    assert {entry["id"] for entry in told(site)} == {*CONCLUDED, SECRET}
+    site.hold("alice/app", [LENT, STRANGE])
+    assert {entry["id"] for entry in told(site)} == {*CONCLUDED, SECRET, LENT, STRANGE}
+
+
+def test_to_announce_what_is_listed_takes_nothing_away(site):
+    site.push("alice/app", "alice", tag="again", images=[OWN, HELD], told=False)
+    assert {entry["id"] for entry in told(site)} == set(CONCLUDED)
+
+
+def test_what_a_registry_says_is_held_is_listed_from_its_base_on(site):
+    base, top = IMAGES[10:12]
+    site.hold("alice/app", [base, top])
+    assert [entry["id"] for entry in told(site)] == [OWN, HELD, APART, base, top]
+
+
+def test_a_list_takes_one_statement_however_many_images_are_on_it(site, writer, engine):
+    def statements(auth):
+        with counted_queries(engine) as counted:
+            told(site, auth=auth)
+        return len(counted)
+
+    few = [statements(auth) for auth in (writer, site.pull_token("alice/app"))]
+    site.push("alice/app", "alice", tag="many", images=[f"{number:064x}" for number in range(100, 300)], told=False)
+    assert [statements(auth) for auth in (writer, site.pull_token("alice/app"))] == few
