@@ -15,6 +15,7 @@ from common.names import RepositoryName
 from common.serving import become_gunicorn
 from common.settings import SettingsError
 from index_service import schema
+from index_service.accounts.access import SELECTABLE, Ended, Selection
 from index_service.database import open_engine
 from index_service.db import now
 from index_service.services import Services, build
@@ -134,6 +135,43 @@ def revoke_tokens(name: str) -> None:
         click.echo(f"{both} of {name} revoked.")
 
 
+@main.command("list-access")
+@click.argument("name")
+def list_access(name: str) -> None:
+    """List what NAME is signed in with: sessions, pull and push tokens, access tokens, with the ids for end-access."""
+    with _operations() as operations:
+        held = operations.access(name)
+        for record in held.sessions:
+            used = f"last used {record.seen_at:%Y-%m-%d %H:%M}"
+            click.echo(f"sessions {record.digest} {used} from {record.address}: {record.browser}")
+        for token in held.protocol_tokens:
+            issued = f"issued {token.created_at:%Y-%m-%d %H:%M}"
+            click.echo(f"protocol-tokens {token.digest} {token.access} {token.repository} {issued}: {token.client}")
+        for access in held.access_tokens:
+            used = f"last used {access.used_at:%Y-%m-%d %H:%M} from {access.used_from}" if access.used_at else "unused"
+            rights = "write" if access.can_write else "read"
+            click.echo(f"access-tokens {access.id} {rights} {access.pattern} {used}: {access.name}")
+        older = held.protocol_tokens_total - len(held.protocol_tokens)
+        if older:
+            click.echo(f"{_count(older, 'older pull/push token')} not listed.")
+
+
+@main.command("end-access")
+@click.argument("name")
+@click.argument("kind", type=click.Choice(list(SELECTABLE)))
+@click.argument("id_", metavar="[ID]", required=False, default="")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+def end_access(name: str, kind: str, id_: str, yes: bool) -> None:
+    """End the access of NAME of a KIND: all of it, or the session or token with this ID, as list-access prints it."""
+    if kind == "all" and id_:
+        raise click.UsageError("an ID is one of sessions, protocol-tokens or access-tokens")
+    if not yes:
+        click.confirm(f"End {kind}{f' {id_}' if id_ else ''} of {name}?", abort=True)
+    with _operations() as operations:
+        ended = operations.end_access(name, Selection(SELECTABLE[kind], id_))
+        click.echo(f"{_ended(ended)} of {name} ended.")
+
+
 @main.command()
 def clean() -> None:
     """Delete expired tokens; serving processes do so too, some at a time."""
@@ -197,6 +235,11 @@ def _reindex(reindex: Reindex, name: RepositoryName, owner: str | None) -> bool:
     lacking = f", {found.missing} images missing" if found.missing else ""
     click.echo(f"{name}: {found.tags} tags, {found.images} images{lacking}")
     return True
+
+
+def _ended(ended: Ended) -> str:
+    tokens = f"{_count(ended.protocol_tokens, 'pull/push token')} and {_count(ended.access_tokens, 'access token')}"
+    return f"{_count(ended.sessions, 'session')}, {tokens}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -6,20 +6,22 @@ What each change revokes:
 - closing an account, and opening it again: everything, so that nothing issued before becomes valid again; - a password
 reset by a link, and a password set by an operator: everything, because somebody else may have had it (an operator may
 keep the access tokens); - a password changed by its owner: everything except the access tokens, which are passwords of
-their own; - revoking an account's tokens: its pull and push tokens and its access tokens.
+their own; - revoking an account's tokens: its pull and push tokens and its access tokens; - an administrator's or
+operator's choice: what is chosen.
 
 Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Flag, auto
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, delete, insert, literal, select, update
+from sqlalchemy import ColumnElement, CursorResult, Select, delete, false, insert, literal, select, update
 from sqlalchemy.orm import Session
 
+from common.errors import NotFound
 from index_service.accounts.actor import Actor
 from index_service.accounts.authentication import WrongCredential
 from index_service.accounts.models import AccessToken, BrowserSession, ProtocolToken, User
@@ -43,6 +45,26 @@ class Kind(Flag):
 
     TOKENS = PROTOCOL_TOKENS | ACCESS_TOKENS
     ALL = SESSIONS | TOKENS | RESET_LINKS
+
+
+SELECTABLE = {
+    "sessions": Kind.SESSIONS,
+    "protocol-tokens": Kind.PROTOCOL_TOKENS,
+    "access-tokens": Kind.ACCESS_TOKENS,
+    "all": Kind.ALL,
+}
+"""What an administrator or an operator may choose to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to end: all access of some kinds, or with `id` the one session or token of a kind that has it.
+
+    The id of a session and of a protocol token is its digest, that of an access token its number.
+    """
+
+    kinds: Kind
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +109,16 @@ def _if_current(row: Select[Any], actor: Actor) -> Select[Any]:
     return row.where(*current).with_for_update(read=True)
 
 
-def end(session: Session, user_id: int, kinds: Kind = Kind.ALL) -> Ended:
-    """End all access of these kinds that an account has."""
+def end(session: Session, user_id: int, kinds: Kind = Kind.ALL, only: str = "") -> Ended:
+    """End all access of these kinds that an account has; with `only`, the session or token of that id alone."""
     if Kind.RESET_LINKS in kinds:
         values = {"reset_generation": User.reset_generation + 1}
         session.execute(update(User).where(User.id == user_id).values(values))
     # Access tokens last: deleting one cascades to the protocol tokens issued for it, which have to be counted first.
     return Ended(
-        sessions=_delete(session, BrowserSession, user_id) if Kind.SESSIONS in kinds else 0,
-        protocol_tokens=_delete(session, ProtocolToken, user_id) if Kind.PROTOCOL_TOKENS in kinds else 0,
-        access_tokens=_delete(session, AccessToken, user_id) if Kind.ACCESS_TOKENS in kinds else 0,
+        sessions=_delete(session, BrowserSession, user_id, only) if Kind.SESSIONS in kinds else 0,
+        protocol_tokens=_delete(session, ProtocolToken, user_id, only) if Kind.PROTOCOL_TOKENS in kinds else 0,
+        access_tokens=_delete(session, AccessToken, user_id, only) if Kind.ACCESS_TOKENS in kinds else 0,
     )
 
 
@@ -108,6 +130,32 @@ def revoke_tokens(session: Session, context: AuditContext, user: User) -> Ended:
     return ended
 
 
-def _delete(session: Session, model: type[BrowserSession | ProtocolToken | AccessToken], user_id: int) -> int:
+def end_selected(session: Session, context: AuditContext, user: User, selection: Selection) -> Ended:
+    """End what an administrator or an operator selected. Raises NotFound for an id that the account does not have."""
+    details: dict[str, object] = {}
+    if selection.id and selection.kinds is Kind.ACCESS_TOKENS:
+        chosen = (AccessToken.user_id == user.id, _has_id(AccessToken, selection.id))
+        details["token"] = session.scalar(select(AccessToken.name).where(*chosen))
+    ended = end(session, user.id, selection.kinds, selection.id)
+    if selection.id and ended == Ended():
+        raise NotFound("This account has no such session or token")
+    details |= {kind: number for kind, number in asdict(ended).items() if number}
+    context.record(session, Change.ACCESS_ENDED, user.name, **details)
+    return ended
+
+
+_Access = type[BrowserSession | ProtocolToken | AccessToken]
+
+
+def _delete(session: Session, model: _Access, user_id: int, only: str) -> int:
     statement = delete(model).where(model.user_id == user_id)
+    if only:
+        statement = statement.where(_has_id(model, only))
     return cast("CursorResult[tuple[()]]", session.execute(statement)).rowcount
+
+
+def _has_id(model: _Access, text: str) -> ColumnElement[bool]:
+    if not issubclass(model, AccessToken):
+        return model.digest == text
+    is_number = text.isascii() and text.isdigit() and len(text) < 10
+    return model.id == int(text) if is_number else false()

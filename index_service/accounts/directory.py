@@ -193,6 +193,13 @@ def people(session: Session, words: str, state: str, sort: str, limit: int, offs
     return [_person(user, email) for user, email in rows]
 
 
+def person(session: Session, name: str) -> PersonRow:
+    """One account, as administrators see it. Raises NotFound."""
+    user = find_person(session, name)
+    first = select(Email).where(Email.user_id == user.id).order_by(Email.id).limit(1)
+    return _person(user, session.scalar(first))
+
+
 def _named(name: str) -> Select[User]:
     """A name that no account could have is not queried: databases do not accept every character."""
     return select(User).where(User.name == name if validators.may_be_name(name) else false())

@@ -36,6 +36,7 @@ class Change(StrEnum):
     ACCESS_TOKEN_MADE = "access-token.made"
     ACCESS_TOKEN_REVOKED = "access-token.revoked"
     TOKENS_REVOKED = "tokens.revoked"
+    ACCESS_ENDED = "access.ended"
     ORGANISATION_MADE = "organisation.made"
     ORGANISATION_CHANGED = "organisation.changed"
     MEMBER_ADDED = "member.added"

@@ -26,6 +26,7 @@ _NAMES = {
     "comment": "The number of a comment.",
     "token": "The number of an access token.",
     "session": "The id of a session.",
+    "protocol_token": "The digest of a pull or push token, as lists give it.",
 }
 
 _PASSWORD: list[Schema] = [{"password": []}]

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from index_service.accounts.directory import PersonRow
+from index_service.accounts.models import ProtocolToken
 from index_service.audit.queries import LogEntry
 from index_service.images.queue_stats import QueueStats
 from index_service.images.storage_usage import NamespaceStorage, StorageTotals
+from index_service.pages.account import SessionShown, SessionsPage, TokenShown
 from index_service.pages.forms import EMPTY, FormState
 from index_service.paging import Paging
-from index_service.services.administration import Counts, RegistryRow
+from index_service.services.administration import Counts, PersonAccess, RegistryRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,36 @@ class PeoplePage:
     state: str
     states: tuple[str, ...]
     form: FormState = EMPTY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonPage:
+    """An account and its access: the first of its pull and push tokens, of which there are `protocol_tokens_total`."""
+
+    person: PersonRow
+    sessions: tuple[SessionShown, ...]
+    protocol_tokens: tuple[ProtocolToken, ...]
+    protocol_tokens_total: int
+    access_tokens: tuple[TokenShown, ...]
+
+    @classmethod
+    def of(cls, found: PersonAccess, current: str, now: datetime) -> PersonPage:
+        return cls(
+            person=found.person,
+            sessions=SessionsPage.of(found.held.sessions, current).sessions,
+            protocol_tokens=tuple(found.held.protocol_tokens),
+            protocol_tokens_total=found.held.protocol_tokens_total,
+            access_tokens=tuple(TokenShown.of(token, now) for token in found.held.access_tokens),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndAccessPage:
+    """What is about to be ended of `name`'s access: all of a kind, or with `id` one session or token."""
+
+    name: str
+    kind: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)

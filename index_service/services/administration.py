@@ -11,10 +11,12 @@ from datetime import datetime
 from threading import Lock
 
 from common.errors import Conflict
-from index_service.accounts import account_status, directory, email_addresses, password_changes
+from index_service.accounts import access, account_status, directory, email_addresses, held_access, password_changes
+from index_service.accounts.access import Ended, Selection
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PersonRow
 from index_service.accounts.email_links import EmailLinks
+from index_service.accounts.held_access import HeldAccess
 from index_service.accounts.privileges import require_administrator
 from index_service.audit import queries
 from index_service.audit.log import AuditContext
@@ -76,6 +78,14 @@ class ResetLink:
     link: str
 
 
+@dataclass(frozen=True, slots=True)
+class PersonAccess:
+    """An account, and the access it holds."""
+
+    person: PersonRow
+    held: HeldAccess
+
+
 class Administration:
     """The requests of the administration pages."""
 
@@ -98,6 +108,19 @@ class Administration:
         with self._database.reading() as session:
             rows = directory.people(session, words, state, sort, limit, offset)
             return rows, directory.count_people(session, words, state)
+
+    def person(self, actor: Actor | None, name: str) -> PersonAccess:
+        """An account with its sessions and tokens. Raises NotFound."""
+        require_administrator(actor)
+        with self._database.reading() as session:
+            user = directory.find_person(session, name)
+            return PersonAccess(directory.person(session, name), held_access.find(session, user.id, self._clock()))
+
+    def end_access(self, actor: Actor | None, address: str, name: str, selection: Selection) -> Ended:
+        """End somebody's sessions or tokens; returns how many. Raises NotFound."""
+        context = self._context(actor, address)
+        with self._database.writing() as session:
+            return access.end_selected(session, context, directory.find_person(session, name), selection)
 
     def set_active(self, actor: Actor | None, address: str, name: str, *, is_active: bool) -> None:
         """Open or close an account; all access it had ends. Raises NotFound or Conflict."""

@@ -9,8 +9,17 @@ from sqlalchemy.orm import Session
 
 from common.errors import NotFound
 from common.names import RepositoryName
-from index_service.accounts import access, account_status, authentication, directory, organisations, password_changes
-from index_service.accounts.access import Ended
+from index_service.accounts import (
+    access,
+    account_status,
+    authentication,
+    directory,
+    held_access,
+    organisations,
+    password_changes,
+)
+from index_service.accounts.access import Ended, Selection
+from index_service.accounts.held_access import HeldAccess
 from index_service.accounts.organisations import OrganisationProfile
 from index_service.audit.log import AuditContext
 from index_service.database import Database, conflict_on_duplicate
@@ -65,6 +74,17 @@ class Operations:
         """End an account's pull and push tokens and its access tokens; returns how many. Raises NotFound."""
         with self._database.writing() as session:
             return access.revoke_tokens(session, self._context(), authentication.require(session, name))
+
+    def access(self, name: str) -> HeldAccess:
+        """The sessions and tokens of an account. Raises NotFound."""
+        with self._database.reading() as session:
+            return held_access.find(session, authentication.require(session, name).id, self._clock())
+
+    def end_access(self, name: str, selection: Selection) -> Ended:
+        """End sessions or tokens of an account; returns how many. Raises NotFound."""
+        with self._database.writing() as session:
+            user = authentication.require(session, name)
+            return access.end_selected(session, self._context(), user, selection)
 
     def clean(self) -> int:
         """Delete all expired tokens, some at a time; returns how many."""

@@ -73,6 +73,8 @@ TRANSLATED = (
     lazy("This account is closed: open it first"),
     lazy("Cannot remove the last administrator; make somebody else one first"),
     lazy("Choose what is to be changed"),
+    lazy("Choose what is to be ended"),
+    lazy("This account has no such session or token"),
     lazy("Give a day as 2015-06-08"),
     lazy("Invalid filter"),
     lazy("Limit of 50 organisations per owner reached"),

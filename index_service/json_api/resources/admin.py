@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from index_service import registry_health
+from index_service.accounts import models
 from index_service.accounts.directory import PersonRow
 from index_service.audit.queries import LogEntry
 from index_service.images import storage_usage
@@ -51,6 +52,29 @@ class AccountListItem:
             is_active=row.is_active,
             is_admin=row.is_admin,
             since=row.since,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolToken:
+    """A pull or push token without its secret; `client` is the User-Agent it was issued to."""
+
+    id: str
+    repository: str
+    access: str
+    client: str
+    created_at: datetime
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, token: models.ProtocolToken) -> ProtocolToken:
+        return cls(
+            id=token.digest,
+            repository=token.repository,
+            access=token.access,
+            client=token.client,
+            created_at=token.created_at,
+            expires_at=token.expires_at,
         )
 
 

@@ -10,22 +10,31 @@ from flask import request
 
 from common.errors import Invalid
 from index_service import paging
+from index_service.accounts.access import SELECTABLE, Selection
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.queries import AuditFilter
 from index_service.current import services
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.json_api.bodies import UNSET, UnsetType
-from index_service.json_api.requester import administrator, api_context, client_address, proved_administrator
+from index_service.json_api.requester import (
+    administrator,
+    api_context,
+    client_address,
+    proved_administrator,
+    requester,
+)
+from index_service.json_api.resources.account import AccessToken, Session
 from index_service.json_api.resources.admin import (
     AccountListItem,
     AuditEntry,
     IndexTotals,
     NamespaceStorage,
     PasswordResetLink,
+    ProtocolToken,
     Registries,
     StorageUsage,
 )
-from index_service.json_api.resources.lists import Page
+from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.routes import Param, Routes, argument, paged
 
 _MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
@@ -64,6 +73,77 @@ def list_people() -> Page[AccountListItem]:
     who, words = administrator(), argument("q")
     rows, total = services().administration.people(who, words, state, asked.sort, asked.size, asked.offset)
     return Page.of(asked.of(total), map(AccountListItem.of, rows))
+
+
+@routes.get("/admin/people/<someone:person>", who=administrator)
+def get_account_of(person: str) -> AccountListItem:
+    """Get an account."""
+    return AccountListItem.of(services().administration.person(administrator(), person).person)
+
+
+@routes.get("/admin/people/<someone:person>/sessions", who=administrator)
+def list_sessions_of(person: str) -> List[Session]:
+    """List the sessions of an account, the last used first."""
+    signed_in = requester().signed_in
+    current = signed_in.session if signed_in else ""
+    held = services().administration.person(administrator(), person).held
+    return List.of(Session.of(record, current) for record in held.sessions)
+
+
+@routes.get("/admin/people/<someone:person>/protocol-tokens", who=administrator)
+def list_protocol_tokens_of(person: str) -> List[ProtocolToken]:
+    """List the newest 200 pull and push tokens of an account."""
+    held = services().administration.person(administrator(), person).held
+    return List.of(map(ProtocolToken.of, held.protocol_tokens))
+
+
+@routes.get("/admin/people/<someone:person>/access-tokens", who=administrator)
+def list_access_tokens_of(person: str) -> List[AccessToken]:
+    """List the access tokens of an account, the newest first."""
+    held, now = services().administration.person(administrator(), person).held, api_context().clock()
+    return List.of(AccessToken.of(token, now) for token in held.access_tokens)
+
+
+@routes.delete("/admin/people/<someone:person>/access", who=proved_administrator)
+def end_access_of(person: str) -> None:
+    """End all access of an account: sessions, pull and push tokens, access tokens, password reset links."""
+    _end(person, "all")
+
+
+@routes.delete("/admin/people/<someone:person>/sessions", who=proved_administrator)
+def end_sessions_of(person: str) -> None:
+    """End all sessions of an account."""
+    _end(person, "sessions")
+
+
+@routes.delete("/admin/people/<someone:person>/sessions/<digest:session>", who=proved_administrator)
+def end_session_of(person: str, session: str) -> None:
+    """End a session of an account."""
+    _end(person, "sessions", session)
+
+
+@routes.delete("/admin/people/<someone:person>/protocol-tokens", who=proved_administrator)
+def end_protocol_tokens_of(person: str) -> None:
+    """End all pull and push tokens of an account."""
+    _end(person, "protocol-tokens")
+
+
+@routes.delete("/admin/people/<someone:person>/protocol-tokens/<digest:protocol_token>", who=proved_administrator)
+def end_protocol_token_of(person: str, protocol_token: str) -> None:
+    """End a pull or push token of an account."""
+    _end(person, "protocol-tokens", protocol_token)
+
+
+@routes.delete("/admin/people/<someone:person>/access-tokens", who=proved_administrator)
+def revoke_access_tokens_of(person: str) -> None:
+    """Revoke all access tokens of an account, and what was issued with them."""
+    _end(person, "access-tokens")
+
+
+@routes.delete("/admin/people/<someone:person>/access-tokens/<small_number:token>", who=proved_administrator)
+def revoke_access_token_of(person: str, token: int) -> None:
+    """Revoke an access token of an account, and what was issued with it."""
+    _end(person, "access-tokens", str(token))
 
 
 @routes.patch("/admin/people/<someone:person>", who=proved_administrator)
@@ -126,6 +206,11 @@ def list_audit() -> Page[AuditEntry]:
     )
     entries, total = services().administration.audit(administrator(), wanted, asked.size, asked.offset)
     return Page.of(asked.of(total), map(AuditEntry.of, entries))
+
+
+def _end(person: str, kind: str, identifier: str = "") -> None:
+    selection = Selection(SELECTABLE[kind], identifier)
+    services().administration.end_access(proved_administrator(), client_address(), person, selection)
 
 
 def _moment(name: str) -> datetime | None:

@@ -6,23 +6,39 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, url_for
 
 from common.errors import Invalid
 from index_service import paging
+from index_service.accounts.access import SELECTABLE, Selection
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.log import Change
 from index_service.audit.queries import AuditFilter
 from index_service.current import services
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
-from index_service.pages.admin import AdminPage, AuditPage, PeoplePage, RegistriesPage, ResetLinkPage, StoragePage
+from index_service.pages.admin import (
+    AdminPage,
+    AuditPage,
+    EndAccessPage,
+    PeoplePage,
+    PersonPage,
+    RegistriesPage,
+    ResetLinkPage,
+    StoragePage,
+)
 from index_service.pages.forms import EMPTY, FormState
 from index_service.services.accounts import ResetEmail
 from index_service.web import emails
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.request_context import client_address, require_admin, require_reauthenticated
+from index_service.web.request_context import (
+    client_address,
+    require_admin,
+    require_reauthenticated,
+    require_signed_in,
+    site,
+)
 from index_service.web.responses import current_path, flash, page, redirect_to, render_page
 
 LATEST = 8
@@ -72,6 +88,28 @@ def reset_person() -> Response:
     return response
 
 
+@page(views, "/admin/people/<name>", "/admin/people/{name}")
+def person(name: str) -> Response:
+    found = services().administration.person(require_admin(), name)
+    return render_page(PersonPage.of(found, require_signed_in().session, site().clock()), "admin/person.html")
+
+
+@page(views, "/admin/people/<name>/end")
+def ask_to_end_access(name: str) -> Response:
+    who, kind = require_admin(), _printable("kind")
+    _selection(kind, _printable("id"))
+    found = services().administration.person(who, name)
+    return render_page(EndAccessPage(found.person.name, kind, _printable("id")), "admin/end_access.html")
+
+
+@views.post("/admin/people/<name>/end")
+def end_access(name: str) -> Response:
+    who, form = _proved_admin(), Form.read("kind", "id")
+    services().administration.end_access(who, client_address(), name, _selection(form["kind"], form["id"]))
+    flash("success", gettext("Ended."))
+    return redirect_to(url_for("admin.person", name=name))
+
+
 @page(views, "/admin/registries", "/admin/registries")
 def registries() -> Response:
     found = services().administration.registries(require_admin())
@@ -111,6 +149,13 @@ def audit() -> Response:
 def _proved_admin() -> Actor:
     require_admin()
     return require_reauthenticated().actor
+
+
+def _selection(kind: str, identifier: str) -> Selection:
+    """Raises Invalid."""
+    if kind not in SELECTABLE or (kind == "all" and identifier):
+        raise Invalid("Choose what is to be ended")
+    return Selection(SELECTABLE[kind], identifier)
 
 
 def _check_change(text: str) -> Callable[[Actor, str, str], None]:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
@@ -15,7 +16,9 @@ from index_service.accounts.access_tokens import NewToken
 from index_service.accounts.authentication import WrongCredential
 from index_service.accounts.email_links import LinkExpired
 from index_service.audit.log import AuditContext
+from index_service.cli import main
 from index_service.database import Database
+from index_service.db import now
 from index_service.services.accounts import Browser
 from tests.units.index_service.reader import Reader
 from tests.units.index_service.site import authorization, basic
@@ -290,3 +293,109 @@ def test_access_that_begins_while_all_access_ends_waits_and_is_refused(site, hel
             assert not begun.done()
         begun.result(timeout=60)
     assert site.rows("SELECT 1 FROM sessions") == site.rows("SELECT 1 FROM tokens") == []
+
+
+def listed_by_api(site):
+    answers = {
+        kind: site.request("GET", f"/api/v1/admin/people/alice/{kind}", user="root").get_json()["items"]
+        for kind in ("sessions", "protocol-tokens", "access-tokens")
+    }
+    return {kind: [str(row["id"]) for row in rows] for kind, rows in answers.items()}
+
+
+def ended_by_api(site, kind, *identifier):
+    path = "/".join(("/api/v1/admin/people/alice", "access" if kind == "all" else kind, *identifier))
+    return site.request("DELETE", path, user="root").status_code == 204
+
+
+def ended_by_page(site, kind, *identifier):
+    """Asked first: the page of the person links to a page that asks, whose form ends it."""
+    reader = Reader(site, "root")
+    query = f"kind={kind}&id={identifier[0]}" if identifier else f"kind={kind}"
+    links = [given["href"] for given in reader.open("/admin/people/alice").all("a") if "href" in given]
+    if f"/admin/people/alice/end?{query}" not in links:
+        return False
+    reader.send("/admin/people/alice/end", f"/admin/people/alice/end?{query}")
+    return reader.answer.status_code == 200
+
+
+def command(site, *words, stdin=""):
+    environ = {"WHARFINGER_INDEX_DATABASE_URL": site.engine.url.render_as_string(hide_password=False)}
+    return CliRunner().invoke(main, words, input=stdin, env=environ | {"WHARFINGER_INDEX_SECRET_KEYS": "k" * 32})
+
+
+def ended_by_command(site, kind, *identifier):
+    refused = command(site, "end-access", "alice", kind, *identifier, stdin="n\n")
+    assert refused.exit_code == 1
+    assert refused.stdout.startswith(f"End {' '.join((kind, *identifier))} of alice?")
+    return command(site, "end-access", "alice", kind, *identifier, stdin="y\n").exit_code == 0
+
+
+LEFT = {
+    "sessions": {"pull token", "pull token of the access token", "access token", "reset link"},
+    "protocol-tokens": {"session", "access token", "reset link"},
+    "access-tokens": {"session", "pull token", "reset link"},
+    "all": set(),
+}
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        (ended_by_api, "sessions"),
+        (ended_by_page, "protocol-tokens"),
+        (ended_by_command, "access-tokens"),
+        *((end, "all") for end in (ended_by_api, ended_by_page, ended_by_command)),
+    ],
+)
+def test_an_administrator_or_operator_ends_all_of_a_kind(site, held, end, kind):
+    assert end(site, kind)
+    assert held.alive == LEFT[kind]
+    done = "SELECT actor_name, subject FROM audit WHERE action = 'access.ended'"
+    assert site.rows(done) == [("" if end is ended_by_command else "root", "alice")]
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [(ended_by_page, "sessions"), (ended_by_command, "protocol-tokens"), (ended_by_api, "access-tokens")],
+)
+def test_an_administrator_or_operator_ends_one_session_or_token(site, held, end, kind):
+    site.services.accounts.sign_in("alice", "password-alice", BROWSER)
+    site.services.accounts.make_access_token(site.actor("alice"), NewToken("other", "*", False, None), "")
+    before = listed_by_api(site)
+    assert [len(rows) for rows in before.values()] == [2, 3, 2]
+    chosen = before[kind][-1]
+    assert end(site, kind, chosen)
+    after = listed_by_api(site)
+    assert after[kind] == before[kind][:-1]
+    # The access token made first is the last listed, and a pull token was issued for it.
+    assert len(after["protocol-tokens"]) == (3 if kind == "sessions" else 2)
+    assert not end(site, kind, chosen)
+
+
+def test_nobody_ends_what_is_anothers(site, held):
+    (token,) = listed_by_api(site)["access-tokens"]
+    path = f"/api/v1/admin/people/root/access-tokens/{token}"
+    assert site.request("DELETE", path, user="root").status_code == 404
+    assert site.request("DELETE", path.replace("root", "alice"), user="alice").status_code == 403
+    assert len(held.alive) == 5
+
+
+def test_a_session_ends_anothers_access_only_with_a_password_given_lately(site, held):
+    reader = Reader(site, "root")
+    csrf = reader.open("/account").forms["/language"]["csrf"]
+    site.clock.move(minutes=16)
+    reader.post("/admin/people/alice/end", csrf=csrf, kind="all")
+    assert reader.answer.location.startswith("/prove")
+    assert len(held.alive) == 5
+
+
+def test_the_command_lists_what_an_account_holds(site):
+    # A command's clock is the machine's.
+    site.clock.moment = now()
+    held = Held(site)
+    printed = command(site, "list-access", "alice").stdout
+    listed = listed_by_api(site)
+    assert all(identifier in printed for kind in ("sessions", "protocol-tokens") for identifier in listed[kind])
+    assert f"access-tokens {listed['access-tokens'][0]} write *" in printed
+    assert held.access_token not in printed

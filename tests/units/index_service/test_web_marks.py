@@ -45,6 +45,7 @@ DEEDS = [
     ("olga", f"{ACME}/@members/remove", {"person": "mia"}, Change.MEMBER_REMOVED),
     ("root", "/admin/people", {"person": "carl", "change": "make-admin"}, Change.ACCOUNT_MADE_ADMIN),
     ("root", "/admin/people", {"person": "carl", "change": "unmake-admin"}, Change.ACCOUNT_UNMADE_ADMIN),
+    ("root", "/admin/people/carl/end", {"kind": "all"}, Change.ACCESS_ENDED),
     ("root", "/admin/people", {"person": "carl", "change": "close"}, Change.ACCOUNT_DEACTIVATED),
     ("root", "/admin/people", {"person": "carl", "change": "open"}, Change.ACCOUNT_ACTIVATED),
     (

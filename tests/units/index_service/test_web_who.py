@@ -81,6 +81,7 @@ PAGES = [
     *(Case(f"{ACME}/@{part}", (OWNER,)) for part in ("access", "settings")),
     *(Case(f"{ACME}/@{part}", (*IN_ACME, ROOT), refused=(404,)) for part in ("members", "teams", "teams/crew")),
     Case("/admin", (ROOT,)),
+    *(Case(f"/admin/people/bob{part}", (ROOT,)) for part in ("", "/end?kind=all")),
     *(Case(f"/admin/{part}", (ROOT,)) for part in ("people", "registries", "storage", "audit", "comments")),
 ]
 
@@ -136,6 +137,7 @@ FORMS = [
     form("/account/password", (), (422,), current="wrong", password="something else"),
     form("/prove", (), (422,), password="wrong"),
     form("/admin/people/reset", (ROOT,), status=201, person="carl"),
+    form("/admin/people/carl/end", (ROOT,), kind="all"),
     form("/admin/people", (ROOT,), person="carl", change="close"),
     *(form(f"{name}/@tags/delete", WRITERS, tag="old") for name in (R, S)),
     form("/r/alice/moving/@settings/transfer", MINE, target="alice/moved"),
@@ -224,6 +226,7 @@ def test_every_page_but_forms_and_files_names_its_json(resources):
         f"{R}/@tags/delete",
         f"{R}/@settings/transfer",
         f"{R}/@settings/delete",
+        "/admin/people/bob/end",
     }
 
 

@@ -16,11 +16,12 @@ EXAMPLES = {
     "image_id": IMAGES[0],
     "name": "alice",
     "namespace": "alice",
-    "person": "rita",
+    "person": "alice",
     "team": "crew",
     "comment": "2",
     "token": "1",
     "session": "none",
+    "protocol_token": "none",
 }
 
 

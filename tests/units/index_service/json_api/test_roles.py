@@ -119,6 +119,10 @@ CASES = [
         for part in ("members", "teams", "teams/crew", "teams/crew/members")
     ),
     *(Case("GET", f"/admin{part}", ("site admin",)) for part in ("", "/people", "/registries", "/audit", "/comments")),
+    *(
+        Case("GET", f"/admin/people/bob{part}", ("site admin",))
+        for part in ("", "/sessions", "/access-tokens", "/protocol-tokens")
+    ),
     *(Case("GET", f"/admin/storage{part}", ("site admin",)) for part in ("", "/namespaces")),
     # What everybody may do who is known; a token for reading says and stars nothing.
     Case("PUT", f"{R}/@star", SAYING, 204),
@@ -191,6 +195,14 @@ CASES = [
         OWNER,
         204,
         odd=tuple((c, 404) for c in BY_PASSWORD if c not in IN_ACME),
+    ),
+    *(
+        Case("DELETE", f"/admin/people/bob/{part}", ("site admin",), 204)
+        for part in ("access", "sessions", "access-tokens", "protocol-tokens")
+    ),
+    *(
+        Case("DELETE", f"/admin/people/bob/{part}", (), refused=403, odd=((NOBODY, 401), ("site admin", 404)))
+        for part in (f"sessions/{'0' * 64}", f"protocol-tokens/{'0' * 64}", "access-tokens/999")
     ),
     Case("PATCH", "/admin/people/carl", ("site admin",), 204, {"is_active": False}),
     Case("POST", "/admin/people/bob/reset", ("site admin",), 201),
