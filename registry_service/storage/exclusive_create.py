@@ -2,7 +2,7 @@
 
 Whoever wants to create a path puts an empty candidate beside those of all others, and lists them. Alone, it writes the
 path unless it is there, and takes its candidate away. Not alone, the one of the least name waits and all others
-withdraw; when it is done they come back, under another name, if the path is still not there.
+withdraw. These watch for the path, and come back under another name when nobody stands and it is still not there.
 
 Why only one creates: of two whose candidates stand at once, the one that listed later saw the other, unless that one
 was done; then the path was written before its candidate went, and is found. All this asks of the store is that a
@@ -37,9 +37,12 @@ PATIENCE_SECONDS = 20.0
 """How long a create waits for others to be done."""
 
 _POLL_SECONDS = 0.04
-_LONGEST_POLL_SECONDS = 0.5
+_LONGEST_POLL_SECONDS = 0.25
 _LONGEST_FIRST_POLL_SECONDS = 0.1
 """For the one that all others wait for."""
+
+_POLLS_A_LISTING = 3
+"""Those who wait look for the path, which is cheap, and one time in so many for who stands, which is not."""
 
 
 class CandidateStore(ABC):
@@ -91,7 +94,8 @@ class ExclusiveCreate:
     def create(self, path: str, content: bytes) -> bool:
         """As `Driver.create`. Raises StorageFailure when others neither write nor go."""
         deadline = self._clock() + self._patience_seconds
-        while not self._store.exists(path):
+        is_there = self._store.exists(path)
+        while not is_there:
             mine = _Candidate(self._store.enter(path), self._clock())
             ahead = self._stand(path, mine, deadline)
             if ahead is None:
@@ -99,7 +103,7 @@ class ExclusiveCreate:
             self._store.withdraw(path, mine.name)
             if self._clock() > deadline:
                 raise StorageFailure(path, "another creation of it has not ended")
-            self._await(path, ahead, deadline)
+            is_there = self._await(path, ahead, deadline)
         return False
 
     def _stand(self, path: str, mine: _Candidate, deadline: float) -> _Candidate | None:
@@ -140,11 +144,20 @@ class ExclusiveCreate:
     def _dies(self, candidate: _Candidate) -> float:
         return candidate.entered + self._lifetime_seconds
 
-    def _await(self, path: str, ahead: _Candidate, deadline: float) -> None:
-        """Wait until another is done or counts as dead; to come back before that would only make it wait in turn."""
-        polls = _polls(_LONGEST_POLL_SECONDS)
-        while self._clock() <= min(deadline, self._dies(ahead)) and ahead.name in self._store.standing(path):
-            self._sleep(next(polls))
+    def _await(self, path: str, ahead: _Candidate, deadline: float) -> bool:
+        """Wait until the path is there, and say so; or until nobody stands, or whoever is ahead counts as dead.
+
+        To come back before that would only make others wait in turn.
+        """
+        polls = enumerate(_polls(_LONGEST_POLL_SECONDS), 1)
+        while self._clock() <= min(deadline, self._dies(ahead)):
+            poll, pause = next(polls)
+            self._sleep(pause)
+            if self._store.exists(path):
+                return True
+            if poll % _POLLS_A_LISTING == 0 and not self._store.standing(path):
+                break
+        return False
 
     def _write(self, path: str, content: bytes, mine: _Candidate) -> bool:
         """Where this fails the candidate stays until it is too old: the write may yet be done."""

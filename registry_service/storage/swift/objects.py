@@ -150,9 +150,7 @@ class Objects:
 
     def delete_names(self, path: str, container: str, names: Sequence[str]) -> None:
         """Delete objects, many at once where the cluster can; those that are not there are no matter."""
-        if not names:
-            return
-        if self.cluster.deletes < 2:
+        if len(names) < 2 or self.cluster.deletes < 2:
             for name in names:
                 with suppress(PathNotFound):
                     self.ask(path, client.delete_object, container, name)
