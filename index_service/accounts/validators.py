@@ -7,14 +7,23 @@ from urllib.parse import urlsplit
 
 from common.errors import Invalid
 from common.names import LIBRARY
+from index_service.accounts import reserved_names
+from index_service.accounts.common_passwords import is_common
 
-PASSWORD_LENGTHS = range(5, 257)
+PASSWORD_LENGTHS = range(8, 257)
+"""Of a new password; those set when five characters were enough still log in."""
 
 # Without quotes, brackets and commas, which in an email's header would make two recipients of one.
 _EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _NAME = re.compile(r"(?=.{2,30}\Z)[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class WeakPassword(Invalid):
+    """A password that nobody may choose."""
+
+    field = "password"
 
 
 def validate_name(text: object) -> str:
@@ -26,10 +35,22 @@ def validate_name(text: object) -> str:
     return text
 
 
-def validate_password(text: object) -> str:
-    """Raises Invalid."""
+def validate_new_name(text: object) -> str:
+    """A name that a stranger may register. Raises Invalid."""
+    name = validate_name(text)
+    reserved_names.require_free(name, "username")
+    return name
+
+
+def validate_password(text: object, *owner: str) -> str:
+    """A new password of the account with this name and these email addresses, after NIST SP 800-63B: its length, and
+    what everybody would guess first, but no rules on what it consists of. Raises WeakPassword."""
     if not isinstance(text, str) or len(text) not in PASSWORD_LENGTHS:
-        raise Invalid(f"Invalid password: use {PASSWORD_LENGTHS[0]} to {PASSWORD_LENGTHS[-1]} characters")
+        raise WeakPassword(f"Invalid password: use {PASSWORD_LENGTHS[0]} to {PASSWORD_LENGTHS[-1]} characters")
+    if text.lower() in {part.lower() for each in owner for part in (each, each.partition("@")[0])}:
+        raise WeakPassword("Invalid password: choose another than the username or the email address")
+    if is_common(text):
+        raise WeakPassword("Invalid password: too many people use it; choose another")
     return text
 
 

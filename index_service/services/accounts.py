@@ -188,8 +188,9 @@ class Accounts:
 
     def reset(self, link: str, password: str, browser: Browser) -> None:
         """A new password; all access that the account had ends. Raises LinkExpired or Invalid."""
-        self.to_reset(link)
-        hashed = self._authentication.hashed(password)
+        with self._database.reading() as session:
+            user = password_changes.resettable(session, self._context(None, ""), self._links, link)
+        hashed = self._authentication.hashed_for(password, user)
         with self._database.writing() as session:
             context = self._context(None, browser.address)
             user = password_changes.resettable(session, context, self._links, link, hold=True)
@@ -228,7 +229,7 @@ class Accounts:
         Raises WrongPassword, TooMany or Invalid.
         """
         self._authentication.prove(who.actor.name, current, browser.address)
-        hashed = self._authentication.hashed(password)
+        hashed = self._authentication.hashed_for(password, who.actor)
         with self._database.writing() as session:
             context = self._context(who.actor, browser.address)
             actor = password_changes.change_own(session, context, who.actor, hashed)

@@ -10,13 +10,14 @@ import logging
 from common.errors import Unauthenticated
 from common.names import RepositoryName
 from common.tokens import Access
-from index_service.accounts import access_tokens, authentication, validators
+from index_service.accounts import access_tokens, authentication, email_addresses, validators
 from index_service.accounts.actor import Actor
 from index_service.accounts.authentication import PasswordCheck, WrongCredential, WrongPassword
 from index_service.accounts.credential_cache import CredentialCache
 from index_service.accounts.login_rate_limit import LoginRateLimit
 from index_service.accounts.models import AccessToken, User
 from index_service.accounts.passwords import Passwords
+from index_service.audit.log import Named
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.services.credentials import Bearer, Caller, Credential, Login
@@ -117,9 +118,16 @@ class Authentication:
         with self._attempts.attempt(what, address) as attempt:
             attempt.failed = True
 
-    def hashed(self, password: object) -> str:
-        """The hash of a new password; slow, so it is computed outside of transactions. Raises Invalid."""
-        return self._passwords.hash(validators.validate_password(password))
+    def hashed(self, password: object, *owner: str) -> str:
+        """The hash of a new password of somebody with this name and these email addresses; slow, so it is computed
+        outside of transactions. Raises WeakPassword."""
+        return self._passwords.hash(validators.validate_password(password, *owner))
+
+    def hashed_for(self, password: object, user: Named) -> str:
+        """The hash of another password of an account. Raises WeakPassword."""
+        with self._database.reading() as session:
+            addresses = [email.address for email in email_addresses.listed(session, user.id)]
+        return self.hashed(password, user.name, *addresses)
 
     def _sign_in_by_token(self, name: str | None, secret: str, address: str, *, counted: str) -> Actor:
         with self._attempts.attempt(counted, address) as attempt:

@@ -54,7 +54,7 @@ class Operations:
         """Set a password and end all access that came with the old one. Raises NotFound or Invalid."""
         with self._database.reading() as session:
             user = authentication.require(session, name)
-        hashed = self._authentication.hashed(password)
+        hashed = self._authentication.hashed_for(password, user)
         with self._database.writing() as session:
             password_changes.change(session, self._context(), user, hashed, keeps_access_tokens=keeps_access_tokens)
 

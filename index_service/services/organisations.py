@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, NotFound, Unauthenticated
-from index_service.accounts import directory, organisations
+from index_service.accounts import directory, organisations, reserved_names
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import MemberRow, TeamMemberRow, TeamRow
 from index_service.accounts.models import Namespace, Organisation, Team
@@ -72,6 +72,7 @@ class Organisations:
     def create(self, actor: Actor, address: str, name: object, profile: OrganisationProfile) -> None:
         """Create an organisation owned by the actor. Raises Invalid, or Conflict for a name that is taken."""
         _require_password(actor)
+        reserved_names.require_free(str(name), "name")
         with conflict_on_duplicate(TAKEN), self._database.writing() as session:
             organisations.create(session, self._context(actor, address), name, profile, actor.id)
 

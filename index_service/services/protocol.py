@@ -105,7 +105,7 @@ class Protocol:
         if actor.limits is not None:
             raise Forbidden("Changing an account requires its password, not an access token")
         context = AuditContext(actor, credential.address if isinstance(credential, Login) else "", self._clock())
-        password_hash = None if password is None else self._authentication.hashed(password)
+        password_hash = None if password is None else self._authentication.hashed_for(password, actor)
         checked = None if email is None else validators.validate_email(email)
         try:
             with self._database.writing() as session:

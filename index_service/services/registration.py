@@ -51,29 +51,30 @@ class Registration:
         if self._sign_up != "open":
             self._authentication.prove_client(str(name), str(password), address)
             return SignUp.TAKEN
-        name, password, email = (
-            validators.validate_name(name),
-            validators.validate_password(password),
-            validators.validate_email(email),
-        )
+        name = validators.validate_name(name)
         with self._database.reading() as session:
             user = authentication.find(session, name)
+        if user is not None:
+            # Old daemons sign up before every login: what is required of a new account is not of this one.
+            with self._attempts.attempt(name, address) as attempt:
+                attempt.failed = not self._authentication.is_right(user, str(password))
+            return SignUp.TAKEN
+        validators.validate_new_name(name)
+        checked = validators.validate_email(email)
+        validators.validate_password(password, name, checked)
         with self._attempts.attempt(name, address) as attempt:
-            if user is not None:
-                attempt.failed = not self._authentication.is_right(user, password)
-                return SignUp.TAKEN
-            # Only here: old daemons request a name that is taken before every login.
             with self._attempts.creation(address) as making:
-                making.succeeded = self._create(name, self._authentication.hashed(password), email, address)
+                hashed = self._authentication.hashed(password, name, checked)
+                making.succeeded = self._create(name, hashed, checked, address)
             attempt.failed = not making.succeeded
-            return SignUp.CREATED if making.succeeded else SignUp.TAKEN
+        return SignUp.CREATED if making.succeeded else SignUp.TAKEN
 
     def create(self, name: str, password: str, email: str | None, *, is_admin: bool) -> None:
         """Create an account as an operator. Raises Invalid, NameTaken, or Forbidden if the setting forbids it."""
         if self._sign_up == "closed":
             raise Forbidden("sign-up is closed; set WHARFINGER_INDEX_SIGN_UP to admin to make accounts by command")
-        name, hashed = validators.validate_name(name), self._authentication.hashed(password)
-        checked = None if email is None else validators.validate_email(email)
+        name, checked = validators.validate_name(name), None if email is None else validators.validate_email(email)
+        hashed = self._authentication.hashed(password, name, *([] if checked is None else [checked]))
         context = AuditContext(None, "", self._clock())
         try:
             with self._database.writing() as session:

@@ -70,7 +70,7 @@ BODIES: tuple[str, ...] = (
     "9" * 5000,
     "[1e999]",
 )
-BODIES += ('{"username": "bobby", "password": "\\ud800abcdef", "email": "b@x"}', '{"password": "\\ud800"}', '"{id}"')
+BODIES += ('{"username": "bobby", "password": "\\ud800abcdefgh", "email": "b@x"}', '{"password": "\\ud800"}', '"{id}"')
 BODIES += ('[{"id": "{id}", "Tag": "\\ud800"}]', '[{"id": "{id}", "checksum": "\\u0000"}]', '{"access": ["x"]}')
 BODIES += ('{"id": "{id}", "parent": "\\ud800"}', '[{"id": null}]', "[null]", "\xff")
 AUTHORIZATIONS = ("{token}", "Token ", "Basic Og==", "Basic //46AA==", "Basic x", "Bearer x", "Token \xe9=\xe9," * 90)

@@ -28,7 +28,7 @@ def sign_up() -> Response:
 @views.post("/sign-up")
 def submit_sign_up() -> Response:
     form = Form.read("name", "email", secrets=("password",))
-    form.validate("name", validators.validate_name)
+    form.validate("name", validators.validate_new_name)
     email = form.validate("email", validators.validate_email)
     form.validate("password", validators.validate_password)
     old = site().cookies.read(SESSION)

@@ -304,7 +304,7 @@ def login(name):
 
 
 def test_signing_up_is_the_persons_own_deed(site, administration):
-    body = {"username": "newcomer", "password": "secret", "email": "new@example.com"}
+    body = {"username": "newcomer", "password": "boat-secret", "email": "new@example.com"}
     assert site.request("POST", "/v1/users/", body=body, address="192.0.2.5").status_code == 201
     assert marks(site)[-1] == ("newcomer", "account.made", "newcomer", "192.0.2.5")
 

@@ -58,7 +58,7 @@ def test_whoever_makes_one_owns_it_and_its_namespace(site, organisations):
     ]
 
 
-@pytest.mark.parametrize("name", ["acme", "eve", "library", "Acme", "a", "-a", "a" * 31, "a\n", "", None, 5])
+@pytest.mark.parametrize("name", ["acme", "eve", "library", "support", "Acme", "a", "-a", "a" * 31, "a\n", "", None, 5])
 def test_a_name_has_to_be_free_and_well_formed(site, organisations, name):
     with pytest.raises(Conflict if name in ("acme", "eve") else Invalid):
         organisations.create(site.actor("eve"), "", name, OrganisationProfile())
@@ -84,7 +84,7 @@ def test_a_profile_has_to_be_fit_to_show(site, organisations, profile):
 
 def test_a_person_cannot_take_the_name_of_an_organisation(site, organisations):
     answer = site.request(
-        "POST", "/v1/users/", body={"username": "acme", "password": "secret", "email": "acme@example.com"}
+        "POST", "/v1/users/", body={"username": "acme", "password": "boat-secret", "email": "acme@example.com"}
     )
     assert answer.status_code == 400
     with pytest.raises(Conflict):

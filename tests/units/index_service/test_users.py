@@ -8,10 +8,13 @@ from contextlib import ExitStack, suppress
 from threading import Barrier, BrokenBarrierError
 
 import pytest
+from sqlalchemy import text
 
 from common.errors import Conflict, Forbidden, TooMany
 from index_service.accounts.email_addresses import MAX_ADDRESSES, TooManyAddresses
 from index_service.accounts.login_rate_limit import LoginRateLimit
+from index_service.accounts.validators import WeakPassword
+from tests.units.index_service.reader import Reader
 from tests.units.index_service.site import CountingHasher, basic
 
 TAKEN = b'"Username or email already exists"'
@@ -48,6 +51,8 @@ def test_an_email_serves_one_account_whatever_its_case(site):
     "changes",
     [
         {"username": "library"},
+        {"username": "admin"},
+        {"username": "support"},
         {"username": "a"},
         {"username": "a" * 31},
         {"username": "Alice"},
@@ -58,7 +63,12 @@ def test_an_email_serves_one_account_whatever_its_case(site):
         {"username": "\ud800\ud800"},
         {"username": None},
         {"username": 7},
-        {"password": "four"},
+        {"password": "seven77"},
+        {"password": "Password123"},
+        {"password": "1q2w3e4r5t"},
+        {"username": "long-enough", "password": "Long-Enough"},
+        {"email": "Long.Enough@example.com", "password": "long.enough@example.com"},
+        {"email": "Long.Enough@example.com", "password": "long.enough"},
         {"password": "x" * 257},
         {"password": None},
         {"password": ["labpass1"]},
@@ -73,11 +83,46 @@ def test_an_email_serves_one_account_whatever_its_case(site):
 )
 def test_a_field_that_cannot_be_is_named(site, changes):
     answer = site.request("POST", "/v1/users/", body=form(**changes))
-    (field,) = changes
+    field = "password" if "password" in changes else next(iter(changes))
     assert answer.status_code == 400
     assert field.removesuffix("name") in answer.json["error"].lower()
     assert answer.data != TAKEN
     assert site.rows("SELECT name FROM users") == []
+
+
+def test_an_account_of_before_the_rules_still_logs_in(site):
+    """Its password is short, its name reserved, and its address never given: a daemon signs up before it logs in."""
+    site.services.operations.create_user("admin", "long-enough-1", None, is_admin=False)
+    with site.engine.begin() as connection:
+        connection.execute(text("UPDATE users SET password_hash = :hash"), {"hash": site.hasher.hash("abc12")})
+    daemons = site.request("POST", "/v1/users/", body=form(username="admin", password="abc12", email=""))
+    assert (daemons.status_code, daemons.data) == (400, TAKEN)
+    assert site.request("GET", "/v1/users/", auth=basic("admin", "abc12")).status_code == 200
+    assert Reader(site).sign_in("admin", "abc12").forms["/sign-out"]
+
+
+@pytest.mark.parametrize("password", ["seven77", "12345678", "alice@example.com", "ALICE@example.com", "x" * 257])
+def test_a_weak_password_replaces_none(site, password):
+    """By a client, a command, the page, or a link: the address was added later."""
+    site.services.operations.create_user("alice", "password-alice", None, is_admin=False)
+    site.services.accounts.add_address(site.actor("alice"), "alice@example.com", "")
+    answer = site.request("PUT", "/v1/users/alice", user="alice", body={"password": password})
+    assert (answer.status_code, "Invalid password" in answer.json["error"]) == (400, True)
+    with pytest.raises(WeakPassword):
+        site.services.operations.set_password("alice", password)
+    page = Reader(site, "alice").send("/account/password", current="password-alice", password=password)
+    assert page.all("input", id="field-password")[0]["aria-invalid"] == "true"
+    link = site.services.accounts.request_reset("alice@example.com", "").link
+    page = Reader(site).send(f"/reset/{link}", password=password)
+    assert page.all("input", id="field-password")[0]["aria-invalid"] == "true"
+    assert site.request("GET", "/v1/users/", user="alice").status_code == 200
+
+
+def test_a_password_may_be_any_long_text(site):
+    """No rules on what it consists of."""
+    for number, password in enumerate(("eight by", "ßßßßßßßß", "        .", "correct horse battery staple", "1" * 40)):
+        body = form(username=f"user{number}", password=password, email=f"user{number}@example.com")
+        assert site.request("POST", "/v1/users/", body=body).status_code == 201, password
 
 
 @pytest.mark.parametrize("raw", ["", "{", "[]", '"alice"', "[" * 100_000, b"\xff\xfe", "null"])

@@ -105,7 +105,7 @@ def test_a_new_password_signs_the_other_browsers_out_and_ends_tokens(harbour, al
     ("fields", "said"),
     [
         ({"current": "wrong-password", "password": "another-password"}, "Wrong password"),
-        ({"current": "password-alice", "password": "1234"}, "use 5 to 256 characters"),
+        ({"current": "password-alice", "password": "1234"}, "use 8 to 256 characters"),
     ],
 )
 def test_a_new_password_wants_the_old_one_and_to_be_one(harbour, alice, fields, said):
