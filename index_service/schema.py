@@ -54,12 +54,12 @@ def is_modelled(name: str | None, kind: str, _parents: object = None) -> bool:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """To a later revision. At head, write the search documents that are missing, in short transactions: a migration
-    creates their table empty, or empties it where older documents no longer serve, and an upgrade that was interrupted
-    leaves some of them to the next one."""
+    """To a later revision. At head, write the search documents that are missing or of another version, in short
+    transactions: a migration creates their table empty, a later release may tokenize differently, and an upgrade that was
+    interrupted leaves some of them to the next one."""
     _run(engine, lambda config: command.upgrade(config, revision))
     if current(engine) == head():
-        _add_missing_documents(engine)
+        _refresh_documents(engine)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
@@ -90,11 +90,11 @@ def _run(engine: Engine, work: Callable[[Config], None]) -> None:
         work(config)
 
 
-def _add_missing_documents(engine: Engine) -> None:
+def _refresh_documents(engine: Engine) -> None:
     after: int | None = 0
     while after is not None:
         with _explained(), _alone(engine) as connection, Session(connection) as session:
-            after = documents.add_missing(session, after)
+            after = documents.refresh_outdated(session, after)
 
 
 def _config() -> Config:

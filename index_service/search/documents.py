@@ -1,14 +1,14 @@
 """Search documents: what the index of words stores of a repository, updated in the transaction that changes it.
 
 Every change of a repository's name, description or README, or of an annotation in it, calls `refresh`; the database
-removes the documents of deleted repositories itself.
+removes the documents of deleted repositories itself. A repository records the version of its document (`terms`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from index_service.repositories.models import Repository
@@ -30,18 +30,24 @@ def refresh(session: Session, *repository_ids: int) -> None:
         for number, namespace, name, description, readme in rows
     }
     engine_of(session).put(session, bags)
+    outdated = Repository.id.in_(repository_ids), Repository.search_version != terms.VERSION
+    session.execute(
+        update(Repository).where(*outdated).values(search_version=terms.VERSION),
+        execution_options={"synchronize_session": False},
+    )
 
 
-def add_missing(session: Session, after: int, limit: int = AT_ONCE) -> int | None:
-    """Write the documents of repositories that have none and follow number `after`, at most `limit` of them.
+def refresh_outdated(session: Session, after: int, limit: int = AT_ONCE) -> int | None:
+    """Write the documents of repositories that have none or one of another version, and follow number `after`.
 
-    Returns the number of the last one; None where no document is missing.
+    At most `limit` of them; returns the number of the last one, None where no document is outdated.
     """
     engine = engine_of(session)
     has_document = select(engine.key).where(engine.key == Repository.id).correlate(Repository).exists()
-    missing = select(Repository.id).where(Repository.id > after, ~has_document).order_by(Repository.id).limit(limit)
+    is_outdated = or_(Repository.search_version != terms.VERSION, ~has_document)
+    outdated = select(Repository.id).where(Repository.id > after, is_outdated).order_by(Repository.id).limit(limit)
     # Nobody may change or delete one of them before its document is written.
-    numbers = list(session.scalars(missing.with_for_update()))
+    numbers = list(session.scalars(outdated.with_for_update()))
     refresh(session, *numbers)
     return numbers[-1] if numbers else None
 

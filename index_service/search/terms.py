@@ -22,6 +22,9 @@ LONGEST_WORD = 64
 MOST_WORDS = 20_000
 """The limit of different words per repository."""
 
+VERSION = 1
+"""Of bags of words: raised when the same texts give another bag, so that `migrate` writes every document again."""
+
 _GRAMS = (1, 2, 3)
 _SHORTEST_ID = 4
 

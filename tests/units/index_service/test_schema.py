@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from sqlalchemy import event, inspect, text
 
 from index_service import schema
 from index_service.database import open_engine
+from index_service.search import terms
 from index_service.search.documents import AT_ONCE
 from tests.units.index_service.site import Site
 
@@ -333,3 +335,29 @@ def test_what_older_code_creates_beside_an_upgrade_is_found_after_the_next(empty
     assert found(empty, "ship") == 2
     schema.upgrade(empty)
     assert found(empty, "ship") == 5
+
+
+def test_documents_of_another_version_are_written_again(empty, monkeypatch):
+    """As after a release that divides texts differently; nothing else is written."""
+    schema.upgrade(empty)
+    write_repositories(empty, 1, 3)
+    schema.upgrade(empty)
+    with empty.begin() as connection:
+        connection.exec_driver_sql("UPDATE repositories SET description = 'a barge'")
+    schema.upgrade(empty)
+    assert (found(empty, "ship"), found(empty, "barge")) == (3, 0)
+    with empty.begin() as connection:
+        connection.exec_driver_sql("UPDATE repositories SET search_version = 0 WHERE id = 2")
+    schema.upgrade(empty)
+    assert (found(empty, "ship"), found(empty, "barge")) == (2, 1)
+    monkeypatch.setattr(terms, "VERSION", terms.VERSION + 1)
+    schema.upgrade(empty)
+    assert (found(empty, "ship"), found(empty, "barge"), documents(empty)) == (0, 3, 3)
+
+
+def test_a_changed_bag_of_words_has_a_version_of_its_own():
+    """If this fails, raise `terms.VERSION` and update the digest: existing documents have become outdated."""
+    texts = "Ships' logs: über-große 镜像仓库, e2e_tests at 10.4.0", "x" * 100, "\u0130stanbul \ufb01sh ไทย"
+    bag = terms.bag_of_words("Acme", "web/my_app.io", texts)
+    digest = hashlib.sha256("\n".join(sorted(bag)).encode()).hexdigest()
+    assert (terms.VERSION, digest[:16]) == (1, "c438a0779f6f653b")
