@@ -1,4 +1,4 @@
-"""Checksums as the wire carries them: `algorithm:hex`, where tarsum's algorithm names its version too (protocol §4)."""
+"""Checksums in the protocol's format, `algorithm:hex`; a tarsum's algorithm includes its version (protocol §4)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CHECKSUM = re.compile(r"(?P<algorithm>[A-Za-z0-9.+_-]{1,32}):(?P<hex>[A-Fa-f0-9
 
 
 class Checksum(str):
-    """One checksum, `sha256:…`, `tarsum+sha256:…` or `tarsum.v1+sha256:…`; hex digits are lower case."""
+    """A checksum: `sha256:…`, `tarsum+sha256:…` or `tarsum.v1+sha256:…`; hex digits are lower case."""
 
     __slots__ = ()
 

@@ -1,6 +1,6 @@
-"""HTTP as both services speak it: failures become a status and a JSON object, never a page (protocol §0.9, §0.19).
+"""HTTP of both services: errors as a status and a JSON object (protocol §0.9, §0.19), the ping, request bodies.
 
-The only module of `common` that knows Flask.
+The only module of `common` that imports Flask.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException
 from common import errors, headers, log
 
 VERSION = "1.0"
-"""What X-Docker-Registry-Version says. Daemons up to 0.10 need it to be there; none compares it (protocol §1.3)."""
+"""The value of X-Docker-Registry-Version. Daemons up to 0.10 require the header; none compares it (protocol §1.3)."""
 
 MAX_JSON_BYTES = 4 * 1024 * 1024
-"""No JSON of the protocol comes near this; more is refused unread."""
+"""The limit of a JSON body; the protocol's bodies are far smaller."""
 
 STATUSES: dict[type[errors.Failure], int] = {
     errors.Invalid: 400,
@@ -55,7 +55,7 @@ views = Blueprint("service", __name__)
 
 
 def reply(data: Any, status: int = 200, extra: dict[str, str] | None = None) -> Response:
-    """A JSON answer that no cache keeps. No newline follows the body: clients compare some byte for byte."""
+    """A JSON response that is not cached. Its body has no trailing newline: clients compare some byte for byte."""
     response = Response(json.dumps(data), status, mimetype="application/json")
     response.headers.extend(_NOT_CACHED)
     if extra:
@@ -64,12 +64,12 @@ def reply(data: Any, status: int = 200, extra: dict[str, str] | None = None) -> 
 
 
 def failure_reply(message: str, status: int) -> Response:
-    """The one form of an error: an object of string values with the key `error`."""
+    """An error: a JSON object with the key `error`."""
     return reply({"error": message}, status)
 
 
 def read_json(source: Request, limit: int = MAX_JSON_BYTES) -> Any:
-    """The body as JSON, whatever its content type says. Raises Invalid, or TooLarge over `limit` bytes."""
+    """The body as JSON, whatever its content type. Raises Invalid, and TooLarge over `limit` bytes."""
     try:
         return json.loads(read_body(source, limit))
     except (ValueError, RecursionError) as error:
@@ -77,7 +77,7 @@ def read_json(source: Request, limit: int = MAX_JSON_BYTES) -> Any:
 
 
 def positive(text: str | None, default: int) -> int:
-    """A query parameter that counts something. Raises Invalid."""
+    """A query parameter as a positive integer, `default` if empty. Raises Invalid."""
     if not text:
         return default
     if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) == 0:
@@ -86,7 +86,7 @@ def positive(text: str | None, default: int) -> int:
 
 
 def read_body(source: Request, limit: int) -> bytes:
-    """The whole of a small body. Raises TooLarge over `limit` bytes, Invalid when cut short."""
+    """The whole of a small body. Raises TooLarge over `limit` bytes, Invalid if it is truncated."""
     announced = source.content_length
     if announced is not None and announced > limit:
         raise errors.TooLarge(f"Request body is larger than {limit} bytes")
@@ -99,10 +99,10 @@ def read_body(source: Request, limit: int) -> bytes:
 
 
 def body_blocks(source: Request, block_size: int) -> Iterator[bytes]:
-    """The body in blocks of at most `block_size` bytes, chunked framing undone.
+    """The body in blocks of at most `block_size` bytes, without chunked framing.
 
-    Raises Invalid where the client vanished, sent less than it announced, or broke the framing. A server
-    that undoes chunked framing passes a short body on as if it were whole, so the bytes are counted here.
+    Raises Invalid if the client disconnected, sent fewer bytes than Content-Length, or violated the framing. A server
+    that decodes chunks passes a truncated body on as if it were complete, so the bytes are counted here.
     """
     received = 0
     try:
@@ -120,7 +120,7 @@ def status_of(failure: errors.Failure) -> int:
 
 
 def install(app: Flask, *, standalone: bool) -> None:
-    """Give an application what both doors share: ping, the refusal of v2, request ids and JSON errors."""
+    """Add what both services share to an application: ping, the 404 of v2, request ids and JSON errors."""
     # Flask's own answer to OPTIONS calls itself HTML.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.strict_slashes = False
@@ -137,7 +137,7 @@ def install(app: Flask, *, standalone: bool) -> None:
 @views.get("/_ping")
 @views.get("/v1/_ping")
 def ping() -> Response:
-    """Says that this is a v1 service, and whether it stands alone (protocol §0.1, §1.3)."""
+    """This is a v1 service; a header says whether it is standalone (protocol §0.1, §1.3)."""
     standalone = "true" if current_app.config["STANDALONE"] else "false"
     return reply(True, extra={headers.REGISTRY_VERSION: VERSION, headers.STANDALONE: standalone})
 
@@ -146,18 +146,18 @@ def ping() -> Response:
 @views.route("/v2/", methods=_METHODS)
 @views.route("/v2/<path:anything>", methods=_METHODS)
 def no_v2(**_: str) -> Response:
-    """Daemons ask for v2 first and fall back on a plain 404 (protocol §0.2)."""
+    """Daemons try v2 first, and fall back to v1 on a 404 (protocol §0.2)."""
     return failure_reply("This is a v1 service: there is no v2 here", 404)
 
 
 def begin(environ: WSGIEnvironment) -> None:
-    """Give a request its id: its own, if it brought one."""
+    """Set the request's id: the one it was sent with, or a new one."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
     log.request_id.set(given if _REQUEST_ID.fullmatch(given) else f"{_PROCESS}{next(_count):x}")
 
 
 def failed(error: Exception, environ: WSGIEnvironment) -> Response:
-    """The answer to a request that did not reach Flask, where its handler failed so."""
+    """The response to a request that is handled outside Flask and failed."""
     asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
     response = _refusal(error, asked) if isinstance(error, errors.Failure) else _surprise(asked)
     return _finish(response)
@@ -191,7 +191,7 @@ def _refusal(failure: errors.Failure, asked: str) -> Response:
 
 
 def _on_http_exception(exception: HTTPException) -> Response:
-    """Routing's own refusals: no such route, method not allowed, a body over the limit."""
+    """Errors of routing: no such route, method not allowed, body too large."""
     response = failure_reply(exception.name, exception.code or 500)
     for name, value in exception.get_headers():
         if name.lower() == "allow":

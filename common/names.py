@@ -1,8 +1,7 @@
-"""Names as the protocol knows them, valid by construction: whoever holds one need not check it again.
+"""Image ids, tags and repository names of the protocol, valid by construction.
 
-Reading is lenient, because twelve years of data hold every spelling any client ever let through;
-creating is strict, with the newest client's grammar (protocol §2.1). A name that passes here is safe
-in a path of the store and in a header line.
+Parsing is lenient: it accepts every name that any client ever let through, as long as it is safe in a path of the store
+and in a header. The names of what is created have to match the newest client's grammar (protocol §2.1).
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f/]")
 
 
 class ImageId(str):
-    """An image's id: 64 lower-case hex digits, or the 16 of the very first public images."""
+    """An image's id: 64 lower-case hex digits, or 16 as in the first public images."""
 
     __slots__ = ()
 
     def __new__(cls, text: str) -> ImageId:
-        """Raises NotFound: an id that cannot exist is answered as one that does not (protocol §3.1)."""
+        """Raises NotFound: a malformed id gets the same response as an unknown one (protocol §3.1)."""
         if _IMAGE_ID.fullmatch(text) is None:
             raise NotFound("Invalid image ID")
         return super().__new__(cls, text)
@@ -46,7 +45,7 @@ class Tag(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Tag:
-        """Raises Invalid for what no store ever held: empty, over 255 characters, or with a slash or blank."""
+        """Raises Invalid if it is empty, longer than 255 characters, or contains a slash or blank."""
         if not 0 < len(text) <= 255 or _UNPRINTABLE.search(text) or text in (".", ".."):
             raise Invalid("Invalid tag name")
         return super().__new__(cls, text)
@@ -65,7 +64,7 @@ class Tag(str):
 
 @dataclass(frozen=True, slots=True, order=True)
 class RepositoryName:
-    """A repository's name; `X`, `X/` and `library/X` are one and the same (protocol §0.3).
+    """A repository's name; `X`, `X/` and `library/X` are equal (protocol §0.3).
 
     `namespace` is the first component, `name` all the others with their slashes.
     """
@@ -76,7 +75,7 @@ class RepositoryName:
     @staticmethod
     @lru_cache(maxsize=4096)
     def parse(text: str) -> RepositoryName:
-        """Read a name as it stands in a URL or a token. Raises Invalid."""
+        """Parse a name from a URL or a token. Raises Invalid."""
         first, slash, rest = text.removesuffix("/").partition("/")
         namespace, name = (first, rest) if slash else (LIBRARY, first)
         if len(name) > 255 or not all(_is_component(part) for part in (namespace, *name.split("/"))):

@@ -1,8 +1,8 @@
-"""The grammar of tokens, `signature=…,repository="ns/name",access=read`, as the index issues and the registry reads it.
+"""The grammar of protocol tokens, `signature=…,repository="ns/name",access=read`, issued by the index.
 
-Twelve years of clients and servers spell it in many ways (protocol §5.1): a leading word `Token ` inside
-the token, a lower-case scheme, blanks behind commas, several tokens joined by commas, none at all. One
-tolerant parser reads them; what it reads is believed only after the index has compared it with what was signed.
+Clients and servers vary in how they write them (protocol §5.1): the scheme repeated inside the token or in lower case,
+blanks after commas, several tokens joined by commas, none at all. One tolerant parser accepts them all; a parsed token
+is trusted only after the index has verified it.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from enum import StrEnum
 from common.errors import Invalid
 from common.names import RepositoryName
 
-# Bounded, and tried at the beginning of words alone: anybody may send a header of nothing but letters.
+# Bounded, and anchored at word boundaries: the header is untrusted, and backtracking must stay linear.
 _FIELD = re.compile(r'\b(\w{1,32})[:=][\s"]?([^",\s]+)"?')
 _MAX_LENGTH = 32 * 1024
 _SCHEME = re.compile(r"\s*token(?:\s+|$)", re.IGNORECASE)
 
 
 class Access(StrEnum):
-    """What a token lets its bearer do to one repository (protocol §5.2)."""
+    """The access to one repository that a token grants (protocol §5.2)."""
 
     READ = "read"
     WRITE = "write"
     DELETE = "delete"
 
     def allows(self, needed: Access) -> bool:
-        """Every access reads; a push must be able to ask what is there already (protocol §5.4)."""
+        """Every access includes reading: a push looks up which images exist (protocol §5.4)."""
         return self is needed or needed is Access.READ
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token: an opaque signature, and the repository and access it was signed for."""
+    """A token: an opaque signature, and the repository and access that were signed."""
 
     signature: str
     repository: RepositoryName
@@ -48,10 +48,10 @@ class Token:
 
 
 def read_authorization(value: str | None) -> list[Token] | None:
-    """The tokens of an Authorization header, in the order sent.
+    """The tokens of an Authorization header, in order.
 
-    None where the header is absent or of another scheme; an empty list for `Token ` followed by nothing,
-    which daemons without a token send. Unknown fields are passed over, incomplete tokens left out.
+    None if the header is absent or has another scheme; an empty list for `Token ` without a token, which some daemons
+    send. Unknown fields and incomplete tokens are ignored.
     """
     if value is None:
         return None

@@ -1,11 +1,11 @@
-"""Checksums of a layer: the payload's over the packed bytes, the tarsum over what is in the tar (protocol §4).
+"""Checksums of a layer: the payload checksum of its compressed bytes, and the tarsum of its files (protocol §4).
 
     payload = sha256( JSON ‖ "\\n" ‖ layer as sent )
     tarsum  = hash( JSON ‖ the entries' hashes in hex, sorted )
     entry   = hash( key₁ ‖ value₁ ‖ key₂ ‖ value₂ ‖ … ‖ body )
 
-The payload's is computed while a layer is received, in `push`. A tarsum does not change with the
-compression, and costs a walk through the tar: it is computed only for daemons that have nothing better.
+The payload checksum is computed while a layer is received, in `push`. A tarsum is independent of the compression, and
+costs a pass through the archive: it is computed only for daemons that send no payload checksum.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TARSUM = re.compile(r"tarsum(?P<version>\.v1|\.dev)?\+(?P<hash>sha256|sha512)")
 
 
 def is_checksum(text: str) -> bool:
-    """Whether a text read from the store is a checksum at all."""
+    """Whether a text from the store is a well-formed checksum."""
     try:
         Checksum(text)
     except Invalid:
@@ -38,17 +38,17 @@ def is_tarsum(checksum: Checksum) -> bool:
 
 
 def tarsum_holds(wanted: Checksum, description: bytes, blocks: Iterable[bytes]) -> bool:
-    """Whether a tarsum, v0, v1 or dev, is that of an image's JSON and its layer, packed in any way.
+    """Whether an image's JSON and layer, in any compression, have this tarsum (v0, v1 or dev).
 
-    Raises LayerUnreadable for a layer that is no tar.
+    Raises LayerUnreadable for a layer that is no tar archive.
     """
     return str(wanted) in tarsums(wanted.algorithm, description, blocks)
 
 
 def tarsums(algorithm: str, description: bytes, blocks: Iterable[bytes]) -> set[str]:
-    """What daemons may make of a layer by one algorithm, `tarsum+sha256` and so on; none where it is unknown.
+    """The tarsums that daemons compute for a layer by an algorithm such as `tarsum+sha256`; empty if it is unknown.
 
-    They differ where a tar names a file twice: up to 1.2 the last entry counts, later all of them do.
+    They differ if a path occurs twice: up to 1.2 the last entry counts, later all entries do.
     """
     match = _TARSUM.fullmatch(algorithm)
     if match is None:
@@ -77,7 +77,7 @@ def _total(name: str, description: bytes, digests: Iterable[str]) -> str:
 
 
 def _fields(header: Header, *, with_mtime: bool) -> Iterator[bytes]:
-    """Keys and values in tarsum's order; v1 and dev leave the time out and add extended attributes."""
+    """Keys and values in tarsum's order; v1 and dev omit the time and add extended attributes."""
     if header.is_sparse:
         raise LayerUnreadable("Layer has sparse files, which tarsum does not define")
     yield b"name%bmode%duid%dgid%dsize%d" % (header.name, header.mode, header.uid, header.gid, header.size)

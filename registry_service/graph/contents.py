@@ -1,6 +1,6 @@
-"""What is in a layer, and what it changes of the layers below (protocol §3.8).
+"""File listings of layers, and their diffs to the layers below (protocol §3.8).
 
-Both are computed once and kept in the store beside the layer, in the form docker-registry kept them.
+Both are computed once and stored beside the layer, in docker-registry's format.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Entry = list[Any]
 """`[name, type, is_deleted, size, mtime, mode, uid, gid]`."""
 
 AT_ONCE = 2
-"""Listings worked on at the same time; each keeps a core busy, and may be of a hundred MiB."""
+"""The limit of listings computed concurrently: each occupies a core, and may take a hundred MiB."""
 
 _WHITEOUT = ".wh."
 _AUFS = ".wh..wh."
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 
 class Contents:
-    """Listings and differences of the layers of one store."""
+    """Listings and diffs of the layers of one store."""
 
     def __init__(self, driver: Driver, offload: Offload) -> None:
         self._driver = driver
@@ -81,7 +81,7 @@ class Contents:
         return kept
 
     def _read(self, path: str, kind: type) -> Any:
-        """What was kept, unless docker-registry did it: that one did not see whiteouts within directories."""
+        """The stored result, unless docker-registry wrote it: that misses whiteouts below the top directory."""
         with suppress(PathNotFound, ValueError):
             raw = self._driver.get(path)
             if not any(trace in raw for trace in _WHITEOUT_KEPT):
@@ -124,13 +124,13 @@ def _whiteouts(entries: list[Entry]) -> dict[str, bool]:
 
 
 def listing(blocks: Iterable[bytes]) -> list[Entry]:
-    """The files of a packed layer. Raises LayerUnreadable."""
+    """The files of a compressed layer. Raises LayerUnreadable."""
     found = (_entry(header) for header, _ in tar.entries(unpacked(blocks)))
     return [entry for entry in found if entry is not None]
 
 
 def _entry(header: tar.Header) -> Entry | None:
-    """One file's line; None for what is no file: aufs's own, and headers about the whole tar."""
+    """A file's entry; None for metadata of aufs and for global PAX headers."""
     name, is_deleted = _visible_name(header.name.decode(errors="replace"))
     if header.typeflag == tar.PAX_GLOBAL or name is None:
         return None
@@ -159,5 +159,5 @@ def _visible_name(name: str) -> tuple[str | None, bool]:
 
 
 def _key(name: str) -> str:
-    """Daemons of different ages write `./x` and `x` for the same file."""
+    """A file's path without its leading slash: daemons write `./x` or `x`, by version."""
     return name.lstrip("/")

@@ -1,9 +1,9 @@
-"""Reads a tar as it streams by, header by header, in constant memory.
+"""A streaming tar parser in constant memory.
 
-Not tarfile of the standard library, because a tarsum is made of what stands in the headers: the type
-as written, names with the slash of directories, the numbers before anybody rounds them. Names stay bytes. Known are
-v7, ustar, GNU (long names, base-256 numbers, sparse files) and PAX. The end is two blocks of zeros, one, or none:
-daemons up to 1.2 send no trailer (protocol §1.7).
+Python's tarfile does not suffice, because a tarsum hashes header fields as they were written: the type flag, directory
+names with their slash, numbers before rounding. Names are bytes. Formats: v7, ustar, GNU (long names, base-256 numbers,
+sparse files) and PAX. An archive ends with two blocks of zeros, one, or none: daemons up to 1.2 write no trailer
+(protocol §1.7).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from registry_service.graph.errors import LayerUnreadable
 BLOCK = 512
 
 MAX_EXTENSION = 1024**2
-"""Bytes of a long name or of a PAX header; file systems have names of some KiB."""
+"""The limit in bytes of a long name or a PAX header; names in file systems have a few KiB at most."""
 
 REGULAR, OLD_REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO, CONTIGUOUS = (
     b"0", b"\0", b"1", b"2", b"3", b"4", b"5", b"6", b"7",
@@ -26,7 +26,7 @@ SPARSE, LONG_NAME, LONG_LINK, PAX, PAX_GLOBAL = b"S", b"L", b"K", b"x", b"g"
 
 MAX_ENTRIES = 250_000
 MAX_NAME_BYTES = 32 * 1024**2
-"""Who reads a tar keeps something of each file to the end: one with more files, or longer names in all, is refused."""
+"""Limits of entries and of the length of all names: callers keep something of each entry until the end."""
 
 _BODILESS = (HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO)
 _OCTAL = re.compile(rb"[0-7]*")
@@ -37,7 +37,7 @@ _XATTR = b"SCHILY.xattr."
 
 @dataclass(slots=True, kw_only=True)
 class Header:
-    """What a tar says of one file. `size` as declared, in bytes; `body` how many of them follow in the tar."""
+    """An entry's header. `size` is the declared size in bytes, `body` the number of bytes that follow it."""
 
     name: bytes
     mode: int
@@ -58,7 +58,7 @@ class Header:
 
 @dataclass(slots=True)
 class _Extensions:
-    """What was said ahead of a header, to replace what that one says."""
+    """Fields of extended headers (GNU, PAX), which override those of the header that follows."""
 
     name: bytes | None = None
     linkname: bytes | None = None
@@ -66,10 +66,10 @@ class _Extensions:
 
 
 def entries(blocks: Iterable[bytes]) -> Iterator[tuple[Header, Iterator[bytes]]]:
-    """Each file's header and body; a body is read before the next header is asked for, or not at all.
+    """Each entry's header and body; a body has to be read before the next entry is requested, or is skipped.
 
-    Raises LayerUnreadable while iterated: for what is no tar, for one that ends within a header or a body, and for
-    more files than can be kept in mind.
+    Iteration raises LayerUnreadable for data that is no tar archive, for a truncated header or body, and for more than
+    MAX_ENTRIES entries or MAX_NAME_BYTES of names.
     """
     stream = _Stream(blocks)
     count = name_bytes = 0
@@ -85,7 +85,7 @@ def entries(blocks: Iterable[bytes]) -> Iterator[tuple[Header, Iterator[bytes]]]
 
 
 def _next_header(stream: _Stream) -> Header | None:
-    """The next file's header, with what was said ahead of it; None at the end."""
+    """The next entry's header with its extended headers applied; None at the end of the archive."""
     extensions = _Extensions()
     while True:
         block = stream.take(BLOCK)
@@ -107,7 +107,7 @@ class _Stream:
         self._at = 0
 
     def take(self, count: int) -> bytes:
-        """So many bytes, fewer at the end."""
+        """The next `count` bytes, fewer at the end."""
         taken = self._some(count)
         while len(taken) < count:
             more = self._some(count - len(taken))
@@ -117,7 +117,7 @@ class _Stream:
         return taken
 
     def counted(self, count: int) -> Iterator[bytes]:
-        """The next `count` bytes, in parts."""
+        """The next `count` bytes in blocks. Raises LayerUnreadable if the stream ends before."""
         while count:
             part = self._some(count)
             if not part:
@@ -126,7 +126,7 @@ class _Stream:
             yield part
 
     def skip_padding(self, body: int) -> None:
-        """To the next header; padding after the very last body may be missing."""
+        """Skip to the next header; the padding of the last body may be missing."""
         self.take(-body % BLOCK)
 
     def _some(self, count: int) -> bytes:
@@ -185,7 +185,7 @@ def _text(part: bytes) -> bytes:
 
 
 def _number(part: bytes) -> int:
-    """Octal digits, or where those do not suffice, GNU's big-endian two's complement marked by the first bit."""
+    """A numeric field: octal digits, or GNU's base-256 encoding (big-endian two's complement, first bit set)."""
     if part[0] & 0x80:
         value = int.from_bytes(bytes([part[0] & 0x7F]) + part[1:], "big")
         return value - (1 << (8 * len(part) - 1)) if part[0] & 0x40 else value
@@ -262,7 +262,7 @@ def _apply_sparse(records: dict[bytes, bytes], header: Header) -> None:
 
 
 def _pax_number(value: bytes | None, otherwise: int) -> int:
-    """Whole seconds, or whatever is counted; fractions are cut towards the past."""
+    """A PAX number without its fraction, rounded down."""
     if not value:
         return otherwise
     match = _PAX_NUMBER.fullmatch(value)

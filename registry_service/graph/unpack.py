@@ -1,7 +1,7 @@
-"""A layer's tar out of whatever it came packed in: gzip, bzip2, xz, or nothing (protocol §1.5).
+"""Decompression of layers: gzip, bzip2, xz, or none (protocol §1.5).
 
-Streams without an end are read as far as they go, since daemons up to 1.2 do not finish theirs; whether
-the tar in it is whole is for who reads the tar to say. Work and memory stay in proportion to the packed bytes.
+A truncated stream is decompressed as far as it goes, since daemons up to 1.2 do not terminate theirs; the tar parser
+decides whether the archive is complete. CPU and memory are bounded in proportion to the compressed size.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from registry_service.graph.errors import LayerUnreadable
 BLOCK = 256 * 1024
 
 FREE_BYTES = 1024**3
-"""A layer may always unpack to this many bytes, and beyond to what gzip at its best makes of its packed size."""
+"""Any layer may decompress to this many bytes; beyond, the ratio is limited to the best that gzip achieves."""
 
 MOST_RATIO = 1100
 
 XZ_MEMORY = 128 * 1024**2
-"""`xz -9` needs 65 MiB to unpack; the format lets anybody demand 4 GiB."""
+"""`xz -9` needs 65 MiB to decompress; the format allows a dictionary of 4 GiB."""
 
 _FEED = 32 * 1024
 _MAGIC = 6
@@ -39,7 +39,7 @@ class _Unpacker(Protocol):
 
 
 class _Gunzip:
-    """zlib's decompressor with the manners of the other two."""
+    """zlib's decompressor with the interface of those of bz2 and lzma."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -72,7 +72,7 @@ _KINDS: tuple[tuple[bytes, Callable[[], _Unpacker]], ...] = (
 
 
 def unpacked(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The tar's bytes in blocks of at most BLOCK, if those given are. Raises LayerUnreadable while iterated."""
+    """Decompressed blocks, of at most BLOCK bytes if the input's are. Iteration raises LayerUnreadable."""
     source = iter(blocks)
     head = b""
     while len(head) < _MAGIC:
