@@ -55,8 +55,8 @@ def is_modelled(name: str | None, kind: str, _parents: object = None) -> bool:
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """To a later revision. At head, write the search documents that are missing or of another version, in short
-    transactions: a migration creates their table empty, a later release may tokenize differently, and an upgrade that was
-    interrupted leaves some of them to the next one."""
+    transactions: a migration creates their table empty, a later release may tokenize differently, and an upgrade that
+    was interrupted leaves some of them to the next one."""
     _run(engine, lambda config: command.upgrade(config, revision))
     if current(engine) == head():
         _refresh_documents(engine)

@@ -48,7 +48,7 @@ class NewToken:
 
 class TooManyTokens(Conflict):
     def __init__(self) -> None:
-        super().__init__("Limit of 200 access tokens per account reached; revoke one first")
+        super().__init__(f"Limit of {MAX_TOKENS} access tokens per account reached; revoke one first")
 
 
 def looks_like(password: str) -> bool:

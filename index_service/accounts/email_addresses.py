@@ -30,7 +30,7 @@ class TooManyAddresses(Conflict):
     field = "email"
 
     def __init__(self) -> None:
-        super().__init__("Limit of 10 email addresses per account reached")
+        super().__init__(f"Limit of {MAX_ADDRESSES} email addresses per account reached")
 
 
 class NoSuchAddress(NotFound):

@@ -103,7 +103,7 @@ def create(
     name, profile = _check_name(name), profile.checked()
     owned = select(func.count()).where(Member.user_id == owner_id, Member.is_owner)
     if (session.scalar(owned) or 0) >= MAX_OWNED:
-        raise Conflict("Limit of 50 organisations per owner reached")
+        raise Conflict(f"Limit of {MAX_OWNED} organisations per owner reached")
     if session.get(Namespace, name) is not None:
         raise NameTaken
     made = Organisation(name=name, created_at=context.moment)
@@ -193,7 +193,7 @@ def create_team(
         raise NameTaken
     held = select(func.count()).where(Team.organisation_id == organisation.id)
     if (session.scalar(held) or 0) >= MAX_TEAMS:
-        raise Conflict("Limit of 200 teams per organisation reached")
+        raise Conflict(f"Limit of {MAX_TEAMS} teams per organisation reached")
     team = Team(organisation_id=organisation.id, name=name, about=about, created_at=context.moment)
     session.add(team)
     session.flush()

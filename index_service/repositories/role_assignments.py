@@ -160,7 +160,7 @@ def _require_room(session: Session, to: User | Team, scope: Scope) -> None:
     if session.scalar(select(RoleRecord.id).where(scope.matches, _is_of(to))) is not None:
         return
     if (session.scalar(select(func.count()).where(scope.matches)) or 0) >= MAX_ASSIGNMENTS:
-        raise Conflict("Limit of 500 role assignments reached; use a team")
+        raise Conflict(f"Limit of {MAX_ASSIGNMENTS} role assignments reached; use a team")
 
 
 def _is_own_team(session: Session, team: Team, scope: Scope) -> bool:

@@ -16,8 +16,8 @@ from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
 from index_service.services.registry_tokens import RegistryTokens
 
-GoOn = Callable[[], None]
-"""Called between two questions of a long piece of work; what it raises ends the work there."""
+Heartbeat = Callable[[], None]
+"""Called between two requests of a long task; an exception that it raises ends the task there."""
 
 
 class MetadataReader:
@@ -32,7 +32,7 @@ class MetadataReader:
         self._registries = registries
         self._clock = clock
 
-    def read(self, repository: Repository, *, everything: bool, heartbeat: GoOn) -> tuple[int, int]:
+    def read(self, repository: Repository, *, everything: bool, heartbeat: Heartbeat) -> tuple[int, int]:
         """Returns the number of images read, and of those that the registry lacks."""
         read = missing = at = 0
         while True:
@@ -48,7 +48,7 @@ class MetadataReader:
             image_store.sum_layers(session, [repository.id])
         return read, missing
 
-    def _ask_all(self, repository: Repository, ids: list[str], heartbeat: GoOn) -> list[ImageMetadata]:
+    def _ask_all(self, repository: Repository, ids: list[str], heartbeat: Heartbeat) -> list[ImageMetadata]:
         token = self._tokens.issue(repository.full_name, Access.READ)
         endpoint = self._endpoints.announced(repository.endpoint)
         found = []

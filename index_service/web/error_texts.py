@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from common import errors
+from index_service.accounts import access_tokens, email_addresses, organisations
 from index_service.accounts.organisations import SoleOwner
+from index_service.repositories import role_assignments
 from index_service.repositories.repository_settings import UnmovableTags
 from index_service.web.languages import Text, gettext, lazy
 
@@ -81,9 +83,6 @@ TRANSLATED = (
     lazy("This account has no such session or token"),
     lazy("Give a day as 2015-06-08"),
     lazy("Invalid filter"),
-    lazy("Limit of 50 organisations per owner reached"),
-    lazy("Limit of 200 teams per organisation reached"),
-    lazy("Limit of 500 role assignments reached; use a team"),
     lazy("Invalid sort order"),
     lazy("The list has no such page"),
     lazy("Invalid page number: use a whole number from 1"),
@@ -91,9 +90,7 @@ TRANSLATED = (
     lazy("Sign-up is closed; ask an administrator for an account"),
     lazy("This link has been used or has expired"),
     lazy("This email address is already in use"),
-    lazy("Limit of 10 email addresses per account reached"),
     lazy("Cannot remove the only email address; add another one first"),
-    lazy("Limit of 200 access tokens per account reached; revoke one first"),
     lazy("Give the token a name of up to 100 characters"),
     lazy("Use a repository's full name, with * for any run of characters: acme/* or acme/web-*"),
     lazy("Choose one of the languages"),
@@ -120,7 +117,17 @@ TRANSLATED = (
 )
 """Messages of the domain that people may see; the others are shown as they are."""
 
+LIMITS = (
+    (lazy("Limit of %(limit)s organisations per owner reached"), organisations.MAX_OWNED),
+    (lazy("Limit of %(limit)s teams per organisation reached"), organisations.MAX_TEAMS),
+    (lazy("Limit of %(limit)s role assignments reached; use a team"), role_assignments.MAX_ASSIGNMENTS),
+    (lazy("Limit of %(limit)s email addresses per account reached"), email_addresses.MAX_ADDRESSES),
+    (lazy("Limit of %(limit)s access tokens per account reached; revoke one first"), access_tokens.MAX_TOKENS),
+)
+"""Messages of the domain about limits, each with the limit."""
+
 _TRANSLATED = {text.message for text in TRANSLATED}
+_LIMITS = {text.message % {"limit": limit}: (text.message, limit) for text, limit in LIMITS}
 
 
 def explain(failure: errors.Failure) -> str:
@@ -132,7 +139,7 @@ def explain(failure: errors.Failure) -> str:
         )
     if isinstance(failure, UnmovableTags):
         return gettext("These tags cannot be moved to another name, delete them first: %(tags)s", tags=failure.tags)
-    return gettext(failure.message)
+    return _translated(failure.message)
 
 
 def title(status: int) -> str:
@@ -141,9 +148,16 @@ def title(status: int) -> str:
 
 def explanation(status: int, message: str) -> str:
     """The domain's own message if it has a translation, else the text of the status."""
-    if message in _TRANSLATED:
-        return gettext(message)
+    if message in _TRANSLATED or message in _LIMITS:
+        return _translated(message)
     return str(_of_status(status))
+
+
+def _translated(message: str) -> str:
+    if message in _LIMITS:
+        text, limit = _LIMITS[message]
+        return gettext(text, limit=limit)
+    return gettext(message)
 
 
 def _of_status(status: int) -> Text:

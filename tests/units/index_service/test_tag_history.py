@@ -9,6 +9,7 @@ from common.names import RepositoryName, Tag
 from common.tokens import Access
 from index_service.database import Database
 from index_service.images import jobs
+from index_service.registry_client import RegistryClient
 from index_service.repositories import catalogue
 from tests.clients.images import make_chain
 from tests.clients.wire import Target, call
@@ -74,17 +75,16 @@ def test_a_move_ends_where_the_old_name_is_taken_and_has_no_tags(harbour):
     assert "move" not in pending(harbour)
 
 
-def meanwhile(harbour, monkeypatch, method, act):
+def meanwhile(monkeypatch, method, act):
     """Have `act` happen once, just before the index first asks this of the registry."""
-    registries, waiting = harbour.jobs._registries, [act]
-    ask = getattr(registries, method)
+    waiting, ask = [act], getattr(RegistryClient, method)
 
-    def asked(*arguments):
+    def asked(client, *arguments):
         if waiting:
             waiting.pop()()
-        return ask(*arguments)
+        return ask(client, *arguments)
 
-    monkeypatch.setattr(registries, method, asked)
+    monkeypatch.setattr(RegistryClient, method, asked)
 
 
 @pytest.mark.parametrize("tag", ["a", "b"])
@@ -92,7 +92,7 @@ def test_a_push_during_a_move_is_not_overwritten(harbour, monkeypatch, tag):
     pushed(harbour, "a", "b")
     rename(harbour)
     newer = make_chain(1)
-    meanwhile(harbour, monkeypatch, "set_tag", lambda: harbour.push(str(NEW), newer, tag))
+    meanwhile(monkeypatch, "set_tag", lambda: harbour.push(str(NEW), newer, tag))
     harbour.work_off()
     assert index_tags(harbour)[tag] == newer[-1].id
     assert registry_tags(harbour, NEW) == index_tags(harbour)
@@ -106,7 +106,7 @@ def test_a_tag_deleted_during_a_move_stays_deleted(harbour, monkeypatch):
         with harbour.site.engine.begin() as connection:
             connection.exec_driver_sql("DELETE FROM tags WHERE name = 'b'")
 
-    meanwhile(harbour, monkeypatch, "set_tag", delete)
+    meanwhile(monkeypatch, "set_tag", delete)
     harbour.work_off()
     assert index_tags(harbour).keys() == registry_tags(harbour, NEW).keys() == {"a"}
 
@@ -118,7 +118,7 @@ def test_what_the_index_itself_told_a_registry_is_no_news(harbour):
     harbour.push("bob/other", other)
     token = harbour.own_token(OLD, Access.WRITE)
     for tag in ("a", "never-listed"):
-        harbour.jobs._registries.set_tag(harbour.endpoint, token, OLD, tag, other[-1].id)
+        RegistryClient({}, 5.0).set_tag(harbour.endpoint, token, OLD, tag, other[-1].id)
     assert index_tags(harbour) == {**before, "latest": other[-1].id}
 
 
@@ -127,7 +127,7 @@ def test_who_takes_the_old_name_keeps_what_is_pushed_meanwhile(harbour, monkeypa
     pushed(harbour, "a", "b")
     rename(harbour)
     harbour.push(str(OLD), make_chain(1), "own")
-    meanwhile(harbour, monkeypatch, method, lambda: harbour.push(str(OLD), make_chain(1), "b"))
+    meanwhile(monkeypatch, method, lambda: harbour.push(str(OLD), make_chain(1), "b"))
     harbour.work_off()
     assert registry_tags(harbour, OLD).keys() == {"b", "own"}
     assert registry_tags(harbour, NEW).keys() == {"a", "b"}
@@ -140,7 +140,7 @@ def test_a_job_that_breaks_is_logged_and_pauses_while_others_go_on(harbour, monk
     def broken():
         raise KeyError("a defect")
 
-    meanwhile(harbour, monkeypatch, "set_tag", broken)
+    meanwhile(monkeypatch, "set_tag", broken)
     harbour.push("alice/other", make_chain(1))
     assert harbour.work_off() == 2
     (job,) = harbour.site.rows("SELECT kind, attempts, failure FROM jobs")
@@ -199,7 +199,7 @@ def test_who_deletes_a_repository_deletes_no_other_that_takes_its_name_meanwhile
         rename(harbour, NEW, away)
         rename(harbour, other, NEW)
 
-    meanwhile(harbour, monkeypatch, "delete_repository", exchange)
+    meanwhile(monkeypatch, "delete_repository", exchange)
     assert harbour.site.request("DELETE", f"/v1/repositories/{NEW}/", user="bob", ask=True).status_code == 404
     harbour.work_off()
     assert registry_tags(harbour, NEW).keys() == {"b"}
@@ -226,7 +226,7 @@ def test_who_deletes_a_tag_deletes_no_other_repository_s(harbour, monkeypatch):
         told.append(exchange(harbour))
         harbour.work_off()
 
-    meanwhile(harbour, monkeypatch, "delete_tag", take_the_name)
+    meanwhile(monkeypatch, "delete_tag", take_the_name)
     with pytest.raises(Unavailable):
         harbour.deletion.delete_tags(harbour.site.actor("bob"), NEW, [Tag("a")])
     assert registry_tags(harbour, NEW) == told[0]
@@ -236,16 +236,16 @@ def test_a_move_sets_no_tag_of_who_takes_the_new_name(harbour, monkeypatch):
     pushed(harbour, "a")
     rename(harbour)
     told = []
-    meanwhile(harbour, monkeypatch, "set_tag", lambda: told.append(exchange(harbour)))
-    set_tag, seen = harbour.jobs._registries.set_tag, []
+    meanwhile(monkeypatch, "set_tag", lambda: told.append(exchange(harbour)))
+    set_tag, seen = RegistryClient.set_tag, []
 
-    def watched(*arguments):
+    def watched(client, *arguments):
         try:
-            return set_tag(*arguments)
+            return set_tag(client, *arguments)
         finally:
             seen.append(registry_tags(harbour, NEW))
 
-    monkeypatch.setattr(harbour.jobs._registries, "set_tag", watched)
+    monkeypatch.setattr(RegistryClient, "set_tag", watched)
     harbour.work_off()
     assert seen[0] == 404
     harbour.site.clock.move(seconds=60)

@@ -14,7 +14,8 @@ from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 
 import index_service
-from index_service.web import formats, languages, rendering
+from index_service.accounts import email_addresses
+from index_service.web import error_texts, formats, languages, rendering
 from index_service.web.environment import OPTIONS
 from tests.units.index_service.reader import Reader
 
@@ -121,6 +122,15 @@ def test_numbers_sizes_and_plurals_are_each_languages_own():
         assert formats.compact(12_345) == "1.2万"
         assert languages.ngettext("%(num)s day", "%(num)s days", 2) == "2 天"
     assert languages.current() == "en"
+
+
+def test_a_limit_is_told_with_its_number_in_each_language():
+    failure = email_addresses.TooManyAddresses()
+    assert failure.message == "Limit of 10 email addresses per account reached"
+    assert error_texts.explain(failure) == error_texts.explanation(409, failure.message) == failure.message
+    with languages.speaking("zh"):
+        assert error_texts.explain(failure) == error_texts.explanation(409, failure.message)
+        assert error_texts.explain(failure) == "您的邮箱数量已达上限（10 个）"
 
 
 def test_moments_are_told_from_now(site):
