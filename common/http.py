@@ -43,6 +43,7 @@ CHALLENGE = 'Basic realm="auth required",Token'
 
 _NOT_CACHED = (("Cache-Control", "no-cache"), ("Pragma", "no-cache"), ("Expires", "-1"))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{4,64}")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 # A worker's own few digits and a count: unique enough to find a line in a log, and no system call per request.
 _PROCESS = secrets.token_hex(3)
 _count = itertools.count(1)
@@ -83,6 +84,15 @@ def positive(text: str | None, default: int) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) == 0:
         raise errors.Invalid(f"{text[:20]!r} is not a number of at least 1")
     return int(text)
+
+
+def request_host() -> str | None:
+    """The Host of the current request as the client sent it; None if it is missing or malformed.
+
+    `Request.host` is empty for a host name with an underscore, which containers have.
+    """
+    host: str = request.environ.get("HTTP_HOST", "")
+    return host if _HOST.fullmatch(host) else None
 
 
 def read_body(source: Request, limit: int) -> bytes:

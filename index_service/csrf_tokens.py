@@ -12,7 +12,10 @@ import hmac
 
 from flask import request
 
+from common import http
 from index_service.cookies import Cookies
+
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def derive(cookies: Cookies, bound: str) -> str:
@@ -43,4 +46,10 @@ def is_same_origin(origin: str) -> bool:
     if told is not None:
         return told in ("same-origin", "none")
     given = request.headers.get("Origin")
-    return given is None or given in (origin, request.host_url.rstrip("/"))
+    return given is None or given in (origin, _requested_origin())
+
+
+def _requested_origin() -> str:
+    """The origin that the request was sent to, as browsers write it: lower-case, without the scheme's default port."""
+    host = (http.request_host() or "").lower().removesuffix(_DEFAULT_PORTS[request.scheme])
+    return f"{request.scheme}://{host}"

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from flask import Blueprint, Response, request, url_for
 
+from common import http
 from index_service.web.rendering import render
 from index_service.web.request_context import same_site_path, site
 
@@ -66,7 +67,7 @@ def current_path() -> str:
     if request.method in ("GET", "HEAD"):
         return request.full_path.rstrip("?")
     sent_from = urlsplit(request.referrer or "")
-    if sent_from.netloc != request.host:
+    if sent_from.netloc != http.request_host():
         return "/"
     return same_site_path(f"{sent_from.path}?{sent_from.query}" if sent_from.query else sent_from.path)
 

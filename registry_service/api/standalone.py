@@ -106,9 +106,17 @@ def _announce(response: Response, name: RepositoryName, access: Access) -> Respo
     response.headers[headers.TOKEN] = token
     response.headers["WWW-Authenticate"] = f"Token {token}"
     # One line each: daemons up to 0.10 take a line for one endpoint, later ones split lines at commas too.
-    for endpoint in current_app.config["ENDPOINTS"] or (request.host,):
+    for endpoint in current_app.config["ENDPOINTS"] or (_requested_host(),):
         response.headers.add(headers.ENDPOINTS, endpoint)
     return response
+
+
+def _requested_host() -> str:
+    """Raises Invalid: a daemon aborts a push or pull without an endpoint (protocol §0.4)."""
+    host = http.request_host()
+    if host is None:
+        raise Invalid("Invalid Host header: it has to name the registry, as host or host:port")
+    return host
 
 
 def _entries(body: Any) -> list[dict[str, str]]:

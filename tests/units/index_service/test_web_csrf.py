@@ -89,6 +89,26 @@ def test_a_form_from_here_is_taken(make_site, headers):
         assert "Domain" not in cookie
 
 
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("my_index:6100", "http://my_index:6100"),
+        ("[::1]:6100", "http://[::1]:6100"),
+        ("Index.example", "http://index.example"),
+        ("index.example:80", "http://index.example"),
+    ],
+)
+def test_a_form_is_taken_whatever_the_sites_host_is_called(site, host, origin):
+    """By browsers that send an Origin and no Sec-Fetch-Site, before 2023."""
+    reader = Reader(site)
+    data = {"csrf": token(reader), "language": "zh"}
+    headers = {"Host": host, "Cookie": f"wharfinger-visitor={reader.cookie('visitor')}"}
+    client = site.app.test_client(use_cookies=False)
+    assert client.post("/language", data=data, headers={**headers, "Origin": origin}).status_code == 303
+    assert client.post("/language", data=data, headers={**headers, "Origin": f"{origin}1"}).status_code == 403
+    assert client.post("/language", data=data, headers={**headers, "Host": "a b", "Origin": origin}).status_code == 403
+
+
 def test_a_browsers_own_word_holds_where_a_proxy_hides_what_the_site_is_called(alice):
     headers = {"Sec-Fetch-Site": "same-origin", "Origin": "https://images.example.com"}
     assert alice.post("/sign-out", headers, csrf=token(alice)).status_code == 303
