@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 from common.errors import Invalid, NotFound
 
@@ -26,7 +27,7 @@ class ImageId(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str) -> ImageId:
+    def __new__(cls, text: str) -> Self:
         """Raises NotFound: a malformed id gets the same response as an unknown one (protocol §3.1)."""
         if _IMAGE_ID.fullmatch(text) is None:
             raise NotFound("Invalid image ID")

@@ -9,6 +9,7 @@ from common import http
 from registry_service import api
 from registry_service.api import request_context
 from registry_service.grants import Gate, OpenGate, TokenGate
+from registry_service.graph.holdings import Holdings
 from registry_service.graph.images import Images
 from registry_service.graph.push import Push
 from registry_service.graph.repositories import Repositories
@@ -17,6 +18,7 @@ from registry_service.health import Health
 from registry_service.index_client import IndexClient
 from registry_service.mirror.mirror import Mirror
 from registry_service.mirror.mirrored import MirroredRepositories, MirroredTags
+from registry_service.pending_tags import PendingTags
 from registry_service.services import Registry
 from registry_service.settings import RegistrySettings
 from registry_service.storage.driver import Driver, Offload, directly
@@ -44,11 +46,14 @@ def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload =
 def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload = directly) -> Registry:
     """Build the services and connect them."""
     index = IndexClient(settings.index_url, settings.index_timeout) if settings.index_url else None
-    gate: Gate = OpenGate() if index is None else TokenGate(index, settings.secret_keys, settings.grant_seconds)
     # A stat of a local file costs next to nothing; one at a remote store is half of the cost of a layer.
     images = Images(driver, offload=offload, check_seconds=0 if driver.is_blocking else CHECK_SECONDS)
     push = Push(driver, images, settings.upload_seconds, offload=offload)
     tags = Tags(driver, images)
+    holdings = Holdings(driver, images, tags, offload=offload)
+    gate: Gate = OpenGate()
+    if index is not None:
+        gate = TokenGate(index, holdings, settings.secret_keys, settings.grant_seconds)
     mirror = _create_mirror(settings, driver, images, push, tags, offload)
     return Registry(
         gate=gate,
@@ -57,6 +62,8 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
         images=images,
         push=push,
         tags=MirroredTags(driver, images, mirror) if mirror else tags,
+        pending_tags=PendingTags(tags),
+        holdings=holdings,
         repositories=MirroredRepositories(driver, tags, mirror) if mirror else Repositories(driver, tags),
         mirror=mirror,
     )

@@ -1,12 +1,14 @@
 """Authorization by grants: a token validated once at the index, so that one pull costs one request to it and not forty.
 
-A grant holds the repository, the access, and the images that the index lists there. It is cached for a short time,
+A grant has the repository, the access, and what the index says of its images: which ones it holds, and which a push has
+only announced. What the index does not know yet is looked up in the store. A grant is cached for a short time,
 counted from the response of the index and never extended, in the worker's memory and in a signed cookie that any
 registry process with the same keys accepts. A token revoked at the index therefore stops working within that time
 everywhere.
 
-A grant holds each image as a keyed fingerprint, a MAC truncated to eight bytes, so that a hundred and fifty of them fit
-in a cookie. The key is the token's digest: nobody can choose an image id that collides with another's fingerprint.
+A grant has each image as a keyed fingerprint of its id and standing, a MAC truncated to eight bytes, so that a hundred
+and fifty of them fit in a cookie. The key is the token's digest: nobody can choose an image id that collides with
+another's fingerprint.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import base64
 import hashlib
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,9 +27,11 @@ from itsdangerous import BadSignature, Signer
 
 from common.cache import Cache
 from common.errors import Invalid, NotFound, Unauthenticated
-from common.names import ImageId, RepositoryName
+from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token, read_authorization
-from registry_service.index_client import IndexClient
+from registry_service.graph.holdings import EVERYBODY, Holder, Holdings, RepositoryHolder
+from registry_service.index_client import IndexClient, Standing
+from registry_service.storage.paths import ApartImageId
 
 MAX_COOKIE_BYTES = 2000
 """Some daemons send each cookie twice in one header line, and nginx takes lines of 8 KiB."""
@@ -61,8 +65,9 @@ class Grant:
     fingerprints: frozenset[bytes]
     expires: int
 
-    def lists(self, image: ImageId) -> bool:
-        return _fingerprint(image, self.key) in self.fingerprints
+    def standing(self, image: ImageId) -> Standing | None:
+        """None for an image that the index did not name."""
+        return next((each for each in Standing if _fingerprint(image, each, self.key) in self.fingerprints), None)
 
 
 class _Redeemed(NamedTuple):
@@ -82,14 +87,29 @@ class Gate(Protocol):
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
         """Authorize a request, for one repository where it names one; returns a cookie to set, if any."""
 
-    def require_readable(self, credentials: Credentials, image: ImageId) -> None:
-        """Raises NotFound for an image that no repository this bearer may read lists."""
+    def readable(self, credentials: Credentials, image: ImageId) -> ImageId:
+        """The image as the bearer's repository holds it, or as a public one does.
 
-    def require_listed(self, credentials: Credentials, image: ImageId) -> None:
-        """Raises Invalid where the bearer's repository does not list an image about to be pushed."""
+        Whoever may write is told only of what their own repository holds, or an official one: a daemon takes it for
+        pushed. Raises NotFound for all others.
+        """
 
-    def require_usable_parent(self, credentials: Credentials, parent: ImageId) -> None:
-        """Raises Invalid for a parent the bearer may not read."""
+    def require_announced(self, credentials: Credentials, image: ImageId) -> None:
+        """Raises Invalid where no push to the bearer's repository announced an image that is being pushed."""
+
+    def usable(self, credentials: Credentials, image: ImageId) -> ImageId:
+        """The image as the bearer may tag it or build on it. Raises NotFound where none of the repositories of the
+        bearer's tokens holds it, and no public one.
+        """
+
+    def holder(self, credentials: Credentials) -> Holder:
+        """For whom the bearer pushes."""
+
+    def set_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag, image: ImageId) -> None:
+        """Ask for consent to a tag, before it is set. Raises what `IndexClient.set_tag` does."""
+
+    def delete_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag) -> None:
+        """Ask for consent to the deletion of a tag, before it is deleted."""
 
     def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
         """Consume a delete token, at the index and here."""
@@ -106,13 +126,22 @@ class OpenGate:
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
         return None
 
-    def require_readable(self, credentials: Credentials, image: ImageId) -> None:
+    def readable(self, credentials: Credentials, image: ImageId) -> ImageId:
+        return image
+
+    def require_announced(self, credentials: Credentials, image: ImageId) -> None:
         pass
 
-    def require_listed(self, credentials: Credentials, image: ImageId) -> None:
+    def usable(self, credentials: Credentials, image: ImageId) -> ImageId:
+        return image
+
+    def holder(self, credentials: Credentials) -> Holder:
+        return EVERYBODY
+
+    def set_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag, image: ImageId) -> None:
         pass
 
-    def require_usable_parent(self, credentials: Credentials, parent: ImageId) -> None:
+    def delete_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag) -> None:
         pass
 
     def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
@@ -131,6 +160,7 @@ class TokenGate:
     def __init__(
         self,
         index: IndexClient,
+        holdings: Holdings,
         secret_keys: Sequence[str],
         grant_seconds: float,
         clock: Callable[[], float] = time.time,
@@ -142,29 +172,51 @@ class TokenGate:
         # itsdangerous signs with the last key of its list.
         self._signer = Signer(list(reversed(secret_keys)), salt="wharfinger.grant", digest_method=hashlib.sha256)
         self._grants: Cache[bytes, Grant] = Cache(MAX_FINGERPRINTS)
-        # Images of public repositories that the index said may be read, by (grant's key, id).
-        self._elsewhere: Cache[tuple[bytes, ImageId], bool] = Cache(65536, grant_seconds, timer=clock)
+        self._held = _HeldImages(holdings, grant_seconds, clock)
+        # Images that the index says a public repository holds, by (grant's key, id).
+        self._public: Cache[tuple[bytes, ImageId], bool] = Cache(65536, grant_seconds, timer=clock)
         self._single_flight = _SingleFlight()
 
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
         redeemed = self._redeemed(credentials, access, repository)
         return self._cookie(redeemed.grant) if redeemed.is_new else None
 
-    def require_readable(self, credentials: Credentials, image: ImageId) -> None:
-        if not self._may_read(credentials, image):
+    def readable(self, credentials: Credentials, image: ImageId) -> ImageId:
+        redeemed = self._redeemed(credentials, Access.READ)
+        found = self._held.find(redeemed.grant, image)
+        if found is None and redeemed.grant.access is not Access.WRITE and self._is_public(redeemed, image):
+            found = image
+        if found is None:
             raise NotFound("Image not found")
+        return found
 
-    def require_listed(self, credentials: Credentials, image: ImageId) -> None:
+    def require_announced(self, credentials: Credentials, image: ImageId) -> None:
         redeemed = self._redeemed(credentials, Access.WRITE)
-        if not redeemed.grant.lists(image):
+        if redeemed.grant.standing(image) is None:
             # The push may have begun after this grant was issued: validate the token again.
             grant = self._redeem(redeemed.token, redeemed.grant.key)
-            if not grant.lists(image):
+            if grant.standing(image) is None:
                 raise Invalid("This image does not belong to the repository")
 
-    def require_usable_parent(self, credentials: Credentials, parent: ImageId) -> None:
-        if not self._may_read(credentials, parent):
-            raise Invalid("Image depends on an unauthorized parent")
+    def usable(self, credentials: Credentials, image: ImageId) -> ImageId:
+        for redeemed in self._each_redeemed(credentials, Access.READ):
+            found = self._held.find(redeemed.grant, image)
+            if found is not None:
+                return found
+        if not self._is_public(self._redeemed(credentials, Access.READ), image):
+            raise NotFound("Image not found")
+        return image
+
+    def holder(self, credentials: Credentials) -> Holder:
+        return _GrantHolder(self._held, self._redeemed(credentials, Access.WRITE).grant)
+
+    def set_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag, image: ImageId) -> None:
+        redeemed = self._redeemed(credentials, Access.WRITE, repository)
+        self._index.set_tag(repository, tag, image, _authorization(redeemed.token))
+
+    def delete_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag) -> None:
+        redeemed = self._redeemed(credentials, Access.DELETE, repository)
+        self._index.delete_tag(repository, tag, _authorization(redeemed.token))
 
     def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
         redeemed = self._redeemed(credentials, Access.DELETE, repository)
@@ -175,27 +227,32 @@ class TokenGate:
         """The repository of the validated token; others that the header names are not validated."""
         return [self._redeemed(credentials, access).grant.repository]
 
-    def _may_read(self, credentials: Credentials, image: ImageId) -> bool:
-        token, grant, _ = self._redeemed(credentials, Access.READ)
-        if grant.lists(image):
-            return True
-        if self._elsewhere.get((grant.key, image)):
+    def _is_public(self, redeemed: _Redeemed, image: ImageId) -> bool:
+        """Whether the index says that a public repository holds the image."""
+        token, grant, _ = redeemed
+        if self._public.get((grant.key, image)):
             return True
         if not self._index.may_read(grant.repository, image, _authorization(token)):
             return False
-        self._elsewhere.put((grant.key, image), True)
+        self._public.put((grant.key, image), True)
         return True
 
     def _redeemed(
         self, credentials: Credentials, access: Access, repository: RepositoryName | None = None
     ) -> _Redeemed:
         """The first valid token of the header that allows the access; most headers hold one."""
+        for redeemed in self._each_redeemed(credentials, access, repository):
+            return redeemed
+        raise Unauthenticated("Requires authorization")
+
+    def _each_redeemed(
+        self, credentials: Credentials, access: Access, repository: RepositoryName | None = None
+    ) -> Iterator[_Redeemed]:
         tokens = read_authorization(credentials.authorization) or ()
         fitting = [token for token in tokens if token.access.allows(access) and repository in (None, token.repository)]
         for token in fitting[:TOKENS_AT_ONCE]:
             with suppress(Unauthenticated):
-                return self._grant(token, credentials.cookie)
-        raise Unauthenticated("Requires authorization")
+                yield self._grant(token, credentials.cookie)
 
     def _grant(self, token: Token, cookie: str | None) -> _Redeemed:
         key = hashlib.sha256(str(token).encode()).digest()[:16]
@@ -211,8 +268,8 @@ class TokenGate:
         return grant
 
     def _redeem(self, token: Token, key: bytes) -> Grant:
-        ids = self._index.image_ids(token.repository, _authorization(token))
-        fingerprints = frozenset(_fingerprint(image, key) for image in ids)
+        images = self._index.images(token.repository, _authorization(token))
+        fingerprints = frozenset(_fingerprint(image, standing, key) for image, standing in images.items())
         grant = Grant(key, token.repository, token.access, fingerprints, int(self._clock() + self._seconds))
         self._grants.put(grant.key, grant, _weight(grant))
         return grant
@@ -257,8 +314,51 @@ def _authorization(token: Token) -> str:
     return f"Token {token}"
 
 
-def _fingerprint(image: str, key: bytes) -> bytes:
-    return hashlib.blake2b(image.encode(), key=key, digest_size=_FINGERPRINT_BYTES).digest()
+def _fingerprint(image: str, standing: Standing, key: bytes) -> bytes:
+    return hashlib.blake2b(
+        image.encode(), key=key, person=standing.value.encode(), digest_size=_FINGERPRINT_BYTES
+    ).digest()
+
+
+class _HeldImages:
+    """What the repositories of grants hold: as the index said, else as the store says, which is cached with a grant."""
+
+    def __init__(self, holdings: Holdings, seconds: float, clock: Callable[[], float]) -> None:
+        self.holdings = holdings
+        self._found: Cache[tuple[bytes, ImageId], ImageId] = Cache(65536, seconds, timer=clock)
+
+    def find(self, grant: Grant, image: ImageId) -> ImageId | None:
+        """The image as the grant's repository holds it, or as an official one lends it; None where neither does."""
+        standing = grant.standing(image)
+        if standing in (Standing.SHARED, Standing.LENT):
+            return image
+        if standing is Standing.APART:
+            return ApartImageId(image, grant.repository)
+        found = self._found.get((grant.key, image))
+        if found is None:
+            found = self.holdings.find(grant.repository, image)
+            if found is not None:
+                self.remember(grant, found)
+        return found
+
+    def remember(self, grant: Grant, image: ImageId) -> None:
+        self._found.put((grant.key, image), image)
+
+
+class _GrantHolder(RepositoryHolder):
+    """The repository of a grant, as the holder of what is pushed with it."""
+
+    def __init__(self, held: _HeldImages, grant: Grant) -> None:
+        super().__init__(held.holdings, grant.repository)
+        self._held = held
+        self._grant = grant
+
+    def find(self, image: ImageId) -> ImageId | None:
+        return self._held.find(self._grant, image)
+
+    def keep(self, image: ImageId, checksums: Iterable[str]) -> None:
+        super().keep(image, checksums)
+        self._held.remember(self._grant, image)
 
 
 class _SingleFlight:

@@ -1,4 +1,4 @@
-"""The client of the index: validates tokens, checks access to images, consumes delete tokens, reports tags.
+"""The client of the index: validates tokens, checks access to images, consumes delete tokens, asks about tags.
 
 A request about a token sends that token and no other: of several in one header, the index would accept any valid one.
 The client fails closed: an index that is down or slow means `Unavailable`, never access.
@@ -7,16 +7,38 @@ The client fails closed: an index that is down or slow means `Unavailable`, neve
 from __future__ import annotations
 
 import json
+from enum import Enum
 from typing import Any
 from urllib.parse import quote
 
 import urllib3
 
-from common.errors import Invalid, Unauthenticated, Unavailable
+from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """A repository's list of 10,000 images is about 1.5 MB."""
+
+
+_GATEWAY_STATUSES = (502, 503, 504)
+"""With these a proxy says that it did not reach the index, or an index that it is going down."""
+
+
+class IndexUnreachable(Unavailable):
+    """Nobody answered, as opposed to an index that failed."""
+
+
+class Standing(Enum):
+    """What an index says of an image that a repository lists."""
+
+    SHARED = "shared"
+    """The repository holds the shared image."""
+    APART = "apart"
+    """It holds one of its own, kept apart."""
+    LENT = "lent"
+    """An official public repository holds the shared image."""
+    ANNOUNCED = "announced"
+    """None of these is known: a push announced it, or the index has not asked its registry yet."""
 
 
 class IndexClient:
@@ -31,8 +53,9 @@ class IndexClient:
             retries=False,
         )
 
-    def image_ids(self, repository: RepositoryName, authorization: str) -> frozenset[str]:
-        """Validate a token: returns the ids its repository lists, spelled as the index stores them (protocol §5.3).
+    def images(self, repository: RepositoryName, authorization: str) -> dict[str, Standing]:
+        """Validate a token: returns the ids that its repository lists, spelled as the index stores them (protocol
+        §5.3), with what the index knows of each.
 
         Raises Unauthenticated for a token that is invalid or revoked.
         """
@@ -40,12 +63,12 @@ class IndexClient:
         if status != 200:
             raise Unauthenticated("Requires authorization")
         try:
-            return frozenset(entry["id"] for entry in body)
-        except (TypeError, KeyError) as error:
+            return {entry["id"]: Standing(entry.get("held", Standing.ANNOUNCED)) for entry in body}
+        except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise Unavailable("The index answered with something other than a list of images") from error
 
     def may_read(self, repository: RepositoryName, image: ImageId, authorization: str) -> bool:
-        """Whether the repository, or a public one, lists the image (protocol §2.7)."""
+        """Whether the repository, or a public one, holds the image (protocol §2.7)."""
         status, body = self._ask("GET", f"/v1/repositories/{repository}/layer/{image}/access", authorization)
         if status == 401:
             raise Unauthenticated("Requires authorization")
@@ -57,13 +80,13 @@ class IndexClient:
         if status != 200:
             raise Unauthenticated("Requires authorization")
 
-    def tag_was_set(self, repository: RepositoryName, tag: Tag, image: ImageId, authorization: str) -> None:
-        """Tell the index that a tag exists, so that search may show its repository."""
-        self._tell("PUT", repository, tag, authorization, json.dumps(image).encode())
+    def set_tag(self, repository: RepositoryName, tag: Tag, image: ImageId, authorization: str) -> None:
+        """Ask the index to set a tag. Raises Unauthenticated, Forbidden or Invalid where it refuses."""
+        self._change_tag("PUT", repository, tag, authorization, json.dumps(image).encode())
 
-    def tag_was_deleted(self, repository: RepositoryName, tag: Tag, authorization: str) -> None:
-        """Tell the index that a tag is gone."""
-        self._tell("DELETE", repository, tag, authorization, b"")
+    def delete_tag(self, repository: RepositoryName, tag: Tag, authorization: str) -> None:
+        """Ask the index to delete a tag. Raises as `set_tag` does."""
+        self._change_tag("DELETE", repository, tag, authorization, b"")
 
     def is_alive(self) -> bool:
         try:
@@ -72,8 +95,12 @@ class IndexClient:
             return False
         return status == 200
 
-    def _tell(self, method: str, repository: RepositoryName, tag: Tag, authorization: str, body: bytes) -> None:
+    def _change_tag(self, method: str, repository: RepositoryName, tag: Tag, authorization: str, body: bytes) -> None:
         status, answer = self._ask(method, f"/v1/repositories/{repository}/tags/{quote(tag)}", authorization, body)
+        if status in (401, 404):
+            raise Unauthenticated("Requires authorization")
+        if status == 403:
+            raise Forbidden("The index does not permit this change of a tag")
         if status >= 400:
             raise Invalid(f"The index refused the tag with status {status}: {answer}")
 
@@ -81,7 +108,9 @@ class IndexClient:
         try:
             status, content = self._exchange(method, path, authorization, body)
         except urllib3.exceptions.HTTPError as error:
-            raise Unavailable("The index cannot be reached; try again later") from error
+            raise IndexUnreachable("The index cannot be reached; try again later") from error
+        if status in _GATEWAY_STATUSES:
+            raise IndexUnreachable("The index cannot be reached; try again later")
         if status >= 500 or status == 429 or len(content) > MAX_ANSWER_BYTES:
             raise Unavailable("The index cannot answer now; try again later")
         try:

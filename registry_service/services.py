@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
-from common.errors import Failure
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access
 from registry_service.grants import Credentials, Gate
 from registry_service.graph.agents import Agent
 from registry_service.graph.contents import Entry
+from registry_service.graph.errors import TagNotFound
+from registry_service.graph.holdings import Holdings
 from registry_service.graph.images import Described, Images, Layer
 from registry_service.graph.push import Push
 from registry_service.graph.repositories import Repositories
 from registry_service.graph.tags import Tags
 from registry_service.health import Health
-from registry_service.index_client import IndexClient
+from registry_service.index_client import IndexClient, IndexUnreachable
 from registry_service.mirror.mirror import Mirror
 from registry_service.mirror.mirrored import MirroredImages
+from registry_service.pending_tags import PendingTag, PendingTags
 from registry_service.storage.driver import Reader
 
 logger = logging.getLogger(__name__)
@@ -59,6 +62,8 @@ class Registry:
     images: Images
     push: Push
     tags: Tags
+    pending_tags: PendingTags
+    holdings: Holdings
     repositories: Repositories
     mirror: Mirror | None = None
 
@@ -74,20 +79,45 @@ class Registry:
             for repository in repositories:
                 self.mirror.require_writable(repository)
 
-    def set_tag(self, repository: RepositoryName, tag: Tag, image: ImageId, agent: Agent, authorization: str) -> None:
-        """Set a tag and notify the index. A failed notification is only logged: the end of the push repeats it."""
-        self.tags.set(repository, tag, image, agent)
-        if self.index is not None:
-            try:
-                self.index.tag_was_set(repository, tag, image, authorization)
-            except Failure as failure:
-                logger.warning("The index was not told of %s:%s: %s", repository, tag, failure.message)
+    def set_tag(
+        self, credentials: Credentials, repository: RepositoryName, tag: Tag, image: ImageId, agent: Agent
+    ) -> None:
+        """Set a tag with the consent of the index. Raises ImageNotFound unless the image is complete."""
+        self.tags.require_taggable(image)
+        image = self.holdings.carry(image, repository)
+        ask = partial(self.gate.set_tag, credentials, repository, tag, image)
+        self._change_tag(PendingTag(repository, tag, image, self._tagged(repository, tag), agent, ask))
 
-    def delete_tag(self, repository: RepositoryName, tag: Tag, authorization: str) -> None:
-        """Delete a tag and notify the index."""
-        self.tags.delete(repository, tag)
-        if self.index is not None:
-            try:
-                self.index.tag_was_deleted(repository, tag, authorization)
-            except Failure as failure:
-                logger.warning("The index was not told of %s:%s: %s", repository, tag, failure.message)
+    def delete_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag, agent: Agent) -> None:
+        """Delete a tag with the consent of the index. Raises TagNotFound."""
+        before = self._tagged(repository, tag)
+        if before is None:
+            raise TagNotFound(f"Tag not found: {tag}")
+        ask = partial(self.gate.delete_tag, credentials, repository, tag)
+        self._change_tag(PendingTag(repository, tag, None, before, agent, ask))
+
+    def _change_tag(self, change: PendingTag) -> None:
+        is_asked = self._ask(change)
+        if change.now is None:
+            self.tags.delete(change.repository, change.tag)
+        else:
+            self.tags.set(change.repository, change.tag, change.now, change.agent)
+        if is_asked:
+            self.pending_tags.settle(change.repository, change.tag)
+        else:
+            self.pending_tags.add(change)
+
+    def _ask(self, change: PendingTag) -> bool:
+        """Whether the index has consented; not where it cannot be reached. Raises what it refuses with."""
+        try:
+            change.ask()
+        except IndexUnreachable as failure:
+            logger.warning("%s:%s is changed without the index: %s", change.repository, change.tag, failure.message)
+            return False
+        return True
+
+    def _tagged(self, repository: RepositoryName, tag: Tag) -> ImageId | None:
+        try:
+            return self.tags.get(repository, tag)
+        except TagNotFound:
+            return None

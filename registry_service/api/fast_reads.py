@@ -6,6 +6,7 @@ routing and responses were half of the cost of a small response.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from common.tokens import Access
 from registry_service.api import delivery, request_context
 from registry_service.api.delivery import Answer
 from registry_service.services import ReadableImages, Registry
+from registry_service.storage.paths import ApartImageId
 
 PARTS = ("json", "ancestry", "layer", "files", "diff")
 
@@ -68,8 +70,7 @@ class FastReads:
     def _answer(self, environ: WSGIEnvironment, image_id: str, name: str) -> Answer:
         credentials = request_context.credentials(environ)
         cookie = self._gate.admit(credentials, Access.READ)
-        image = ImageId(image_id)
-        self._gate.require_readable(credentials, image)
+        image = self._gate.readable(credentials, ImageId(image_id))
         images = self._registry.reading(credentials)
         answer: Answer = getattr(self, f"_{name}")(environ, images, image)
         if cookie is not None:
@@ -84,7 +85,12 @@ class FastReads:
         return answer
 
     def _ancestry(self, environ: WSGIEnvironment, images: ReadableImages, image: ImageId) -> Answer:
-        return self._derived(environ, image, images.ancestry(image))
+        ancestry = images.ancestry(image)
+        answer = self._derived(environ, image, ancestry)
+        apart = sum(isinstance(ancestor, ApartImageId) for ancestor in ancestry)
+        if apart:
+            answer.headers.append((headers.APART, str(apart)))
+        return answer
 
     def _layer(self, environ: WSGIEnvironment, images: ReadableImages, image: ImageId) -> Answer:
         return delivery.layer_answer(environ, images, images.layer(image), self._strategy)
@@ -100,5 +106,12 @@ class FastReads:
 
     def _immutable(self, environ: WSGIEnvironment, image: ImageId, body: bytes) -> Answer:
         """JSON derived from an image: as immutable as the image."""
-        etag = f'"{image}"'
+        etag = f'"{_entity(image)}"'
         return delivery.unchanged(environ, etag) or delivery.small(environ, body, etag, self._nginx_headers)
+
+
+def _entity(image: ImageId) -> str:
+    """What is the same for each response about an image, and for no other image of its id."""
+    if not isinstance(image, ApartImageId):
+        return image
+    return f"{image}-{hashlib.sha256(str(image.repository).encode()).hexdigest()[:16]}"

@@ -6,12 +6,14 @@ from flask import Blueprint, Response, request
 
 from common import headers, http
 from common.checksums import Checksum
+from common.errors import NotFound
 from common.names import ImageId
 from common.tokens import Access
 from registry_service.api import request_context
 from registry_service.api.request_context import registry
 from registry_service.grants import Credentials
 from registry_service.graph import agents
+from registry_service.graph.errors import UnknownParent
 
 BLOCK = 256 * 1024
 """How much of a layer is read, hashed and written at a time."""
@@ -26,12 +28,17 @@ def put_json(image_id: str) -> Response:
     body = http.read_body(request, http.MAX_JSON_BYTES)
     gate, push = registry().gate, registry().push
     parent = push.parent_of(image, body)
-    gate.require_listed(credentials, image)
+    gate.require_announced(credentials, image)
     if parent is not None:
-        push.require_parent(parent)
-        gate.require_usable_parent(credentials, parent)
+        _require_usable_parent(credentials, parent)
     declared = request.headers.get(headers.CHECKSUM)
-    push.begin(image, body, request_context.uploader(), declared=Checksum(declared) if declared else None)
+    push.begin(
+        image,
+        body,
+        request_context.uploader(),
+        declared=Checksum(declared) if declared else None,
+        holder=gate.holder(credentials),
+    )
     return http.reply(True)
 
 
@@ -39,8 +46,10 @@ def put_json(image_id: str) -> Response:
 def put_layer(image_id: str) -> Response:
     credentials = _require_write()
     image = ImageId(image_id)
-    registry().gate.require_listed(credentials, image)
-    registry().push.receive(image, request_context.uploader(), http.body_blocks(request, BLOCK))
+    gate = registry().gate
+    gate.require_announced(credentials, image)
+    blocks = http.body_blocks(request, BLOCK)
+    registry().push.receive(image, request_context.uploader(), blocks, holder=gate.holder(credentials))
     return http.reply(True)
 
 
@@ -48,15 +57,25 @@ def put_layer(image_id: str) -> Response:
 def put_checksum(image_id: str) -> Response:
     credentials = _require_write()
     image = ImageId(image_id)
-    registry().gate.require_listed(credentials, image)
+    gate = registry().gate
+    gate.require_announced(credentials, image)
     registry().push.seal(
         image,
         request_context.uploader(),
         payload=request.headers.get(headers.CHECKSUM_PAYLOAD),
         tarsum=request.headers.get(headers.CHECKSUM),
         docker_version=agents.docker_version(request.headers.get("User-Agent", "")),
+        holder=gate.holder(credentials),
     )
     return http.reply(True)
+
+
+def _require_usable_parent(credentials: Credentials, parent: ImageId) -> None:
+    """Raises UnknownParent for a parent that is not there, and in the same words for one that is not to be seen."""
+    try:
+        registry().gate.usable(credentials, parent)
+    except NotFound as error:
+        raise UnknownParent from error
 
 
 def _require_write() -> Credentials:

@@ -33,19 +33,17 @@ def get_tag(repository: str, tag: str) -> Response:
 @views.put("/repositories/<path:repository>/tags/<tag>")
 def put_tag(repository: str, tag: str) -> Response:
     name, credentials = _admit(repository, Access.WRITE)
-    image = _tagged_image(http.read_json(request))
-    registry().gate.require_readable(credentials, image)
+    image = registry().gate.usable(credentials, _tagged_image(http.read_json(request)))
     agent = agents.parse(request.headers.get("User-Agent", ""))
-    registry().set_tag(
-        name.require_creatable(), Tag(tag).require_creatable(), image, agent, credentials.authorization or ""
-    )
+    registry().set_tag(credentials, name.require_creatable(), Tag(tag).require_creatable(), image, agent)
     return http.reply(True)
 
 
 @views.delete("/repositories/<path:repository>/tags/<tag>")
 def delete_tag(repository: str, tag: str) -> Response:
     name, credentials = _admit(repository, Access.DELETE)
-    registry().delete_tag(name, Tag(tag), credentials.authorization or "")
+    agent = agents.parse(request.headers.get("User-Agent", ""))
+    registry().delete_tag(credentials, name, Tag(tag), agent)
     return http.reply(True)
 
 

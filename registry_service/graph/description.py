@@ -9,6 +9,8 @@ from common.errors import Invalid, NotFound
 from common.names import ImageId
 from registry_service.graph.errors import InvalidDescription, UnknownParent
 
+_ZEROS: tuple[Any, ...] = (None, False, 0, "", [], {})
+
 
 def read_parent(image: ImageId, raw: bytes) -> ImageId | None:
     """The parent that the JSON of a new image names; None for a base image. Raises Invalid."""
@@ -28,9 +30,42 @@ def stored_parent(raw: bytes) -> ImageId | None:
     return _parent_in(_parse(raw))
 
 
-def _parse(raw: bytes) -> dict[str, Any]:
+def are_equivalent(one: bytes, other: bytes) -> bool:
+    """Whether two JSONs of an image make the same of it. Go leaves out what is zero in one version and not in
+    another, and `Size` is what an image took on the host that pushes it.
+
+    Go merges what is under a key that comes twice, in any case, and takes the last of anything else: no JSON with such
+    a key is equivalent to another.
+    """
     try:
-        described = json.loads(raw.decode(), parse_constant=_refuse_constant)
+        return one == other or _essence(one) == _essence(other)
+    except InvalidDescription:
+        return False
+
+
+def _essence(raw: bytes) -> str:
+    described = _parse(raw, object_pairs_hook=_without_repeated_keys)
+    described.pop("Size", None)
+    for config in ("config", "container_config"):
+        if isinstance(described.get(config), dict):
+            described[config] = _without_zeros(described[config])
+    return json.dumps(_without_zeros(described), sort_keys=True)
+
+
+def _without_repeated_keys(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key.casefold() for key, _ in members}) < len(members):
+        raise ValueError("A key comes twice")
+    return dict(members)
+
+
+def _without_zeros(members: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a struct; members of maps, as of `Volumes`, mean something whatever their value."""
+    return {key: member for key, member in members.items() if member not in _ZEROS}
+
+
+def _parse(raw: bytes, **hooks: Any) -> dict[str, Any]:
+    try:
+        described = json.loads(raw.decode(), parse_constant=_refuse_constant, **hooks)
     except (ValueError, RecursionError) as error:
         raise InvalidDescription from error
     if not isinstance(described, dict) or not described:

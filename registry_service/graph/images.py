@@ -24,6 +24,7 @@ from registry_service.graph.errors import ImageNotFound
 from registry_service.graph.leases import is_lease
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, Reader, Stat, directly
+from registry_service.storage.paths import ApartImageId
 
 CACHE_BYTES = 8 * 1024 * 1024
 CACHE_SECONDS = 300.0
@@ -65,10 +66,10 @@ class Images:
         """`check_seconds`: how long the existence of a layer is cached; 0 checks the store each time."""
         self._driver = driver
         self._check_seconds = check_seconds
-        self._checked: Cache[ImageId, bool] = Cache(_CACHED_CHECKS, check_seconds)
+        self._checked: Cache[str, bool] = Cache(_CACHED_CHECKS, check_seconds)
         self._contents = Contents(driver, offload)
-        self._described: Cache[ImageId, Described] = Cache(CACHE_BYTES, CACHE_SECONDS)
-        self._ancestries: Cache[ImageId, tuple[ImageId, ...]] = Cache(CACHE_BYTES, CACHE_SECONDS)
+        self._described: Cache[str, Described] = Cache(CACHE_BYTES, CACHE_SECONDS)
+        self._ancestries: Cache[str, tuple[ImageId, ...]] = Cache(CACHE_BYTES, CACHE_SECONDS)
 
     def is_complete(self, image: ImageId) -> bool:
         """Checked in the store, for writers: the cache may not know yet of a deletion by another process."""
@@ -80,10 +81,10 @@ class Images:
 
     def describe(self, image: ImageId) -> Described:
         """JSON, size and checksums at once, from the cache where they were requested recently."""
-        known = self._described.get(image)
+        known = self._described.get(paths.image(image))
         if known is None:
             known = self._describe(image)
-            self._described.put(image, known, known.weight)
+            self._described.put(paths.image(image), known, known.weight)
         return known
 
     def json(self, image: ImageId) -> bytes:
@@ -100,11 +101,11 @@ class Images:
 
     def ancestry(self, image: ImageId) -> list[ImageId]:
         """The image first, its base last; found by way of the parents where it was never stored."""
-        known = self._ancestries.get(image)
+        known = self._ancestries.get(paths.image(image))
         if known is None:
             self.describe(image)
-            known = tuple(self._stored_ancestry(image) or self._walk(image))
-            self._ancestries.put(image, known, _ID_BYTES * len(known))
+            known = tuple(self._located(image, self._stored_ancestry(image) or self._walk(image)))
+            self._ancestries.put(paths.image(image), known, _ID_BYTES * len(known))
         return list(known)
 
     def layer(self, image: ImageId) -> Layer:
@@ -153,19 +154,20 @@ class Images:
 
     def forget(self, image: ImageId) -> None:
         """Drop the cache entries of an image."""
-        self._described.discard(image)
-        self._ancestries.discard(image)
-        self._checked.discard(image)
+        path = paths.image(image)
+        self._described.discard(path)
+        self._ancestries.discard(path)
+        self._checked.discard(path)
 
     def _is_checked(self, image: ImageId) -> bool:
-        return bool(self._check_seconds and self._checked.get(image))
+        return bool(self._check_seconds and self._checked.get(paths.image(image)))
 
     def _check(self, image: ImageId) -> Described:
         known = self.describe(image)
         if self._stat(image) != Stat(known.size, known.modified):
             self.forget(image)
             known = self.describe(image)
-        self._checked.put(image, True)
+        self._checked.put(paths.image(image), True)
         return known
 
     def _describe(self, image: ImageId) -> Described:
@@ -229,6 +231,18 @@ class Images:
         except (PathNotFound, NotFound, TypeError, ValueError):
             return None
         return ancestry if ancestry[:1] == [image] else None
+
+    def _located(self, image: ImageId, ancestry: list[ImageId]) -> list[ImageId]:
+        """The same ancestry; of an image kept apart, with its first ancestors as they are kept apart, too."""
+        if not isinstance(image, ApartImageId):
+            return ancestry
+        located: list[ImageId] = [image]
+        for ancestor in ancestry[1:]:
+            apart = ApartImageId(ancestor, image.repository)
+            if not self._has(paths.image_json(apart)):
+                break
+            located.append(apart)
+        return located + ancestry[len(located) :]
 
     def _walk(self, image: ImageId) -> list[ImageId]:
         ancestry = [image]

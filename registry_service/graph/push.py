@@ -8,22 +8,27 @@ for that. So while the mark is a lease of ours, JSON and layer together mean a p
 but the release; without both there is nothing worth keeping. A process may be killed between any two steps, and
 the next push of the image goes on from there:
 
-    lease `_inprogress` → drop leftovers → move layer → ancestry → _checksum → json → release → drop the stage
+    lease `_inprogress` → drop leftovers → move layer → ancestry → _checksum → json → release → hold → drop the stage
+
+Whoever comes second with an image that another repository has pushed uploads it, and either holds the same image or,
+where the content differs, keeps its own apart (see `holdings`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 from common.checksums import Checksum
 from common.names import ImageId
-from registry_service.graph import stages
+from registry_service.graph import layer_contents, stages
 from registry_service.graph.checksums import is_tarsum, tarsum_holds
-from registry_service.graph.description import read_parent
+from registry_service.graph.description import are_equivalent, read_parent
 from registry_service.graph.errors import (
     ChecksumMismatch,
     ChecksumMissing,
@@ -35,11 +40,13 @@ from registry_service.graph.errors import (
     LayerUnreadable,
     UnknownParent,
 )
+from registry_service.graph.holdings import EVERYBODY, Holder
 from registry_service.graph.images import Images
 from registry_service.graph.leases import POLL_SECONDS, STALE_SECONDS, Lease, Leases
 from registry_service.graph.stages import DeclaredChecksums, Received, Stage
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, StorageProblem, Writer, directly
+from registry_service.storage.paths import ApartImageId
 
 PIECE = 256 * 1024
 """Bytes hashed and written at a time."""
@@ -50,8 +57,21 @@ SWEEP_SECONDS = 3600.0
 WAIT_SECONDS = 10.0
 """How long a seal waits while another process publishes the same image."""
 
+COMPARED_AT_ONCE = 2
+"""Uploads that are compared with an image's layer at the same time; each keeps a core busy."""
+
 TARSUM_DAEMONS = ((0, 6), (0, 9))
 """Docker 0.6 to 0.8 send no payload checksum, 0.9 a wrong one: their tarsum counts (protocol §4.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A received image, verified: JSON, layer, ancestors as they are held, the image first, and checksums."""
+
+    description: bytes
+    received: Received
+    ancestry: list[ImageId]
+    checksums: list[Checksum]
 
 
 class Push:
@@ -74,6 +94,7 @@ class Push:
         self._wait_seconds = wait_seconds
         self._leases = Leases(driver, stale_seconds)
         self._swept = float("-inf")
+        self._comparing = threading.Semaphore(COMPARED_AT_ONCE)
 
     def parent_of(self, image: ImageId, description: bytes) -> ImageId | None:
         """The parent that an image's JSON names, None for a base image. Raises Invalid for invalid JSON."""
@@ -84,15 +105,24 @@ class Push:
         if not self._images.is_complete(parent):
             raise UnknownParent
 
-    def begin(self, image: ImageId, description: bytes, uploader: str, *, declared: Checksum | None = None) -> None:
+    def begin(
+        self,
+        image: ImageId,
+        description: bytes,
+        uploader: str,
+        *,
+        declared: Checksum | None = None,
+        holder: Holder = EVERYBODY,
+    ) -> None:
         """Stage an image's JSON, verbatim. `declared` is the checksum that Docker 0.4 and 0.5 send along.
 
-        Raises Invalid for invalid JSON or an invalid parent, ImageExists when the image is complete (protocol §3.3).
+        Raises Invalid for invalid JSON or an invalid parent, ImageExists when the holder has the image complete
+        (protocol §3.3).
         """
         self._sweep_when_due()
         parent = self.parent_of(image, description)
-        self._ancestry(image.require_creatable(), parent)
-        if self._is_done(image):
+        self._ancestry(image.require_creatable(), parent, holder)
+        if self._find_done(image, holder) is not None:
             raise ImageExists
         is_payload = declared is not None and not is_tarsum(declared)
         self._stage(image, uploader).describe(
@@ -111,14 +141,16 @@ class Push:
             raise ImageExists
         self._stage(image, uploader).describe(description, DeclaredChecksums())
 
-    def receive(self, image: ImageId, uploader: str, blocks: Iterable[bytes]) -> Received:
+    def receive(
+        self, image: ImageId, uploader: str, blocks: Iterable[bytes], *, holder: Holder = EVERYBODY
+    ) -> Received:
         """Stage a layer while it comes; whatever `blocks` raises leaves nothing behind (protocol §3.4).
 
         A layer whose checksum was declared with the JSON is sealed at once: Docker 0.4 and 0.5 send nothing more.
-        Raises ImageNotFound before `begin`, ImageExists when the image is complete, ChecksumMismatch.
+        Raises ImageNotFound before `begin`, ImageExists when the holder has the image complete, ChecksumMismatch.
         """
         stage = self._stage(image, uploader)
-        description = self._description(image, stage)
+        description = self._description(image, stage, holder)
         received = self._take_in(stage, description, blocks)
         declared = stage.declared().payload
         if declared is None:
@@ -128,7 +160,7 @@ class Push:
             raise ChecksumMismatch
         # Another uploader was first, and pulls get its layer: to this uploader that is a success.
         with suppress(ImageExists):
-            self._publish(image, stage, description, received, [received.payload])
+            self._publish(image, stage, description, received, [received.payload], holder)
         return received
 
     def abandon(self, image: ImageId, uploader: str) -> None:
@@ -143,23 +175,24 @@ class Push:
         payload: str | None,
         tarsum: str | None,
         docker_version: tuple[int, int] | None = None,
+        holder: Holder = EVERYBODY,
     ) -> None:
         """Verify what was received against the uploader's checksums, and publish it (protocol §3.5, §4.3).
 
         A tarsum sent before the layer is recorded and must match in the end. Sealing again what is complete succeeds.
         Raises ChecksumMissing, ImageNotFound before `begin`, LayerMissing, ChecksumMismatch, ImageExists when
-        another upload with other bytes was first, ImageBusy when another is being published and does not end.
+        another upload with other content was first, ImageBusy when another is being published and does not end.
         """
         wanted = _wanted(payload, tarsum, docker_version)
         stage = self._stage(image, uploader)
-        if self._is_stored(image, wanted):
+        if self._is_stored(image, wanted, holder):
             stage.drop()
             return
         try:
-            self._verify_and_publish(image, stage, wanted, is_early=not payload)
+            self._verify_and_publish(image, stage, wanted, holder, is_early=not payload)
         except (ImageNotFound, ImageExists, LayerMissing):
             # A concurrent request of the same uploader may have been first, and dropped the stage.
-            if not self._is_stored(image, wanted):
+            if not self._is_stored(image, wanted, holder):
                 raise
 
     def expire(self) -> int:
@@ -188,17 +221,20 @@ class Push:
     def _stage(self, image: ImageId, uploader: str) -> Stage:
         return Stage(self._driver, image, uploader)
 
-    def _description(self, image: ImageId, stage: Stage) -> bytes:
+    def _description(self, image: ImageId, stage: Stage, holder: Holder) -> bytes:
         description = stage.description()
         if description is not None:
             return description
-        if self._images.is_complete(image):
+        held = holder.find(image)
+        if held is not None and self._images.is_complete(held):
             raise ImageExists
         raise ImageNotFound
 
-    def _ancestry(self, image: ImageId, parent: ImageId | None) -> list[ImageId]:
+    def _ancestry(self, image: ImageId, parent: ImageId | None, holder: Holder) -> list[ImageId]:
+        """With the ancestors as they are held. A parent that is not held has been found readable by the caller."""
         if parent is None:
             return [image]
+        parent = holder.find(parent) or parent
         self.require_parent(parent)
         inherited = self._images.ancestry(parent)
         if image in inherited:
@@ -230,33 +266,89 @@ class Push:
             self._offload(digest.update, piece)
             writer.write(piece)
 
-    def _is_stored(self, image: ImageId, wanted: list[Checksum]) -> bool:
-        return self._is_done(image) and not set(wanted).isdisjoint(self._images.checksums(image))
+    def _find_done(self, image: ImageId, holder: Holder) -> ImageId | None:
+        """The image as it is held and done."""
+        held = holder.find(image)
+        return held if held is not None and self._is_done(held) else None
 
-    def _verify_and_publish(self, image: ImageId, stage: Stage, wanted: list[Checksum], *, is_early: bool) -> None:
-        description = self._description(image, stage)
+    def _is_stored(self, image: ImageId, wanted: list[Checksum], holder: Holder) -> bool:
+        held = self._find_done(image, holder)
+        return held is not None and not holder.pushed(image).union(self._images.checksums(held)).isdisjoint(wanted)
+
+    def _verify_and_publish(
+        self, image: ImageId, stage: Stage, wanted: list[Checksum], holder: Holder, *, is_early: bool
+    ) -> None:
+        description = self._description(image, stage, holder)
         received = list(stage.received())
         if received:
-            self._publish(image, stage, description, *_Verification(self, stage, description).of(received, wanted))
+            layer, checksums = _Verification(self, stage, description).of(received, wanted)
+            self._publish(image, stage, description, layer, checksums, holder)
         elif is_early:
             stage.declare(DeclaredChecksums(stage.declared().payload, wanted[0]))
         else:
             raise LayerMissing
 
     def _publish(
-        self, image: ImageId, stage: Stage, description: bytes, received: Received, checksums: list[Checksum]
+        self,
+        image: ImageId,
+        stage: Stage,
+        description: bytes,
+        received: Received,
+        checksums: list[Checksum],
+        holder: Holder,
     ) -> None:
-        ancestry = self._ancestry(image, self.parent_of(image, description))
-        lease = self._acquire(image, received.payload)
-        if lease is not None:
-            try:
-                self._write(image, description, received, ancestry, checksums, lease)
-            except BaseException:
-                self._withdraw(image, lease)
-                raise
+        ancestry = self._ancestry(image, self.parent_of(image, description), holder)
+        upload = Upload(description, received, ancestry, checksums)
+        published = None
+        if not any(isinstance(ancestor, ApartImageId) for ancestor in ancestry):
+            published = self._publish_at(image, upload)
+        apart = holder.apart(image)
+        if published is None and apart is not None:
+            self._drop_leftover(apart, holder)
+            published = self._publish_at(apart, upload)
+        if published is not None:
+            holder.keep(published, checksums)
         stage.drop()
-        if received.payload not in self._images.checksums(image):
+        if published is None:
             raise ImageExists
+
+    def _drop_leftover(self, apart: ImageId, holder: Holder) -> None:
+        """A repository of the same name may have left another image there, which nothing holds any more."""
+        if holder.find(apart) is None:
+            with suppress(PathNotFound):
+                self._driver.delete(paths.image(apart))
+            self._images.forget(apart)
+
+    def _publish_at(self, image: ImageId, upload: Upload) -> ImageId | None:
+        """The image, published or found there with the same content; None where other content was first."""
+        lease = self._acquire(image, upload.received.payload)
+        if lease is None:
+            return image if self._is_same(image, upload) else None
+        try:
+            self._write(image, upload, lease)
+        except BaseException:
+            self._withdraw(image, lease)
+            raise
+        return image
+
+    def _is_same(self, image: ImageId, upload: Upload) -> bool:
+        """Whether a complete image has the same content as an upload, packed in any way."""
+        known = self._images.describe(image)
+        if upload.received.payload in known.checksums:
+            return True
+        if not are_equivalent(known.json, upload.description):
+            return False
+        with self._comparing:
+            stored = self._digest(paths.image_layer(image))
+            return stored is not None and stored == self._digest(upload.received.path)
+
+    def _digest(self, layer: str) -> str | None:
+        try:
+            with self._driver.open_reader(layer) as reader:
+                digest: str = self._offload(layer_contents.digest, reader)
+        except PathNotFound:
+            return None
+        return digest
 
     def _acquire(self, image: ImageId, payload: Checksum) -> Lease | None:
         """The right to publish; None where the image is complete meanwhile. Raises ImageBusy."""
@@ -281,25 +373,17 @@ class Push:
             return False
         return layer.size > 0 and self._driver.exists(paths.image_json(image))
 
-    def _write(
-        self,
-        image: ImageId,
-        description: bytes,
-        received: Received,
-        ancestry: list[ImageId],
-        checksums: list[Checksum],
-        lease: Lease,
-    ) -> None:
+    def _write(self, image: ImageId, upload: Upload, lease: Lease) -> None:
         self._require_hold(lease)
         for leftover in (paths.image_json(image), paths.image_files(image), paths.image_diff(image)):
             with suppress(PathNotFound):
                 self._driver.delete(leftover)
         self._require_hold(lease)
-        self._bring_in(received, image)
-        self._driver.put(paths.image_ancestry(image), json.dumps(ancestry).encode())
-        self._driver.put(paths.image_checksum(image), json.dumps(checksums).encode())
+        self._bring_in(upload.received, image)
+        self._driver.put(paths.image_ancestry(image), json.dumps(upload.ancestry).encode())
+        self._driver.put(paths.image_checksum(image), json.dumps(upload.checksums).encode())
         self._require_hold(lease)
-        self._driver.put(paths.image_json(image), description)
+        self._driver.put(paths.image_json(image), upload.description)
         self._leases.release(lease)
         self._images.forget(image)
 

@@ -36,7 +36,9 @@ class Repositories:
             raise RepositoryNotFound
 
     def delete(self, repository: RepositoryName) -> None:
-        """Remove a repository and its tags; images stay. Raises RepositoryNotFound."""
+        """Remove a repository, its tags and what it keeps apart; shared images stay. Raises RepositoryNotFound."""
+        with suppress(PathNotFound):
+            self._driver.delete(paths.apart_images(repository))
         try:
             self._driver.delete(paths.repository(repository))
         except PathNotFound as error:

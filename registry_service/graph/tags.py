@@ -53,14 +53,14 @@ class Tags:
             raise TagNotFound
         return image
 
-    def set(self, repository: RepositoryName, tag: Tag, image: ImageId, agent: Agent) -> None:
-        """Let a tag name an image, whatever it named before. `agent` is whoever pushes.
-
-        Raises ImageNotFound unless the image and all its ancestors are complete.
-        """
+    def require_taggable(self, image: ImageId) -> None:
+        """Raises ImageNotFound unless the image and all its ancestors are complete."""
         for each in self._images.ancestry(image):
             if not self._images.is_complete(each):
                 raise ImageNotFound(f"Image not found: its ancestor {each} is missing")
+
+    def set(self, repository: RepositoryName, tag: Tag, image: ImageId, agent: Agent) -> None:
+        """Let a tag name an image, whatever it named before. `agent` is whoever pushes."""
         pushed = json.dumps(_pusher(agent)).encode()
         # Where another tag's image is kept at this path, it matters more than who pushed this one.
         if self._read(paths.tag_json(repository, tag)) is None:

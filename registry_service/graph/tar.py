@@ -65,11 +65,12 @@ class _Extensions:
     records: dict[bytes, bytes] = field(default_factory=dict)
 
 
-def entries(blocks: Iterable[bytes]) -> Iterator[tuple[Header, Iterator[bytes]]]:
+def entries(blocks: Iterable[bytes], *, is_whole: bool = False) -> Iterator[tuple[Header, Iterator[bytes]]]:
     """Each entry's header and body; a body has to be read before the next entry is requested, or is skipped.
 
-    Iteration raises LayerUnreadable for data that is no tar archive, for a truncated header or body, and for more than
-    MAX_ENTRIES entries or MAX_NAME_BYTES of names.
+    Iteration raises LayerUnreadable for data that is no tar archive, for a truncated header or body, for more than
+    MAX_ENTRIES entries or MAX_NAME_BYTES of names, and with `is_whole` for anything but zeros after the end of the
+    archive, which some programs extract.
     """
     stream = _Stream(blocks)
     count = name_bytes = 0
@@ -82,6 +83,8 @@ def entries(blocks: Iterable[bytes]) -> Iterator[tuple[Header, Iterator[bytes]]]
         for _ in body:
             pass
         stream.skip_padding(header.body)
+    if is_whole and not stream.has_zeros_only():
+        raise LayerUnreadable("Layer has more behind its end")
 
 
 def _next_header(stream: _Stream) -> Header | None:
@@ -128,6 +131,13 @@ class _Stream:
     def skip_padding(self, body: int) -> None:
         """Skip to the next header; the padding of the last body may be missing."""
         self.take(-body % BLOCK)
+
+    def has_zeros_only(self) -> bool:
+        """Read the rest; whether it is nothing but zeros."""
+        while part := self._some(BLOCK * BLOCK):
+            if part.strip(b"\0"):
+                return False
+        return True
 
     def _some(self, count: int) -> bytes:
         if self._at == len(self._block):

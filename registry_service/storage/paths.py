@@ -17,7 +17,11 @@
         _index_images.claim[.<n>]   who is changing it
         _images_list      JSON array of ids, kept of an external index's answer
         _private          there if the repository is private
+        _held/<id>        JSON object: that the repository holds the image since it pushed it, with what checksums
         _mirrored         there if the repository is a mirror's copy; when it was last compared with its source
+    _apart/<namespace>/<name>/<id>/
+                          as images/<id>/: an image kept apart for the repository that pushed it, because the one of
+                          that id in images/ has other content
     _mirror/<id>[.<n>]    who is fetching the image's layer from its source
     _uploads/<id>/<uploader>/
         json              a described image's JSON
@@ -37,6 +41,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Self
 from urllib.parse import quote_plus, unquote_plus
 
 from common.errors import Invalid
@@ -45,11 +50,14 @@ from common.names import ImageId, RepositoryName, Tag
 IMAGES = "images"
 REPOSITORIES = "repositories"
 UPLOADS = "_uploads"
+APART = "_apart"
 MIRROR = "_mirror"
 PROBES = "_probes"
 
+_HELD = "_held"
+
 _IMMUTABLE_NAMES = ("json", "ancestry", "_checksum")
-_IMAGE = re.compile(r"images/[0-9a-f]+")
+_IMAGE = re.compile(rf"(?:images|{APART}/[^/]+/[^/]+)/[0-9a-f]+")
 _IMMUTABLE = re.compile(rf"{_IMAGE.pattern}/(?:{'|'.join(_IMMUTABLE_NAMES)})")
 
 _TAG = "tag_"
@@ -63,36 +71,51 @@ def quote(component: str) -> str:
     return quote_plus(component).replace("~", "%7E")
 
 
+class ApartImageId(ImageId):
+    """The id of an image whose content is kept apart for one repository; equal to the plain id, found elsewhere."""
+
+    __slots__ = ("repository",)
+
+    repository: RepositoryName
+
+    def __new__(cls, image_id: ImageId, repository: RepositoryName) -> Self:
+        apart = super().__new__(cls, image_id)
+        apart.repository = repository
+        return apart
+
+
 def image(image_id: ImageId) -> str:
+    if isinstance(image_id, ApartImageId):
+        return f"{apart_images(image_id.repository)}/{image_id}"
     return f"{IMAGES}/{image_id}"
 
 
 def image_json(image_id: ImageId) -> str:
-    return f"{IMAGES}/{image_id}/json"
+    return f"{image(image_id)}/json"
 
 
 def image_layer(image_id: ImageId) -> str:
-    return f"{IMAGES}/{image_id}/layer"
+    return f"{image(image_id)}/layer"
 
 
 def image_ancestry(image_id: ImageId) -> str:
-    return f"{IMAGES}/{image_id}/ancestry"
+    return f"{image(image_id)}/ancestry"
 
 
 def image_checksum(image_id: ImageId) -> str:
-    return f"{IMAGES}/{image_id}/_checksum"
+    return f"{image(image_id)}/_checksum"
 
 
 def image_mark(image_id: ImageId) -> str:
-    return f"{IMAGES}/{image_id}/_inprogress"
+    return f"{image(image_id)}/_inprogress"
 
 
 def image_files(image_id: ImageId) -> str:
-    return f"{IMAGES}/{image_id}/_files"
+    return f"{image(image_id)}/_files"
 
 
 def image_diff(image_id: ImageId) -> str:
-    return f"{IMAGES}/{image_id}/_diff"
+    return f"{image(image_id)}/_diff"
 
 
 def is_immutable(path: str) -> bool:
@@ -113,7 +136,11 @@ def successor(claim: str, content: bytes) -> str:
 
 
 def repository(name: RepositoryName) -> str:
-    return f"{REPOSITORIES}/{quote(name.namespace)}/{quote(quote(name.name))}"
+    return f"{REPOSITORIES}/{_below(name)}"
+
+
+def _below(name: RepositoryName) -> str:
+    return f"{quote(name.namespace)}/{quote(quote(name.name))}"
 
 
 def repository_json(name: RepositoryName) -> str:
@@ -130,6 +157,14 @@ def index_images_claim(name: RepositoryName) -> str:
 
 def private(name: RepositoryName) -> str:
     return f"{repository(name)}/_private"
+
+
+def apart_images(name: RepositoryName) -> str:
+    return f"{APART}/{_below(name)}"
+
+
+def held(name: RepositoryName, image_id: ImageId) -> str:
+    return f"{repository(name)}/{_HELD}/{image_id}"
 
 
 def mirrored(name: RepositoryName) -> str:
@@ -181,13 +216,15 @@ def is_layer(path: str) -> bool:
         return len(below) == 2 and below[1] == "layer"
     if first == PROBES:
         return len(below) == 2 and below[1] in ("layer", "layer.moved")
+    if first == APART:
+        return len(below) == 4 and below[3] == "layer"
     return first == UPLOADS and len(below) == 3 and below[2].startswith("layer.")
 
 
 def lies_above_layers(path: str) -> bool:
     """Whether layers are kept somewhere below."""
     first, *below = path.split("/")
-    return len(below) < {IMAGES: 2, UPLOADS: 3, PROBES: 2}.get(first, 0)
+    return len(below) < {IMAGES: 2, APART: 4, UPLOADS: 3, PROBES: 2}.get(first, 0)
 
 
 def upload_received(stage: str, hex_digest: str) -> str:

@@ -83,6 +83,12 @@ def index_restored(harbour: Harbour) -> Iterator[IndexProxy]:
     harbour.proxy.awake.set()
 
 
+@pytest.fixture
+def patient_index_restored(patient_harbour: Harbour) -> Iterator[IndexProxy]:
+    yield patient_harbour.proxy
+    patient_harbour.proxy.is_down = False
+
+
 def read_tags(registry: Target, name: str, headers: dict[str, str]) -> Answer:
     return call(registry, f"GET /v1/repositories/{name}/tags", headers)
 
@@ -253,6 +259,59 @@ def test_an_index_that_is_down_opens_nothing(harbour: Harbour, index_restored: I
     assert call(harbour.first.target, "GET /v1/_ping").status == 200
     index_restored.is_down = False
     assert read_tags(harbour.first.target, name, token).status == 200
+
+
+def put_tag(harbour: Harbour, token: dict[str, str], name: str, tag: str, image_id: str) -> int:
+    return call(
+        harbour.first.target, f"PUT /v1/repositories/{name}/tags/{tag}", token, json.dumps(image_id).encode()
+    ).status
+
+
+def pushing(harbour: Harbour, name: str, account: Account = ALICE) -> dict[str, str]:
+    """A write token that the registry has verified."""
+    headers = {"Authorization": harbour.daemon(NEWEST, account).basic, "X-Docker-Token": "true"}
+    begun = call(harbour.index.target, f"PUT /v1/repositories/{name}/", headers, b"[]")
+    token = {"Authorization": f"Token {begun.header('X-Docker-Token')}"}
+    return token | cookie_of(read_tags(harbour.first.target, name, token))
+
+
+def tags_in_the_index(harbour: Harbour, name: str) -> dict[str, str]:
+    basic = {"Authorization": harbour.daemon(NEWEST).basic}
+    listed = call(harbour.index.target, f"GET /api/v1/repositories/{name}/@tags", basic)
+    return {tag["name"]: row["image_id"] for row in listed.json()["items"] for tag in row["tags"]}
+
+
+def test_tags_changed_while_the_index_is_down_are_made_good(
+    patient_harbour: Harbour, patient_index_restored: IndexProxy
+) -> None:
+    name = patient_harbour.push(chain := make_chain(2))
+    token = pushing(patient_harbour, name)
+    patient_index_restored.is_down = True
+    assert put_tag(patient_harbour, token, name, "stable", chain[0].id) == 200
+    assert put_tag(patient_harbour, token, name, "latest", chain[0].id) == 200
+    patient_index_restored.is_down = False
+    eventually(
+        lambda: tags_in_the_index(patient_harbour, name) == {"stable": chain[0].id, "latest": chain[0].id},
+        lambda: f"the index was never asked: {tags_in_the_index(patient_harbour, name)}",
+    )
+
+
+def test_a_tag_that_the_index_refuses_once_it_is_back_is_as_it_was(
+    patient_harbour: Harbour, patient_index_restored: IndexProxy
+) -> None:
+    leaver = sign_up(patient_harbour.index.target, Account(f"leaver{secrets.token_hex(4)}"))
+    name = patient_harbour.push(chain := make_chain(2), account=leaver)
+    token = pushing(patient_harbour, name, leaver)
+    patient_index_restored.is_down = True
+    index_command(patient_harbour.index.environ, "deactivate", leaver.name)
+    for tag in ("latest", "stable"):
+        assert put_tag(patient_harbour, token, name, tag, chain[0].id) == 200
+    patient_index_restored.is_down = False
+    folder = patient_harbour.first.store / "repositories" / name
+    eventually(
+        lambda: (folder / "tag_latest").read_text() == chain[1].id and not (folder / "tag_stable").exists(),
+        lambda: "what the index refuses stands",
+    )
 
 
 def test_an_index_that_does_not_answer_is_not_waited_for(harbour: Harbour, index_restored: IndexProxy) -> None:

@@ -7,12 +7,18 @@ import threading
 import pytest
 
 from common.errors import Invalid, NotFound, Unauthenticated, Unavailable
-from common.names import ImageId, RepositoryName
+from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
 from registry_service.grants import MAX_COOKIE_BYTES, MAX_FINGERPRINTS, Credentials, OpenGate, TokenGate
+from registry_service.graph.agents import Agent
+from registry_service.index_client import Standing
+from registry_service.storage import paths
+from registry_service.storage.memory import Memory
+from tests.units.registry_service.graph.store import Image, Store
 
 KEY, OTHER_KEY = "k" * 32, "o" * 32
 ACME = RepositoryName("acme", "busybox")
+AGENT = Agent()
 LISTED, PUBLIC, HIDDEN = (ImageId(digit * 64) for digit in "123")
 
 
@@ -21,17 +27,18 @@ class CountingIndex:
 
     def __init__(self) -> None:
         self.good: dict[str, list[str]] = {}
+        self.standings: dict[str, Standing] = {}
         self.public: set[str] = set()
         self.is_down = False
         self.asked: list[str] = []
         self.hold = threading.Event()
         self.hold.set()
 
-    def image_ids(self, repository, authorization):
+    def images(self, repository, authorization):
         self._answer(f"images {repository}")
         if authorization not in self.good:
             raise Unauthenticated("Requires authorization")
-        return frozenset(self.good[authorization])
+        return {image: self.standings.get(image, Standing.SHARED) for image in self.good[authorization]}
 
     def may_read(self, repository, image, authorization):
         self._answer(f"access {image[:2]}")
@@ -65,8 +72,8 @@ def clock():
     return Clock()
 
 
-def gate_of(index, clock, *keys):
-    return TokenGate(index, keys or (KEY,), 60, clock)
+def gate_of(index, clock, *keys, store=None):
+    return TokenGate(index, (store or Store(Memory())).holdings, keys or (KEY,), 60, clock)
 
 
 def bearer(index, access=Access.READ, repository=ACME, images=(LISTED,), signature="s1"):
@@ -80,7 +87,7 @@ def test_one_pull_asks_the_index_once(index, clock):
     gate.admit(pull, Access.READ, ACME)
     for _ in range(40):
         gate.admit(pull, Access.READ)
-        gate.require_readable(pull, LISTED)
+        gate.readable(pull, LISTED)
     assert index.asked == ["images acme/busybox"]
 
 
@@ -101,7 +108,7 @@ def test_another_process_with_the_same_key_accepts_the_cookie_without_asking(ind
     with_cookie = Credentials(pull.authorization, cookie)
     elsewhere = gate_of(index, clock)
     assert elsewhere.admit(with_cookie, Access.READ, ACME) is None
-    elsewhere.require_readable(with_cookie, LISTED)
+    elsewhere.readable(with_cookie, LISTED)
     assert len(index.asked) == 1
 
 
@@ -182,7 +189,7 @@ def test_nobody_is_let_in_without_a_token(index, clock, header):
 def test_every_spelling_of_the_scheme_is_one_token(index, clock, spelling):
     gate, token = gate_of(index, clock), str(Token("s1", ACME, Access.READ))
     bearer(index)
-    gate.require_readable(Credentials(spelling.format(token)), LISTED)
+    gate.readable(Credentials(spelling.format(token)), LISTED)
 
 
 def test_the_index_is_asked_about_one_token_at_a_time_and_the_first_good_one_counts(index, clock):
@@ -216,28 +223,73 @@ def test_images_of_public_repositories_are_asked_for_once_and_hidden_ones_every_
     gate, pull = gate_of(index, clock), bearer(index)
     index.public.add(PUBLIC)
     for _ in range(3):
-        gate.require_readable(pull, PUBLIC)
+        gate.readable(pull, PUBLIC)
     assert index.asked.count("access 22") == 1
     for _ in range(2):
         with pytest.raises(NotFound, match="Image not found"):
-            gate.require_readable(pull, HIDDEN)
+            gate.readable(pull, HIDDEN)
     assert index.asked.count("access 33") == 2
 
 
-def test_a_hidden_parent_may_not_be_built_upon(index, clock):
+def test_what_is_hidden_may_neither_be_tagged_nor_built_upon(index, clock):
     gate, push = gate_of(index, clock), bearer(index, Access.WRITE)
-    gate.require_usable_parent(push, LISTED)
-    with pytest.raises(Invalid, match="Image depends on an unauthorized parent"):
-        gate.require_usable_parent(push, HIDDEN)
+    index.public.add(PUBLIC)
+    for image in (LISTED, PUBLIC):
+        assert gate.usable(push, image) == image
+    with pytest.raises(NotFound, match="Image not found"):
+        gate.usable(push, HIDDEN)
+
+
+@pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
+def test_what_was_only_announced_is_not_there(index, clock, access):
+    gate, who = gate_of(index, clock), bearer(index, access)
+    index.standings[LISTED] = Standing.ANNOUNCED
+    with pytest.raises(NotFound, match="Image not found"):
+        gate.readable(who, LISTED)
+
+
+def test_a_pusher_is_told_only_of_what_the_repository_holds_or_an_official_one_lends(index, clock):
+    """A stranger's public image of the same id may have any content, and daemons skip what is there."""
+    gate, push, pull = gate_of(index, clock), bearer(index, Access.WRITE), bearer(index, signature="s2")
+    index.public.add(PUBLIC)
+    assert gate.readable(pull, PUBLIC) == PUBLIC
+    with pytest.raises(NotFound, match="Image not found"):
+        gate.readable(push, PUBLIC)
+    index.standings[LISTED] = Standing.LENT
+    assert gate.readable(push, LISTED) == LISTED
+
+
+def test_what_is_kept_apart_is_read_there_by_its_repository_alone(index, clock):
+    gate, pull = gate_of(index, clock), bearer(index)
+    other = bearer(index, repository=RepositoryName("acme", "other"), images=(), signature="s2")
+    index.standings[LISTED] = Standing.APART
+    assert paths.image(gate.readable(pull, LISTED)) == f"_apart/acme/busybox/{LISTED}"
+    index.public.add(LISTED)
+    assert paths.image(gate.readable(other, LISTED)) == f"images/{LISTED}"
+
+
+def test_what_the_index_does_not_know_yet_is_looked_up_in_the_store(index, clock):
+    store = Store(Memory())
+    gate, push = gate_of(index, clock, store=store), bearer(index, Access.WRITE, images=())
+    base, child = Image("base"), Image("child", Image("base"))
+    for image in (base, child):
+        store.add(image)
+        with pytest.raises(NotFound):
+            gate.readable(push, image.id)
+    gate.holder(push).keep(base.id, [base.payload])
+    assert gate.readable(push, base.id) == base.id
+    store.tags.set(ACME, Tag("latest"), child.id, AGENT)
+    assert gate.readable(push, child.id) == child.id
+    assert index.asked == ["images acme/busybox"]
 
 
 def test_only_listed_images_are_pushed_and_a_list_that_grew_is_asked_for_again(index, clock):
     gate, push = gate_of(index, clock), bearer(index, Access.WRITE)
-    gate.require_listed(push, LISTED)
+    gate.require_announced(push, LISTED)
     with pytest.raises(Invalid, match="This image does not belong to the repository"):
-        gate.require_listed(push, HIDDEN)
+        gate.require_announced(push, HIDDEN)
     index.good[push.authorization].append(HIDDEN)
-    gate.require_listed(push, HIDDEN)
+    gate.require_announced(push, HIDDEN)
 
 
 def test_an_index_that_is_down_opens_nothing_but_what_was_granted_lasts(index, clock):
@@ -248,9 +300,9 @@ def test_an_index_that_is_down_opens_nothing_but_what_was_granted_lasts(index, c
     index.is_down = False
     gate.admit(pull, Access.READ)
     index.is_down = True
-    gate.require_readable(pull, LISTED)
+    gate.readable(pull, LISTED)
     with pytest.raises(Unavailable):
-        gate.require_readable(pull, HIDDEN)
+        gate.readable(pull, HIDDEN)
 
 
 def test_parallel_requests_of_one_pull_share_one_question(index, clock):
@@ -284,7 +336,7 @@ def test_a_hundred_and_fifty_images_fit_a_cookie_and_more_make_none(index, clock
     pull = bearer(index, images=images, signature="s2")
     gate = gate_of(index, clock)
     assert gate.admit(pull, Access.READ) is None
-    gate.require_readable(pull, ImageId(images[-1]))
+    gate.readable(pull, ImageId(images[-1]))
 
 
 def test_grants_of_long_lists_push_each_other_out(index, clock):
@@ -292,10 +344,10 @@ def test_grants_of_long_lists_push_each_other_out(index, clock):
     gate, images = gate_of(index, clock), [f"{number:064x}" for number in range(MAX_FINGERPRINTS // 2)]
     pulls = [bearer(index, images=images, signature=signature) for signature in ("s1", "s2", "s3")]
     for pull in (*pulls, pulls[0]):
-        gate.require_readable(pull, ImageId(images[-1]))
+        gate.readable(pull, ImageId(images[-1]))
     assert len(index.asked) == len(pulls) + 1
 
 
 def test_a_grant_too_long_to_keep_still_lets_in(index, clock):
     gate, images = gate_of(index, clock), [f"{number:064x}" for number in range(MAX_FINGERPRINTS + 1)]
-    gate.require_readable(bearer(index, images=images), ImageId(images[-1]))
+    gate.readable(bearer(index, images=images), ImageId(images[-1]))

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from common.errors import Invalid, Unauthenticated, Unavailable
+from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
-from registry_service.index_client import MAX_ANSWER_BYTES, IndexClient
+from registry_service.index_client import MAX_ANSWER_BYTES, IndexClient, IndexUnreachable, Standing
 
 ACME = RepositoryName("acme", "a/b")
 IMAGE = ImageId("a" * 64)
@@ -76,8 +76,15 @@ def client(index):
 
 
 def test_the_callers_authorization_travels_unchanged(index, client):
-    index.body = json.dumps([{"id": IMAGE, "checksum": "x"}, {"id": "b" * 64}]).encode()
-    assert client.image_ids(ACME, AUTHORIZATION) == {IMAGE, "b" * 64}
+    entries = [{"id": IMAGE, "checksum": "x"}]
+    entries += [{"id": digit * 64, "held": held} for digit, held in (("b", "shared"), ("c", "apart"), ("d", "lent"))]
+    index.body = json.dumps(entries).encode()
+    assert client.images(ACME, AUTHORIZATION) == {
+        IMAGE: Standing.ANNOUNCED,
+        "b" * 64: Standing.SHARED,
+        "c" * 64: Standing.APART,
+        "d" * 64: Standing.LENT,
+    }
     assert index.asked == [("GET", "/v1/repositories/acme/a/b/images", AUTHORIZATION, b"")]
 
 
@@ -85,22 +92,24 @@ def test_the_callers_authorization_travels_unchanged(index, client):
 def test_any_other_answer_is_a_bad_token(index, client, status):
     index.status = status
     with pytest.raises(Unauthenticated):
-        client.image_ids(ACME, AUTHORIZATION)
+        client.images(ACME, AUTHORIZATION)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])
 def test_an_index_in_trouble_is_unavailable(index, client, status):
     index.status = status
-    for question in (client.image_ids, client.consume_delete):
+    for question in (client.images, client.consume_delete):
         with pytest.raises(Unavailable):
             question(ACME, AUTHORIZATION)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b'{"a": 1}', b'["x"]', b"[{}]", b"null", b"7"])
+@pytest.mark.parametrize(
+    "body", [b"<html>", b'{"a": 1}', b'["x"]', b"[{}]", b"null", b"7", b'[{"id": "a", "held": "x"}]']
+)
 def test_an_answer_that_is_no_list_opens_nothing(index, client, body):
     index.body = body
     with pytest.raises(Unavailable):
-        client.image_ids(ACME, AUTHORIZATION)
+        client.images(ACME, AUTHORIZATION)
 
 
 @pytest.mark.parametrize(
@@ -116,43 +125,68 @@ def test_only_a_plain_yes_opens_an_image(index, client, body, readable):
 def test_a_slow_index_is_unavailable(index):
     index.delay = 1.5
     with pytest.raises(Unavailable):
-        IndexClient(index.url, 0.2).image_ids(ACME, AUTHORIZATION)
+        IndexClient(index.url, 0.2).images(ACME, AUTHORIZATION)
 
 
 def test_an_index_that_is_gone_is_unavailable(index):
     unused = ScriptedIndex()
     unused.server_close()
     with pytest.raises(Unavailable):
-        IndexClient(unused.url, 0.5).image_ids(ACME, AUTHORIZATION)
+        IndexClient(unused.url, 0.5).images(ACME, AUTHORIZATION)
     assert IndexClient(unused.url, 0.5).is_alive() is False
 
 
 def test_connections_are_kept_and_a_closed_one_is_replaced(index, client):
-    client.image_ids(ACME, AUTHORIZATION)
-    client.image_ids(ACME, AUTHORIZATION)
+    client.images(ACME, AUTHORIZATION)
+    client.images(ACME, AUTHORIZATION)
     assert index.connections == 1
     index.closes_after_answer = True
     for _ in range(4):
-        client.image_ids(ACME, AUTHORIZATION)
+        client.images(ACME, AUTHORIZATION)
     assert len(index.asked) == 6
 
 
 def test_an_endless_answer_is_cut(index, client):
     index.body = b" " * (MAX_ANSWER_BYTES + 2)
     with pytest.raises(Unavailable):
-        client.image_ids(ACME, AUTHORIZATION)
+        client.images(ACME, AUTHORIZATION)
 
 
-def test_tags_are_told_with_their_image(index, client):
-    client.tag_was_set(ACME, Tag("v1"), IMAGE, AUTHORIZATION)
-    client.tag_was_deleted(ACME, Tag("a?b"), AUTHORIZATION)
+def test_tags_are_asked_about_with_their_image(index, client):
+    client.set_tag(ACME, Tag("v1"), IMAGE, AUTHORIZATION)
+    client.delete_tag(ACME, Tag("a?b"), AUTHORIZATION)
     assert index.asked == [
         ("PUT", "/v1/repositories/acme/a/b/tags/v1", AUTHORIZATION, json.dumps(IMAGE).encode()),
         ("DELETE", "/v1/repositories/acme/a/b/tags/a%3Fb", AUTHORIZATION, b""),
     ]
-    index.status = 403
-    with pytest.raises(Invalid, match="403"):
-        client.tag_was_set(ACME, Tag("v1"), IMAGE, AUTHORIZATION)
+
+
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [
+        (400, Invalid),
+        (401, Unauthenticated),
+        (403, Forbidden),
+        (404, Unauthenticated),
+        (409, Invalid),
+        (429, Unavailable),
+        (500, Unavailable),
+    ],
+)
+def test_a_refused_tag_is_not_an_index_that_cannot_be_reached(index, client, status, refusal):
+    index.status = status
+    for ask in (lambda: client.set_tag(ACME, Tag("v1"), IMAGE, AUTHORIZATION),
+                lambda: client.delete_tag(ACME, Tag("v1"), AUTHORIZATION)):  # fmt: skip
+        with pytest.raises(refusal) as raised:
+            ask()
+        assert not isinstance(raised.value, IndexUnreachable)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_that_does_not_reach_the_index_is_told_apart(index, client, status):
+    index.status = status
+    with pytest.raises(IndexUnreachable):
+        client.set_tag(ACME, Tag("v1"), IMAGE, AUTHORIZATION)
 
 
 def test_ping(index, client):

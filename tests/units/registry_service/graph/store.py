@@ -13,6 +13,7 @@ from typing import Any
 
 from common.checksums import Checksum
 from common.names import ImageId
+from registry_service.graph.holdings import Holdings
 from registry_service.graph.images import Images
 from registry_service.graph.push import Push
 from registry_service.graph.repositories import Repositories
@@ -82,6 +83,7 @@ class Store:
         self.images = Images(driver)
         self.push = Push(driver, self.images, 3600, **push)
         self.tags = Tags(driver, self.images)
+        self.holdings = Holdings(driver, self.images, self.tags)
         self.repositories = Repositories(driver, self.tags)
 
     def describe(self, image: Image, uploader: str = "uploader") -> None:
@@ -118,7 +120,9 @@ class Store:
 
     def everything(self) -> set[str]:
         """The path of every content in the store."""
-        return {path for top in (paths.IMAGES, paths.REPOSITORIES, paths.UPLOADS) for path in self._below(top)}
+        return {
+            path for top in (paths.IMAGES, paths.APART, paths.REPOSITORIES, paths.UPLOADS) for path in self._below(top)
+        }
 
     def _below(self, path: str) -> Iterator[str]:
         if not self.driver.exists(path):

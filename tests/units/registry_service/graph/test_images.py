@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.names import RepositoryName, Tag
-from registry_service.graph.agents import Agent
 from registry_service.graph.errors import ImageNotFound
 from registry_service.graph.images import Images
 from registry_service.graph.leases import Leases
@@ -139,7 +137,7 @@ def test_deletion_elsewhere_is_noticed_by_who_writes(store: Store) -> None:
     store.images.json(BASE.id)
     store.driver.delete(paths.image(BASE.id))
     with pytest.raises(ImageNotFound):
-        store.tags.set(RepositoryName.parse("a/b"), Tag("latest"), CHILD.id, Agent())
+        store.tags.require_taggable(CHILD.id)
     store.add(BASE)
     assert store.holds(BASE)
 

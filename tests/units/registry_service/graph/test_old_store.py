@@ -175,4 +175,4 @@ def test_old_tag_moves_to_a_new_image(old: Store) -> None:
 
 def test_tag_on_an_image_whose_ancestor_is_missing(old: Store) -> None:
     with pytest.raises(ImageNotFound):
-        old.tags.set(APP, Tag("orphan"), ORPHAN, Agent())
+        old.tags.require_taggable(ORPHAN)

@@ -33,6 +33,7 @@ from tests.units.registry_service.graph.store import Image, Store, image_id, in_
 BASE = Image("base")
 CHILD = Image("child", BASE, {"./other": b"x"})
 OTHER_BYTES = Image("base", framing=1)
+OTHER_FILES = Image("base", files={"./file": b"other content"})
 WRONG = "sha256:" + "0" * 64
 WRONG_TARSUM = "tarsum+sha256:" + "0" * 64
 
@@ -467,13 +468,23 @@ def test_second_uploader_with_the_same_bytes_succeeds(store: Store) -> None:
     assert not store.driver.exists(paths.UPLOADS)
 
 
-def test_second_uploader_with_other_bytes_is_told_it_exists(store: Store) -> None:
+def test_second_uploader_of_the_same_files_in_other_bytes_succeeds(store: Store) -> None:
     for uploader, image in (("one", BASE), ("two", OTHER_BYTES)):
         store.describe(image, uploader)
         store.receive(image, uploader)
     store.seal(BASE, "one")
+    store.seal(OTHER_BYTES, "two")
+    assert store.holds(BASE)
+    assert not store.driver.exists(paths.UPLOADS)
+
+
+def test_second_uploader_with_other_files_is_told_it_exists(store: Store) -> None:
+    for uploader, image in (("one", BASE), ("two", OTHER_FILES)):
+        store.describe(image, uploader)
+        store.receive(image, uploader)
+    store.seal(BASE, "one")
     with pytest.raises(ImageExists):
-        store.seal(OTHER_BYTES, "two")
+        store.seal(OTHER_FILES, "two")
     assert store.holds(BASE)
     assert not store.driver.exists(paths.UPLOADS)
 

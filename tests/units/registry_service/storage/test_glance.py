@@ -8,6 +8,7 @@ from common.names import ImageId, RepositoryName, Tag
 from common.settings import SettingsError, load
 from registry_service.storage import paths
 from registry_service.storage.glance.settings import GlanceSettings
+from registry_service.storage.paths import ApartImageId
 
 IMAGE = ImageId("a" * 64)
 STAGE = paths.upload(IMAGE, "somebody")
@@ -26,7 +27,13 @@ PROBE = paths.probe("check-1")
 
 @pytest.mark.parametrize(
     "path",
-    [paths.image_layer(IMAGE), paths.upload_layer(STAGE, "1"), f"{PROBE}/layer", f"{PROBE}/layer.moved"],
+    [
+        paths.image_layer(IMAGE),
+        paths.image_layer(ApartImageId(IMAGE, NAME)),
+        paths.upload_layer(STAGE, "1"),
+        f"{PROBE}/layer",
+        f"{PROBE}/layer.moved",
+    ],
 )
 def test_layers(path: str) -> None:
     assert paths.is_layer(path)

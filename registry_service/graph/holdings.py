@@ -1,0 +1,178 @@
+"""Which repository holds which image: a push sealed it there, or one of the repository's tags reaches it.
+
+An id is one name for all, and anybody may announce it; only what a repository holds may be read, built on or tagged by
+it, or is there already when somebody pushes to it. Where the shared image of an id has other content than the one that
+a repository pushed, the repository's own is kept apart, as are all images above it: shared images have shared ancestors
+only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from common.cache import Cache
+from common.names import ImageId, RepositoryName
+from registry_service.graph.errors import ImageNotFound, RepositoryNotFound
+from registry_service.graph.images import CACHE_SECONDS, Images
+from registry_service.graph.tags import Tags
+from registry_service.storage import paths
+from registry_service.storage.driver import Driver, Offload, PathNotFound, directly
+from registry_service.storage.paths import ApartImageId
+
+_CACHED_IDS = 1024 * 1024
+
+
+class Holder(Protocol):
+    """For whom an image is pushed: a repository, or everybody where nobody asks for whom."""
+
+    def find(self, image: ImageId) -> ImageId | None:
+        """The image as it is held, shared or apart; None where it is not."""
+
+    def apart(self, image: ImageId) -> ImageId | None:
+        """The image as it would be kept apart; None where nothing is."""
+
+    def keep(self, image: ImageId, checksums: Iterable[str]) -> None:
+        """Hold an image from now on, shared or apart, as it was pushed with these checksums."""
+
+    def pushed(self, image: ImageId) -> frozenset[str]:
+        """The checksums with which an image was pushed."""
+
+
+class Everybody:
+    """The holder of all images in a registry without an index, and of those that a mirror fetches."""
+
+    def find(self, image: ImageId) -> ImageId | None:
+        return image
+
+    def apart(self, image: ImageId) -> ImageId | None:
+        return None
+
+    def keep(self, image: ImageId, checksums: Iterable[str]) -> None:
+        pass
+
+    def pushed(self, image: ImageId) -> frozenset[str]:
+        return frozenset()
+
+
+EVERYBODY = Everybody()
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    is_apart: bool
+    checksums: frozenset[str]
+
+
+class Holdings:
+    """What the repositories of one store hold."""
+
+    def __init__(self, driver: Driver, images: Images, tags: Tags, *, offload: Offload = directly) -> None:
+        self._driver = driver
+        self._offload = offload
+        self._images = images
+        self._tags = tags
+        self._reached: Cache[RepositoryName, tuple[Mapping[str, str], frozenset[str]]] = Cache(
+            _CACHED_IDS, CACHE_SECONDS
+        )
+
+    def find(self, repository: RepositoryName, image: ImageId) -> ImageId | None:
+        """As `Holder.find`, from the store."""
+        mark = self._mark(repository, image)
+        if mark is not None:
+            return ApartImageId(image, repository) if mark.is_apart else image
+        return image if image in self._reached_by_tags(repository) else None
+
+    def keep(self, repository: RepositoryName, image: ImageId, checksums: Iterable[str]) -> None:
+        """As `Holder.keep`."""
+        mark = {"apart": isinstance(image, ApartImageId), "checksums": sorted(checksums)}
+        self._driver.put(paths.held(repository, image), json.dumps(mark).encode())
+
+    def carry(self, image: ImageId, repository: RepositoryName) -> ImageId:
+        """The image for a tag of this repository: what another keeps apart, with all it is based on, is copied."""
+        if not isinstance(image, ApartImageId) or image.repository == repository:
+            return image
+        for ancestor in reversed(self._images.ancestry(image)):
+            if isinstance(ancestor, ApartImageId):
+                self._copy(ancestor, ApartImageId(ancestor, repository))
+        return ApartImageId(image, repository)
+
+    def _copy(self, source: ApartImageId, target: ApartImageId) -> None:
+        """In the order of a publication: what has its JSON is whole."""
+        with (
+            self._images.open_layer(self._images.layer(source)) as reader,
+            self._driver.open_writer(paths.image_layer(target)) as writer,
+        ):
+            for block in reader:
+                if self._driver.is_blocking:
+                    self._offload(writer.write, block)
+                else:
+                    writer.write(block)
+            writer.commit()
+        checksums = self._images.checksums(source)
+        self._driver.put(paths.image_ancestry(target), json.dumps(self._images.ancestry(source)).encode())
+        self._driver.put(paths.image_checksum(target), json.dumps(checksums).encode())
+        self._driver.put(paths.image_json(target), self._images.json(source))
+        self._images.forget(target)
+        self.keep(target.repository, target, checksums)
+
+    def pushed(self, repository: RepositoryName, image: ImageId) -> frozenset[str]:
+        """As `Holder.pushed`."""
+        mark = self._mark(repository, image)
+        return mark.checksums if mark else frozenset()
+
+    def _mark(self, repository: RepositoryName, image: ImageId) -> _Mark | None:
+        try:
+            mark = json.loads(self._driver.get(paths.held(repository, image)))
+        except PathNotFound:
+            return None
+        return _Mark(mark["apart"], frozenset(mark["checksums"]))
+
+    def _reached_by_tags(self, repository: RepositoryName) -> frozenset[str]:
+        try:
+            tags = self._tags.all(repository)
+        except RepositoryNotFound:
+            return frozenset()
+        known = self._reached.get(repository)
+        if known is None or known[0] != tags:
+            known = tags, frozenset(self._ancestors(repository, set(tags.values())))
+            self._reached.put(repository, known, 64 + len(known[0]) + len(known[1]))
+        return known[1]
+
+    def _ancestors(self, repository: RepositoryName, tagged: set[str]) -> Iterator[str]:
+        apart = self._all_apart(repository)
+        for id_ in tagged:
+            image = ImageId(id_)
+            try:
+                yield from self._images.ancestry(ApartImageId(image, repository) if id_ in apart else image)
+            except ImageNotFound:
+                # In an old store a tag may name an image that is not complete; it reaches that one and no other.
+                yield id_
+
+    def _all_apart(self, repository: RepositoryName) -> set[str]:
+        try:
+            return set(self._driver.list(paths.apart_images(repository)))
+        except PathNotFound:
+            return set()
+
+
+class RepositoryHolder:
+    """One repository as a holder."""
+
+    def __init__(self, holdings: Holdings, repository: RepositoryName) -> None:
+        self._holdings = holdings
+        self._repository = repository
+
+    def find(self, image: ImageId) -> ImageId | None:
+        return self._holdings.find(self._repository, image)
+
+    def apart(self, image: ImageId) -> ImageId | None:
+        return ApartImageId(image, self._repository)
+
+    def keep(self, image: ImageId, checksums: Iterable[str]) -> None:
+        self._holdings.keep(self._repository, image, checksums)
+
+    def pushed(self, image: ImageId) -> frozenset[str]:
+        return self._holdings.pushed(self._repository, image)

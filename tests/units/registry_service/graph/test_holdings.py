@@ -1,0 +1,225 @@
+"""What a repository holds, and that a stranger's image of the same id neither serves nor hinders its push."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from common.checksums import Checksum
+from common.names import ImageId, RepositoryName, Tag
+from registry_service.graph.agents import Agent
+from registry_service.graph.description import are_equivalent
+from registry_service.graph.errors import ImageExists, ImageNotFound
+from registry_service.graph.holdings import RepositoryHolder
+from registry_service.storage import paths
+from registry_service.storage.memory import Memory
+from registry_service.storage.paths import ApartImageId
+from tests.units.registry_service.graph.store import Image, Store, in_blocks, payload_of
+
+OWNER, STRANGER, OTHER = (RepositoryName(namespace, "app") for namespace in ("owner", "stranger", "other"))
+BASE = Image("base")
+CHILD = Image("child", BASE)
+TROJAN = replace(BASE, files={"./file": b"trojan"})
+REPACKED = replace(BASE, framing=1)
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store(Memory())
+
+
+def push(store: Store, repository: RepositoryName, image: Image) -> None:
+    holder, uploader = RepositoryHolder(store.holdings, repository), str(repository)
+    store.push.begin(image.id, image.json, uploader, holder=holder)
+    store.push.receive(image.id, uploader, in_blocks(image.layer), holder=holder)
+    store.push.seal(image.id, uploader, payload=image.payload, tarsum=None, holder=holder)
+
+
+def held(store: Store, repository: RepositoryName, image: Image) -> bytes | None:
+    """The layer that the repository holds."""
+    found = store.holdings.find(repository, image.id)
+    return None if found is None else store.layer_of(found)
+
+
+def test_a_repository_holds_what_it_pushed(store: Store) -> None:
+    push(store, OWNER, BASE)
+    assert held(store, OWNER, BASE) == BASE.layer
+    assert held(store, OTHER, BASE) is None
+
+
+def test_a_repository_holds_what_its_tags_reach(store: Store) -> None:
+    store.add(BASE, CHILD)
+    assert held(store, OWNER, BASE) is None
+    store.tags.set(OWNER, Tag("latest"), CHILD.id, Agent())
+    assert held(store, OWNER, BASE) == BASE.layer
+    assert held(store, OWNER, CHILD) == CHILD.layer
+    store.tags.delete(OWNER, Tag("latest"))
+    assert held(store, OWNER, CHILD) is None
+
+
+def test_a_tag_of_an_image_that_an_old_store_lost_reaches_nothing_more(store: Store) -> None:
+    store.add(BASE)
+    store.tags.set(OWNER, Tag("lost"), CHILD.id, Agent())
+    store.tags.set(OWNER, Tag("there"), BASE.id, Agent())
+    assert held(store, OWNER, BASE) == BASE.layer
+
+
+def test_a_stranger_who_was_first_changes_nothing_for_the_owner(store: Store) -> None:
+    push(store, STRANGER, TROJAN)
+    push(store, OWNER, BASE)
+    push(store, OWNER, CHILD)
+    assert held(store, OWNER, BASE) == BASE.layer
+    assert held(store, OWNER, CHILD) == CHILD.layer
+    assert held(store, STRANGER, BASE) == TROJAN.layer
+
+
+def test_all_above_an_image_kept_apart_is_kept_apart_too(store: Store) -> None:
+    push(store, STRANGER, TROJAN)
+    push(store, OWNER, BASE)
+    push(store, OWNER, CHILD)
+    child = store.holdings.find(OWNER, CHILD.id)
+    assert isinstance(child, ApartImageId)
+    ancestry = store.images.ancestry(child)
+    assert ancestry == CHILD.ancestry
+    assert all(isinstance(image, ApartImageId) for image in ancestry)
+    assert not store.images.is_complete(CHILD.id)
+    assert store.images.diff(child)["created"].keys() == set()
+
+
+def test_what_lies_below_an_image_kept_apart_may_be_shared(store: Store) -> None:
+    push(store, OTHER, BASE)
+    push(store, STRANGER, BASE)
+    push(store, STRANGER, replace(CHILD, files={"./file": b"trojan"}))
+    push(store, OWNER, BASE)
+    push(store, OWNER, CHILD)
+    child = store.holdings.find(OWNER, CHILD.id)
+    assert child is not None
+    assert [isinstance(image, ApartImageId) for image in store.images.ancestry(child)] == [True, False]
+    store.tags.set(OWNER, Tag("latest"), child, Agent())
+    assert held(store, OWNER, BASE) == BASE.layer
+
+
+@pytest.mark.parametrize("second", [BASE, REPACKED])
+def test_the_same_image_is_held_by_both_and_stored_once(store: Store, second: Image) -> None:
+    push(store, STRANGER, BASE)
+    before = {path for path in store.everything() if path.startswith((paths.IMAGES, paths.APART))}
+    push(store, OWNER, second)
+    assert held(store, OWNER, BASE) == BASE.layer
+    assert {path for path in store.everything() if path.startswith((paths.IMAGES, paths.APART))} == before
+    # A daemon that did not hear the answer says it again.
+    holder = RepositoryHolder(store.holdings, OWNER)
+    store.push.seal(BASE.id, "again", payload=second.payload, tarsum=None, holder=holder)
+
+
+def test_only_what_is_held_exists_already(store: Store) -> None:
+    push(store, STRANGER, BASE)
+    push(store, OWNER, BASE)
+    with pytest.raises(ImageExists):
+        push(store, OWNER, BASE)
+
+
+def test_what_is_kept_apart_exists_already_for_its_own_repository(store: Store) -> None:
+    push(store, STRANGER, TROJAN)
+    push(store, OWNER, BASE)
+    with pytest.raises(ImageExists):
+        push(store, OWNER, BASE)
+    push(store, OTHER, BASE)
+    assert held(store, OTHER, BASE) == BASE.layer
+
+
+def test_another_configuration_is_another_image(store: Store) -> None:
+    evil = json.dumps({**json.loads(BASE.json), "config": {"Entrypoint": ["/evil"]}}).encode()
+    holder = RepositoryHolder(store.holdings, STRANGER)
+    store.push.begin(BASE.id, evil, "stranger", holder=holder)
+    store.push.receive(BASE.id, "stranger", in_blocks(BASE.layer), holder=holder)
+    store.push.seal(BASE.id, "stranger", payload=payload_of(evil, BASE.layer), tarsum=None, holder=holder)
+    push(store, OWNER, BASE)
+    found = store.holdings.find(OWNER, BASE.id)
+    assert found is not None
+    assert store.images.json(found) == BASE.json
+
+
+def test_docker_0_5_which_declares_its_checksum_gets_the_same(store: Store) -> None:
+    push(store, STRANGER, TROJAN)
+    holder = RepositoryHolder(store.holdings, OWNER)
+    store.push.begin(BASE.id, BASE.json, "old", declared=Checksum(BASE.payload), holder=holder)
+    store.push.receive(BASE.id, "old", in_blocks(BASE.layer), holder=holder)
+    assert held(store, OWNER, BASE) == BASE.layer
+
+
+def test_a_deleted_repository_holds_nothing(store: Store) -> None:
+    push(store, STRANGER, TROJAN)
+    push(store, OWNER, BASE)
+    apart = store.holdings.find(OWNER, BASE.id)
+    assert apart is not None
+    store.repositories.delete(OWNER)
+    assert store.holdings.find(OWNER, BASE.id) is None
+    store.images.forget(apart)
+    with pytest.raises(ImageNotFound):
+        store.images.layer(apart)
+
+
+def test_what_a_deleted_repository_left_does_not_stand_in_the_way(store: Store) -> None:
+    """docker-registry deletes a repository without what is kept apart for it."""
+    push(store, STRANGER, TROJAN)
+    push(store, OWNER, replace(BASE, files={"./file": b"of the former owner"}))
+    store.driver.delete(paths.repository(OWNER))
+    push(store, OWNER, BASE)
+    assert held(store, OWNER, BASE) == BASE.layer
+
+
+def test_what_one_repository_keeps_apart_is_carried_to_another(store: Store) -> None:
+    push(store, STRANGER, TROJAN)
+    push(store, OWNER, BASE)
+    push(store, OWNER, CHILD)
+    child = store.holdings.find(OWNER, CHILD.id)
+    assert child is not None
+    carried = store.holdings.carry(child, OTHER)
+    store.tags.set(OTHER, Tag("latest"), carried, Agent())
+    store.repositories.delete(OWNER)
+    for image in (BASE, CHILD):
+        assert held(store, OTHER, image) == image.layer
+    assert store.images.ancestry(carried) == CHILD.ancestry
+    assert store.holdings.carry(carried, OTHER) is carried
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ({"id": "a", "Size": 7}, {"id": "a", "Size": 9}, True),
+        ({"id": "a", "config": {"Cmd": None}}, {"id": "a", "config": {}}, True),
+        ({"id": "a", "config": {"Cmd": ["x"]}}, {"config": {"Cmd": ["x"]}, "id": "a"}, True),
+        ({"id": "a", "config": {"Cmd": ["x"]}}, {"id": "a", "config": {"Cmd": ["y"]}}, False),
+        ({"id": "a", "config": {"Volumes": {"/x": {}}}}, {"id": "a", "config": {"Volumes": {}}}, False),
+        ({"id": "a", "config": {"Labels": {"x": ""}}}, {"id": "a", "config": {}}, False),
+        ({"id": "a", "config": {"Tty": True}}, {"id": "a", "config": {"Tty": 1}}, False),
+    ],
+)
+def test_descriptions_that_make_the_same_image(
+    one: dict[str, object], other: dict[str, object], expected: bool
+) -> None:
+    assert are_equivalent(json.dumps(one).encode(), json.dumps(other).encode()) is expected
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        b'{"id": "a", "config": {"Entrypoint": ["evil"]}, "config": {"Cmd": ["x"]}}',
+        b'{"id": "a", "Config": {"Entrypoint": ["evil"]}, "config": {"Cmd": ["x"]}}',
+        b'{"id": "a", "config": {"Entrypoint": ["evil"], "Cmd": ["x"], "cmd": ["x"]}}',
+    ],
+)
+def test_a_description_that_go_reads_in_its_own_way_is_equivalent_to_no_other(trick: bytes) -> None:
+    assert are_equivalent(trick, trick)
+    assert not are_equivalent(trick, b'{"id": "a", "config": {"Cmd": ["x"]}}')
+
+
+def test_an_apart_image_is_the_same_id_at_another_place() -> None:
+    image = ImageId("a" * 64)
+    apart = ApartImageId(image, OWNER)
+    assert apart == image
+    assert paths.image_layer(apart) == f"_apart/owner/app/{image}/layer"
+    assert paths.is_layer(paths.image_layer(apart))
+    assert paths.is_immutable(paths.image_json(apart))
