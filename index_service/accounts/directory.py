@@ -89,7 +89,7 @@ def find_person(session: Session, name: str) -> User:
 
 def find_active(session: Session, name: str) -> User:
     """The account of a name that was entered. Raises UnknownPerson, also for a closed account."""
-    found = session.scalar(_named(name).where(User.is_active))
+    found = session.scalar(_named(validators.fold_name(name)).where(User.is_active))
     if found is None:
         raise UnknownPerson
     return found

@@ -116,6 +116,12 @@ def find_unconfirmed(session: Session, address: str) -> User | None:
     return session.scalar(owner.where(Email.address == address, Email.confirmed_at.is_(None)))
 
 
+def confirmed_owner(session: Session, address: str) -> str | None:
+    """The name of the account that has confirmed this email address."""
+    owner = select(User.name).join(Email, Email.user_id == User.id)
+    return session.scalar(owner.where(Email.address == address, Email.confirmed_at.is_not(None)))
+
+
 def owner_for_reset(session: Session, address: str) -> User | None:
     """The account whose password may be reset by an email to this address.
 

@@ -92,6 +92,16 @@ def _is_website(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r'[\s<>"\\^`{|}]', text)
 
 
+def fold_name(text: str) -> str:
+    """An existing account's name as somebody entered it: names are lower-case, so any case means the same one."""
+    return text.strip().lower()
+
+
+def may_be_email(text: str) -> bool:
+    """Whether an account could have this email address; others are not queried."""
+    return len(text) <= 254 and _EMAIL.fullmatch(text) is not None
+
+
 def may_be_name(text: str) -> bool:
     """Whether an account could have this name; others are not queried."""
     return _NAME.fullmatch(text) is not None

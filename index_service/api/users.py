@@ -8,6 +8,7 @@ from flask import Blueprint, Response, request
 
 from common.errors import Invalid
 from common.http import read_json, reply
+from index_service.accounts.validators import fold_name
 from index_service.api.protocol_request import client_address, credential, protocol
 from index_service.api.protocol_response import reply_empty
 from index_service.services.registration import SignUp
@@ -39,7 +40,7 @@ def post_user() -> Response:
 def put_user(name: str) -> Response:
     """204: the password is changed, the address added."""
     form = _form()
-    protocol().change_account(credential(), name, form.get("password"), form.get("email"))
+    protocol().change_account(credential(), fold_name(name), form.get("password"), form.get("email"))
     return reply_empty()
 
 

@@ -48,6 +48,7 @@ class Authentication:
 
     def sign_in(self, name: str, password: str, address: str) -> Actor:
         """The actor, by the account's password. Raises WrongCredential, AccountInactive or TooMany."""
+        name = self.account_name(name)
         user = self._find(name)
         self._store(user, self._check.require(user, name, password, address))
         if user is None:
@@ -57,6 +58,7 @@ class Authentication:
     def sign_in_client(self, name: str, password: str, address: str) -> Actor:
         """The actor, by the account's password or by one of its access tokens. Raises as `sign_in` does."""
         if access_tokens.looks_like(password):
+            name = self.account_name(name)
             return self._sign_in_by_token(name, password, address, counted=name)
         return self.sign_in(name, password, address)
 
@@ -98,6 +100,7 @@ class Authentication:
 
     def prove_client(self, name: str, password: str, address: str) -> None:
         """Verify the password, even of a closed account, or an access token. Raises as `sign_in_client` does."""
+        name = self.account_name(name)
         if access_tokens.looks_like(password):
             self._sign_in_by_token(name, password, address, counted=name)
         else:
@@ -109,6 +112,17 @@ class Authentication:
         if access_tokens.looks_like(password):
             return self._find_token(user.name, password) is not None
         return self._passwords.match(user.password_hash, password)
+
+    def account_name(self, entered: str) -> str:
+        """The account that somebody enters to log in: its name in any case, or a confirmed email address.
+
+        Attempts are counted by the result, so that another spelling is no further guess.
+        """
+        name = validators.fold_name(entered)
+        if not validators.may_be_email(name):
+            return name
+        with self._database.reading() as session:
+            return email_addresses.confirmed_owner(session, name) or name
 
     def count(self, what: str, address: str) -> None:
         """Count a request without a password, such as one for an email, against the rate limit of wrong passwords.

@@ -51,15 +51,15 @@ class Registration:
         if self._sign_up != "open":
             self._authentication.prove_client(str(name), str(password), address)
             return SignUp.TAKEN
-        name = validators.validate_name(name)
+        known = self._authentication.account_name(name) if isinstance(name, str) else ""
         with self._database.reading() as session:
-            user = authentication.find(session, name)
+            user = authentication.find(session, known)
         if user is not None:
             # Old daemons sign up before every login: what is required of a new account is not of this one.
-            with self._attempts.attempt(name, address) as attempt:
+            with self._attempts.attempt(known, address) as attempt:
                 attempt.failed = not self._authentication.is_right(user, str(password))
             return SignUp.TAKEN
-        validators.validate_new_name(name)
+        name = validators.validate_new_name(name)
         checked = validators.validate_email(email)
         validators.validate_password(password, name, checked)
         with self._attempts.attempt(name, address) as attempt:

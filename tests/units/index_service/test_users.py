@@ -13,6 +13,7 @@ from sqlalchemy import text
 from common.errors import Conflict, Forbidden, TooMany
 from index_service.accounts.email_addresses import MAX_ADDRESSES, TooManyAddresses
 from index_service.accounts.login_rate_limit import LoginRateLimit
+from index_service.accounts.organisations import OrganisationProfile
 from index_service.accounts.validators import WeakPassword
 from tests.units.index_service.reader import Reader
 from tests.units.index_service.site import CountingHasher, basic
@@ -38,6 +39,65 @@ def test_sign_up_then_login(site, path):
 def test_a_body_counts_whatever_its_content_type_says(site):
     kind = "application/x-www-form-urlencoded"
     assert site.request("POST", "/v1/users/", body=form(), **{"Content-Type": kind}).status_code == 201
+
+
+BLANKS = ["", "none", ".", " ", "not-an-email", None, 7, "somebody@else.example"]
+
+
+@pytest.mark.parametrize("sign_up", ["open", "closed", "admin"])
+def test_a_login_that_begins_with_a_sign_up_goes_on_whatever_else_it_says(make_site, sign_up):
+    """Docker up to 1.10 goes on to log in after exactly these bytes, and asks for an e-mail each time."""
+    site = make_site(sign_up="open")
+    site.request("POST", "/v1/users/", body=form())
+    with site.engine.begin() as connection:
+        connection.execute(text("UPDATE emails SET confirmed_at = created_at"))
+    site.restart(sign_up=sign_up)
+    bodies = [form(email=email) for email in BLANKS]
+    bodies += [form(username=name, email="") for name in ("Alice", "ALICE", " alice ", "Alice@Example.com")]
+    bodies += [{key: value for key, value in form().items() if key != "email"}]
+    for body in bodies:
+        answer = site.request("POST", "/v1/users/", body=body)
+        assert (answer.status_code, answer.data) == (400, TAKEN), body
+    assert site.rows("SELECT name FROM users") == [("alice",)]
+
+
+@pytest.mark.parametrize("name", ["alice", "Alice", "ALICE", " alice", "alice@example.com", "Alice@Example.COM"])
+def test_a_login_takes_the_name_in_any_case_and_the_confirmed_address(site, name):
+    site.request("POST", "/v1/users/", body=form())
+    is_address = "@" in name
+    if is_address:
+        assert site.request("GET", "/v1/users/", auth=basic(name, "labpass1")).status_code == 401
+        assert "Wrong username or password" in Reader(site).sign_in(name, "labpass1").text
+        with site.engine.begin() as connection:
+            connection.execute(text("UPDATE emails SET confirmed_at = created_at"))
+    assert site.request("GET", "/v1/users/", auth=basic(name, "labpass1")).status_code == 200
+    assert site.request("GET", "/v1/users/", auth=basic(name, "wrong-one")).status_code == 401
+    assert site.request("PUT", "/v1/repositories/alice/app/", auth=basic(name, "labpass1"), body=[]).status_code == 200
+    assert site.request("GET", "/api/v1/account", auth=basic(name, "labpass1")).json["name"] == "alice"
+    assert Reader(site).sign_in(name, "labpass1").forms["/sign-out"]
+    if not is_address:
+        path = f"/v1/users/{name.strip()}"
+        assert (
+            site.request("PUT", path, auth=basic(name, "labpass1"), body={"password": "another-1"}).status_code == 204
+        )
+
+
+def test_a_member_is_added_by_a_name_in_any_case(site):
+    alice, _ = site.user("alice"), site.user("bob")
+    site.services.organisations.create(site.actor(alice), "", "acme", OrganisationProfile())
+    site.services.organisations.add_member(site.actor(alice), "", "acme", " Bob")
+    rows = site.rows("SELECT name FROM users JOIN members ON user_id = users.id ORDER BY name")
+    assert rows == [("alice",), ("bob",)]
+
+
+def test_another_spelling_is_no_further_guess(make_site):
+    site = make_site(login_rate="3/hour")
+    site.request("POST", "/v1/users/", body=form())
+    with site.engine.begin() as connection:
+        connection.execute(text("UPDATE emails SET confirmed_at = created_at"))
+    names = ["alice", "Alice", "alice@example.com", "ALICE"]
+    statuses = [site.request("GET", "/v1/users/", auth=basic(name, "wrong-one")).status_code for name in names]
+    assert statuses == [401, 401, 401, 429]
 
 
 def test_an_email_serves_one_account_whatever_its_case(site):
