@@ -21,12 +21,14 @@ if any(argument.startswith("registry_service.") for argument in sys.argv):
     # gevent: thousands of slow layer streams in one process. Its sockets send files with the system call.
     worker_class = "registry_service.worker.Worker"
     # Each waiting client is one greenlet and one descriptor.
-    worker_connections = 4096
+    worker_connections = serving.connections(4096)
 else:
     from index_service.settings import load_settings
 
     # Threads: a wait for SQLite or one argon2 hash would freeze every greenlet of a gevent hub.
     worker_class = "index_service.worker.Worker"
+    # Twice as many as may be half-sent; each is one descriptor.
+    worker_connections = serving.connections(2048)
 
     def child_exit(_arbiter, worker):
         """Free the worker's slot on the scoreboard."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import sys
 from pathlib import Path
@@ -16,11 +17,27 @@ from common import log
 
 CONFIG = "gunicorn.conf.py"
 
+_OTHER_FILES = 256
+"""Descriptors of a worker that are no clients: databases, stores, registries, logs."""
+
 
 def strike_out_secrets(gunicorn_log: Any) -> None:
     """Gunicorn's own log repeats what clients sent wrongly; treat it as ours is."""
     for handler in gunicorn_log.error_log.handlers:
         handler.setFormatter(log.Formatter(gunicorn_log.error_fmt, gunicorn_log.datefmt))
+
+
+def connections(wanted: int) -> int:
+    """How many connections a worker may have: as many as wanted, unless the limit of open files is lower.
+
+    The soft limit is raised to what they take, as far as the hard one lets: 1024 is the default in a shell and of
+    systemd, and a worker that runs out of descriptors ends.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted + _OTHER_FILES:
+        soft = min(wanted + _OTHER_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(wanted, max(soft - _OTHER_FILES, soft // 2))
 
 
 def config_path() -> str:

@@ -27,6 +27,7 @@ def create_app(
     # Flask's own response to OPTIONS has the content type of HTML.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.config["REQUEST_SECONDS"] = settings.request_seconds
+    app.config["TRUSTED_PROXIES"] = settings.trusted_proxies
     engine = engine or open_engine(settings.database_url, pool_size=settings.threads)
     built = services.build(settings, engine, hasher=hasher, clock=clock)
     current.install(app, built)

@@ -1,8 +1,10 @@
-"""The threaded worker of the index: gunicorn's, with a read deadline, a lingering close and load balancing.
+"""The threaded worker of the index: gunicorn's, in which no thread waits for a client, and workers share the load.
 
-Read deadline: gunicorn's worker reads a request from a socket without a timeout: as many slow clients (slow loris) as
-there are threads stop the service. Here a request must arrive, and each response be taken, within `REQUEST_SECONDS`.
-Where nginx stands in front, it buffers requests, and this protects the naked index alone.
+Requests: gunicorn's worker takes a thread for a connection and reads from it: as many slow clients (slow loris) as
+there are threads stop the service. Here the event loop reads heads and bodies, and a thread is taken once a request is
+whole, as it must be within `REQUEST_SECONDS`. `half_requests` bounds what has not arrived whole.
+
+Responses: a thread sends what the kernel takes at once. The event loop sends the rest, within `REQUEST_SECONDS`.
 
 Lingering close: after the last response gunicorn's worker waits in its event loop until the client has closed, or two
 seconds, and delays every other connection. Here the close is one event among the others.
@@ -18,55 +20,40 @@ from __future__ import annotations
 import selectors
 import socket
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
+from common.serving import write_json_error
 from index_service.background import EXTENSION
+from index_service.client_address import network_of
+from index_service.client_socket import ClientSocket
+from index_service.half_requests import HalfRequests
 from index_service.scoreboard import Scoreboard
 from index_service.thread_pool import ElasticThreadPool
 
 LINGER_SECONDS = 2.0
 """How long a client may take to close its side of a connection that is closed on ours."""
 
-_PIECE = 64 * 1024
+MAX_UNSENT_BYTES = 64 * 1024 * 1024
+"""Of all responses that clients have yet to take from this worker."""
+
 _PAUSE_SECONDS = 0.002
 
 _scoreboard = Scoreboard()
 
 
-class DeadlineSocket(socket.socket):
-    """A connection with a read deadline for each request, however slowly its bytes arrive."""
+@dataclass(frozen=True)
+class _Sending:
+    """A response that its client has yet to take."""
 
-    __slots__ = ("_seconds", "_until")
-
-    def expect_request(self, seconds: float) -> None:
-        """Set the deadline of the next request."""
-        self._seconds = seconds
-        self._until = time.monotonic() + seconds
-
-    def setblocking(self, flag: bool) -> None:
-        """A blocking socket has a timeout, here."""
-        self.settimeout(self._seconds if flag else 0.0)
-
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        """Raises NoMoreData after the deadline, as if the client had disconnected."""
-        timeout = self.gettimeout()
-        if not timeout:
-            return super().recv(size, flags)
-        left = self._until - time.monotonic()
-        try:
-            if left <= 0:
-                raise NoMoreData
-            self.settimeout(min(timeout, left))
-            return super().recv(size, flags)
-        except TimeoutError as error:
-            raise NoMoreData from error
-        finally:
-            self.settimeout(timeout)
+    deadline: float
+    size: int
+    answer: Any
 
 
 class Worker(ThreadWorker):
@@ -76,7 +63,12 @@ class Worker(ThreadWorker):
         # This runs in the arbiter, before the fork.
         super().__init__(*arguments, **named)
         self._slot = _scoreboard.join()
-        # Connections closed on our side, each with the deadline for the client to close its own; the oldest first.
+        cfg = self.cfg
+        self._max_head = cfg.limit_request_line + 2 + cfg.limit_request_fields * (cfg.limit_request_field_size + 2) + 4
+        # All in the order of their deadlines: responses that clients have yet to take, and connections closed on our
+        # side, each with the deadline for the client to close its own.
+        self._sending: dict[Any, _Sending] = {}
+        self._unsent = 0
         self._lingering: dict[Any, float] = {}
 
     def forget(self) -> None:
@@ -84,6 +76,8 @@ class Worker(ThreadWorker):
         _scoreboard.leave(self._slot)
 
     def run(self) -> None:
+        self._seconds = self.wsgi.config["REQUEST_SECONDS"]
+        self._halves = HalfRequests(shares=not self.wsgi.config["TRUSTED_PROXIES"])
         background = self.wsgi.extensions[EXTENSION]
         background.start()
         try:
@@ -92,33 +86,59 @@ class Worker(ThreadWorker):
             _scoreboard.publish(self._slot, None)
             background.stop()
 
-    def handle(self, conn: Any) -> Any:
-        if not isinstance(conn.sock, DeadlineSocket):
-            plain = conn.sock
-            conn.sock = DeadlineSocket(plain.family, plain.type, plain.proto, plain.detach())
-        conn.sock.expect_request(self.wsgi.config["REQUEST_SECONDS"])
-        return super().handle(conn)
-
     def accept(self, listener: Any) -> None:
         if self._load_difference() > 0:
             time.sleep(_PAUSE_SECONDS)
+        if self.nr_conns >= self.worker_connections - 1:
+            self._make_room()
         super().accept(listener)
         self._publish()
 
+    def on_client_socket_readable(self, conn: Any, client: ClientSocket) -> None:
+        if not _is_closed(client):
+            super().on_client_socket_readable(conn, client)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Called in the event loop for a connection that is new or readable; a thread is taken for a whole request."""
+        if not isinstance(conn.sock, ClientSocket):
+            conn.sock = ClientSocket.adopt(conn.sock, self._max_head)
+        if conn.sock.request.is_ready:
+            self._submit(conn)
+        else:
+            self._read(conn, conn.sock)
+
+    def handle(self, conn: Any) -> Any:
+        conn.init()
+        conn.parser.unreader.unread(conn.sock.request.data)
+        return super().handle(conn)
+
     def handle_request(self, req: Any, conn: Any) -> Any:
-        if self._load_difference() > 1:
+        if self._load_difference() > 1 or not conn.sock.request.is_complete:
             req.force_close()
+        if conn.sock.has_continued:
+            req._expected_100_continue = False  # noqa: SLF001 - or gunicorn would say so again
         return super().handle_request(req, conn)
 
     def finish_request(self, conn: Any, fs: Any) -> None:
-        if fs.exception() or fs.result():
+        if fs.exception():
             super().finish_request(conn, fs)
+        elif conn.sock.unsent:
+            self._send_rest(conn, fs)
+        elif fs.result() and not conn.sock.wanted_more:
+            self._begin_request(conn, fs)
         else:
             self._linger(conn)
 
     def murder_pending(self) -> None:
-        super().murder_pending()
         now = time.monotonic()
+        for conn in self._halves.begun_before(now - self._seconds):
+            self._time_out(conn)
+        if not self.alive:
+            for conn in self._halves.begun_before(now - LINGER_SECONDS):
+                if not conn.sock.request:
+                    self._drop(conn)
+        for conn in list(takewhile(lambda conn: self._sending[conn].deadline <= now, self._sending)):
+            self._give_up_sending(conn)
         for conn in list(takewhile(lambda conn: self._lingering[conn] <= now, self._lingering)):
             self._end_linger(conn)
 
@@ -131,20 +151,138 @@ class Worker(ThreadWorker):
         self._publish()
         super().notify()
 
+    def _begin_request(self, conn: Any, fs: Any) -> None:
+        """Go on with what the client sent behind the last request, or wait for more."""
+        rest = conn.parser.unreader.take_buffered()
+        conn.sock.begin_request(self._max_head)
+        if rest:
+            conn.sock.request.feed(rest)
+            self.enqueue_req(conn)
+        else:
+            super().finish_request(conn, fs)
+
+    def _read(self, conn: Any, client: ClientSocket) -> None:
+        """Read what has come of a request. One that its client ends half-sent is for the parser to judge."""
+        is_open = True
+        try:
+            is_open = client.receive()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(conn)
+            return
+        if client.request.is_ready or (client.request and not is_open):
+            self._submit(conn)
+        elif not is_open:
+            self._drop(conn)
+        else:
+            self._wait(conn, client)
+
+    def _read_more(self, conn: Any, client: ClientSocket) -> None:
+        if not _is_closed(client):
+            self._read(conn, client)
+
+    def _wait(self, conn: Any, client: ClientSocket) -> None:
+        if conn not in self._halves:
+            self.poller.register(client, selectors.EVENT_READ, partial(self._read_more, conn))
+            self._halves.add(conn, network_of(conn.client[0]) if conn.client else "", time.monotonic())
+        self._halves.resize(conn, len(client.request))
+        if client.request.is_oversized:
+            self._refuse(conn, 431, "Request Header Fields Too Large", "The headers of the request are too large")
+        while conn in self._halves and (surplus := self._halves.surplus(conn)) is not None:
+            self._displace(surplus)
+
+    def _submit(self, conn: Any) -> None:
+        self._end_wait(conn)
+        super().enqueue_req(conn)
+
+    def _end_wait(self, conn: Any) -> None:
+        if conn in self._halves:
+            self._halves.remove(conn)
+            self.poller.unregister(conn.sock)
+
+    def _drop(self, conn: Any) -> None:
+        self._end_wait(conn)
+        self._close(conn)
+
+    def _time_out(self, conn: Any) -> None:
+        if conn.sock.request:
+            words = f"The request has not arrived within {self._seconds:g} seconds"
+            self._refuse(conn, 408, "Request Timeout", words)
+        else:
+            self._drop(conn)
+
+    def _refuse(self, conn: Any, status: int, reason: str, words: str) -> None:
+        self._end_wait(conn)
+        with suppress(OSError):
+            write_json_error(conn.sock, status, reason, words)
+        self._linger(conn)
+
+    def _displace(self, conn: Any) -> None:
+        """Close a half request to make room."""
+        self._end_wait(conn)
+        if conn.sock.request:
+            with suppress(OSError):
+                write_json_error(conn.sock, 503, "Service Unavailable", "Too many slow requests; send it again")
+        self._close(conn)
+
+    def _make_room(self) -> None:
+        """Close the connection that is missed least."""
+        if self._lingering:
+            self._end_linger(next(iter(self._lingering)))
+        elif self.keepalived_conns:
+            conn = self.keepalived_conns.popleft()
+            self.poller.unregister(conn.sock)
+            self._close(conn)
+        elif self._halves:
+            self._displace(self._halves.oldest())
+        elif self._sending:
+            self._give_up_sending(next(iter(self._sending)))
+
+    def _send_rest(self, conn: Any, fs: Any) -> None:
+        self._sending[conn] = _Sending(time.monotonic() + self._seconds, conn.sock.unsent, fs)
+        self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._flush, conn))
+        self._unsent += self._sending[conn].size
+        while self._unsent > MAX_UNSENT_BYTES and len(self._sending) > 1:
+            self._give_up_sending(next(iter(self._sending)))
+
+    def _flush(self, conn: Any, client: ClientSocket) -> None:
+        if _is_closed(client):
+            return
+        try:
+            client.flush()
+        except OSError:
+            self._give_up_sending(conn)
+            return
+        if not client.unsent:
+            self.finish_request(conn, self._end_sending(conn))
+
+    def _end_sending(self, conn: Any) -> Any:
+        """Returns the future of the request."""
+        sending = self._sending.pop(conn)
+        self._unsent -= sending.size
+        self.poller.unregister(conn.sock)
+        return sending.answer
+
+    def _give_up_sending(self, conn: Any) -> None:
+        self._end_sending(conn)
+        self._close(conn)
+
     def _linger(self, conn: Any) -> None:
         """Half-close. A full close while the client still sends would reset the connection and lose its response."""
         try:
             conn.sock.shutdown(socket.SHUT_WR)
-            conn.sock.setblocking(False)
         except OSError:
             self._close(conn)
             return
         self._lingering[conn] = time.monotonic() + LINGER_SECONDS
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
 
-    def _drain(self, conn: Any, client: socket.socket) -> None:
+    def _drain(self, conn: Any, client: ClientSocket) -> None:
+        if _is_closed(client):
+            return
         try:
-            is_over = not client.recv(_PIECE)
+            is_over = not client.drain()
         except BlockingIOError:
             return
         except OSError:
@@ -172,3 +310,8 @@ class Worker(ThreadWorker):
     def _open_connections(self) -> int:
         """Connections that may bring requests, without those that linger."""
         return self.nr_conns - len(self._lingering)
+
+
+def _is_closed(client: ClientSocket) -> bool:
+    """By an event of the same turn of the loop, such as a new connection that needed its room."""
+    return client.fileno() < 0

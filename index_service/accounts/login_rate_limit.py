@@ -8,7 +8,6 @@ The counts live in the memory of one process, so each process has its own limit.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import math
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from common.errors import TooMany
+from index_service.client_address import network_of
 
 HOUR_SECONDS = 3600
 
@@ -67,7 +67,7 @@ class LoginRateLimit:
     @contextmanager
     def creation(self, address: str) -> Iterator[AccountCreation]:
         """Wraps the creation of one account. Raises TooMany after too many from this IP address."""
-        keys = [(self._making_rate, f"making/{_network(address)}")]
+        keys = [(self._making_rate, f"making/{network_of(address)}")]
         self._enter(keys)
         making = AccountCreation()
         try:
@@ -98,7 +98,7 @@ class LoginRateLimit:
         return max(1, math.ceil(reset - time.time())) if remaining <= 0 else 1
 
     def _keys(self, name: str, address: str) -> list[_Key]:
-        network = _network(address)
+        network = network_of(address)
         # Truncated: the limiter never drops a key, and this bounds how many a guesser can create.
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:4]
         return [(self._name_rate, f"name/{digest}/{network}"), (self._address_rate, f"address/{network}")]
@@ -107,17 +107,3 @@ class LoginRateLimit:
 def _creation_rate(address_rate: RateLimitItem) -> RateLimitItem:
     """A fifth as many accounts as wrong passwords, at least one, per hour or the passwords' window, if longer."""
     return RateLimitItemPerSecond(max(1, address_rate.amount // 5), max(address_rate.get_expiry(), HOUR_SECONDS))
-
-
-def _network(address: str) -> str:
-    """One customer's addresses: a single IPv4 address, or 64 bits of IPv6."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    # A dual-stack listener sees every IPv4 client in one and the same /64.
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -91,17 +91,30 @@ def error_message(body: bytes) -> str:
 
 @dataclass
 class Connection:
-    """One TCP or TLS connection; close it, or use it in `with`."""
+    """One TCP or TLS connection; close it, or use it in `with`. One that is narrow lets little wait to be read."""
 
     target: Target
     patience: float = PATIENCE
+    is_narrow: bool = False
     _socket: socket.socket = field(init=False)
 
     def __post_init__(self) -> None:
-        plain = socket.create_connection((self.target.host, self.target.port), timeout=self.patience)
+        plain = self._connect()
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = plain if self.target.scheme == "http" else self._secure(plain)
         self._file = self._socket.makefile("rb")
+
+    def _connect(self) -> socket.socket:
+        address = (self.target.host, self.target.port)
+        if not self.is_narrow:
+            return socket.create_connection(address, timeout=self.patience)
+        narrow = socket.socket()
+        narrow.settimeout(self.patience)
+        # The server's kernel keeps some segments for a client too: of large ones, megabytes.
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        narrow.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+        narrow.connect(address)
+        return narrow
 
     def _secure(self, plain: socket.socket) -> socket.socket:
         context = ssl.create_default_context(cafile=self.target.authority)

@@ -22,7 +22,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.http import unreader, wsgi
 from gunicorn.http.body import Body, ChunkedReader, LengthReader
-from gunicorn.http.message import Request
+from gunicorn.http.message import Message, Request
 from gunicorn.http.parser import Parser
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
@@ -35,8 +35,9 @@ from registry_service.chunked import ChunkedBody
 from registry_service.worker import SendfileSocket
 from registry_service.worker import Worker as RegistryWorker
 
-INDEX, REGISTRY, CHUNKED, THREAD_POOL = (
+INDEX, CLIENT_SOCKET, REGISTRY, CHUNKED, THREAD_POOL = (
     "index_service/worker.py",
+    "index_service/client_socket.py",
     "registry_service/worker.py",
     "registry_service/chunked.py",
     "index_service/thread_pool.py",
@@ -48,14 +49,18 @@ CALLED: list[tuple[str, Any, str, str]] = [
     (INDEX, ThreadWorker, "run", "self"),
     (INDEX, ThreadWorker, "handle", "self conn"),
     (INDEX, ThreadWorker, "accept", "self listener"),
+    (INDEX, ThreadWorker, "enqueue_req", "self conn"),
+    (INDEX, ThreadWorker, "on_client_socket_readable", "self conn client"),
     (INDEX, ThreadWorker, "handle_request", "self req conn"),
     (INDEX, ThreadWorker, "finish_request", "self conn fs"),
     (INDEX, ThreadWorker, "murder_pending", "self"),
     (INDEX, ThreadWorker, "get_thread_pool", "self"),
     (INDEX, ThreadWorker, "notify", "self"),
     (INDEX, TConn, "close", "self graceful"),
+    (INDEX, TConn, "init", "self"),
     (INDEX, Request, "force_close", "self"),
-    (INDEX, gunicorn.http.errors, "NoMoreData", "buf"),
+    (INDEX, unreader.Unreader, "unread", "self data"),
+    (INDEX, unreader.Unreader, "take_buffered", "self"),
     (REGISTRY, GeventWorker, "init_process", "self"),
     (REGISTRY, GeventWorker, "handle_request", "self listener_name req sock addr"),
     (REGISTRY, AsyncWorker, "handle", "self listener client addr"),
@@ -77,8 +82,11 @@ CALLED: list[tuple[str, Any, str, str]] = [
 """Our module, whose the name is, the name, its parameters."""
 
 ATTRIBUTES: list[tuple[str, Any, str]] = [
-    (INDEX, ThreadWorker, "alive cfg nr_conns poller tpool wsgi"),
-    (INDEX, TConn, "sock"),
+    (INDEX, ThreadWorker, "alive cfg keepalived_conns nr_conns poller tpool worker_connections wsgi"),
+    (INDEX, TConn, "client parser sock"),
+    (INDEX, Parser, "unreader"),
+    (INDEX, Request, "_expected_100_continue"),
+    (INDEX, Config, "settings"),
     (REGISTRY, GeventWorker, "cfg log wsgi"),
     (REGISTRY, Config, "settings"),
     (REGISTRY, Body, "failed reader"),
@@ -90,7 +98,10 @@ ATTRIBUTES: list[tuple[str, Any, str]] = [
 ]
 """Our module, a class, and attributes that its instances have."""
 
-SETTINGS = "bind child_exit control_socket_disable forwarded_allow_ips graceful_timeout on_starting post_fork threads"
+SETTINGS = (
+    "bind child_exit control_socket_disable forwarded_allow_ips graceful_timeout limit_request_field_size "
+    "limit_request_fields limit_request_line on_starting post_fork threads worker_connections"
+)
 
 
 @pytest.mark.parametrize(("ours", "owner", "name", "parameters"), CALLED)
@@ -123,10 +134,21 @@ def test_a_worker_calls_of_its_thread_pool_what_ours_has() -> None:
     assert all(hasattr(ElasticThreadPool, name) for name in called)
 
 
-def test_a_worker_reads_its_request_by_recv_alone() -> None:
-    """The deadline of a request is kept in `recv` and `setblocking`."""
-    assert "self.sock.recv(size)" in inspect.getsource(unreader.SocketUnreader), f"mend {INDEX}"
-    assert "self.sock.setblocking(True)" in inspect.getsource(TConn.init), f"mend {INDEX}"
+def test_a_request_is_read_by_recv_alone() -> None:
+    """That `recv` says the stream has ended keeps threads from waiting for clients."""
+    assert "self.sock.recv(size)" in inspect.getsource(unreader.SocketUnreader), f"mend {CLIENT_SOCKET}"
+
+
+def test_every_connection_with_a_request_is_enqueued() -> None:
+    """By the one method in which the event loop reads."""
+    for method in (ThreadWorker.accept, ThreadWorker.on_client_socket_readable):
+        assert "self.enqueue_req(conn)" in inspect.getsource(method), f"mend {INDEX}"
+
+
+def test_a_head_has_the_bounds_that_a_buffer_has() -> None:
+    assert "self.max_buffer_headers = self.limit_request_fields * \\\n            (max_header_field_size + 2) + 4" in (
+        inspect.getsource(Message)
+    ), f"mend {INDEX}"
 
 
 def test_the_loop_of_the_index_looks_after_pending_connections() -> None:

@@ -1,0 +1,19 @@
+"""Addresses of clients, as bounds per client count them."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+def network_of(address: str) -> str:
+    """One customer's addresses: a single IPv4 address, or 64 bits of IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    # A dual-stack listener sees every IPv4 client in one and the same /64.
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
