@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from urllib.parse import quote
 import urllib3
 
 from common import headers
+from common.checksums import Checksum
 from common.errors import Failure, Invalid, NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Token
@@ -28,6 +30,8 @@ MAX_TAGS_BYTES = 32 * 1024 * 1024
 MAX_SIZE = 2**45
 """Of one layer; the sum of a repository's longest list stays below what a database counts to."""
 
+MAX_CHECKSUMS = 5
+
 AGENT = "wharfinger-index"
 
 logger = logging.getLogger(__name__)
@@ -35,10 +39,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ImageDescription:
-    """An image at a registry: the JSON's bytes as they were pushed, and its layer's size in bytes."""
+    """An image at a registry: the JSON's bytes as they were pushed, its layer's size in bytes, and the checksums that
+    the registry verified."""
 
     json: bytes
     size: int
+    checksums: tuple[Checksum, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestry:
+    """An image first, its base last; the repository keeps the first `apart` of them apart."""
+
+    images: list[ImageId]
+    apart: int = 0
 
 
 class RegistryFailed(Unavailable):
@@ -71,15 +85,15 @@ class RegistryClient:
     def describe(self, endpoint: str, token: Token, image: ImageId) -> ImageDescription:
         """Raises NotFound for a missing or unfinished image; RegistryFailed, RegistryRefused."""
         answer = self._ask("GET", endpoint, f"/v1/images/{image}/json", token, most=MAX_JSON_BYTES)
-        return ImageDescription(answer.body, _size(answer.size))
+        return ImageDescription(answer.body, _size(answer.size), _checksums(answer.checksums))
 
-    def ancestry(self, endpoint: str, token: Token, image: ImageId) -> list[ImageId]:
-        """The image first, its base last. Raises as `describe` does."""
+    def ancestry(self, endpoint: str, token: Token, image: ImageId) -> Ancestry:
+        """Raises as `describe` does."""
         answer = self._ask("GET", endpoint, f"/v1/images/{image}/ancestry", token, most=MAX_JSON_BYTES)
         listed = self._decoded(endpoint, answer.body)
         if not isinstance(listed, list):
             raise RegistryFailed(endpoint, "told an ancestry that is none")
-        return [id_ for id_ in map(_image, listed) if id_ is not None]
+        return Ancestry([id_ for id_ in map(_image, listed) if id_ is not None], _number(answer.apart))
 
     def tags(self, endpoint: str, token: Token, repository: RepositoryName) -> dict[Tag, ImageId]:
         """All tags; invalid entries are skipped. Raises as `describe` does."""
@@ -150,7 +164,14 @@ class RegistryClient:
             preload_content=False,
             decode_content=False,
         ) as response:
-            return _Reply(response.status, response.read(most + 1), response.headers.get(headers.SIZE))
+            told = response.headers
+            return _Reply(
+                status=response.status,
+                body=response.read(most + 1),
+                size=told.get(headers.SIZE),
+                apart=told.get(headers.APART),
+                checksums=told.getlist(headers.CHECKSUM_PAYLOAD),
+            )
 
     def _decoded(self, endpoint: str, body: bytes) -> Any:
         try:
@@ -159,11 +180,13 @@ class RegistryClient:
             raise RegistryFailed(endpoint, "answers with something other than JSON") from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Reply:
     status: int
     body: bytes
     size: str | None
+    apart: str | None
+    checksums: list[str]
 
 
 def _refusal(endpoint: str, status: int) -> Failure:
@@ -183,9 +206,21 @@ def _tag_path(repository: RepositoryName, tag: Tag) -> str:
 
 def _size(text: str | None) -> int:
     """The size is unknown if it is negative, which Docker accepts, or missing, as from old registries."""
+    return min(_number(text), MAX_SIZE)
+
+
+def _number(text: str | None) -> int:
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
         return 0
-    return min(int(text), MAX_SIZE)
+    return int(text)
+
+
+def _checksums(texts: list[str]) -> tuple[Checksum, ...]:
+    found = []
+    for text in texts[:MAX_CHECKSUMS]:
+        with suppress(Invalid):
+            found.append(Checksum(text))
+    return tuple(found)
 
 
 def _image(value: Any) -> ImageId | None:

@@ -31,8 +31,8 @@ _DATE = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?([
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageMetadata:
-    """The metadata in one image's JSON, and the size in bytes of its layer. `config` is the JSON itself, if it is
-    stored."""
+    """The metadata in one image's JSON, and the size in bytes and the checksums of its layer, as its registry verified
+    them. `config` is the JSON itself, if it is stored."""
 
     image_id: ImageId
     parent_id: ImageId | None
@@ -44,6 +44,7 @@ class ImageMetadata:
     os: str
     architecture: str
     config: str
+    checksums: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ def platform(system: str, architecture: str) -> str:
     return "/".join(part for part in (system, architecture) if part)
 
 
-def parse(image_id: ImageId, raw: bytes, size: int) -> ImageMetadata:
+def parse(image_id: ImageId, raw: bytes, size: int, checksums: tuple[str, ...] = ()) -> ImageMetadata:
     """The metadata of one image. Invalid JSON leaves only the id and the size."""
     text = raw.decode("utf-8", "replace")
     document = _decoded(text)
@@ -86,6 +87,7 @@ def parse(image_id: ImageId, raw: bytes, size: int) -> ImageMetadata:
         os=clean(document.get("os"), 50),
         architecture=clean(document.get("architecture"), 50),
         config=text.replace("\0", "\ufffd") if document and len(text) <= MAX_CONFIG else "{}",
+        checksums=checksums,
     )
 
 

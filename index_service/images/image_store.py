@@ -16,7 +16,7 @@ from common.names import ImageId
 from index_service.db import upsert
 from index_service.images.image_metadata import ImageMetadata
 from index_service.images.models import ImageRecord
-from index_service.repositories.models import ListedImage, Repository
+from index_service.repositories.models import HeldImage, Repository
 
 BATCH_SIZE = 200
 """Images are read and recorded in batches, so that no transaction is long."""
@@ -26,24 +26,19 @@ MAX_GENERATIONS = 1000
 _COLUMNS = tuple(column.key for column in ImageRecord.__mapper__.columns if column.key != "image_id")
 
 
-def unknown(session: Session, repository_id: int, *, after: int = 0, everything: bool = False) -> list[tuple[int, str]]:
-    """The next images of a repository whose metadata is to be read, as (number in the list, id).
+def unknown(session: Session, repository_id: int, *, after: str = "", everything: bool = False) -> list[str]:
+    """The next images that a repository holds shared and whose metadata is to be read, in the order of their ids.
 
-    Images without metadata, or with `everything` all; call again after the last number until the list is empty.
+    Images without metadata, or with `everything` all; call again after the last id until the list is empty. What is
+    kept apart has none: metadata is by id, and that id means another image elsewhere.
     """
-    listed = select(ListedImage.id, ListedImage.image_id).where(
-        ListedImage.repository_id == repository_id, ListedImage.id > after
+    shared = select(HeldImage.image_id).where(
+        HeldImage.repository_id == repository_id, HeldImage.image_id > after, HeldImage.is_apart.is_(False)
     )
     if not everything:
-        known = select(ImageRecord.image_id).where(ImageRecord.image_id == ListedImage.image_id)
-        listed = listed.where(~known.exists())
-    return [(number, id_) for number, id_ in session.execute(listed.order_by(ListedImage.id).limit(BATCH_SIZE))]
-
-
-def known(session: Session, ids: Iterable[str]) -> set[str]:
-    """The ids whose metadata is stored."""
-    wanted = list(ids)
-    return set(session.scalars(select(ImageRecord.image_id).where(ImageRecord.image_id.in_(wanted))))
+        known = select(ImageRecord.image_id).where(ImageRecord.image_id == HeldImage.image_id)
+        shared = shared.where(~known.exists())
+    return list(session.scalars(shared.order_by(HeldImage.image_id).limit(BATCH_SIZE)))
 
 
 def record(session: Session, facts: Sequence[ImageMetadata], moment: datetime) -> None:
@@ -56,11 +51,11 @@ def record(session: Session, facts: Sequence[ImageMetadata], moment: datetime) -
     upsert(session, ImageRecord, rows, key=("image_id",), changed=_COLUMNS)
     _settle(session, {fact.image_id for fact in facts})
     changed = [fact.image_id for fact in facts if before.get(fact.image_id) != fact.size]
-    sum_layers(session, _listing(session, changed))
+    sum_layers(session, _holders(session, changed))
 
 
 def sum_layers(session: Session, repository_ids: Iterable[int]) -> None:
-    """Sum the bytes of all layers that each of these repositories lists, as far as they are known."""
+    """Sum the bytes of all layers that each of these repositories holds shared, as far as they are known."""
     ids = sorted(set(repository_ids))
     # In one order, so that two transactions cannot deadlock.
     own = select(Repository.id).where(Repository.id.in_(ids)).order_by(Repository.id)
@@ -78,18 +73,19 @@ def _layer_bytes() -> ScalarSelect[int]:
     summed = func.coalesce(func.sum(ImageRecord.size), 0)
     return (
         select(cast(summed, Repository.layer_bytes.type))
-        .join(ListedImage, ListedImage.image_id == ImageRecord.image_id)
-        .where(ListedImage.repository_id == Repository.id)
+        .join(HeldImage, HeldImage.image_id == ImageRecord.image_id)
+        .where(HeldImage.repository_id == Repository.id, HeldImage.is_apart.is_(False))
         .correlate(Repository)
         .scalar_subquery()
     )
 
 
-def _listing(session: Session, ids: list[ImageId]) -> list[int]:
-    """The repositories that list any of these images."""
+def _holders(session: Session, ids: list[ImageId]) -> list[int]:
+    """The repositories that hold any of these images shared."""
     if not ids:
         return []
-    return list(session.scalars(select(ListedImage.repository_id).where(ListedImage.image_id.in_(ids)).distinct()))
+    shared = (HeldImage.image_id.in_(ids), HeldImage.is_apart.is_(False))
+    return list(session.scalars(select(HeldImage.repository_id).where(*shared).distinct()))
 
 
 def _sizes(session: Session, ids: Iterable[str]) -> dict[str, int]:
@@ -165,5 +161,6 @@ def _row(fact: ImageMetadata, total: int, depth: int, moment: datetime) -> dict[
         "os": fact.os,
         "architecture": fact.architecture,
         "config": fact.config,
+        "checksums": " ".join(fact.checksums),
         "read_at": moment,
     }

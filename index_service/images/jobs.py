@@ -44,14 +44,22 @@ class Lease:
     attempts: int
 
 
-def enqueue(session: Session, kind: str, repository_id: int, details: Mapping[str, str], moment: datetime) -> None:
-    """Enqueue a job. If it is queued already it becomes due again, with the details of both."""
+def enqueue(
+    session: Session,
+    kind: str,
+    repository_id: int,
+    details: Mapping[str, str],
+    moment: datetime,
+    *,
+    delay: timedelta = timedelta(),
+) -> None:
+    """Enqueue a job, due after the delay. If it is queued already it becomes due then, with the details of both."""
     row = {
         "kind": kind,
         "repository_id": repository_id,
         "details": json.dumps(_merged(session, kind, repository_id, details)),
         "asked_at": moment,
-        "due_at": moment,
+        "due_at": moment + delay,
         "attempts": 0,
         "failure": "",
     }
@@ -64,6 +72,11 @@ def pending_details(session: Session, kind: str, repository_id: int) -> dict[str
     details = session.scalar(select(Job.details).where(Job.kind == kind, Job.repository_id == repository_id))
     found: dict[str, list[str]] = json.loads(details or "{}")
     return found
+
+
+def is_queued(session: Session, kind: str, repository_id: int) -> bool:
+    """Whether a job of this kind is queued or running for a repository."""
+    return session.scalar(select(Job.id).where(Job.kind == kind, Job.repository_id == repository_id)) is not None
 
 
 def is_any_due(session: Session, moment: datetime) -> bool:

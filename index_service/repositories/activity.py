@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from index_service.db import PREPARED_STATEMENT
 from index_service.repositories import tag_history
-from index_service.repositories.models import PullCount, TagHistoryRecord
+from index_service.repositories.models import PullCount, TagHistoryRecord, TagRecord
 from index_service.repositories.tag_history import TagHistoryEvent
 
 _DAYS = (
@@ -56,6 +56,15 @@ def latest_by_tag(session: Session, repository_id: int, tags: Collection[str]) -
     """The last event of each of these tags of one repository."""
     found = tag_history.fetch(session, _LAST_OF_EACH, {"repository": repository_id, "tags": list(tags)})
     return {move.tag: move for move in found}
+
+
+def changed_since(session: Session, repository_id: int, moment: datetime) -> set[str]:
+    """The tags that were set or deleted since then, also to what they were before."""
+    events = select(TagHistoryRecord.tag).where(
+        TagHistoryRecord.repository_id == repository_id, TagHistoryRecord.at > moment
+    )
+    there = select(TagRecord.name).where(TagRecord.repository_id == repository_id, TagRecord.updated_at > moment)
+    return set(session.scalars(events.union(there)))
 
 
 def latest(session: Session, repository_id: int) -> TagHistoryEvent | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict
@@ -147,6 +147,12 @@ def tags(session: Session, repository_id: int, *, announced: bool = False) -> di
     return {Tag(name): ImageId(id_) for name, id_ in rows if id_ is not None}
 
 
+def image_of(session: Session, repository: Repository, tag: str) -> str | None:
+    """The image that a tag points at; None if there is no such tag."""
+    of_it = (TagRecord.repository_id == repository.id, TagRecord.name == tag)
+    return session.scalar(select(TagRecord.image_id).where(*of_it))
+
+
 def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, ImageId], moment: datetime) -> None:
     """Announce the tags of a push; they exist once the registry reports them, or once the push is concluded.
 
@@ -186,7 +192,7 @@ def conclude_push(session: Session, repository: Repository, by: Pusher, moment: 
 
 def set_tag(session: Session, repository: Repository, tag: str, image_id: str, by: Pusher, moment: datetime) -> None:
     """Set a tag, as a registry reported; one that points at this image already does not change."""
-    before = _pointed_at(session, repository, tag)
+    before = image_of(session, repository, tag)
     row = {
         "repository_id": repository.id,
         "name": tag,
@@ -205,27 +211,13 @@ def set_tag(session: Session, repository: Repository, tag: str, image_id: str, b
 
 def delete_tag(session: Session, repository: Repository, tag: str, by: Pusher, moment: datetime) -> None:
     """Delete a tag, as a registry reported."""
-    before = _pointed_at(session, repository, tag)
+    before = image_of(session, repository, tag)
     session.execute(delete(TagRecord).where(TagRecord.repository_id == repository.id, TagRecord.name == tag))
     if before is not None:
         session.add(TagHistoryRecord(**_event_row(repository, tag, None, before, by, moment)))
     still = exists().where(TagRecord.repository_id == repository.id, TagRecord.image_id.is_not(None))
     repository.is_tagged = bool(session.scalar(select(still)))
     repository.updated_at = moment
-
-
-def lists_image(session: Session, repository_id: int, image_id: ImageId) -> bool:
-    """Whether this repository, or a public one, lists the image (protocol §2.7)."""
-    found = session.scalar(
-        select(ListedImage.id)
-        .join(Repository, Repository.id == ListedImage.repository_id)
-        .where(
-            ListedImage.image_id == image_id,
-            or_(Repository.id == repository_id, Repository.is_private.is_(False)),
-        )
-        .limit(1)
-    )
-    return found is not None
 
 
 def delete_repository(session: Session, context: AuditContext, repository: Repository) -> None:
@@ -240,11 +232,6 @@ def move_endpoint(session: Session, context: AuditContext, old: str, new: str) -
     session.execute(update(Repository).where(Repository.endpoint == old).values(endpoint=new))
     context.record(session, Change.ENDPOINT_MOVED, new, **{"from": old}, repositories=len(ids))
     return len(ids)
-
-
-def _pointed_at(session: Session, repository: Repository, tag: str) -> str | None:
-    of_it = (TagRecord.repository_id == repository.id, TagRecord.name == tag)
-    return session.scalar(select(TagRecord.image_id).where(*of_it))
 
 
 def _event_row(

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, literal, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from common.names import LIBRARY, ImageId
@@ -51,6 +51,18 @@ def held(session: Session, repository_id: int, image_ids: Collection[str]) -> se
     return set(session.scalars(select(HeldImage.image_id).where(*of_it)))
 
 
+def is_open_to(session: Session, repository_id: int, image_id: ImageId) -> bool:
+    """Whether this repository holds an image, or a public one holds it shared (protocol §2.7)."""
+    own = HeldImage.repository_id == repository_id
+    public = and_(Repository.is_private.is_(False), HeldImage.is_apart.is_(False))
+    opening = (
+        select(HeldImage.image_id)
+        .join(Repository, Repository.id == HeldImage.repository_id)
+        .where(HeldImage.image_id == image_id, or_(own, public))
+    )
+    return session.scalar(opening.limit(1)) is not None
+
+
 def listed_for_registry(
     session: Session, repository_id: int, *, announced: bool
 ) -> list[tuple[str, str | None, Holding | None]]:
@@ -73,7 +85,9 @@ def _list(how: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Select[A
     )
 
 
-_OFFICIAL = select(Repository.id).where(Repository.namespace == LIBRARY, Repository.is_private.is_(False))
+# Found by their namespace: the index of public repositories, which SQLite would choose for a bare column, has them all.
+_IS_PUBLIC = func.coalesce(Repository.is_private, true()).is_(False)
+_OFFICIAL = select(Repository.id).where(Repository.namespace == LIBRARY, _IS_PUBLIC)
 _LENDER = aliased(HeldImage)
 _LENT = select(_LENDER.image_id).where(
     _LENDER.image_id == ListedImage.image_id, _LENDER.repository_id.in_(_OFFICIAL), _LENDER.is_apart.is_(False)

@@ -46,6 +46,7 @@ from index_service.services.retention import Retention
 from index_service.services.search import Search
 from index_service.services.social import Social
 from index_service.services.summaries import Summaries
+from index_service.services.tag_comparison import TagComparison
 from index_service.services.tags import Tags
 from index_service.settings import IndexSettings
 from index_service.social.comment_rate_limit import CommentRateLimit
@@ -99,7 +100,8 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     own = RegistryTokens(database, tokens, clock)
     former_names = FormerNames(database, own, registries)
     facts = MetadataReader(database, own, endpoints, registries, clock)
-    jobs = JobRunner(database, own, endpoints, registries, facts, former_names, clock)
+    comparison = TagComparison(database, own, endpoints, registries, clock)
+    jobs = JobRunner(database, own, endpoints, registries, comparison, facts, former_names, clock)
     summaries = Summaries(database, access_control)
     return Services(
         protocol=Protocol(

@@ -20,6 +20,7 @@ from index_service.repositories.policy import RepositoryNotFound
 from index_service.services.former_names import FormerNames
 from index_service.services.metadata_reader import MetadataReader
 from index_service.services.registry_tokens import RegistryTokens
+from index_service.services.tag_comparison import TagComparison, TagsUnsettled
 
 MAX_READS = 8
 """The attempts to read images that a registry lacks; then they wait for the next push."""
@@ -32,10 +33,10 @@ class Interrupted(Exception):
 
 
 class ImagesMissing(NotFound):
-    """The registry lacks images that a repository lists."""
+    """The registry lacks images that its tags reach."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(f"The registry lacks {count} of the listed images")
+        super().__init__(f"The registry lacks {count} of the images that its tags reach")
 
 
 class JobRunner:
@@ -47,6 +48,7 @@ class JobRunner:
         tokens: RegistryTokens,
         endpoints: Endpoints,
         registries: RegistryClient,
+        comparison: TagComparison,
         facts: MetadataReader,
         former_names: FormerNames,
         clock: Clock,
@@ -56,6 +58,7 @@ class JobRunner:
         self._tokens = tokens
         self._endpoints = endpoints
         self._registries = registries
+        self._comparison = comparison
         self._facts = facts
         self._former_names = former_names
         self._clock = clock
@@ -94,10 +97,13 @@ class JobRunner:
             job.fail(f"{type(error).__name__}: the log says more")
 
     def _read(self, repository: Repository, job: LeasedJob) -> None:
-        """Read the metadata of listed images that is missing."""
-        _, missing = self._facts.read(repository, everything=False, heartbeat=job.heartbeat)
+        """Read what the registry's tags reach, as far as it is not known."""
+        found = self._comparison.run(repository)
+        _, missing = self._facts.read(repository, found.tags.values(), everything=False, heartbeat=job.heartbeat)
         if missing:
             raise ImagesMissing(missing)
+        if not found.is_settled:
+            raise TagsUnsettled
 
     def _move(self, repository: Repository, job: LeasedJob) -> None:
         """The repository was renamed: set its tags at the registry under the new name, and remove the old one."""

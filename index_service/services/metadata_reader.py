@@ -1,8 +1,8 @@
-"""The metadata reader: fetches the metadata of a repository's images from its registry."""
+"""The reader of a registry's images: which of them a repository holds, and the metadata of these."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from common.errors import NotFound
 from common.names import ImageId
@@ -11,17 +11,19 @@ from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import image_metadata, image_store
 from index_service.images.image_metadata import ImageMetadata
+from index_service.images.image_store import BATCH_SIZE
 from index_service.registry_client import RegistryClient
+from index_service.repositories import catalogue, holdings
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
 from index_service.services.registry_tokens import RegistryTokens
 
 Heartbeat = Callable[[], None]
-"""Called between two requests of a long task; an exception that it raises ends the task there."""
+"""Called between two questions of a long piece of work; what it raises ends the work there."""
 
 
 class MetadataReader:
-    """Reads image metadata from registries and stores it."""
+    """Reads from registries what repositories hold, and stores it."""
 
     def __init__(
         self, database: Database, tokens: RegistryTokens, endpoints: Endpoints, registries: RegistryClient, clock: Clock
@@ -32,36 +34,82 @@ class MetadataReader:
         self._registries = registries
         self._clock = clock
 
-    def read(self, repository: Repository, *, everything: bool, heartbeat: Heartbeat) -> tuple[int, int]:
-        """Returns the number of images read, and of those that the registry lacks."""
-        read = missing = at = 0
-        while True:
-            with self._database.reading() as session:
-                wanted = image_store.unknown(session, repository.id, after=at, everything=everything)
-            if not wanted:
-                break
-            found = self._ask_all(repository, [id_ for _, id_ in wanted], heartbeat)
-            with self._database.writing() as session:
-                image_store.record(session, found, self._clock())
-            read, missing, at = read + len(found), missing + len(wanted) - len(found), wanted[-1][0]
+    def read(
+        self, repository: Repository, tagged: Iterable[ImageId], *, everything: bool, heartbeat: Heartbeat
+    ) -> tuple[int, int]:
+        """Read what these images, at which the registry's tags point, are made of: what is not recorded yet, or with
+        `everything` all of it. Returns the number of images described, and of those that the registry lacks."""
+        missing = self._read_ancestries(repository, sorted(set(tagged)), heartbeat, everything=everything)
+        read, undescribed = self._read_metadata(repository, heartbeat, everything=everything)
         with self._database.writing() as session:
             image_store.sum_layers(session, [repository.id])
-        return read, missing
+        return read, missing + undescribed
 
-    def _ask_all(self, repository: Repository, ids: list[str], heartbeat: Heartbeat) -> list[ImageMetadata]:
-        token = self._tokens.issue(repository.full_name, Access.READ)
-        endpoint = self._endpoints.announced(repository.endpoint)
+    def _read_ancestries(
+        self, repository: Repository, images: Sequence[ImageId], heartbeat: Heartbeat, *, everything: bool
+    ) -> int:
+        """Record what tags reach as held. Returns how many images the registry lacks."""
+        missing = 0
+        for batch in _batches(images):
+            with self._database.reading() as session:
+                done = set() if everything else holdings.held(session, repository.id, batch)
+            wanted = [image for image in batch if image not in done]
+            if not wanted:
+                continue
+            endpoint, token = self._door(repository)
+            for image in wanted:
+                heartbeat()
+                missing += not self._read_ancestry(repository, endpoint, token, image)
+        return missing
+
+    def _read_ancestry(self, repository: Repository, endpoint: str, token: Token, image: ImageId) -> bool:
+        """Returns whether the registry has the image."""
+        try:
+            found = self._registries.ancestry(endpoint, token, image)
+        except NotFound:
+            return False
+        with self._database.writing() as session:
+            locked = catalogue.lock(session, repository.full_name)
+            if locked is not None and locked.id == repository.id:
+                holdings.record(session, repository.id, found.images, found.apart, self._clock())
+        return True
+
+    def _read_metadata(self, repository: Repository, heartbeat: Heartbeat, *, everything: bool) -> tuple[int, int]:
+        read = missing = 0
+        after = ""
+        while True:
+            with self._database.reading() as session:
+                wanted = image_store.unknown(session, repository.id, after=after, everything=everything)
+            if not wanted:
+                return read, missing
+            found = self._describe_all(repository, wanted, heartbeat)
+            with self._database.writing() as session:
+                image_store.record(session, found, self._clock())
+            read, missing, after = read + len(found), missing + len(wanted) - len(found), wanted[-1]
+
+    def _describe_all(self, repository: Repository, ids: list[str], heartbeat: Heartbeat) -> list[ImageMetadata]:
+        endpoint, token = self._door(repository)
         found = []
         for id_ in ids:
             heartbeat()
-            fact = self._ask(endpoint, token, ImageId(id_))
+            fact = self._describe(endpoint, token, ImageId(id_))
             if fact is not None:
                 found.append(fact)
         return found
 
-    def _ask(self, endpoint: str, token: Token, image: ImageId) -> ImageMetadata | None:
+    def _describe(self, endpoint: str, token: Token, image: ImageId) -> ImageMetadata | None:
         try:
             described = self._registries.describe(endpoint, token, image)
         except NotFound:
             return None
-        return image_metadata.parse(image, described.json, described.size)
+        return image_metadata.parse(image, described.json, described.size, described.checksums)
+
+    def _door(self, repository: Repository) -> tuple[str, Token]:
+        """The registry, and a token of the index's own that lasts for some hundred questions."""
+        endpoint = self._endpoints.announced(repository.endpoint)
+        return endpoint, self._tokens.issue(repository.full_name, Access.READ)
+
+
+def _batches(images: Sequence[ImageId]) -> Iterator[Sequence[ImageId]]:
+    for start in range(0, len(images), BATCH_SIZE):
+        yield images[start : start + BATCH_SIZE]

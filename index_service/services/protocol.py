@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from threading import Lock
 
 from sqlalchemy.orm import Session
@@ -41,6 +42,9 @@ from index_service.tokens.protocol_tokens import ProtocolTokens
 from index_service.tokens.signing import TokenRefused
 
 SWEEP_EVERY_SECONDS = 60.0
+
+TIME_TO_DO_IT = timedelta(seconds=5)
+"""How long a registry usually takes to do what it asked for; the end of a push makes the comparison due at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +172,13 @@ class Protocol:
             self._access_control.require(session, caller.actor, name, catalogue.find(session, name), Action.WRITE)
 
     def has_access(self, credential: Credential, name: RepositoryName, image_id: ImageId) -> bool:
-        """Whether this repository, or a public one, lists the image (protocol §2.7)."""
+        """Whether this repository holds the image, or a public one holds it shared (protocol §2.7)."""
         if credential in (Anonymous(), Bearer(())):
             raise Unauthenticated("Requires authorization")
         caller = self._authentication.caller(credential, name, *Access)
         with self._database.reading() as session:
             repository = caller.repository or self._readable(session, caller, name)
-            return catalogue.lists_image(session, repository.id, image_id)
+            return holdings.is_open_to(session, repository.id, image_id)
 
     def authorize(self, credential: Credential, name: RepositoryName) -> None:
         """Validate a token for a registry; a delete token is consumed and the repository deleted (§2.5)."""
@@ -187,7 +191,8 @@ class Protocol:
             raise Forbidden("Permission denied") from error
 
     def set_tag(self, credential: Credential, name: RepositoryName, tag: Tag, image_id: ImageId) -> None:
-        """A registry reports a set tag, with the writer's token."""
+        """A registry asks, with the writer's token, before it sets a tag. If it then fails to, the job that compares
+        its tags with these makes good what was changed here."""
         caller = self._authentication.bearer(credential, name, Access.WRITE)
         with self._database.writing() as session:
             repository = self._locked(session, caller, name, Action.WRITE)
@@ -195,15 +200,15 @@ class Protocol:
                 # Only the repository's name has changed: the registry has what is or was listed here.
                 return
             catalogue.set_tag(session, repository, tag, image_id, caller.pusher, self._clock())
-            self._enqueue_read(session, repository)
-        self._jobs.wake_up.set()
+            self._enqueue_read(session, repository, TIME_TO_DO_IT)
 
     def delete_tag(self, credential: Credential, name: RepositoryName, tag: Tag) -> None:
-        """A registry reports a deleted tag, with the writer's or the deleter's token."""
+        """A registry asks, with the writer's or the deleter's token, before it deletes a tag; as `set_tag`."""
         caller = self._authentication.bearer(credential, name, Access.WRITE, Access.DELETE)
         with self._database.writing() as session:
             repository = self._locked(session, caller, name, Action.WRITE)
             catalogue.delete_tag(session, repository, tag, caller.pusher, self._clock())
+            self._enqueue_read(session, repository, TIME_TO_DO_IT)
 
     def delete_repository(self, credential: Credential, name: RepositoryName) -> Issued | None:
         """The token with which to delete the repository at the registry; None once that is done (§2.8).
@@ -255,9 +260,9 @@ class Protocol:
         if found.repository is not None:
             catalogue.delete_repository(session, AuditContext(found.actor, "", self._clock()), found.repository)
 
-    def _enqueue_read(self, session: Session, repository: Repository) -> None:
-        """Enqueue a job that reads the metadata of pushed images from the registry."""
-        jobs.enqueue(session, jobs.READ, repository.id, {}, self._clock())
+    def _enqueue_read(self, session: Session, repository: Repository, delay: timedelta = timedelta()) -> None:
+        """Enqueue the job that reads from the registry what its tags reach."""
+        jobs.enqueue(session, jobs.READ, repository.id, {}, self._clock(), delay=delay)
 
     def _was_deleted(self, session: Session, actor: Actor, name: RepositoryName) -> bool:
         return catalogue.find(session, name) is None and protocol_tokens.forget_consumed(

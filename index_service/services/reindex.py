@@ -59,8 +59,8 @@ class Reindex:
         """
         endpoint = self._endpoint_of(name, owner)
         tags = self._registries.tags(endpoint, self._tokens.issue(name, Access.READ), name)
-        repository = self._listed_as_told(name, owner, tags)
-        images, missing = self._facts.read(repository, everything=True, heartbeat=lambda: None)
+        repository = self._with_tags(name, owner, tags)
+        images, missing = self._facts.read(repository, tags.values(), everything=True, heartbeat=lambda: None)
         return Reindexed(len(tags), images, missing)
 
     def repositories(self) -> list[RepositoryName]:
@@ -74,18 +74,6 @@ class Reindex:
         if found is None and owner is None:
             raise NotFound(f"the index knows no repository {name}")
         return self._endpoints.choose(name) if found is None else self._endpoints.announced(found.endpoint)
-
-    def _listed_as_told(self, name: RepositoryName, owner: str | None, tags: dict[Tag, ImageId]) -> Repository:
-        """List the tags' images, then their ancestors: a registry returns the ancestry of listed images only."""
-        repository = self._with_tags(name, owner, tags)
-        token, endpoint = self._tokens.issue(name, Access.READ), self._endpoints.announced(repository.endpoint)
-        for image in sorted(set(tags.values())):
-            try:
-                ancestry = self._registries.ancestry(endpoint, token, image)
-            except NotFound:
-                continue
-            self._record_images(repository.id, name, ancestry[::-1])
-        return repository
 
     def _with_tags(self, name: RepositoryName, owner: str | None, tags: dict[Tag, ImageId]) -> Repository:
         with self._database.writing() as session:
@@ -109,9 +97,3 @@ class Reindex:
         if name.is_library and not user.is_admin:
             raise Forbidden(f"{owner} is not an administrator and cannot own {name}")
         catalogue.allocate(session, name, user.id, self._endpoints.choose(name), self._clock())
-
-    def _record_images(self, repository_id: int, name: RepositoryName, ids: list[ImageId]) -> None:
-        with self._database.writing() as session:
-            repository = catalogue.lock(session, name)
-            if repository is not None and repository.id == repository_id:
-                catalogue.record_images(session, repository, dict.fromkeys(ids), self._clock())

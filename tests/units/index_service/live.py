@@ -55,7 +55,7 @@ class Served:
 
 
 class Harbour:
-    """An index and one registry, which asks it back; `push` is a daemon's."""
+    """An index and one registry, which asks it back; `push` is a daemon's, `asked` what the registry was asked."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -63,12 +63,17 @@ class Harbour:
         self.driver = Memory()
         settings = RegistrySettings(index_url=f"http://127.0.0.1:{self._index.port}", secret_keys=("r" * 32,))
         self.registry_app = create_app(settings, Guard(self.driver))
-        self.registry = Served(self.registry_app)
+        self.asked: list[str] = []
+        self.registry = Served(self._ask_registry)
         site.restart(registry_endpoints=(self.endpoint,), registry_timeout=5.0)
 
     def _ask_index(self, environ: Any, start_response: Any) -> Any:
         """The site's application as it is now: it may be made anew."""
         return self.site.app(environ, start_response)
+
+    def _ask_registry(self, environ: Any, start_response: Any) -> Any:
+        self.asked.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+        return self.registry_app(environ, start_response)
 
     @property
     def endpoint(self) -> str:

@@ -103,3 +103,38 @@ def test_a_list_takes_one_statement_however_many_images_are_on_it(site, writer, 
     few = [statements(auth) for auth in (writer, site.pull_token("alice/app"))]
     site.push("alice/app", "alice", tag="many", images=[f"{number:064x}" for number in range(100, 300)], told=False)
     assert [statements(auth) for auth in (writer, site.pull_token("alice/app"))] == few
+
+
+# --- layer access ---------------------------------------------------------------------------------------------------
+
+
+ACCESS = {OWN: False, ANNOUNCED: False, HELD: True, APART: True, LENT: True, STRANGE: True, SECRET: False}
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+@pytest.mark.parametrize("way", ["writer", "reader", "owner"])
+def test_possession_opens_an_image_and_listing_does_not(site, writer, is_private, way):
+    site.set_private("alice/app", is_private)
+    asking = {"writer": {"auth": writer}, "reader": {"auth": site.pull_token("alice/app", "alice")}}
+    for image, is_open in ACCESS.items():
+        assert access(site, image, **asking.get(way, {"user": "alice"})).json == {"access": is_open}, image
+
+
+def test_what_a_public_repository_keeps_apart_is_its_own(site, writer):
+    site.hold("bob/public", [STRANGE], apart=1)
+    assert access(site, STRANGE, auth=writer).json == {"access": False}
+    own = site.pull_token("bob/public")
+    assert access(site, STRANGE, "bob/public", auth=own).json == {"access": True}
+
+
+def test_who_may_not_read_a_repository_is_told_nothing_of_its_images(site, writer):
+    site.set_private("alice/app")
+    assert access(site, HELD).status_code == 401
+    assert access(site, HELD, auth="Token ").status_code == 401
+    assert access(site, HELD, user="bob").status_code == 404
+    assert access(site, HELD, auth=site.pull_token("bob/public")).status_code == 401
+    assert access(site, "x", auth=writer).status_code == 404
+
+
+def access(site, image, name="alice/app", **asking):
+    return site.request("GET", f"/v1/repositories/{name}/layer/{image}/access", **asking)

@@ -13,7 +13,7 @@ from common.errors import NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
 from index_service import registry_client
-from index_service.registry_client import RegistryClient, RegistryFailed, RegistryRefused
+from index_service.registry_client import Ancestry, RegistryClient, RegistryFailed, RegistryRefused
 from tests.servers.process import free_port
 
 NAME = RepositoryName("alice", "app")
@@ -148,10 +148,24 @@ def test_what_is_no_list_of_tags_is_refused(server, client, body):
 
 def test_an_ancestry_is_a_list_of_images(server, client):
     server.script = (200, {}, json.dumps([IMAGE, "x", 5, "b" * 64]).encode())
-    assert client.ancestry(endpoint(server), TOKEN, IMAGE) == [IMAGE, "b" * 64]
+    assert client.ancestry(endpoint(server), TOKEN, IMAGE) == Ancestry([IMAGE, "b" * 64])
     server.script = (200, {}, b"{}")
     with pytest.raises(RegistryFailed):
         client.ancestry(endpoint(server), TOKEN, IMAGE)
+
+
+@pytest.mark.parametrize(("told", "meant"), [("1", 1), ("0", 0), ("-1", 0), ("x", 0), ("9" * 40, 0)])
+def test_an_ancestry_tells_how_many_of_its_images_are_kept_apart(server, client, told, meant):
+    server.script = (200, {"X-Wharfinger-Apart": told}, json.dumps([IMAGE, "b" * 64]).encode())
+    assert client.ancestry(endpoint(server), TOKEN, IMAGE).apart == meant
+
+
+def test_the_checksums_of_an_image_are_those_that_can_be_some(server, client):
+    good = "sha256:" + "a" * 64
+    server.script = (200, {"X-Docker-Checksum-Payload": good.upper().replace("SHA", "sha")}, b"{}")
+    assert client.describe(endpoint(server), TOKEN, IMAGE).checksums == (good,)
+    server.script = (200, {"X-Docker-Checksum-Payload": "<script>"}, b"{}")
+    assert client.describe(endpoint(server), TOKEN, IMAGE).checksums == ()
 
 
 def test_more_than_can_be_true_is_not_read(server, client):

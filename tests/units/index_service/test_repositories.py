@@ -338,34 +338,6 @@ def test_a_tag_that_cannot_be_is_refused(site, tag):
     assert [row[0] for row in tags(site)] == ["latest"]
 
 
-# --- layer access ---------------------------------------------------------------------------------------------------
-
-
-def test_layer_access_tells_whether_this_or_a_public_repository_lists_an_image(site):
-    one, two, three, four = IMAGES[:4]
-    mine = site.push("alice/mine", "alice", images=[one])
-    site.push("bob/public", "bob", images=[two])
-    site.push("bob/secret", "bob", images=[three])
-    site.set_private("bob/secret")
-    site.set_private("alice/mine")
-
-    def access(image, **asking):
-        return site.request("GET", f"/v1/repositories/alice/mine/layer/{image}/access", **asking)
-
-    assert [access(image, auth=mine).json for image in (one, two, three, four)] == [
-        {"access": True},
-        {"access": True},
-        {"access": False},
-        {"access": False},
-    ]
-    assert access(one, user="alice").json == {"access": True}
-    assert access(one).status_code == 401
-    assert access(one, auth="Token ").status_code == 401
-    assert access(one, user="bob").status_code == 404
-    assert access(one, auth=site.pull_token("bob/public")).status_code == 401
-    assert access("x", auth=mine).status_code == 404
-
-
 # --- many at once ---------------------------------------------------------------------------------------------------
 
 
