@@ -111,6 +111,12 @@ class Gate(Protocol):
     def delete_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag) -> None:
         """Ask for consent to the deletion of a tag, before it is deleted."""
 
+    def is_private(self, credentials: Credentials, repository: RepositoryName) -> bool | None:
+        """The visibility of a repository; None where the store decides, or the index does not know the repository."""
+
+    def set_private(self, credentials: Credentials, repository: RepositoryName, private: bool) -> bool:
+        """Change the visibility where the index decides; False where the store does. Raises what the index says."""
+
     def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
         """Consume a delete token, at the index and here."""
 
@@ -143,6 +149,12 @@ class OpenGate:
 
     def delete_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag) -> None:
         pass
+
+    def is_private(self, credentials: Credentials, repository: RepositoryName) -> bool | None:
+        return None
+
+    def set_private(self, credentials: Credentials, repository: RepositoryName, private: bool) -> bool:
+        return False
 
     def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
         pass
@@ -217,6 +229,15 @@ class TokenGate:
     def delete_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag) -> None:
         redeemed = self._redeemed(credentials, Access.DELETE, repository)
         self._index.delete_tag(repository, tag, _authorization(redeemed.token))
+
+    def is_private(self, credentials: Credentials, repository: RepositoryName) -> bool | None:
+        redeemed = self._redeemed(credentials, Access.READ, repository)
+        return self._index.is_private(repository, _authorization(redeemed.token))
+
+    def set_private(self, credentials: Credentials, repository: RepositoryName, private: bool) -> bool:
+        redeemed = self._redeemed(credentials, Access.WRITE, repository)
+        self._index.set_private(repository, private, _authorization(redeemed.token))
+        return True
 
     def consume_delete(self, credentials: Credentials, repository: RepositoryName) -> None:
         redeemed = self._redeemed(credentials, Access.DELETE, repository)

@@ -15,6 +15,7 @@ import urllib3
 
 from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
+from common.properties import read_properties, write_properties
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """A repository's list of 10,000 images is about 1.5 MB."""
@@ -87,6 +88,27 @@ class IndexClient:
     def delete_tag(self, repository: RepositoryName, tag: Tag, authorization: str) -> None:
         """Ask the index to delete a tag. Raises as `set_tag` does."""
         self._change_tag("DELETE", repository, tag, authorization, b"")
+
+    def is_private(self, repository: RepositoryName, authorization: str) -> bool | None:
+        """The visibility of a repository; None if the index does not know it."""
+        status, body = self._ask("GET", f"/v1/repositories/{repository}/properties", authorization)
+        if status == 404:
+            return None
+        if status != 200:
+            raise Unauthenticated("Requires authorization")
+        try:
+            return read_properties(body)
+        except Invalid as error:
+            raise Unavailable("The index answered with something other than properties") from error
+
+    def set_private(self, repository: RepositoryName, private: bool, authorization: str) -> None:
+        """Change the visibility. Raises Unauthenticated, or Forbidden for who does not administer the repository."""
+        body = json.dumps(write_properties(is_private=private)).encode()
+        status, _ = self._ask("PUT", f"/v1/repositories/{repository}/properties", authorization, body)
+        if status == 403:
+            raise Forbidden("Only administrators of a repository change who may read it")
+        if status != 200:
+            raise Unauthenticated("Requires authorization")
 
     def is_alive(self) -> bool:
         try:

@@ -9,8 +9,10 @@ from flask import Blueprint, Response, request
 from common.errors import Invalid
 from common.http import read_json, reply
 from common.names import ImageId, RepositoryName, Tag
-from index_service.api.protocol_request import asks_token, credential, protocol
+from common.properties import read_properties, write_properties
+from index_service.api.protocol_request import asks_token, client_address, credential, protocol
 from index_service.api.protocol_response import issued_headers, reply_empty
+from index_service.current import services
 from index_service.repositories.image_list import parse_image_list
 
 views = Blueprint("repositories", __name__)
@@ -84,6 +86,23 @@ def put_tag(repository: str, tag: str) -> Response:
 def delete_tag(repository: str, tag: str) -> Response:
     """A registry reports that a tag was deleted."""
     protocol().delete_tag(credential(), RepositoryName.parse(repository), Tag(tag))
+    return reply(True)
+
+
+@views.get("/repositories/<path:repository>/properties")
+@views.get("/repositories/<path:repository>/properties/")
+def get_properties(repository: str) -> Response:
+    """The visibility of a repository, as docker-registry tells it (§3.9)."""
+    private = protocol().is_private(credential(), RepositoryName.parse(repository))
+    return reply(write_properties(is_private=private))
+
+
+@views.put("/repositories/<path:repository>/properties")
+def put_properties(repository: str) -> Response:
+    """Change the visibility, by the policy of the site: a registry passes it on."""
+    name, private = RepositoryName.parse(repository), read_properties(read_json(request))
+    actor = protocol().writer(credential(), name)
+    services().permissions.set_private(actor, client_address(), name, is_private=private)
     return reply(True)
 
 

@@ -171,6 +171,17 @@ class Protocol:
         with self._database.reading() as session:
             self._access_control.require(session, caller.actor, name, catalogue.find(session, name), Action.WRITE)
 
+    def writer(self, credential: Credential, name: RepositoryName) -> Actor:
+        """The person behind a credential that may write, if the role allows it. Raises Unauthenticated for the index
+        itself, which is nobody."""
+        return self._authentication.caller(credential, name, Access.WRITE).known()
+
+    def is_private(self, credential: Credential, name: RepositoryName) -> bool:
+        """The visibility of a repository that the caller may read."""
+        caller = self._authentication.caller(credential, name, *Access)
+        with self._database.reading() as session:
+            return (caller.repository or self._readable(session, caller, name)).is_private
+
     def has_access(self, credential: Credential, name: RepositoryName, image_id: ImageId) -> bool:
         """Whether this repository holds the image, or a public one holds it shared (protocol §2.7)."""
         if credential in (Anonymous(), Bearer(())):

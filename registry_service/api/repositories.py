@@ -7,6 +7,7 @@ from flask import Blueprint, Response, request
 from common import http
 from common.errors import Invalid
 from common.names import ImageId, RepositoryName, Tag
+from common.properties import read_properties, write_properties
 from common.tokens import Access
 from registry_service.api import request_context
 from registry_service.api.request_context import registry
@@ -64,15 +65,19 @@ def get_json(repository: str) -> Response:
 @views.get("/repositories/<path:repository>/properties")
 @views.get("/repositories/<path:repository>/properties/")
 def get_properties(repository: str) -> Response:
-    name, _ = _admit(repository, Access.READ)
-    private = registry().repositories.is_private(name)
-    return http.reply({"access": "private" if private else "public"})
+    name, credentials = _admit(repository, Access.READ)
+    private = registry().gate.is_private(credentials, name)
+    if private is None:
+        private = registry().repositories.is_private(name)
+    return http.reply(write_properties(is_private=private))
 
 
 @views.put("/repositories/<path:repository>/properties")
 def put_properties(repository: str) -> Response:
-    name, _ = _admit(repository, Access.WRITE)
-    registry().repositories.set_private(name, _is_private(http.read_json(request)))
+    name, credentials = _admit(repository, Access.WRITE)
+    private = read_properties(http.read_json(request))
+    if not registry().gate.set_private(credentials, name, private):
+        registry().repositories.set_private(name, private)
     return http.reply(True)
 
 
@@ -98,9 +103,3 @@ def _tagged_image(body: object) -> ImageId:
     if not isinstance(body, str) or not body:
         raise Invalid("Invalid data")
     return ImageId(body)
-
-
-def _is_private(body: object) -> bool:
-    if not isinstance(body, dict) or body.get("access") not in ("private", "public"):
-        raise Invalid("Invalid data")
-    return bool(body["access"] == "private")

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.clients.docker_v1 import Daemon
+from tests.clients.docker_v1 import Daemon, Refusal, Refused
 from tests.clients.generations import NEWEST, V0_8, V1_6, Generation
 from tests.clients.images import Chain, Image, make_chain, make_tar, pack
 from tests.clients.wire import Answer, call
@@ -205,3 +205,30 @@ def test_who_was_dismissed_moves_no_tag_any_more(split: SetUp, line: str) -> Non
         refused = call(split.registry, f"DELETE /v1/repositories/{name}/tags/latest", token)
     assert refused.status == 401
     assert tag.read_text() == chain[-1].id
+
+
+def test_properties_of_a_registry_are_the_visibility_that_the_index_has(split: SetUp) -> None:
+    name, chain = split.fresh_name("shown"), make_chain(1)
+    token = push_by_hand(split, ALICE, name, chain)
+    line = f"/v1/repositories/{name}/properties"
+    assert call(split.registry, f"GET {line}", token).json() == {"access": "public"}
+    assert call(split.registry, f"PUT {line}", token, b'{"access": "private"}').status == 200
+    assert call(split.registry, f"GET {line}", token).json() == {"access": "private"}
+    for caller in (daemon(split, MALLORY), Daemon(NEWEST, split.index)):
+        with pytest.raises(Refused, match="images"):
+            caller.pull(name, refused=Refusal.UNKNOWN)
+    same_bytes(daemon(split, ALICE).pull(name), chain)
+
+
+def test_who_only_writes_does_not_change_who_may_read(split: SetUp) -> None:
+    name = split.fresh_name("shown")
+    push_by_hand(split, ALICE, name, make_chain(1))
+    session = {"Authorization": daemon(split, ALICE).basic, "Content-Type": "application/json"}
+    role = call(
+        split.index, f"PUT /api/v1/repositories/{name}/@roles/people/{MALLORY.name}", session, b'{"role": "write"}'
+    )
+    assert role.status < 300, role
+    token = announce(split, MALLORY, name)
+    refused = call(split.registry, f"PUT /v1/repositories/{name}/properties", token, b'{"access": "private"}')
+    assert (refused.status, refused.error()) == (403, "Only administrators of a repository change who may read it")
+    assert call(split.registry, f"GET /v1/repositories/{name}/properties", token).json() == {"access": "public"}
