@@ -19,6 +19,8 @@ from tests.servers.process import eventually
 from tests.servers.services import Account, index_command, sign_up
 from tests.servers.setups import ALICE, MALLORY, SetUp
 
+PARTS = ("json", "layer", "ancestry", "files", "diff")
+
 
 def daemon(split: SetUp, account: Account, generation: Generation = NEWEST) -> Daemon:
     return Daemon(generation, split.index, account.name, account.password)
@@ -232,3 +234,41 @@ def test_who_only_writes_does_not_change_who_may_read(split: SetUp) -> None:
     refused = call(split.registry, f"PUT /v1/repositories/{name}/properties", token, b'{"access": "private"}')
     assert (refused.status, refused.error()) == (403, "Only administrators of a repository change who may read it")
     assert call(split.registry, f"GET /v1/repositories/{name}/properties", token).json() == {"access": "public"}
+
+
+def test_announcing_an_image_opens_nothing_of_it(split: SetUp) -> None:
+    name, chain = split.fresh_name("hidden"), make_chain(2)
+    daemon(split, ALICE).push(name, chain)
+    private(split, name)
+    own = split.fresh_name("claims", MALLORY)
+    token = announce(split, MALLORY, own, *chain)
+    for image in chain:
+        for part in PARTS:
+            refused = read(split, token, image, part)
+            assert (refused.status, refused.error()) == (404, "Image not found"), part
+        refused = tagged(split, token, own, image)
+        assert (refused.status, refused.error()) == (404, "Image not found")
+    (child,) = make_chain(1)
+    child = replace(child, json=json.dumps(json.loads(child.json) | {"parent": chain[-1].id}).encode())
+    token = announce(split, MALLORY, own, *chain, child)
+    refused = upload(split, token, child)
+    absent = replace(child, json=json.dumps(json.loads(child.json) | {"parent": "e" * 64}).encode())
+    assert (refused.status, refused.body) == (400, upload(split, token, absent).body)
+
+
+def test_concluding_a_push_of_nothing_opens_nothing_either(split: SetUp) -> None:
+    name, chain = split.fresh_name("hidden"), make_chain(1)
+    daemon(split, ALICE).push(name, chain)
+    private(split, name)
+    own = split.fresh_name("claims", MALLORY)
+    token = announce(split, MALLORY, own, *chain)
+    listed = json.dumps([{"id": chain[0].id}]).encode()
+    basic = {"Authorization": daemon(split, MALLORY).basic}
+    assert call(split.index, f"PUT /v1/repositories/{own}/images", basic, listed).status == 204
+    told = call(split.index, f"PUT /v1/repositories/{own}/tags/latest", token, json.dumps(chain[0].id).encode())
+    assert told.status == 200, "the index believes nobody but its registry, which it asks"
+    anonymous = call(split.index, f"GET /v1/repositories/{own}/images", {"X-Docker-Token": "true"})
+    pulling = {"Authorization": f"Token {anonymous.header('X-Docker-Token')}"}
+    for bearer in (token, pulling):
+        for part in PARTS:
+            assert read(split, bearer, chain[0], part).status == 404, part
