@@ -216,7 +216,8 @@ def reindex(repositories: tuple[str, ...], owner: str | None) -> None:
     """Reread tags and images of REPOSITORIES, or of all, from their registries, while the index is being served.
 
     What a registry returns is added or updated; nothing is removed. A registry has no list of its repositories: to
-    take over those it held before this index, name them.
+    take over those it held before this index, name them. With --take-over a repository becomes private where its
+    store marks it so.
     """
     names = [RepositoryName.parse(repository) for repository in repositories]
     with _services() as services:

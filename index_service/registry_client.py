@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ from common import headers
 from common.checksums import Checksum
 from common.errors import Failure, Invalid, NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
+from common.properties import read_properties
 from common.tokens import Token
 
 MAX_JSON_BYTES = 4 * 1024 * 1024
@@ -104,9 +105,19 @@ class RegistryClient:
         pairs = ((_tag(name), _image(image)) for name, image in listed.items())
         return {tag: image for tag, image in pairs if tag is not None and image is not None}
 
-    def set_tag(self, endpoint: str, token: Token, repository: RepositoryName, tag: Tag, image: ImageId) -> None:
-        """Raises as `describe` does."""
-        self._ask("PUT", endpoint, _tag_path(repository, tag), token, json.dumps(image).encode())
+    def is_private(self, endpoint: str, token: Token, repository: RepositoryName) -> bool:
+        """Whether the registry's store marks a repository as private. Raises as `describe` does."""
+        answer = self._ask("GET", endpoint, f"/v1/repositories/{repository}/properties", token)
+        try:
+            return read_properties(self._decoded(endpoint, answer.body))
+        except Invalid as error:
+            raise RegistryFailed(endpoint, "told properties that are none") from error
+
+    def set_tag(
+        self, endpoint: str, tokens: Sequence[Token], repository: RepositoryName, tag: Tag, image: ImageId
+    ) -> None:
+        """The first token writes; one of them is of a repository that holds the image. Raises as `describe` does."""
+        self._ask("PUT", endpoint, _tag_path(repository, tag), *tokens, body=json.dumps(image).encode())
 
     def delete_tag(self, endpoint: str, token: Token, repository: RepositoryName, tag: Tag) -> None:
         """Raises as `describe` does."""
@@ -124,9 +135,10 @@ class RegistryClient:
             return False
 
     def _ask(
-        self, method: str, endpoint: str, path: str, token: Token, body: bytes = b"", most: int = MAX_JSON_BYTES
+        self, method: str, endpoint: str, path: str, *tokens: Token, body: bytes = b"", most: int = MAX_JSON_BYTES
     ) -> _Reply:
-        sent = {"Authorization": f"Token {token}", "User-Agent": AGENT, "Content-Type": "application/json"}
+        authorization = f"Token {','.join(map(str, tokens))}"
+        sent = {"Authorization": authorization, "User-Agent": AGENT, "Content-Type": "application/json"}
         answer = self._exchange(method, endpoint, path, sent, body, most)
         if answer.status != 200:
             raise _refusal(endpoint, answer.status)

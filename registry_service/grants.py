@@ -213,7 +213,8 @@ class TokenGate:
     def usable(self, credentials: Credentials, image: ImageId) -> ImageId:
         for redeemed in self._each_redeemed(credentials, Access.READ):
             found = self._held.find(redeemed.grant, image)
-            if found is not None:
+            # What a repository keeps apart may lie under its former name still, which another token is for.
+            if found is not None and self._held.holdings.is_in_place(found):
                 return found
         if not self._is_public(self._redeemed(credentials, Access.READ), image):
             raise NotFound("Image not found")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from common.errors import NotFound
 from common.names import RepositoryName, Tag
-from common.tokens import Access
+from common.tokens import Access, Token
 from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.images import jobs
@@ -19,6 +19,9 @@ from index_service.repositories import catalogue, repository_settings
 from index_service.repositories.models import Repository
 from index_service.search import documents
 from index_service.services.registry_tokens import RegistryTokens
+
+LAST_NAMES = 3
+"""Of a repository renamed several times before its registry answered; a registry tries few tokens of one request."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +33,14 @@ class FormerNames:
         self._database = database
         self._tokens = tokens
         self._registries = registries
+
+    def tokens(self, details: Mapping[str, list[str]]) -> list[Token]:
+        """Tokens that read under the former names that nobody has taken: under these the registry knows what the
+        repository holds."""
+        names = map(RepositoryName.parse, details.get("from", []))
+        with self._database.reading() as session:
+            free = [name for name in names if catalogue.find(session, name) is None]
+        return [self._tokens.issue(name, Access.READ) for name in free[-LAST_NAMES:]]
 
     def leave_pending(self, endpoint: str, repository: Repository) -> None:
         """At once, for a repository that is about to be deleted with its queued move. Raises as the registry's client

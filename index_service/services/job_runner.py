@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from threading import Event
 
 from common.errors import Failure, NotFound
@@ -110,26 +111,29 @@ class JobRunner:
         endpoint = self._endpoints.announced(repository.endpoint)
         with self._database.reading() as session:
             tags = catalogue.tags(session, repository.id)
-        token = self._tokens.issue(repository.full_name, Access.WRITE, repository.id)
+        tokens = [self._tokens.issue(repository.full_name, Access.WRITE, repository.id)]
+        tokens += self._former_names.tokens(job.lease.details)
         for tag, image in tags.items():
             job.heartbeat()
             try:
-                self._move_tag(endpoint, token, repository, tag, image)
+                self._move_tag(endpoint, tokens, repository, tag, image)
             except NotFound as refusal:
                 # The registry never had the image, or refuses the name by now: a retry would not help, and the others
                 # can move.
                 logger.warning("%s:%s is not moved to %s: %s", repository.full_name, tag, endpoint, refusal.message)
         self._former_names.leave_all(endpoint, job.lease.details, repository)
 
-    def _move_tag(self, endpoint: str, token: Token, repository: Repository, tag: Tag, image: ImageId) -> None:
+    def _move_tag(
+        self, endpoint: str, tokens: Sequence[Token], repository: Repository, tag: Tag, image: ImageId
+    ) -> None:
         """Set a tag under the new name, unless a push has set it meanwhile or somebody has deleted it."""
         if self._pointed_at(repository, tag) != image:
             return
-        self._registries.set_tag(endpoint, token, repository.full_name, tag, image)
+        self._registries.set_tag(endpoint, tokens, repository.full_name, tag, image)
         newer = self._pointed_at(repository, tag)
         if newer not in (None, image):
             # A concurrent push may have been overwritten.
-            self._registries.set_tag(endpoint, token, repository.full_name, tag, newer)
+            self._registries.set_tag(endpoint, tokens, repository.full_name, tag, newer)
 
     def _pointed_at(self, repository: Repository, tag: Tag) -> ImageId | None:
         with self._database.reading() as session:

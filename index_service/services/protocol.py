@@ -177,8 +177,13 @@ class Protocol:
         return self._authentication.caller(credential, name, Access.WRITE).known()
 
     def is_private(self, credential: Credential, name: RepositoryName) -> bool:
-        """The visibility of a repository that the caller may read."""
+        """The visibility of a repository that the caller may read.
+
+        Raises RepositoryNotFound for the index itself, which asks a registry for what its store says.
+        """
         caller = self._authentication.caller(credential, name, *Access)
+        if caller.is_index:
+            raise RepositoryNotFound
         with self._database.reading() as session:
             return (caller.repository or self._readable(session, caller, name)).is_private
 

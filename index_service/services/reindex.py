@@ -10,10 +10,11 @@ from common.errors import Conflict, Forbidden, NotFound
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access
 from index_service.accounts import authentication
+from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.registry_client import RegistryClient
-from index_service.repositories import catalogue
+from index_service.repositories import catalogue, repository_settings
 from index_service.repositories.catalogue import Pusher
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
@@ -54,12 +55,14 @@ class Reindex:
     def run(self, name: RepositoryName, owner: str | None = None) -> Reindexed:
         """Read tags and metadata of a repository from its registry again, and add or update them.
 
-        An unknown repository is taken over for `owner`, an account's name; without one it is refused. Raises NotFound,
-        Conflict, Unavailable.
+        An unknown repository is taken over for `owner`, an account's name; without one it is refused. With an owner it
+        is made private where its store marks it so, which before it had an index was the only place to say it. Raises
+        NotFound, Conflict, Unavailable.
         """
-        endpoint = self._endpoint_of(name, owner)
-        tags = self._registries.tags(endpoint, self._tokens.issue(name, Access.READ), name)
-        repository = self._with_tags(name, owner, tags)
+        endpoint, token = self._endpoint_of(name, owner), self._tokens.issue(name, Access.READ)
+        tags = self._registries.tags(endpoint, token, name)
+        is_marked = owner is not None and self._registries.is_private(endpoint, token, name)
+        repository = self._with_tags(name, owner, tags, make_private=is_marked)
         images, missing = self._facts.read(repository, tags.values(), everything=True, heartbeat=lambda: None)
         return Reindexed(len(tags), images, missing)
 
@@ -75,13 +78,18 @@ class Reindex:
             raise NotFound(f"the index knows no repository {name}")
         return self._endpoints.choose(name) if found is None else self._endpoints.announced(found.endpoint)
 
-    def _with_tags(self, name: RepositoryName, owner: str | None, tags: dict[Tag, ImageId]) -> Repository:
+    def _with_tags(
+        self, name: RepositoryName, owner: str | None, tags: dict[Tag, ImageId], *, make_private: bool
+    ) -> Repository:
         with self._database.writing() as session:
             if catalogue.find(session, name) is None and owner is not None:
                 self._allocate(session, name, owner)
             repository = catalogue.lock(session, name)
             if repository is None:
                 raise RepositoryNotFound
+            if make_private:
+                context = AuditContext(None, "", self._clock())
+                repository_settings.set_private(session, context, repository, is_private=True)
             pushed_at = repository.pushed_at
             catalogue.record_images(session, repository, dict.fromkeys(tags.values()), self._clock())
             for tag, image in tags.items():

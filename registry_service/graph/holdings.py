@@ -90,6 +90,10 @@ class Holdings:
         mark = {"apart": isinstance(image, ApartImageId), "checksums": sorted(checksums)}
         self._driver.put(paths.held(repository, image), json.dumps(mark).encode())
 
+    def is_in_place(self, image: ImageId) -> bool:
+        """Whether an image is where it is kept; of shared ones, nobody doubts it."""
+        return not isinstance(image, ApartImageId) or self._images.is_complete(image)
+
     def carry(self, image: ImageId, repository: RepositoryName) -> ImageId:
         """The image for a tag of this repository: what another keeps apart, with all it is based on, is copied."""
         if not isinstance(image, ApartImageId) or image.repository == repository:

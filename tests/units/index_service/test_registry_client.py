@@ -188,7 +188,7 @@ def test_a_registry_that_is_not_there_is_a_failure(client):
 
 def test_a_tag_is_set_and_deleted_by_name(server, client):
     assert client.is_alive(endpoint(server))
-    client.set_tag(endpoint(server), TOKEN, NAME, Tag("a?b"), IMAGE)
+    client.set_tag(endpoint(server), [TOKEN], NAME, Tag("a?b"), IMAGE)
     client.delete_tag(endpoint(server), TOKEN, NAME, Tag("a%b"))
     client.delete_repository(endpoint(server), TOKEN, NAME)
     assert [(method, path, body) for method, path, _, body in server.asked][1:] == [

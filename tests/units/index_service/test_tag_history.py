@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from common.errors import Unavailable
+from common.errors import NotFound, Unavailable
 from common.names import RepositoryName, Tag
 from common.tokens import Access
 from index_service.database import Database
 from index_service.images import jobs
 from index_service.registry_client import RegistryClient
 from index_service.repositories import catalogue
-from tests.clients.images import make_chain
+from registry_service.storage import paths
+from tests.clients.images import make_chain, make_tar, pack
 from tests.clients.wire import Target, call
 from tests.units.index_service.site import authorization
 
@@ -66,6 +69,40 @@ def test_a_tag_the_registry_refuses_keeps_no_other_from_moving(harbour):
     assert pending(harbour) == []
 
 
+@pytest.mark.parametrize("is_settled", [True, False], ids=["read", "not read yet"])
+@pytest.mark.parametrize("has_rival", [True, False], ids=["kept apart", "shared"])
+def test_what_a_repository_holds_moves_with_it(harbour, is_settled, has_rival):
+    """Whether the index has read at the registry what the repository holds, or not yet."""
+    chain = make_chain(2)
+    if has_rival:
+        trojan = make_tar({"bin/sh": b"trojan"})
+        harbour.push("bob/rival", tuple(replace(each, tar=trojan, chunks=pack(trojan, "gzip")) for each in chain))
+    harbour.push(str(OLD), chain, "a")
+    if is_settled:
+        harbour.work_off()
+    rename(harbour)
+    harbour.work_off()
+    pulled = harbour.daemon("bob").pull(str(NEW), "a")
+    assert {one.id: one.layer for one in pulled} == {one.id: one.layer for one in chain}
+    assert registry_tags(harbour, OLD) == 404
+
+
+@pytest.mark.parametrize("knows_it", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("owner", ["alice", None], ids=["taken over", "read again"])
+def test_a_take_over_brings_along_that_a_repository_is_private(harbour, knows_it, owner):
+    pushed(harbour, "a")
+    harbour.driver.put(paths.private(OLD), b"")
+    if not knows_it:
+        with harbour.site.engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM repositories")
+    if owner is None and not knows_it:
+        with pytest.raises(NotFound):
+            harbour.reindex.run(OLD)
+        return
+    harbour.reindex.run(OLD, owner)
+    assert [bool(row.is_private) for row in harbour.site.rows("SELECT is_private FROM repositories")] == [bool(owner)]
+
+
 def test_a_move_ends_where_the_old_name_is_taken_and_has_no_tags(harbour):
     harbour.site.push(str(OLD), "alice")
     harbour.work_off()
@@ -116,9 +153,9 @@ def test_what_the_index_itself_told_a_registry_is_no_news(harbour):
     before = index_tags(harbour)
     other = make_chain(1)
     harbour.push("bob/other", other)
-    token = harbour.own_token(OLD, Access.WRITE)
+    tokens = [harbour.own_token(OLD, Access.WRITE), harbour.own_token(RepositoryName.parse("bob/other"), Access.READ)]
     for tag in ("a", "never-listed"):
-        RegistryClient({}, 5.0).set_tag(harbour.endpoint, token, OLD, tag, other[-1].id)
+        RegistryClient({}, 5.0).set_tag(harbour.endpoint, tokens, OLD, tag, other[-1].id)
     assert index_tags(harbour) == {**before, "latest": other[-1].id}
 
 
