@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import click
 
 from common import serving
 from common.errors import Failure
+from common.names import ImageId, RepositoryName
 from common.settings import SettingsError
 from registry_service.app import create_registry
+from registry_service.graph.image_repair import ImageRepair, Report
+from registry_service.graph.push import PIECE
+from registry_service.graph.repositories import Repositories
+from registry_service.graph.tags import Tags
 from registry_service.settings import RegistrySettings, load_settings
 from registry_service.storage import factory
 from registry_service.storage.check import Check
 from registry_service.storage.driver import Driver
+from registry_service.storage.paths import ApartImageId
 
 
 @contextmanager
@@ -66,6 +76,105 @@ def sweep() -> None:
     with _one_line_errors():
         dropped = create_registry(*_open()).push.expire()
     click.echo(f"{dropped} unfinished uploads dropped")
+
+
+@main.group()
+def image() -> None:
+    """Look at, remove or replace one image of the store, for instance a poisoned or broken one.
+
+    Registries that run may serve what they remember of it for five minutes.
+    """
+
+
+_dry_run = click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+_yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@image.command("show")
+@click.argument("image_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def show_image(image_id: str, as_json: bool) -> None:
+    """Show image ID, and what refers to it: repositories, and images based on it. Reads the whole store."""
+    with _one_line_errors(), _repairing() as repair:
+        report = repair.report(ImageId(image_id))
+    click.echo(json.dumps(_as_json(report), indent=2) if as_json else "\n".join(_lines(report)))
+
+
+@image.command("remove")
+@click.argument("image_id", metavar="ID")
+@click.option("--apart", metavar="REPOSITORY", help="The one that REPOSITORY keeps apart, instead of the shared one.")
+@_dry_run
+@_yes
+def remove_image(image_id: str, apart: str | None, dry_run: bool, yes: bool) -> None:
+    """Remove image ID. Tags that reach it stay, and cannot be pulled until somebody pushes the image again."""
+    with _one_line_errors(), _repairing() as repair:
+        target = _located(image_id, apart)
+        click.echo("\n".join(_lines(repair.report(ImageId(image_id)))))
+        if dry_run or not (yes or click.confirm("Remove it?")):
+            return
+        repair.remove(target)
+    click.echo("Removed.")
+
+
+@image.command("replace")
+@click.argument("image_id", metavar="ID")
+@click.option("--from", "source", metavar="REPOSITORY", help="By the one that REPOSITORY keeps apart.")
+@click.option("--description", type=click.Path(exists=True, dir_okay=False), help="By this file as its JSON,")
+@click.option("--layer", type=click.Path(exists=True, dir_okay=False), help="and this file as its layer.")
+@_dry_run
+@_yes
+def replace_image(
+    image_id: str, source: str | None, description: str | None, layer: str | None, dry_run: bool, yes: bool
+) -> None:
+    """Replace the shared image ID for all repositories that hold it."""
+    if (source is None) == (description is None or layer is None):
+        raise click.UsageError("Give --from, or --description and --layer.")
+    with _one_line_errors(), _repairing() as repair:
+        click.echo("\n".join(_lines(repair.report(ImageId(image_id)))))
+        if dry_run or not (yes or click.confirm("Replace it?")):
+            return
+        if source is not None:
+            repair.replace_by(ImageId(image_id), RepositoryName.parse(source))
+        else:
+            repair.replace(ImageId(image_id), Path(str(description)).read_bytes(), _blocks(Path(str(layer))))
+    click.echo("Replaced.")
+
+
+@contextmanager
+def _repairing() -> Iterator[ImageRepair]:
+    settings, driver = _open()
+    registry = create_registry(settings, driver)
+    # Tags and repositories as the store has them: a mirror would ask its sources.
+    tags = Tags(driver, registry.images)
+    yield ImageRepair(driver, registry.images, registry.push, tags, Repositories(driver, tags))
+
+
+def _located(image_id: str, apart: str | None) -> ImageId:
+    plain = ImageId(image_id)
+    return plain if apart is None else ApartImageId(plain, RepositoryName.parse(apart))
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(PIECE):
+            yield block
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    references = [{**asdict(one), "repository": str(one.repository)} for one in report.references]
+    return {**asdict(report), "references": references}
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"{'image':<14} {report.image}"
+    yield f"{'layer':<14} {'not complete' if report.size is None else f'{report.size} bytes'}"
+    for checksum in report.checksums:
+        yield f"{'checksum':<14} {checksum}"
+    for one in report.references:
+        tags = ", ".join(one.tags) if one.tags else "no tag"
+        yield f"{'held by':<14} {one.repository}: {tags}{', an image of its own' if one.is_apart else ''}"
+    for child in report.children:
+        yield f"{'based on it':<14} {child}"
 
 
 if __name__ == "__main__":

@@ -60,6 +60,13 @@ class Everybody:
 EVERYBODY = Everybody()
 
 
+class Nobody(Everybody):
+    """The holder of no image: for whom everything is uploaded, whatever is there."""
+
+    def find(self, image: ImageId) -> ImageId | None:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Mark:
     is_apart: bool

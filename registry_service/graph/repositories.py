@@ -73,7 +73,14 @@ class Repositories:
 
     def search(self, term: str) -> list[RepositoryName]:
         """Public repositories with a tag whose name contains the term, in any case, by name."""
-        return [name for name in sorted(self._all()) if term.lower() in str(name).lower() and self._is_shown(name)]
+        return [name for name in sorted(self.all()) if term.lower() in str(name).lower() and self._is_shown(name)]
+
+    def all(self) -> Iterator[RepositoryName]:
+        """All that the store has, by whatever name it can be read."""
+        for namespace in self._below(paths.REPOSITORIES):
+            for name in self._below(f"{paths.REPOSITORIES}/{namespace}"):
+                with suppress(Invalid):
+                    yield paths.repository_in(namespace, name)
 
     def _read_listed(self, repository: RepositoryName) -> Sequence[Mapping[str, str]]:
         try:
@@ -89,12 +96,6 @@ class Repositories:
             return not self.is_private(repository) and bool(self._tags.all(repository))
         except RepositoryNotFound:
             return False
-
-    def _all(self) -> Iterator[RepositoryName]:
-        for namespace in self._below(paths.REPOSITORIES):
-            for name in self._below(f"{paths.REPOSITORIES}/{namespace}"):
-                with suppress(Invalid):
-                    yield paths.repository_in(namespace, name)
 
     def _below(self, path: str) -> list[str]:
         try:
