@@ -12,13 +12,27 @@ from contextvars import ContextVar
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
-_SECRETS = (
-    (re.compile(r"(signature=)[^,\s\"']+", re.IGNORECASE), r"\1…"),
-    (re.compile(r"(\bauthorization['\"]?[\s:=]{1,3}token\s+).+", re.IGNORECASE), r"\1…"),
-    (re.compile(r"\b(Basic\s+)[A-Za-z0-9+/=_-]+", re.IGNORECASE), r"\1…"),
-    (re.compile(r"([?&](?:X-Amz-[A-Za-z-]+|Signature|temp_url_sig|sig)=)[^&\s\"']+", re.IGNORECASE), r"\1…"),
-    (re.compile(r"([\"']?password[\"']?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^,\s}]+)", re.IGNORECASE), r"\1…"),
-    (re.compile(r"(://[^/:@\s]+:)[^/@\s]+@"), r"\1…@"),
+_SECRETS = tuple(
+    (re.compile(pattern, re.IGNORECASE), replacement)
+    for pattern, replacement in (
+        # What gunicorn repeats of a request that is none: whatever it was meant to be, it may be a secret.
+        (r"(Invalid request from ip=\S*:[A-Za-z ]*|No more data after:).*", r"\1 …"),
+        # Headers by their names, with a colon or without.
+        (r"(authori[sz]ation|x[-_. ]?(?:csrf|docker)[-_. ]?token|www[-_. ]?authenticate)\b.+", r"\1 …"),
+        (r"(cookie)\W.{0,80}=.*", r"\1 …"),
+        (r"((?:wharfinger-(?:session|visitor|flash)|grant|push)\s*=\s*)[^\s;,\"']+", r"\1…"),
+        # Credentials by their form.
+        (r"(signature=)[^,\s\"']+", r"\1…"),
+        (r"\b(Basic\s+)[A-Za-z0-9+/=_-]+", r"\1…"),
+        (r"(Bearer\W{1,3})\S+", r"\1…"),
+        (r"(whp_)[A-Za-z0-9_-]+", r"\1…"),
+        # In URLs, bodies and reprs.
+        (r"([?&](?:X-Amz-[A-Za-z-]+)=)[^&\s\"']+", r"\1…"),
+        (r"([?&;][\w.-]{0,30}(?:token|csrf|secret|sig|signature|temp_url_sig|key)=)[^&;\s\"']+", r"\1…"),
+        (r"([\"']?password[\"']?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^,\s}]+)", r"\1…"),
+        (r"(://[^/:@\s]+:)[^/@\s]+@", r"\1…@"),
+        (r"(\b(?:reset|confirm)(?:/|%2f)+)[^\s\"'?&#]+", r"\1…"),
+    )
 )
 
 

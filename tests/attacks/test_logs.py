@@ -11,6 +11,7 @@ import pytest
 from tests.clients.wire import Connection, call
 from tests.servers.process import free_port
 from tests.servers.services import Service, start_registry
+from tests.servers.setups import SetUp
 
 FORGED = "2026-01-01 00:00:00,000 INFO registry [forged] all is well"
 
@@ -50,3 +51,31 @@ def test_no_secret_is_written(orphan: Service) -> None:
     log = orphan.process.log.read_text(encoding="utf-8")
     assert secret not in log
     assert basic not in log
+
+
+MALFORMED = (
+    "Authorization Bearer whp_%s",
+    "Authorization Bearer %s: x",
+    "Authorization\x0b: Basic %s",
+    "Cookie wharfinger-session=%s",
+    "X-CSRF-Token %s",
+    " %s",
+    "%s",
+    "%s /reset/%s",
+)
+
+
+def test_of_a_request_that_is_none_nothing_is_written(split: SetUp) -> None:
+    """Whatever it was meant to be."""
+    for service in (split.index_service, split.registry_service):
+        assert service is not None
+        secret = secrets.token_hex(20)
+        for line in [line.replace("%s", secret) for line in MALFORMED]:
+            for request in (f"GET /v1/_ping HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n", f"{line}\r\n\r\n"):
+                with Connection(service.target) as connection:
+                    connection.send(request.encode())
+                    assert connection.read_answer().status == 400
+        for path in (f"/reset/{secret}", f"//reset//{secret}", f"/reset?token={secret}"):
+            call(service.target, f"GET {path}")
+        assert "Invalid request from" in service.process.log.read_text(encoding="utf-8")
+        assert secret not in service.process.log.read_text(encoding="utf-8")

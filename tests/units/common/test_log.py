@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import logging
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
+from gunicorn.http.errors import InvalidHeader, InvalidHeaderName, InvalidRequestLine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +34,18 @@ BASIC = base64.b64encode(b"alice:harbour-master-7").decode()
         ("password=harbour-master-7, name=alice", "harbour-master-7"),
         ("postgresql://index:harbour-master-7@db/index", "harbour-master-7"),
         ("http://alice:harbour-master-7@127.0.0.1:5000/v1/", "harbour-master-7"),
+        ("GET /reset/WzFd.abc-_ failed", "WzFd.abc-_"),
+        ("POST //confirm%2FWzFd.abc-_?next=/ failed", "WzFd.abc-_"),
+        ("GET /r/a/b?access_token=0123abcd&page=2", "0123abcd"),
+        ("POST /account;csrf=0123abcd failed", "0123abcd"),
+        ("whp_0123abcd is no token", "0123abcd"),
+        ("Cookie wharfinger-visitor=v; __Host-wharfinger-session=0123abcd; x=y", "0123abcd"),
+        ("__Host-wharfinger-session=0123abcd; Path=/", "0123abcd"),
+        ("grant=0123abcd; Path=/v1/", "0123abcd"),
+        ("X-CSRF-Token 0123abcd", "0123abcd"),
+        ("Invalid request from ip=::1: Invalid HTTP header name: '0123abcd x'", "0123abcd"),
+        ("Invalid request from ip=10.0.0.7: Invalid HTTP Header: ' 0123abcd'", "0123abcd"),
+        ("Ignored premature client disconnection. No more data after: b'GET /?0123abcd'", "0123abcd"),
     ],
 )
 def test_secrets_are_struck_out(line: str, secret: str) -> None:
@@ -51,6 +65,53 @@ def test_other_lines_stay_readable(line: str) -> None:
 @given(st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", min_size=12, max_size=80))
 def test_no_signature_comes_through(signature: str) -> None:
     assert signature not in log.redact(f'Token signature={signature},repository="acme/app",access=read')
+
+
+SECRETS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", min_size=20, max_size=60)
+NAMES = ["Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-CSRF-Token", "X-Docker-Token"]
+PREFIXES = {
+    "Authorization": ["Basic ", "Bearer ", "Token ", "Token signature=", "basic", "", "Bearer: "],
+    "Cookie": ["wharfinger-session=", "a=b; __Host-wharfinger-session=", "grant=", "push=p; grant="],
+}
+
+
+@given(
+    st.sampled_from(NAMES),
+    st.sampled_from([":", ": ", " ", "\t", "=", " : ", "::", "' '", '": "', "\\x0b", ": \\t"]),
+    st.data(),
+    st.sampled_from([str, str.lower, str.upper]),
+    st.sampled_from(["", "Host: x, ", "GET / HTTP/1.1 ", "{'", "b'"]),
+    SECRETS,
+)
+def test_no_header_comes_through_however_malformed(name, separator, data, case, before, secret):
+    prefix = data.draw(st.sampled_from(PREFIXES.get(name.rpartition("-")[2], [""])))
+    assert secret not in log.redact(f"{before}{case(name)}{separator}{case(prefix)}{secret} and more")
+
+
+@given(
+    st.sampled_from(
+        ["/reset/", "//reset//", "/reset%2f", "/RESET/", "/confirm/", "/?token=", "/x?a=b&csrf=", "/x?y;key="]
+    ),
+    st.sampled_from(["GET {} failed", "Error handling request POST {}", "'{}'", "http://127.0.0.1:5000{}"]),
+    SECRETS,
+)
+def test_no_url_comes_through_with_its_secret(path, line, secret):
+    assert secret not in log.redact(line.format(path + secret))
+
+
+@given(st.text(max_size=200), SECRETS)
+def test_of_a_malformed_request_nothing_comes_through(text, secret):
+    for error in (InvalidHeader(text + secret), InvalidHeaderName(text + secret), InvalidRequestLine(text + secret)):
+        assert secret not in log.redact(f"Invalid request from ip=127.0.0.1: {error}")
+
+
+@pytest.mark.parametrize(
+    "filling", ["token", "?token", "&key", "cookie ", "authorization", "reset/", "password ", "a:", "="]
+)
+def test_a_long_line_is_read_in_no_time(filling):
+    began = time.process_time()
+    log.redact(filling * 2000)
+    assert time.process_time() - began < 1
 
 
 @pytest.fixture(autouse=True)
