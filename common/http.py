@@ -41,6 +41,9 @@ STATUSES: dict[type[errors.Failure], int] = {
 
 CHALLENGE = 'Basic realm="auth required",Token'
 
+NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
+"""On every response: what daemons push must not become a page or a script in a browser."""
+
 _NOT_CACHED = (("Cache-Control", "no-cache"), ("Pragma", "no-cache"), ("Expires", "-1"))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{4,64}")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -86,13 +89,18 @@ def positive(text: str | None, default: int) -> int:
     return int(text)
 
 
+def is_host(text: str) -> bool:
+    """Whether it is a host, perhaps with a port, as clients name it."""
+    return _HOST.fullmatch(text) is not None
+
+
 def request_host() -> str | None:
     """The Host of the current request as the client sent it; None if it is missing or malformed.
 
     `Request.host` is empty for a host name with an underscore, which containers have.
     """
     host: str = request.environ.get("HTTP_HOST", "")
-    return host if _HOST.fullmatch(host) else None
+    return host if is_host(host) else None
 
 
 def read_body(source: Request, limit: int) -> bytes:
@@ -182,6 +190,7 @@ def _finish(response: Response) -> Response:
         # Without a body there is no type; Flask would call it HTML.
         del response.headers["Content-Type"]
     response.headers[headers.REQUEST_ID] = log.request_id.get()
+    response.headers.set(*NO_SNIFFING)
     return response
 
 

@@ -59,6 +59,7 @@ def write_json_error(sock: socket.socket, status: int, reason: str, message: str
     body = json.dumps({"error": message or reason}).encode()
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        "X-Content-Type-Options: nosniff\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     sock.settimeout(5)

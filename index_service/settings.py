@@ -97,6 +97,12 @@ def _sender(text: str) -> str:
     return formataddr((name, address))
 
 
+def _contact(text: str) -> str:
+    if text and (re.fullmatch(r"(mailto|https|tel):[!-~]+", text) is None):
+        raise ValueError(f"{text!r} is not a URL such as mailto:security@example.com")
+    return text
+
+
 @dataclass(frozen=True, kw_only=True)
 class IndexSettings:
     """All settings of the index."""
@@ -178,6 +184,12 @@ class IndexSettings:
     )
     trusted_proxies: int = setting(
         whole_number(), "Number of reverse proxies whose X-Forwarded-* headers are trusted.", 0
+    )
+    security_contact: str = setting(
+        _contact,
+        "Contact of people who find a vulnerability, as mailto:, https: or tel: URL, for /.well-known/security.txt; "
+        "empty means that there is no such file.",
+        "",
     )
     log_level: str = setting(one_of("debug", "info", "warning", "error"), "Lowest level to log.", "info")
 

@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from common import http
 from registry_service import api
 from registry_service.api import request_context
+from registry_service.api.allowed_hosts import ANY, AllowedHosts
 from registry_service.grants import Gate, OpenGate, TokenGate
 from registry_service.graph.holdings import Holdings
 from registry_service.graph.images import Images
@@ -37,6 +38,8 @@ def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload =
     request_context.install(app, registry)
     is_fronted = settings.trusted_proxies > 0
     api.install(app, registry, delivery=settings.delivery, endpoints=settings.endpoints, is_fronted=is_fronted)
+    if settings.standalone and ANY not in settings.hosts:
+        app.wsgi_app = AllowedHosts(app.wsgi_app, (*settings.hosts, *settings.endpoints))  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

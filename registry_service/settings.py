@@ -43,6 +43,13 @@ class RegistrySettings:
     endpoints: tuple[str, ...] = setting(
         listed, "Standalone only: comma-separated host:port for X-Docker-Endpoints; empty means the request's Host.", ()
     )
+    hosts: tuple[str, ...] = setting(
+        listed,
+        "Standalone only: comma-separated names by which clients reach the registry, besides those of endpoints, IP "
+        "addresses, names without a dot and this machine's; others are refused, since a web page could rebind its own. "
+        "* allows any.",
+        (),
+    )
     grant_seconds: float = setting(
         seconds, "Lifetime of a grant, in seconds: how long a verified token is trusted without the index.", 60.0
     )

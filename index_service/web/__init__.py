@@ -42,11 +42,15 @@ def install(app: Flask, settings: IndexSettings, mailer: Mailer, clock: Clock) -
         url=settings.site,
         sign_up=settings.sign_up,
         endpoints=settings.registry_endpoints,
+        security_contact=settings.security_contact,
     )
     app.extensions[assets.EXTENSION] = assets.load()
     languages.load()
     environment.install(app)
     app.before_request(_begin)
+    if secure:
+        # Called after `_finish`, which makes a page of an error.
+        app.after_request(security_headers.require_https)
     app.after_request(_finish)
     app.url_map.converters["repository"] = urls.RepositoryConverter
     app.url_map.converters["number"] = Number

@@ -37,6 +37,7 @@ class Site:
     url: str
     sign_up: str
     endpoints: tuple[str, ...]
+    security_contact: str
 
     @property
     def host(self) -> str:

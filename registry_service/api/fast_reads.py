@@ -59,7 +59,7 @@ class FastReads:
             answer = self._answer(environ, *path.groups())
         except Exception as error:  # noqa: BLE001 - as in Flask, every exception becomes a response
             return http.failed(error, environ)(environ, start_response)
-        answer.headers.append((headers.REQUEST_ID, log.request_id.get()))
+        answer.headers += ((headers.REQUEST_ID, log.request_id.get()), http.NO_SNIFFING)
         start_response(answer.status, answer.headers)
         return answer.body
 
@@ -74,7 +74,7 @@ class FastReads:
         images = self._registry.reading(credentials)
         answer: Answer = getattr(self, f"_{name}")(environ, images, image)
         if cookie is not None:
-            answer.headers.append(request_context.grant_cookie(cookie))
+            answer.headers.append(request_context.cookie_header(environ, request_context.GRANT_COOKIE, cookie))
         return answer
 
     def _json(self, environ: WSGIEnvironment, images: ReadableImages, image: ImageId) -> Answer:

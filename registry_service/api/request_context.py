@@ -16,7 +16,7 @@ from registry_service.services import Registry
 
 EXTENSION = "wharfinger-registry"
 
-COOKIE = "grant"
+GRANT_COOKIE = "grant"
 PUSH_COOKIE = "push"
 """Set by a standalone registry when a push begins."""
 
@@ -26,7 +26,7 @@ _MIRRORS = f"HTTP_{MIRROR_HEADER.upper().replace('-', '_')}"
 def credentials(environ: WSGIEnvironment) -> Credentials:
     # Bytes that are no text stay what WSGI makes of them: this parser takes any, the one of werkzeug.http raises.
     cookies = environ.get("HTTP_COOKIE")
-    return Credentials(environ.get("HTTP_AUTHORIZATION"), parse_cookie(cookies).get(COOKIE) if cookies else None)
+    return Credentials(environ.get("HTTP_AUTHORIZATION"), parse_cookie(cookies).get(GRANT_COOKIE) if cookies else None)
 
 
 def registry() -> Registry:
@@ -61,9 +61,12 @@ def set_mirrors(environ: WSGIEnvironment) -> None:
     via_mirrors.set(tuple(filter(None, named.split(","))) if named else ())
 
 
-def grant_cookie(grant: str) -> tuple[str, str]:
-    """The header that sends a new grant: valid at every registry process behind this host."""
-    return "Set-Cookie", f"{COOKIE}={grant}; Path=/v1/; HttpOnly"
+def cookie_header(environ: WSGIEnvironment, name: str, value: str) -> tuple[str, str]:
+    """The header that sets a cookie, valid at every registry process behind this host; a page of another site cannot
+    have it sent.
+    """
+    secure = "; Secure" if environ["wsgi.url_scheme"] == "https" else ""
+    return "Set-Cookie", f"{name}={value}; Path=/v1/; HttpOnly; SameSite=Strict{secure}"
 
 
 def install(app: Flask, services: Registry) -> None:
@@ -77,5 +80,5 @@ def install(app: Flask, services: Registry) -> None:
     def set_grant_cookie(response: Response) -> Response:
         grant = g.pop("grant", None)
         if grant is not None:
-            response.headers.add(*grant_cookie(grant))
+            response.headers.add(*cookie_header(request.environ, GRANT_COOKIE, grant))
         return response

@@ -46,7 +46,8 @@ def put_repository(repository: str) -> Response:
     name = _writable(repository)
     registry().repositories.add_images(name, _entries(http.read_json(request)))
     response = _announce(http.reply(""), name, Access.WRITE)
-    response.headers.add("Set-Cookie", f"{request_context.PUSH_COOKIE}={secrets.token_hex(8)}; Path=/v1/; HttpOnly")
+    cookie = request_context.cookie_header(request.environ, request_context.PUSH_COOKIE, secrets.token_hex(8))
+    response.headers.add(*cookie)
     return response
 
 

@@ -14,6 +14,7 @@ from index_service.web.views import (
     repositories,
     repository_settings,
     search,
+    security,
     sign_in,
     sign_up,
     tags,
@@ -34,4 +35,5 @@ VIEWS = (
     tags.views,
     images.views,
     graph.views,
+    security.views,
 )

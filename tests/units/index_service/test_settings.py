@@ -56,6 +56,8 @@ def test_secrets_are_not_shown():
         ("workers", "0"),
         ("token_seconds", "nan"),
         ("log_level", "loud"),
+        ("security_contact", "security@example.com"),
+        ("security_contact", "mailto:security@example.com\nX: y"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(name, text):

@@ -18,7 +18,7 @@ VALUES = {
     "anything": "x",
 }
 
-NO_PAGES = {"assets.static", "site_search.opensearch", "graph.repository_dot"}
+NO_PAGES = {"assets.static", "site_search.opensearch", "graph.repository_dot", "security.contact"}
 """What browsers ask for by themselves, and what people keep as a file."""
 
 FIELDS = [

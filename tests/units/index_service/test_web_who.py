@@ -62,7 +62,7 @@ ON_PAGE = (404, 422)
 PAGES = [
     *(Case(path, EVERYBODY) for path in ("/", "/search", "/graph", "/reset", "/opensearch.xml")),
     *(Case(path, (NOBODY,), refused=(303,)) for path in ("/sign-in", "/sign-up")),
-    *(Case(path, EVERYBODY, 404) for path in ("/confirm/none", "/reset/none")),
+    *(Case(path, EVERYBODY, 404) for path in ("/confirm/none", "/reset/none", "/.well-known/security.txt")),
     *(Case(path, KNOWN) for path in ("/prove", "/organisations/new", "/account")),
     *(Case(f"/account/{part}", KNOWN) for part in ("password", "emails", "sessions", "tokens")),
     *(Case(f"{R}{part}", EVERYBODY) for part in ("", "/@comments", "/@comments/2", "/@tags", "/@activity")),

@@ -96,7 +96,9 @@ def test_direct_sends_the_bytes_and_the_ranges(driver):
 def test_a_redirect_never_leaves_tls(asked, stored, redirected):
     driver = Remote()
     driver.scheme = stored
-    answer = client_of(driver, "redirect").get(PATH, base_url=f"{asked}://registry.example")
+    answer = client_of(driver, "redirect", hosts=("registry.example",)).get(
+        PATH, base_url=f"{asked}://registry.example"
+    )
     if redirected:
         assert answer.status_code == 302
         assert answer.headers["Location"] == driver.url_for(f"images/{IMAGE}/layer")

@@ -15,7 +15,7 @@ from registry_service.storage.memory import Memory
 
 
 def client_of(**settings: object) -> FlaskClient:
-    return create_app(RegistrySettings(standalone=True, **settings), Guard(Memory())).test_client()
+    return create_app(RegistrySettings(standalone=True, hosts=("*",), **settings), Guard(Memory())).test_client()
 
 
 @pytest.fixture
