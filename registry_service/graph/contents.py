@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from common.cache import Cache
 from common.names import ImageId
 from registry_service.graph import tar
-from registry_service.graph.errors import ImageNotFound
+from registry_service.graph.errors import ImageNotFound, LayerUnreadable
 from registry_service.graph.unpack import unpacked
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, StorageProblem
@@ -24,6 +25,12 @@ Entry = list[Any]
 
 AT_ONCE = 2
 """The limit of listings computed concurrently: each occupies a core, and may take a hundred MiB."""
+
+UNREADABLE_SECONDS = 600.0
+"""How long a layer that cannot be listed is known as such: finding out takes a second of CPU for a bomb, and anybody
+may ask again. A layer of its id that replaces it in another process is listed no earlier.
+"""
+_UNREADABLE_LAYERS = 10_000
 
 _WHITEOUT = ".wh."
 _AUFS = ".wh..wh."
@@ -52,6 +59,8 @@ class Contents:
         self._driver = driver
         self._offload = offload
         self._working = threading.Semaphore(AT_ONCE)
+        # By the layer's path: what is wrong with it.
+        self._unreadable: Cache[str, str] = Cache(_UNREADABLE_LAYERS, UNREADABLE_SECONDS)
 
     def files(self, image: ImageId) -> list[Entry]:
         """The layer's files in the tar's order. Raises LayerUnreadable, ImageNotFound."""
@@ -64,6 +73,10 @@ class Contents:
         with self._working:
             compared: dict[str, Any] = self._kept(path, dict, lambda: self._compare(image, ancestry(image)[1:]))
         return compared
+
+    def forget(self, image: ImageId) -> None:
+        """Drop what is known of an image's layer."""
+        self._unreadable.discard(paths.image_layer(image))
 
     def _files(self, image: ImageId) -> list[Entry]:
         listed: list[Entry] = self._kept(paths.image_files(image), list, lambda: self._list(image))
@@ -90,11 +103,18 @@ class Contents:
         return None
 
     def _list(self, image: ImageId) -> list[Entry]:
+        layer = paths.image_layer(image)
+        known = self._unreadable.get(layer)
+        if known is not None:
+            raise LayerUnreadable(known)
         try:
-            with self._driver.open_reader(paths.image_layer(image)) as reader:
+            with self._driver.open_reader(layer) as reader:
                 listed: list[Entry] = self._offload(listing, reader)
         except PathNotFound as error:
             raise ImageNotFound from error
+        except LayerUnreadable as error:
+            self._unreadable.put(layer, error.message)
+            raise
         return listed
 
     def _compare(self, image: ImageId, ancestors: Iterable[ImageId]) -> dict[str, Any]:

@@ -158,6 +158,7 @@ class Images:
         self._described.discard(path)
         self._ancestries.discard(path)
         self._checked.discard(path)
+        self._contents.forget(image)
 
     def _is_checked(self, image: ImageId) -> bool:
         return bool(self._check_seconds and self._checked.get(paths.image(image)))

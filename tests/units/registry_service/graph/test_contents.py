@@ -133,6 +133,21 @@ def test_cut_layer(store: Store) -> None:
         store.images.files(image)
 
 
+def test_a_layer_that_cannot_be_listed_is_unpacked_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until another one takes its place."""
+    image = push_layer(store, b"no tar at all")
+    reads: list[str] = []
+    opened = store.driver.open_reader
+    monkeypatch.setattr(store.driver, "open_reader", lambda path, *rest: reads.append(path) or opened(path, *rest))
+    for ask in (store.images.files, store.images.diff, store.images.files):
+        with pytest.raises(LayerUnreadable, match="Layer format not supported"):
+            ask(image)
+    assert reads == [paths.image_layer(image)]
+    store.driver.put(paths.image_layer(image), tars.write(tars.member("./a")))
+    store.images.forget(image)
+    assert [entry[0] for entry in store.images.files(image)] == ["/a"]
+
+
 @pytest.mark.parametrize("limit", ["MAX_ENTRIES", "MAX_NAME_BYTES"])
 def test_too_many_files(store: Store, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     image = push_layer(store, tars.write(*(tars.member(f"./{number:07}") for number in range(5))))
