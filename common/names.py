@@ -19,7 +19,7 @@ _IMAGE_ID = re.compile(r"[a-f0-9]{64}|[a-f0-9]{16}")
 _NAMED_ONCE = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f/]")
+_NOT_IN_TAGS = re.compile(r"[\x00-\x1f\x7f/\ud800-\udfff]")
 
 
 class ImageId(str):
@@ -34,9 +34,9 @@ class ImageId(str):
         return super().__new__(cls, text)
 
     def require_creatable(self) -> ImageId:
-        """Only the 64-digit form is given to new images. Raises Invalid."""
+        """Raises Invalid for the short form, which only base images of 2013 have."""
         if len(self) != 64:
-            raise Invalid("Invalid image ID: a new image needs 64 hex digits")
+            raise Invalid("Invalid image ID: a new image with a parent needs 64 hex digits")
         return self
 
 
@@ -46,8 +46,8 @@ class Tag(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Tag:
-        """Raises Invalid if it is empty, longer than 255 characters, or contains a slash or blank."""
-        if not 0 < len(text) <= 255 or _UNPRINTABLE.search(text) or text in (".", ".."):
+        """Raises Invalid if it is empty, longer than 255 characters, or has a slash, control character or surrogate."""
+        if not 0 < len(text) <= 255 or _NOT_IN_TAGS.search(text) or text in (".", ".."):
             raise Invalid("Invalid tag name")
         return super().__new__(cls, text)
 
@@ -83,6 +83,15 @@ class RepositoryName:
             raise Invalid("Invalid repository name")
         return RepositoryName(namespace, name)
 
+    @property
+    def is_creatable(self) -> bool:
+        """Whether a client since 1.8 would take the name."""
+        try:
+            self.require_creatable()
+        except Invalid:
+            return False
+        return True
+
     def require_creatable(self) -> RepositoryName:
         """Raises Invalid where a client since 1.8 would refuse the name."""
         for part in (self.namespace, *self.name.split("/")):
@@ -91,9 +100,7 @@ class RepositoryName:
                     f"Invalid repository name: {part!r} is not lower-case letters and digits, "
                     "joined by one of . _ - in between"
                 )
-        if len(self.namespace) < 2:
-            raise Invalid("Invalid repository name: a namespace has two characters or more")
-        if len(self.name) == 64 and _IMAGE_ID.fullmatch(self.name):
+        if self.is_library and len(self.name) == 64 and _IMAGE_ID.fullmatch(self.name):
             raise Invalid("Invalid repository name: it could be mistaken for an image id")
         return self
 

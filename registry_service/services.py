@@ -73,6 +73,13 @@ class Registry:
             return self.images
         return MirroredImages(self.images, self.mirror, self.gate.repositories(credentials, Access.READ))
 
+    def require_creatable(self, repository: RepositoryName, tag: Tag | None = None) -> None:
+        """Raises Invalid for a name that newer clients refuse, unless the store has it already."""
+        if not repository.is_creatable and not self.tags.exists(repository):
+            repository.require_creatable()
+        if tag is not None and not tag.is_creatable and not self.tags.has(repository, tag):
+            tag.require_creatable()
+
     def require_writable(self, *repositories: RepositoryName) -> None:
         """Raises Forbidden for a repository that is only mirrored here."""
         if self.mirror is not None:

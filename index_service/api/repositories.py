@@ -77,7 +77,7 @@ def get_layer_access(repository: str, image_id: str) -> Response:
 @views.put("/repositories/<path:repository>/tags/<tag>")
 def put_tag(repository: str, tag: str) -> Response:
     """A registry reports that a tag was set; the body is the image's id as a JSON string."""
-    name, checked, image = RepositoryName.parse(repository), Tag(tag).require_creatable(), _image_id(read_json(request))
+    name, checked, image = RepositoryName.parse(repository), Tag(tag), _image_id(read_json(request))
     protocol().set_tag(credential(), name, checked, image)
     return reply(True)
 

@@ -74,8 +74,7 @@ def namespace_exists(session: Session, namespace: str) -> bool:
 
 
 def allocate(session: Session, name: RepositoryName, creator_id: int, endpoint: str, moment: datetime) -> None:
-    """Allocate the name unless it exists. Raises Invalid for a name that newer clients do not accept."""
-    name.require_creatable()
+    """Allocate the name unless it exists."""
     default_private = select(Namespace.default_private).where(Namespace.name == name.namespace)
     row = {
         "namespace": name.namespace,
@@ -156,9 +155,10 @@ def image_of(session: Session, repository: Repository, tag: str) -> str | None:
 def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, ImageId], moment: datetime) -> None:
     """Announce the tags of a push; they exist once the registry reports them, or once the push is concluded.
 
-    What an earlier push announced and never did is forgotten.
+    What an earlier push announced and never did is forgotten. Raises as `require_creatable` does.
     """
     _forget_announced(session, repository)
+    require_creatable(session, repository, *tags)
     rows = [
         {
             "repository_id": repository.id,
@@ -170,6 +170,18 @@ def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, I
         for tag, image_id in tags.items()
     ]
     upsert(session, TagRecord, rows, key=("repository_id", "name"), changed=("announced_id",))
+
+
+def require_creatable(session: Session, repository: Repository, *names: Tag) -> None:
+    """Raises Invalid for a tag that newer clients refuse, unless the repository has it, as from an old store."""
+    refused = [tag for tag in names if not tag.is_creatable]
+    known = TagRecord.repository_id == repository.id, TagRecord.image_id.is_not(None)
+    existing = (
+        set(session.scalars(select(TagRecord.name).where(*known, TagRecord.name.in_(refused)))) if refused else ()
+    )
+    for tag in refused:
+        if tag not in existing:
+            tag.require_creatable()
 
 
 def conclude_push(session: Session, repository: Repository, by: Pusher, moment: datetime) -> None:

@@ -55,8 +55,9 @@ class AccessControl:
         return repository
 
     def require_creatable(self, session: Session, actor: Actor | None, name: RepositoryName) -> None:
-        """Raises unless the actor may create a repository of this free name."""
+        """Raises unless the actor may create a repository of this free name; Invalid if newer clients refuse it."""
         require(actor, self.policy_input(session, actor, name, None), Action.CREATE)
+        name.require_creatable()
 
     def administers(self, session: Session, actor: Actor | None, namespace: str) -> bool:
         """Whether the actor administers a whole namespace; never with an access token."""

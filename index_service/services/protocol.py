@@ -215,6 +215,7 @@ class Protocol:
             if caller.is_index:
                 # Only the repository's name has changed: the registry has what is or was listed here.
                 return
+            catalogue.require_creatable(session, repository, tag)
             catalogue.set_tag(session, repository, tag, image_id, caller.pusher, self._clock())
             self._enqueue_read(session, repository, TIME_TO_DO_IT)
 

@@ -36,7 +36,8 @@ def put_tag(repository: str, tag: str) -> Response:
     name, credentials = _admit(repository, Access.WRITE)
     image = registry().gate.usable(credentials, _tagged_image(http.read_json(request)))
     agent = agents.parse(request.headers.get("User-Agent", ""))
-    registry().set_tag(credentials, name.require_creatable(), Tag(tag).require_creatable(), image, agent)
+    registry().require_creatable(name, Tag(tag))
+    registry().set_tag(credentials, name, Tag(tag), image, agent)
     return http.reply(True)
 
 

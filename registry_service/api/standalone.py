@@ -95,7 +95,8 @@ def search() -> Response:
 
 
 def _writable(repository: str) -> RepositoryName:
-    name = RepositoryName.parse(repository).require_creatable()
+    name = RepositoryName.parse(repository)
+    registry().require_creatable(name)
     registry().require_writable(name)
     return name
 

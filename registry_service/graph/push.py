@@ -121,7 +121,9 @@ class Push:
         """
         self._sweep_when_due()
         parent = self.parent_of(image, description)
-        self._ancestry(image.require_creatable(), parent, holder)
+        if parent is not None:
+            image.require_creatable()
+        self._ancestry(image, parent, holder)
         if self._find_done(image, holder) is not None:
             raise ImageExists
         is_payload = declared is not None and not is_tarsum(declared)

@@ -42,6 +42,9 @@ class Tags:
         """Whether the store knows the repository at all, with tags or without."""
         return self._driver.exists(paths.repository(repository))
 
+    def has(self, repository: RepositoryName, tag: Tag) -> bool:
+        return self._read(paths.tag(repository, tag)) is not None
+
     def all(self, repository: RepositoryName) -> Mapping[str, str]:
         """Image ids by tag. Raises RepositoryNotFound."""
         return self._all(repository)

@@ -325,6 +325,19 @@ def test_an_unknown_repository_is_taken_over_for_somebody(harbour):
     assert len(harbour.site.rows("SELECT * FROM repositories")) == 1
 
 
+@pytest.mark.parametrize("name", ["alice/app_", "alice/a..b", "alice/App"])
+def test_a_repository_of_an_old_store_is_taken_over_and_pushed_to_whatever_its_name(harbour, name):
+    one, other = make_chain(1), make_chain(1)
+    harbour.push("alice/app", one)
+    for tag in ("latest", "1+2"):
+        harbour.driver.put(f"repositories/{name}/tag_{quote(tag)}", one[0].id.encode())
+    assert harbour.reindex.run(RepositoryName.parse(name), "alice").tags == 2
+    for tag in ("latest", "1+2", "new"):
+        harbour.push(name, other, tag)
+    rows = harbour.site.rows("SELECT repository_id, name, image_id FROM tags ORDER BY repository_id, name")
+    assert [tuple(row)[1:] for row in rows][1:] == [(tag, other[0].id) for tag in ("1+2", "latest", "new")]
+
+
 def test_taking_over_wants_an_owner_of_the_name(harbour):
     chain = make_chain(1)
     for name in ("library/app", "stranger/app"):

@@ -1,15 +1,18 @@
-"""The index's routes of a standalone registry: the endpoint that it announces."""
+"""The index's routes of a standalone registry: the endpoint that it announces, and names of old stores."""
 
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from common.names import ImageId, RepositoryName, Tag
 from registry_service.app import create_app
 from registry_service.settings import RegistrySettings
+from registry_service.storage import paths
 from registry_service.storage.guard import Guard
 from registry_service.storage.memory import Memory
 
@@ -57,3 +60,61 @@ def test_no_endpoint_is_made_of_a_host_that_is_none(client: FlaskClient, host: s
 def test_a_configured_endpoint_needs_no_host() -> None:
     answer = begin_push(client_of(endpoints=("registry.example:5000",)), Host="a b")
     assert answer.headers.getlist("X-Docker-Endpoints") == ["registry.example:5000"]
+
+
+OLD_NAMES = [
+    "team/app_",
+    "team/_app",
+    "team/my_-app",
+    "team/a..b",
+    "team/App",
+    "team/v1.",
+    "_team/app",
+    "my___team/app",
+]
+OLD_TAGS = ["1+2", "-dash", ".x", "a b", "größe"]
+
+
+@pytest.fixture
+def old_store() -> Memory:
+    """As docker-registry kept names and tags that Docker up to 1.7 makes, and an id of 2013."""
+    driver = Memory()
+    short, long = ImageId("0123456789abcdef"), ImageId("c" * 64)
+    for image, ancestry in ((short, [short]), (long, [long, short])):
+        driver.put(paths.image_json(image), json.dumps({"id": image}).encode())
+        driver.put(paths.image_layer(image), b"layer")
+        driver.put(paths.image_ancestry(image), json.dumps(ancestry).encode())
+        driver.put(paths.image_checksum(image), b"[]")
+    for name in [*OLD_NAMES, "team/app"]:
+        for tag in [*OLD_TAGS, "latest"]:
+            driver.put(paths.tag(RepositoryName.parse(name), Tag(tag)), short.encode())
+    return driver
+
+
+@pytest.mark.parametrize("name", OLD_NAMES)
+def test_a_repository_that_is_there_goes_on_whatever_its_name(old_store: Memory, name: str) -> None:
+    client = create_app(RegistrySettings(standalone=True), Guard(old_store)).test_client()
+    path, image = f"/v1/repositories/{name}", json.dumps("c" * 64)
+    assert client.put(f"{path}/", data="[]").status_code == 200
+    assert client.put(f"{path}/tags/new", data=image).status_code == 200
+    assert client.put(f"{path}/images", data="[]").status_code == 204
+    assert json.loads(client.get(f"{path}/tags").data)["new"] == "c" * 64
+    assert name in {result["name"] for result in json.loads(client.get("/v1/search?n=100").data)["results"]}
+    assert client.delete(f"{path}/tags/new").status_code == 200
+    assert client.delete(f"{path}/").status_code == 200
+    assert client.put(f"{path}/", data="[]").status_code == 400
+
+
+@pytest.mark.parametrize("tag", OLD_TAGS)
+def test_a_tag_that_is_there_moves_whatever_its_name(old_store: Memory, tag: str) -> None:
+    client = create_app(RegistrySettings(standalone=True), Guard(old_store)).test_client()
+    path = f"/v1/repositories/team/app/tags/{quote(tag)}"
+    assert client.put(path, data=json.dumps("c" * 64)).status_code == 200
+    assert json.loads(client.get(path).data) == json.loads(client.get("/v1/repositories/team/app/tags").data)[tag]
+    assert client.delete(path).status_code == 200
+    assert client.put(path, data=json.dumps("c" * 64)).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["a/app", "x/y/z", "n" * 255 + "/app", f"team/{'a' * 64}"])
+def test_new_names_follow_the_newest_grammar(client: FlaskClient, name: str) -> None:
+    assert client.put(f"/v1/repositories/{name}/", data="[]").status_code == 200

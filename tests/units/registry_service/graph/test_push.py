@@ -156,10 +156,19 @@ def test_no_cycle_by_way_of_an_old_store(store: Store) -> None:
         store.describe(CHILD)
 
 
-def test_sixteen_digits_are_for_reading_only(store: Store) -> None:
-    old = ImageId("0123456789abcdef")
+def test_sixteen_digits_are_for_base_images_only(store: Store) -> None:
+    """As the base images of 2013 have them, which are pushed with all that was built from them."""
+    old, top = ImageId("27cf784147099545"), image_id("built from it")
+    for image, parent in ((old, None), (top, old)):
+        description = json.dumps({"id": image} | ({} if parent is None else {"parent": parent})).encode()
+        store.push.begin(image, description, "uploader")
+        store.push.receive(image, "uploader", [BASE.layer])
+        payload = payload_of(description, BASE.layer)
+        store.push.seal(image, "uploader", payload=payload, tarsum=None)
+    assert store.images.ancestry(top) == [top, old]
+    other = ImageId("fedcba9876543210")
     with pytest.raises(Invalid, match="64 hex digits"):
-        store.push.begin(old, json.dumps({"id": old}).encode(), "uploader")
+        store.push.begin(other, json.dumps({"id": other, "parent": old}).encode(), "uploader")
 
 
 def test_complete_image_exists_already(store: Store) -> None:
