@@ -78,9 +78,11 @@ def put_auth(repository: str) -> Response:
 
 @views.get("/search")
 def search() -> Response:
+    """Without `n` and `page`, all that match: what lists a registry's repositories this way reads one answer."""
     term, page = request.args.get("q", ""), http.positive(request.args.get("page"), 1)
-    size = min(http.positive(request.args.get("n"), 25), _PAGE)
     found = registry().repositories.search(term)
+    is_paged = request.args.get("n") or request.args.get("page")
+    size = min(http.positive(request.args.get("n"), 25), _PAGE) if is_paged else max(len(found), 1)
     shown = found[(page - 1) * size :][:size]
     return http.reply(
         {

@@ -29,6 +29,7 @@ class Repositories:
         self._tags = tags
         self._leases = Leases(driver, stale_seconds=3 * WAIT_SECONDS)
         self._listed = SingleFlight(self._read_listed)
+        self._found = SingleFlight(self._search)
 
     def require(self, repository: RepositoryName) -> None:
         """Raises RepositoryNotFound."""
@@ -71,9 +72,9 @@ class Repositories:
             merged = _merge([*entries, *listed])
             self._driver.put(paths.index_images(repository), json.dumps(merged).encode())
 
-    def search(self, term: str) -> list[RepositoryName]:
+    def search(self, term: str) -> Sequence[RepositoryName]:
         """Public repositories with a tag whose name contains the term, in any case, by name."""
-        return [name for name in sorted(self.all()) if term.lower() in str(name).lower() and self._is_shown(name)]
+        return self._found(term.lower())
 
     def all(self) -> Iterator[RepositoryName]:
         """All that the store has, by whatever name it can be read."""
@@ -81,6 +82,9 @@ class Repositories:
             for name in self._below(f"{paths.REPOSITORIES}/{namespace}"):
                 with suppress(Invalid):
                     yield paths.repository_in(namespace, name)
+
+    def _search(self, term: str) -> Sequence[RepositoryName]:
+        return [name for name in sorted(self.all()) if term in str(name).lower() and self._is_shown(name)]
 
     def _read_listed(self, repository: RepositoryName) -> Sequence[Mapping[str, str]]:
         try:
@@ -92,10 +96,12 @@ class Repositories:
             return []
 
     def _is_shown(self, repository: RepositoryName) -> bool:
+        """From one listing of the repository, because a search looks at many."""
         try:
-            return not self.is_private(repository) and bool(self._tags.all(repository))
-        except RepositoryNotFound:
+            entries = dict(self._driver.entries(paths.repository(repository)))
+        except PathNotFound:
             return False
+        return paths.PRIVATE not in entries and self._tags.are_among(repository, entries)
 
     def _below(self, path: str) -> list[str]:
         try:

@@ -49,6 +49,11 @@ class Tags:
         """Image ids by tag. Raises RepositoryNotFound."""
         return self._all(repository)
 
+    def are_among(self, repository: RepositoryName, entries: Mapping[str, str | None]) -> bool:
+        """Whether these entries of the repository's directory, each with its content's MD5 if known, include a tag."""
+        path = paths.repository(repository)
+        return any(paths.tag_in(entry) and self._read_listed(f"{path}/{entry}", md5) for entry, md5 in entries.items())
+
     def get(self, repository: RepositoryName, tag: Tag) -> ImageId:
         """The image a tag names, which in an old store may be gone. Raises TagNotFound."""
         image = self._read(paths.tag(repository, tag))

@@ -60,6 +60,7 @@ _IMMUTABLE_NAMES = ("json", "ancestry", "_checksum")
 _IMAGE = re.compile(rf"(?:images|{APART}/[^/]+/[^/]+)/[0-9a-f]+")
 _IMMUTABLE = re.compile(rf"{_IMAGE.pattern}/(?:{'|'.join(_IMMUTABLE_NAMES)})")
 
+PRIVATE = "_private"
 _TAG = "tag_"
 _RECEIVED = "received."
 
@@ -156,7 +157,7 @@ def index_images_claim(name: RepositoryName) -> str:
 
 
 def private(name: RepositoryName) -> str:
-    return f"{repository(name)}/_private"
+    return f"{repository(name)}/{PRIVATE}"
 
 
 def apart_images(name: RepositoryName) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
 from index_service import schema
+from index_service.api import search as api_search
 from index_service.database import Database, open_engine
 from index_service.images import lineage
 from index_service.repositories import catalogue
@@ -65,6 +66,7 @@ def test_the_whole_shape(site, path):
     assert answer.json == {
         "query": "busy",
         "num_results": 2,
+        "is_more": False,
         "num_pages": 1,
         "page": 1,
         "page_size": 25,
@@ -125,7 +127,8 @@ def test_pages(site):
         ("n=0", 1, 1),
         ("n=-3", 1, 1),
         ("n=101", 1, 100),
-        ("n=", 1, 25),
+        ("n=", 1, 10_000),
+        ("n=&q=app", 1, 25),
         ("page=0", 1, 25),
         ("page=999999999", 1_000_000, 25),
     ],
@@ -300,6 +303,28 @@ def test_a_word_that_is_everywhere_is_counted_so_far_and_no_further(site):
     assert names(site, "?q=common&n=100&page=3") == []
     assert search(site)["num_results"] == 906
     assert names(site, "?n=100&page=10")[-6:] == names(site, "?n=6&page=151") != []
+
+
+def test_a_list_is_whole_or_says_so(site, monkeypatch):
+    """Tools that move a registry's repositories elsewhere read one answer to `q=`, and take it for all."""
+    fill(site, 900)
+    everything = search(site, "?q=")
+    assert everything["num_results"] == len({hit["name"] for hit in everything["results"]}) == 905
+    assert (everything["num_pages"], everything["is_more"]) == (1, False)
+    assert len(names(site, "?q=&page=1")) == 25
+    of_bob = search(site, "?q=bob/")
+    assert of_bob["query"] == "bob/"
+    assert of_bob["num_results"] == len(of_bob["results"]) == 901
+    assert {name.partition("/")[0] for name in names(site, "?q=BOB/")} == {"bob"}
+    assert len(names(site, "?q=bob%2F", user="bob")) == 902
+    assert names(site, "?q=bob/&n=100&page=10") == names(site, "?q=bob/")[900:]
+    assert {*names(site, "?q=ice/")} == {*names(site, "?q=alice/")} != set()
+    assert names(site, "?q=library/") == ["busybox"]
+    counted = search(site, "?q=thing")
+    assert (counted["num_results"], counted["is_more"]) == (finder.MOST, True)
+    monkeypatch.setattr(api_search, "MAX_LIST", 300)
+    cut = search(site, "?q=")
+    assert (len(cut["results"]), cut["num_results"], cut["num_pages"]) == (300, 905, 4)
 
 
 def test_how_much_is_hidden_is_not_told(site):

@@ -1,8 +1,9 @@
-"""The index's routes of a standalone registry: the endpoint that it announces, and names of old stores."""
+"""The index's routes of a standalone registry: the endpoint that it announces, names of old stores, lists."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +14,7 @@ from common.names import ImageId, RepositoryName, Tag
 from registry_service.app import create_app
 from registry_service.settings import RegistrySettings
 from registry_service.storage import paths
+from registry_service.storage.driver import Stat
 from registry_service.storage.guard import Guard
 from registry_service.storage.memory import Memory
 
@@ -118,3 +120,48 @@ def test_a_tag_that_is_there_moves_whatever_its_name(old_store: Memory, tag: str
 @pytest.mark.parametrize("name", ["a/app", "x/y/z", "n" * 255 + "/app", f"team/{'a' * 64}"])
 def test_new_names_follow_the_newest_grammar(client: FlaskClient, name: str) -> None:
     assert client.put(f"/v1/repositories/{name}/", data="[]").status_code == 200
+
+
+class CountingMemory(Memory):
+    """Counts what it is asked."""
+
+    asked = 0
+
+    def _count(self) -> None:
+        self.asked += 1
+
+    def list(self, path: str) -> Iterator[str]:
+        self._count()
+        return super().list(path)
+
+    def get(self, path: str) -> bytes:
+        self._count()
+        return super().get(path)
+
+    def stat(self, path: str) -> Stat:
+        self._count()
+        return super().stat(path)
+
+    def exists(self, path: str) -> bool:
+        self._count()
+        return super().exists(path)
+
+
+def test_a_list_without_pages_is_whole_and_asks_the_store_twice_a_repository() -> None:
+    """Tools that move a registry's repositories elsewhere read one answer to `q=`, and take it for all."""
+    driver = CountingMemory()
+    for number in range(150):
+        driver.put(f"repositories/acme/app{number}/tag_latest", b"c" * 64)
+        driver.put(f"repositories/acme/app{number}/tag_other", b"c" * 64)
+    driver.put("repositories/acme/app0/_private", b"")
+    driver.put("repositories/acme/odd/tag_latest", b"no id")
+    client = create_app(RegistrySettings(standalone=True), Guard(driver)).test_client()
+    for query in ("", "?q=", "?n=&q="):
+        driver.asked = 0
+        found = json.loads(client.get(f"/v1/search{query}").data)
+        assert (found["num_results"], found["num_pages"], found["page_size"]) == (149, 1, 149)
+        assert len({result["name"] for result in found["results"]}) == 149
+        assert driver.asked <= 2 * 151 + 2
+    assert len(json.loads(client.get("/v1/search?q=&page=1").data)["results"]) == 25
+    assert len(json.loads(client.get("/v1/search?q=app&n=1000").data)["results"]) == 100
+    assert json.loads(client.get("/v1/search?q=none").data)["num_pages"] == 0
