@@ -51,6 +51,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 _PROCESS = secrets.token_hex(3)
 _count = itertools.count(1)
 
+_NO_V2 = "This is a v1 service: there is no v2 here"
 _METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]
 
 logger = logging.getLogger(__name__)
@@ -162,10 +163,15 @@ def ping() -> Response:
 
 @views.route("/v2", methods=_METHODS)
 @views.route("/v2/", methods=_METHODS)
-@views.route("/v2/<path:anything>", methods=_METHODS)
-def no_v2(**_: str) -> Response:
+def no_v2() -> Response:
     """Daemons try v2 first, and fall back to v1 on a 404 (protocol §0.2)."""
-    return failure_reply("This is a v1 service: there is no v2 here", 404)
+    return failure_reply(_NO_V2, 404)
+
+
+@views.route("/v2/<path:anything>", methods=_METHODS)
+def no_v2_resource(**_: str) -> Response:
+    """In the form of v2: Docker 1.9 falls back to v1 on this code, and panics if there is no list of errors."""
+    return reply({"errors": [{"code": "MANIFEST_UNKNOWN", "message": _NO_V2}]}, 404)
 
 
 def begin(environ: WSGIEnvironment) -> None:

@@ -123,6 +123,9 @@ def is_tag_description(found: Any) -> bool:
     return keys <= set(found) and type(found["last_update"]) is int
 
 
+UNKNOWN_IN_V2 = holds(lambda body: [error["code"] for error in body["errors"]] == ["MANIFEST_UNKNOWN"])
+"""Docker 1.9 panics if there is no list of errors, and goes on to v1 after this one."""
+
 REPOSITORY = "/v1/repositories/<full>"
 BASE, TOP = "/v1/images/<base>", "/v1/images/<top>"
 ABSENT = "/v1/images/" + "0" * 64
@@ -134,11 +137,12 @@ _PING_ROWS = tuple(
 )  # fmt: skip
 
 _V2_ROWS = tuple(
-    Row("0.2", f"{service}: there is no v2", line, 404, headers=NO_V2, at=service, body=body)
+    Row("0.2", f"{service}: there is no v2", line, 404, headers=NO_V2, at=service, body=body, answer=answer)
     for service in ("index", "registry")
-    for line, body in (
-        ("GET /v2/", None), ("GET /v2", None), ("GET /v2/acme/app/manifests/latest", None),
-        ("POST /v2/acme/app/blobs/uploads/", ""), ("HEAD /v2/acme/app/blobs/sha256:00", None), ("PUT /v2/a/b", ""),
+    for line, body, answer in (
+        ("GET /v2/", None, None), ("GET /v2", None, None), ("HEAD /v2/acme/app/blobs/sha256:00", None, None),
+        ("GET /v2/acme/app/manifests/latest", None, UNKNOWN_IN_V2), ("PUT /v2/a/b", "", UNKNOWN_IN_V2),
+        ("POST /v2/acme/app/blobs/uploads/", "", UNKNOWN_IN_V2),
     )
 )  # fmt: skip
 

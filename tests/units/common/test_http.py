@@ -139,6 +139,9 @@ def test_there_is_no_v2(client: FlaskClient, path: str, method: str) -> None:
     answer = client.open(path, method=method)
     assert answer.status_code == 404
     assert "Docker-Distribution-Api-Version" not in answer.headers
+    if method == "GET" and "manifests" in path:
+        (error,) = json.loads(answer.data)["errors"]
+        assert (error["code"], "no v2" in error["message"]) == ("MANIFEST_UNKNOWN", True)
 
 
 @pytest.mark.parametrize("given", ["abcd", "A-Za-z0-9._-", "x" * 64])
