@@ -243,3 +243,36 @@ def test_tls_profiles(tmp_path: Path, profile: str, takes_old: bool) -> None:
         assert handshake(port, "-tls1_3")
         assert handshake(port, "-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256")
         assert handshake(port, "-tls1", "-cipher", "AES128-SHA:@SECLEVEL=0") is takes_old
+
+
+def test_one_address_cannot_ask_the_index_without_end(harbour: Harbour, tmp_path: Path) -> None:
+    """Nor can it be kept from the registries."""
+    port = free_port()
+    ports = [[service.port for service in services] for services in (harbour.indexes, harbour.registries)]
+    with start_front(tmp_path / "nginx", port, indexes=ports[0], registries=ports[1], rate="1r/m") as front:
+        target = Target("http", "127.0.0.1", port)
+        said = [call(target, "GET /v1/_ping") for _ in range(6)]
+        assert [answer.status for answer in said] == [200] * 4 + [429] * 2
+        assert said[-1].error() == "Too many requests from your address; try again in a second"
+        assert said[-1].header("Content-Type") == "application/json"
+        for _ in range(8):
+            assert call(target, f"GET /v1/images/{'a' * 64}/json").status == 401
+            assert call(target, "GET /v1/_status").status == 200
+        assert "limiting requests" in front.tail()
+
+
+def test_nothing_behind_nginx_is_sniffed(harbour: Harbour) -> None:
+    """Be it said by a service, or by nginx itself: an error, or a layer that it sends."""
+    name, chain = harbour.setup.fresh_name("sniffed"), chain_for(NEWEST, 1)
+    daemon = daemon_of(NEWEST, harbour.setup)
+    daemon.push(name, chain, "latest")
+    target = harbour.setup.registry
+    asked = {"X-Docker-Token": "true", "Authorization": daemon.basic}
+    token = call(target, f"GET /v1/repositories/{name}/images", asked).header("X-Docker-Token")
+    reads = {"Authorization": f"Token {token}"}
+    lines = ("GET /v1/_ping", "GET /", "GET /_files/x", "GET /nowhere", f"GET /v1/images/{chain[0].id}/json")
+    for answer in (
+        *(call(target, line, reads) for line in lines),
+        call(target, f"GET /v1/images/{chain[0].id}/layer", reads),
+    ):
+        assert answer.headers_named("X-Content-Type-Options") == ["nosniff"], answer

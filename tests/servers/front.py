@@ -25,10 +25,12 @@ def start_front(
     profile: str = "modern",
     backlog: int = 511,
     access_log: Path | None = None,
+    rate: str | None = None,
 ) -> Process:
     """One host name on `port`, plain or with TLS, before the services on these ports of this machine.
 
     Without indexes the site is that of registries which stand alone. `backlog` connections may wait to be accepted.
+    With a `rate`, few requests may exceed it.
     """
     nginx = require("nginx", "nginx-light")
     shutil.copytree(FILES, folder, dirs_exist_ok=True)
@@ -57,6 +59,10 @@ def start_front(
         main = folder / "nginx.conf"
         logged = _changed(main.read_text(encoding="utf-8"), "access_log off;", f"access_log {access_log};")
         main.write_text(logged, encoding="utf-8")
+    if rate is not None:
+        http, server = folder / "wharfinger" / "http.conf", folder / "wharfinger" / "server.conf"
+        http.write_text(_changed(http.read_text(encoding="utf-8"), "rate=100r/s", f"rate={rate}"), encoding="utf-8")
+        server.write_text(_changed(server.read_text(encoding="utf-8"), "burst=1000", "burst=3"), encoding="utf-8")
     orders = f"daemon off; pid {folder}/nginx.pid; error_log stderr warn; user {getpass.getuser()};"
     command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr", "-g", orders]
     process = Process("nginx", command, folder)
