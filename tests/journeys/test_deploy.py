@@ -6,6 +6,7 @@ import base64
 import configparser
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -76,8 +77,21 @@ def test_from_nothing_to_a_login(environ, ports):
         os.kill(process.pid, signal.SIGINT)
         assert process.wait() == 0
     assert gone(ports)
-    key = Path(environ["VAR"]) / "secret-key"
-    assert key.stat().st_mode & 0o077 == 0
+    keys = [(Path(environ["VAR"]) / f"secret-key-{name}").read_text(encoding="ascii") for name in ("index", "registry")]
+    assert len(set(keys)) == 2
+    open_to_others = [path for path in Path(environ["VAR"]).rglob("*") if path.stat().st_mode & 0o077]
+    assert not open_to_others
+
+
+def test_the_data_of_an_earlier_run_are_shut_and_its_key_stays(environ, ports):
+    folder = Path(environ["VAR"])
+    folder.mkdir(mode=0o755)
+    (folder / "secret-key").write_text("k" * 64 + "\n", encoding="ascii")
+    with started(environ, ports) as process:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (folder / "secret-key-index").read_text(encoding="ascii") == "k" * 64 + "\n"
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -103,7 +117,8 @@ class Unit:
     """A systemd unit's [Service], its specifier filled in and its programs taken from this environment."""
 
     def __init__(self, name: str, instance: str = "") -> None:
-        parser = configparser.ConfigParser(interpolation=None)
+        # Some keys stand several times; none of those that are read here.
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
         parser.optionxform = str
         parser.read(ROOT / "deploy" / "systemd" / name)
         self._lines = {
@@ -143,10 +158,34 @@ def test_the_units_start_an_index_and_a_registry(tmp_path, ports):
         eventually(lambda: answer(ports[1], "GET /v1/_status").status == 200, running.tail)
 
 
+@pytest.mark.parametrize("unit", sorted((ROOT / "deploy" / "systemd").iterdir()), ids=lambda path: path.name)
+def test_the_units_expose_little(unit):
+    """By systemd's own measure, in which 10 is a process that may do anything."""
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=30", str(unit)], capture_output=True, text=True
+    )
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert "Overall exposure level" in judged.stdout
+
+
+def test_no_container_can_do_more_than_it_must():
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8"))
+    for name, service in compose["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "/tmp" in service["tmpfs"], name
+        assert "cap_add" not in service or name == "nginx", name
+        assert "image" not in service or re.search(r":\d+(\.\d+)+$", service["image"]), name
+    base = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8").splitlines()[1]
+    assert re.fullmatch(r"FROM python:\d+\.\d+\.\d+-slim-\w+", base)
+
+
 def test_the_compose_file_says_what_the_services_understand():
     """No engine runs here: what can be held true is that every setting, command, file and mount in it exists."""
     compose = yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8"))
-    environ = {"DATABASE_PASSWORD": "secret", "SECRET_KEY": "k" * 32, "HOST_NAME": "registry.example"}
+    keys = {"INDEX_SECRET_KEY": "i" * 32, "REGISTRY_SECRET_KEY": "r" * 32}
+    environ = {"DATABASE_PASSWORD": "secret", "HOST_NAME": "registry.example", **keys}
     load = {"wharfinger-index": load_index_settings, "wharfinger-registry": load_registry_settings}
     for service in compose["services"].values():
         command = service.get("command", ["none"])
