@@ -9,12 +9,15 @@ from typing import Any, ClassVar
 
 import pytest
 from flask import Flask
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
 from sqlalchemy import Engine
 from werkzeug.routing import Rule
 
 from index_service import schema
 from index_service.database import open_engine
 from index_service.web import languages
+from index_service.web.rendering import Texts
 from tests.servers.postgres import Postgres, Reused
 from tests.units.index_service.live import Harbour
 from tests.units.index_service.site import Site
@@ -33,10 +36,30 @@ class RuleBuiltOnce(Rule):
         return self._built[key]
 
 
+class TemplatesCompiledOnce(BytecodeCache):
+    """Jinja compiles a template for each application anew, which takes more than half of the time of a test that goes
+    to a page or two. What it compiles to depends on its source and its language alone."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[tuple[str, str], Any] = {}
+
+    def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
+        texts = environment.extensions.get(Texts.identifier)
+        language = texts.language if isinstance(texts, Texts) else ""
+        return super().get_bucket(environment, f"{language} {name}", filename, source)
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._compiled.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._compiled[bucket.key, bucket.checksum] = bucket.code
+
+
 @pytest.fixture(scope="session", autouse=True)
-def rules_built_once() -> Iterator[None]:
+def compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "url_rule_class", RuleBuiltOnce)
+        patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": TemplatesCompiledOnce()})
         yield
 
 
