@@ -162,8 +162,7 @@ class Journey:
 
     def expect_sound(self) -> None:
         """The page is accessible and no wider than the screen."""
-        self.visitor.expect_accessible()
-        self.visitor.expect_no_overflow()
+        self.visitor.expect_sound()
 
     def _letter(self) -> str:
         """The newest one to this person; it is carried a moment after the page was shown."""

@@ -49,12 +49,16 @@ ADMINISTRATORS = [
 VIEWERS = {"": EVERYBODYS, "ada": MEMBERS, content.ADMIN: ADMINISTRATORS}
 """Who looks at what; nobody is somebody, too."""
 
-LOOKS: dict[str, dict[str, Any]] = {
-    "light": {},
-    "dark": {"color_scheme": "dark"},
-    "contrast": {"contrast": "more"},
-    "phone": {"viewport": PHONE, "has_touch": True},
+DAYLIGHT: dict[str, Any] = {"color_scheme": "light", "contrast": "no-preference", "reduced_motion": "no-preference"}
+DARK: dict[str, Any] = {**DAYLIGHT, "color_scheme": "dark", "reduced_motion": "reduce"}
+CONTRAST: dict[str, Any] = {**DAYLIGHT, "contrast": "more", "reduced_motion": "reduce"}
+"""In motion a colour would be on its way from one light to the next."""
+
+SCREENS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
+    "desk": ({}, [DARK, CONTRAST]),
+    "phone": ({"viewport": PHONE, "has_touch": True}, []),
 }
+"""On what pages are looked at, and in which lights but that of the day."""
 
 
 @pytest.fixture(scope="module")
@@ -108,17 +112,21 @@ def sign_in(visitor: Visitor, name: str) -> None:
     visitor.page.get_by_text(name).first.wait_for()
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize(("viewer", "paths"), VIEWERS.items(), ids=["", "ada", "admin"])
-def test_every_page_is_sound(browser: Browser, demo: Service, look: str, viewer: str, paths: list[str]) -> None:
+def test_every_page_is_sound(browser: Browser, demo: Service, screen: str, viewer: str, paths: list[str]) -> None:
     image = newest_image(demo)
-    with visit(browser, demo.url, **LOOKS[look]) as visitor:
+    options, lights = SCREENS[screen]
+    with visit(browser, demo.url, **options) as visitor:
         if viewer:
             sign_in(visitor, viewer)
         for path in paths:
+            visitor.page.emulate_media(**DAYLIGHT)
             visitor.open(path.format(image=image))
-            visitor.expect_accessible()
-            visitor.expect_no_overflow()
+            visitor.expect_sound()
+            for light in lights:
+                visitor.page.emulate_media(**light)
+                visitor.expect_sound()
 
 
 def test_a_long_name_stays_beside_the_wordmark_on_a_phone(browser: Browser, demo: Service) -> None:

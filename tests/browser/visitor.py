@@ -106,8 +106,9 @@ class Visitor:
         if not self._has_script:
             return
         # The policy of the site allows no script but its own; the browser lets a debugger past it.
-        self.page.evaluate(_axe())
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(_axe())
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(told => told.violations)")
         told = [
             f"{one['id']}: {one['help']}\n    " + "\n    ".join(node["html"] for node in one["nodes"]) for one in found
         ]
@@ -117,6 +118,11 @@ class Visitor:
         """Nothing makes the page wider than the screen."""
         wide, shown = self.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert wide <= shown, f"{self.page.url} is {wide} wide on a screen of {shown}"
+
+    def expect_sound(self) -> None:
+        """Accessible, and no wider than the screen."""
+        self.expect_accessible()
+        self.expect_no_overflow()
 
     def expect_no_complaints(self) -> None:
         assert not self.complaints, "\n".join(self.complaints)
