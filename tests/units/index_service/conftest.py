@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,8 @@ import pytest
 from flask import Flask
 from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
-from sqlalchemy import Engine
+from sqlalchemy import Dialect, Engine
+from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
 from index_service import schema
@@ -19,6 +20,7 @@ from index_service.database import open_engine
 from index_service.web import languages
 from index_service.web.rendering import Texts
 from tests.servers.postgres import Postgres, Reused
+from tests.units.index_service.json_api.world import populate
 from tests.units.index_service.live import Harbour
 from tests.units.index_service.site import Site
 
@@ -126,9 +128,64 @@ def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     database.restore()
 
 
+@pytest.fixture(scope="session")
+def populated_file(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("populated") / "index.db"
+    shutil.copy(sqlite_template, path)
+    _populate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def populated_database(postgres: Postgres, migrated_database: Reused) -> Reused:
+    url = postgres.create_database(migrated_database.template)
+    _populate(url)
+    return Reused(postgres, url)
+
+
+def _populate(url: str) -> None:
+    engine = open_engine(url)
+    populate(Site(engine, comment_rate="1000/minute"))
+    engine.dispose()
+
+
 @pytest.fixture
-def engine(url: str) -> Iterator[Engine]:
+def populated_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of one's own that begins with the same people and repositories, made once."""
+    if backend == "sqlite":
+        shutil.copy(request.getfixturevalue("populated_file"), tmp_path / "index.db")
+        yield f"sqlite:///{tmp_path}/index.db"
+        return
+    database = request.getfixturevalue("populated_database")
+    yield database.url
+    database.restore()
+
+
+class Compiled:
+    """SQLAlchemy compiles a statement for each engine anew, and every test has an engine of its own. What it compiles
+    to depends on the dialect alone, of which all the engines of a database are given the first one's."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Dialect, MutableMapping[Any, Any]]] = {}
+
+    def share(self, engine: Engine) -> None:
+        name = engine.dialect.name
+        if name not in self._known:
+            # Only when it has been connected does a dialect know its server.
+            engine.connect().close()
+            self._known[name] = engine.dialect, LRUCache(2000)
+        engine.dialect, engine._compiled_cache = self._known[name]
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Compiled:
+    return Compiled()
+
+
+@pytest.fixture
+def engine(url: str, compiled: Compiled) -> Iterator[Engine]:
     engine = open_engine(url, pool_size=16)
+    compiled.share(engine)
     yield engine
     engine.dispose()
 

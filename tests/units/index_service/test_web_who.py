@@ -8,7 +8,7 @@ import pytest
 from werkzeug.routing import Map
 
 from index_service.web.request_context import is_site_path
-from tests.units.index_service.json_api.world import World, populate
+from tests.units.index_service.json_api.world import World
 from tests.units.index_service.reader import Page, Reader
 from tests.units.index_service.site import IMAGES
 
@@ -152,10 +152,13 @@ FORMS = [
 
 
 @pytest.fixture
+def url(populated_url):
+    return populated_url
+
+
+@pytest.fixture
 def world(make_site):
-    site = make_site(comment_rate="1000/minute")
-    populate(site)
-    made = World(site)
+    made = World(make_site(comment_rate="1000/minute"))
     yield made
     made.close()
 
@@ -188,11 +191,16 @@ def test_the_table_names_every_route(site):
     assert {named(site.app.url_map, case) for case in (*PAGES, *FORMS)} == routes - {("GET", "assets.static")}
 
 
+RESOURCES: dict[Case, str | None] = {}
+
+
 @pytest.fixture
 def resources(world):
-    """What pages name as their JSON, by page."""
-    readers = {caller: Reader(world.site, caller or None) for caller in EVERYBODY}
-    return {case: readers[case.ok[-1]].alternate(case.path) for case in PAGES if case.status == 200}
+    """What pages name as their JSON, by page: the same in every world."""
+    if not RESOURCES:
+        readers = {caller: Reader(world.site, caller or None) for caller in EVERYBODY}
+        RESOURCES.update({case: readers[case.ok[-1]].alternate(case.path) for case in PAGES if case.status == 200})
+    return RESOURCES
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
