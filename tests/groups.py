@@ -11,15 +11,21 @@ import pytest
 from tests.conformance.drivers_faults import DriverFaults
 from tests.servers.setups import ALL
 
-LONGEST_FIRST = ("openstack", "radosgw", "gcs", "setups", "browser")
+SERVERS = ("openstack", "radosgw", "gcs", "setups", "browser")
 """The session's fixtures that are servers."""
+
+LONGEST_FIRST = (
+    "openstack swift in trouble", "browser", "openstack swift", "openstack glance", "openstack glance in trouble",
+    "radosgw", "gcs", "setups",
+)  # fmt: skip
+"""Groups of one server, or of one part of it, by the time each takes."""
 
 
 def group_of(item: pytest.Item) -> str | None:
     """The server it asks for, or its module, where the module has a fixture that all its tests share."""
     if not isinstance(item, pytest.Function):
         return None
-    for server in LONGEST_FIRST:
+    for server in SERVERS:
         if server in item.fixturenames:
             return f"{server} {_part(server, item)}".strip()
     definitions = item._fixtureinfo.name2fixturedefs.values()
@@ -55,4 +61,5 @@ def _rank(group: str | None) -> tuple[int, str]:
     if group is None:
         return len(LONGEST_FIRST) + 1, ""
     server = group.partition(" ")[0]
-    return LONGEST_FIRST.index(server) if server in LONGEST_FIRST else len(LONGEST_FIRST), group
+    known = next((name for name in (group, server) if name in LONGEST_FIRST), None)
+    return len(LONGEST_FIRST) if known is None else LONGEST_FIRST.index(known), group
