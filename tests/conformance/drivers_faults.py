@@ -39,6 +39,14 @@ def write(driver: Driver, path: str, content: bytes) -> None:
         writer.commit()
 
 
+def names(driver: Driver, path: str) -> list[str]:
+    """What lies below a path, be it nothing."""
+    try:
+        return list(driver.list(path))
+    except PathNotFound:
+        return []
+
+
 OPERATIONS = [
     Operation("get", lambda driver, _: driver.get("a/old"), lambda _, got, __: got == OLD),
     Operation("stat", lambda driver, _: driver.stat("a/old").size, lambda _, got, __: got == len(OLD)),
@@ -104,20 +112,17 @@ class DriverFaults:
         proxy.open()
 
     def lay_out(self, direct: Driver) -> bytes:
-        """Make the contents, unless all is as it was: whatever fails at once changes nothing, and making takes long."""
+        """Make what is not as it was: whatever fails at once changes nothing, and making takes long."""
         long = b"".join(generated(self.long_blocks, "long"))
-        if not self.is_laid_out(direct, long):
-            with suppress(PathNotFound):
-                direct.delete("a")
+        there = set(names(direct, "a"))
+        for name in there - {"long", "old"}:
+            direct.delete(f"a/{name}")
+        if "old" not in there or direct.get("a/old") != OLD:
             direct.put("a/old", OLD)
+        if "long" not in there or read(direct.open_reader("a/long")) != long:
             write(direct, "a/long", long)
         self.left_before = set(self.leftovers())
         return long
-
-    def is_laid_out(self, direct: Driver, long: bytes) -> bool:
-        if not direct.exists("a") or sorted(direct.list("a")) != ["long", "old"]:
-            return False
-        return direct.get("a/old") == OLD and read(direct.open_reader("a/long")) == long
 
     def leftovers(self) -> list[str]:
         """What unfinished writes left in the store, where contents are not looked for."""
