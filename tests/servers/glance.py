@@ -50,6 +50,7 @@ default_backend = fs
 [fs]
 filesystem_store_datadir = {folder}/images
 filesystem_thin_provisioning = true
+filesystem_store_chunk_size = 1048576
 [os_glance_staging_store]
 filesystem_store_datadir = {folder}/staging
 [os_glance_tasks_store]
