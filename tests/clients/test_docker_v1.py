@@ -48,7 +48,8 @@ class Stub:
             "/v1/search": (200, {}, {"query": "x", "num_results": 0, "results": []}),
         }
         if path.startswith("/v2"):
-            return 404, {}, b'{"error": "no v2"}'
+            unknown = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "no v2"}]}
+            return 404, {}, json.dumps({"error": "no v2"} if path == "/v2/" else unknown).encode()
         if path.partition("?")[0] in answers:
             status, headers, body = answers[path.partition("?")[0]]
             return status, headers, json.dumps(body).encode()

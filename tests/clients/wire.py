@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import ssl
 import struct
@@ -71,8 +72,9 @@ class Answer:
         return json.loads(self.body)
 
     def error(self) -> str:
-        """The message of a failure. Raises WireError."""
-        return error_message(self.body)
+        """The message of a failure; a 404 below /v2/ has the form of v2. Raises WireError."""
+        is_v2 = self.status == 404 and re.search(r" /v2/\S", self.asked)
+        return v2_error_message(self.body) if is_v2 else error_message(self.body)
 
     def __str__(self) -> str:
         return f"{self.status} {self.body[:160]!r}" + ("" if self.complete else " (cut short)")
@@ -87,6 +89,18 @@ def error_message(body: bytes) -> str:
     if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
         raise WireError(f"an error body daemons cannot read: {body[:200]!r}")
     return str(document["error"])
+
+
+def v2_error_message(body: bytes) -> str:
+    """As a daemon reads it: Docker 1.9 panics if the list is empty, and goes on to v1 only after this code."""
+    try:
+        first = json.loads(body)["errors"][0]
+        message = str(first["message"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise WireError(f"an error body daemons cannot read: {body[:200]!r}") from error
+    if first.get("code") != "MANIFEST_UNKNOWN":
+        raise WireError(f"an error after which daemons do not go on to v1: {body[:200]!r}")
+    return message
 
 
 @dataclass
