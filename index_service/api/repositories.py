@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from common.errors import Invalid
+from common.errors import Invalid, NotFound
 from common.http import read_json, reply
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties, write_properties
@@ -72,6 +72,23 @@ def get_layer_access(repository: str, image_id: str) -> Response:
     """A registry checks whether the repository, or a public one, lists an image."""
     name, image = RepositoryName.parse(repository), ImageId(image_id)
     return reply({"access": protocol().has_access(credential(), name, image)})
+
+
+@views.get("/repositories/<path:repository>/tags")
+@views.get("/repositories/<path:repository>/tags/")
+def get_tags(repository: str) -> Response:
+    """Image ids by tag. Daemons ask the registry; programs with a password ask here, as they asked the Hub."""
+    return reply(protocol().tags(credential(), RepositoryName.parse(repository)))
+
+
+@views.get("/repositories/<path:repository>/tags/<tag>")
+@views.get("/repositories/<path:repository>/tags/<tag>/")
+def get_tag(repository: str, tag: str) -> Response:
+    """The image id of one tag, as a JSON string."""
+    image = protocol().tags(credential(), RepositoryName.parse(repository)).get(Tag(tag))
+    if image is None:
+        raise NotFound("Tag not found")
+    return reply(image)
 
 
 @views.put("/repositories/<path:repository>/tags/<tag>")

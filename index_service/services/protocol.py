@@ -176,6 +176,13 @@ class Protocol:
         itself, which is nobody."""
         return self._authentication.caller(credential, name, Access.WRITE).known()
 
+    def tags(self, credential: Credential, name: RepositoryName) -> dict[Tag, ImageId]:
+        """The tags of a repository that the caller may read, for programs that have a password and no token."""
+        caller = self._authentication.caller(credential, name, *Access)
+        with self._database.reading() as session:
+            repository = caller.repository or self._readable(session, caller, name)
+            return catalogue.tags(session, repository.id)
+
     def is_private(self, credential: Credential, name: RepositoryName) -> bool:
         """The visibility of a repository that the caller may read.
 

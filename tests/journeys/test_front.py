@@ -168,11 +168,14 @@ def kept_bytes(harbour: Harbour) -> int:
     return sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
 
 
-def test_a_repository_is_deleted_through_one_name(harbour: Harbour) -> None:
+def test_a_repository_is_read_and_deleted_through_one_name(harbour: Harbour) -> None:
     name, chain = harbour.setup.fresh_name("gone"), chain_for(NEWEST)
     daemon = daemon_of(NEWEST, harbour.setup)
     daemon.push(name, chain)
     basic = {"Authorization": daemon.basic, "X-Docker-Token": "true"}
+    for asking in ({}, {"Authorization": daemon.basic}, token_for(harbour, name)):
+        tags = call(harbour.setup.index, f"GET /v1/repositories/{name}/tags", asking)
+        assert (tags.status, tags.json()) == (200, {"latest": chain[-1].id})
     begun = call(harbour.setup.index, f"DELETE /v1/repositories/{name}/", basic)
     assert begun.status == 202
     token = {"Authorization": f"Token {begun.header('X-Docker-Token')}"}

@@ -13,7 +13,7 @@ from index_service.database import Database
 from index_service.repositories import catalogue
 from index_service.repositories.catalogue import Pusher
 from tests.units.index_service.reader import counted_queries
-from tests.units.index_service.site import IMAGES, authorization
+from tests.units.index_service.site import IMAGES, authorization, basic
 
 NOT_FOUND = {"error": "images not found"}
 
@@ -341,6 +341,26 @@ def test_a_tag_that_cannot_be_is_refused(site, tag):
     answer = site.request("PUT", f"/v1/repositories/alice/app/tags/{tag}", auth=token, raw=json.dumps(IMAGES[0]))
     assert answer.status_code in (400, 404)
     assert [row[0] for row in tags(site)] == ["latest"]
+
+
+def test_tags_are_read_with_a_password_as_programs_read_them_at_the_hub(site):
+    site.push("alice/app", "alice", tag="v1")
+    site.push("alice/app", "alice", tag="v2")
+    path = "/v1/repositories/alice/app/tags"
+    for asking in ({}, {"user": "bob"}, {"user": "alice"}, {"auth": site.pull_token("alice/app")}):
+        for slash in ("", "/"):
+            assert site.request("GET", path + slash, **asking).json == {"v1": IMAGES[1], "v2": IMAGES[1]}
+            assert site.request("GET", f"{path}/v2{slash}", **asking).json == IMAGES[1]
+    assert site.request("GET", f"{path}/v3").json == {"error": "Tag not found"}
+    assert site.request("GET", f"{path}/v1", auth=basic("alice", "wrong")).status_code == 401
+    site.set_private("alice/app")
+    for end in ("", "/v1"):
+        statuses = [site.request("GET", path + end, **asking).status_code for asking in ({}, {"user": "bob"})]
+        assert statuses == [
+            site.request("GET", path[:-4] + "images", **asking).status_code for asking in ({}, {"user": "bob"})
+        ]
+        assert 200 not in statuses
+        assert site.request("GET", path + end, user="alice").status_code == 200
 
 
 @pytest.mark.parametrize("tag", ODD_TAGS)
