@@ -88,6 +88,7 @@ class Library:
         yield images.ImageRecord, (row for base in range(BASES) for row in _images(f"base-{base}", None))
         yield images.ImageRecord, (row for number in numbers for row in _images(f"own-{number}", _top(number)))
         yield repositories.ListedImage, (row for number in numbers for row in _listed(number))
+        yield repositories.HeldImage, ({**row, "held_at": _EPOCH} for number in numbers for row in _listed(number))
         yield repositories.TagRecord, (row for number in numbers for row in _tags(number))
         yield repositories.TagHistoryRecord, (row for number in numbers for row in self._moves(number))
         yield repositories.PullCount, (row for number in numbers[::10] for row in _pulls(number))

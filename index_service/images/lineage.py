@@ -1,8 +1,8 @@
 """The image graph in SQL: ancestries, descendants and roots.
 
-An image is visible to everybody who may read a repository that lists it; one that is not visible hides its place among
-its relatives too. Every query is bounded: a chain up to `MAX_DEPTH`, a family up to `MAX_FAMILY` images, the nearest
-first.
+An image is visible to everybody who may read a repository that holds it shared; one that is not visible hides its place
+among its relatives too. What repositories keep apart has no place here: an id means the shared image. Every query is
+bounded: a chain up to `MAX_DEPTH`, a family up to `MAX_FAMILY` images, the nearest first.
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, func, literal, select
+from sqlalchemy import CTE, ColumnElement, Select, and_, func, literal, select
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 
 from common.names import RepositoryName
 from index_service.images.models import ImageRecord
-from index_service.repositories.models import ListedImage, Repository, TagRecord
+from index_service.repositories.models import HeldImage, Repository, TagRecord
 
 MAX_DEPTH = 1000
 MAX_FAMILY = 1000
 MAX_TAGS = 2000
 MAX_ROOTS, MAX_WEIGHED = 500, 30
 MAX_USES = 100
-"""The limit up to which repositories that list an image are counted."""
+"""The limit up to which repositories that hold an image are counted."""
 
 MAX_SHOWN_PLACES = 20
 """The limit of tags shown per image in a graph."""
 
+
+_IS_SHARED = HeldImage.is_apart.is_(False)
 
 PACKED_NOTHING, PLAIN_NOTHING = 64, 1024
 """The size of an archive without entries: at most this when compressed by gzip or xz, exactly this when not."""
@@ -88,39 +90,39 @@ def is_shown(
     visible: ColumnElement[bool],
     among: Collection[int] | None = None,
 ) -> Any:
-    """The condition that a visible repository lists the image.
+    """The condition that a visible repository holds the image.
 
-    It is evaluated per image: a planner that turned it into a join would read every list. If only a few repositories
-    count, whose ids are `among`, their lists are read at once instead.
+    It is evaluated per image: a planner that turned it into a join would read all that repositories hold. If only a few
+    of them count, whose ids are `among`, what these hold is read at once instead.
     """
     if among is not None:
-        return image_id.in_(select(ListedImage.image_id).where(ListedImage.repository_id.in_(among)))
-    listing = (
-        select(ListedImage.id)
-        .join(Repository, Repository.id == ListedImage.repository_id)
-        .where(ListedImage.image_id == image_id, visible)
+        return image_id.in_(select(HeldImage.image_id).where(HeldImage.repository_id.in_(among), _IS_SHARED))
+    holder = (
+        select(HeldImage.repository_id)
+        .join(Repository, Repository.id == HeldImage.repository_id)
+        .where(HeldImage.image_id == image_id, _IS_SHARED, visible)
         .limit(1)
     )
-    return listing.scalar_subquery().is_not(None)
+    return holder.scalar_subquery().is_not(None)
 
 
 def beginning_with(session: Session, digits: str, visible: ColumnElement[bool]) -> list[str]:
     """The first two visible images whose ids begin with these digits."""
     found: list[str] = []
-    while len(found) < 2 and (after := _first_listed(session, digits, found, visible)) is not None:
+    while len(found) < 2 and (after := _first_held(session, digits, found, visible)) is not None:
         found.append(after)
     return found
 
 
-def _first_listed(session: Session, digits: str, after: Sequence[str], visible: ColumnElement[bool]) -> str | None:
+def _first_held(session: Session, digits: str, after: Sequence[str], visible: ColumnElement[bool]) -> str | None:
     # "g" comes after every hexadecimal digit.
-    rest = ListedImage.image_id > after[-1] if after else ListedImage.image_id >= digits
+    rest = HeldImage.image_id > after[-1] if after else HeldImage.image_id >= digits
     # Evaluated per image, as in `is_shown`.
-    lister = select(Repository.id).where(Repository.id == ListedImage.repository_id, visible).scalar_subquery()
+    holder = select(Repository.id).where(Repository.id == HeldImage.repository_id, visible).scalar_subquery()
     return session.scalar(
-        select(ListedImage.image_id)
-        .where(rest, ListedImage.image_id < digits + "g", lister.is_not(None))
-        .order_by(ListedImage.image_id)
+        select(HeldImage.image_id)
+        .where(rest, HeldImage.image_id < digits + "g", _IS_SHARED, holder.is_not(None))
+        .order_by(HeldImage.image_id)
         .limit(1)
     )
 
@@ -197,7 +199,11 @@ def places(
     rows = session.execute(
         select(TagRecord.image_id, Repository.namespace, Repository.name, TagRecord.name, Repository.id)
         .join(Repository, Repository.id == TagRecord.repository_id)
-        .where(TagRecord.image_id.in_(image_ids), visible)
+        .join(
+            HeldImage,
+            and_(HeldImage.repository_id == TagRecord.repository_id, HeldImage.image_id == TagRecord.image_id),
+        )
+        .where(TagRecord.image_id.in_(image_ids), _IS_SHARED, visible)
         .order_by(Repository.namespace, Repository.name, TagRecord.name)
         .limit(limit)
     )
@@ -208,7 +214,7 @@ def places(
 
 
 def uses(session: Session, image_ids: Collection[str], visible: ColumnElement[bool]) -> dict[str, int]:
-    """How many visible repositories list each image, counted up to `MAX_USES`."""
+    """How many visible repositories hold each image, counted up to `MAX_USES`."""
     counted = _count_uses(ImageRecord, ImageRecord.image_id, visible, MAX_USES)
     rows = session.execute(select(ImageRecord.image_id, counted).where(ImageRecord.image_id.in_(image_ids)))
     return dict(rows.all())
@@ -221,16 +227,16 @@ def count_children(session: Session, image_id: str, visible: ColumnElement[bool]
 
 
 def _count_uses(source: Any, image_id: Any, visible: ColumnElement[bool], most: int) -> Any:
-    """How many visible repositories list the image, counted up to `most`, as a column beside those of `source`."""
-    listing = (
-        select(ListedImage.id)
-        .join(Repository, Repository.id == ListedImage.repository_id)
-        .where(ListedImage.image_id == image_id, visible)
+    """How many visible repositories hold the image, counted up to `most`, as a column beside those of `source`."""
+    holders = (
+        select(HeldImage.repository_id)
+        .join(Repository, Repository.id == HeldImage.repository_id)
+        .where(HeldImage.image_id == image_id, _IS_SHARED, visible)
         .correlate(source)
         .limit(most)
         .subquery()
     )
-    return select(func.count()).select_from(listing).scalar_subquery()
+    return select(func.count()).select_from(holders).scalar_subquery()
 
 
 def _family(session: Session, related: CTE, visible: ColumnElement[bool] | None = None) -> Family:

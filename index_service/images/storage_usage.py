@@ -9,7 +9,7 @@ from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from index_service.images.models import ImageRecord
-from index_service.repositories.models import ListedImage, Repository
+from index_service.repositories.models import HeldImage, Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def ordered(rows: Iterable[NamespaceStorage], sort: str) -> list[NamespaceStorag
 
 
 def measure(session: Session) -> StorageTotals:
-    """Counts every listed image once per namespace: a query of seconds for millions of images.
+    """Counts every image that is held shared once per namespace: a query of seconds for millions of images.
 
     Layers of unknown size count nothing.
     """
@@ -78,8 +78,9 @@ def _apart() -> Select[str, int, int]:
 
 def _together() -> Select[str, int, int]:
     once = (
-        select(Repository.namespace, ListedImage.image_id)
-        .join(ListedImage, ListedImage.repository_id == Repository.id)
+        select(Repository.namespace, HeldImage.image_id)
+        .join(HeldImage, HeldImage.repository_id == Repository.id)
+        .where(HeldImage.is_apart.is_(False))
         .distinct()
         .subquery()
     )
@@ -93,5 +94,5 @@ def _together() -> Select[str, int, int]:
 
 def _in_all() -> Select[int, int]:
     """Of what was deleted everywhere the facts stay; it does not count."""
-    listed = exists().where(ListedImage.image_id == ImageRecord.image_id)
-    return select(func.count(), func.coalesce(func.sum(ImageRecord.size), 0)).where(listed)
+    held = exists().where(HeldImage.image_id == ImageRecord.image_id, HeldImage.is_apart.is_(False))
+    return select(func.count(), func.coalesce(func.sum(ImageRecord.size), 0)).where(held)

@@ -97,7 +97,7 @@ class RepositoryGraphPage(Pinned):
 class BranchTold:
     """One image of a tree. `layers` and `added` are what it brings beyond the image above it, itself included.
 
-    `uses` is how many repositories list it, counted up to a hundred; `hidden` the number of descendants left out.
+    `uses` is how many repositories have it, counted up to a hundred; `hidden` the number of descendants left out.
     """
 
     image_id: str

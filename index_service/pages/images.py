@@ -93,11 +93,13 @@ class DeleteTagsPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityPage:
-    """What was done to a repository, with all its tags or with `tag`; and how often it was pulled, day by day."""
+    """What was done to a repository, with all its tags or with `tag`; and how often it was pulled, day by day. Only
+    images that it holds `shared` have a page."""
 
     head: RepositorySummary
     tag: str
     moves: list[TagHistoryEvent]
+    shared: set[str]
     days: list[DayOfPulls]
     recent_pulls: int
     pulls: int
@@ -110,6 +112,7 @@ class ActivityPage:
             head=activity.head,
             tag=tag,
             moves=activity.moves,
+            shared=activity.shared,
             days=activity.days,
             recent_pulls=recent,
             pulls=activity.head.pull_count,

@@ -21,7 +21,7 @@ SPARK_HEIGHT = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewPage:
-    """A repository; `tag`, `image_id` and `size` are of the tag that is shown how to pull, as far as they are known."""
+    """A repository; `tag`, `image_id`, `is_apart` and `size` are of the tag shown, as far as they are known."""
 
     head: RepositorySummary
     host: str
@@ -29,6 +29,7 @@ class OverviewPage:
     tags: tuple[str, ...]
     tag: str | None
     image_id: str | None
+    is_apart: bool | None
     size: int | None
     last_move: TagHistoryEvent | None
     pulls: tuple[DayOfPulls, ...]
@@ -44,6 +45,7 @@ class OverviewPage:
             tags=tuple(overview.tags),
             tag=overview.tag,
             image_id=overview.image_id,
+            is_apart=overview.is_apart,
             size=overview.size,
             last_move=overview.last_move,
             pulls=tuple(overview.days),

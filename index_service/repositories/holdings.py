@@ -45,10 +45,12 @@ def publish(session: Session, repository_id: int, *which: ColumnElement[bool]) -
     )
 
 
-def held(session: Session, repository_id: int, image_ids: Collection[str]) -> set[str]:
-    """Those of some images that a repository holds."""
-    of_it = (HeldImage.repository_id == repository_id, HeldImage.image_id.in_(image_ids))
-    return set(session.scalars(select(HeldImage.image_id).where(*of_it)))
+def held(session: Session, repository_id: int, image_ids: Collection[str], *, is_shared: bool = False) -> set[str]:
+    """Those of some images that a repository holds, or with `is_shared` holds shared."""
+    of_it = select(HeldImage.image_id).where(
+        HeldImage.repository_id == repository_id, HeldImage.image_id.in_(image_ids)
+    )
+    return set(session.scalars(of_it.where(HeldImage.is_apart.is_(False)) if is_shared else of_it))
 
 
 def is_open_to(session: Session, repository_id: int, image_id: ImageId) -> bool:

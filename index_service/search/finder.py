@@ -1,8 +1,8 @@
 """Search: repositories that hold every word of the query, the best first (protocol §2.6).
 
-A word matches anywhere in the name, in the description, the README or an annotation, or at the beginning of the id of a
-listed image. Only repositories that have a tag and that the caller may read are searched. An empty query lists all of
-them.
+A word matches anywhere in the name, in the description, the README or an annotation, or at the beginning of the id of
+an image that the repository holds. Only repositories that have a tag and that the caller may read are searched. An
+empty query lists all of them.
 
 No query costs more than some hundred rows. Matches are counted up to `MOST` at least; if very many match, the ranking
 covers those whose names match best, those with the most stars, and a sample.

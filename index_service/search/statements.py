@@ -31,7 +31,7 @@ from sqlalchemy.sql.selectable import Subquery
 
 from common.names import LIBRARY
 from index_service.db import LIKE_ESCAPE, PREPARED_STATEMENT, escape_like
-from index_service.repositories.models import ListedImage, Repository
+from index_service.repositories.models import HeldImage, Repository
 from index_service.search.engines import Engine, full_name
 from index_service.search.terms import And, Expression, QueryTerm
 
@@ -222,9 +222,9 @@ def _starred(seen: Searchable, shape: Shape) -> Select[Any]:
 
 
 def _of_images(shape: Shape) -> list[Select[Any]]:
-    """The ids of repositories that list an image whose id begins with one of the words."""
-    listing = (select(ListedImage.repository_id.label("id")).where(_is_image(place)) for place in shape.images)
-    return [of_it.limit(_at_most(SAMPLE)) for of_it in listing]
+    """The ids of repositories that hold an image whose id begins with one of the words."""
+    holders = (select(HeldImage.repository_id.label("id")).where(_is_image(place)) for place in shape.images)
+    return [of_it.limit(_at_most(SAMPLE)) for of_it in holders]
 
 
 def _holds(shape: Shape, place: int) -> ColumnElement[bool]:
@@ -234,13 +234,13 @@ def _holds(shape: Shape, place: int) -> ColumnElement[bool]:
         return true()
     ways = [_in_name(place), shape.engine.matches_id(Repository.id, f"text{place}") if has_text else false()]
     if may_be_image:
-        of_it = select(ListedImage.id).where(ListedImage.repository_id == Repository.id, _is_image(place))
+        of_it = select(HeldImage.image_id).where(HeldImage.repository_id == Repository.id, _is_image(place))
         ways.append(of_it.exists())
     return or_(*ways)
 
 
 def _is_image(place: int) -> ColumnElement[bool]:
-    return and_(ListedImage.image_id >= bindparam(f"from{place}"), ListedImage.image_id < bindparam(f"to{place}"))
+    return and_(HeldImage.image_id >= bindparam(f"from{place}"), HeldImage.image_id < bindparam(f"to{place}"))
 
 
 def _union(*selects: Select[Any]) -> Subquery:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from common.errors import NotFound, Unauthenticated
 from common.names import ImageId
 from index_service.accounts.actor import Actor
-from index_service.images import listings
+from index_service.images import holders
 from index_service.images.lineage import Place
 from index_service.repositories.roles import AccessControl
 from index_service.social import comments
@@ -29,9 +29,9 @@ def require_login(access_control: AccessControl, actor: Actor | None) -> None:
 
 
 def require_shown(session: Session, access_control: AccessControl, actor: Actor | None, image_id: ImageId) -> None:
-    """Raises NotFound for an image in no readable repository, Unauthenticated if a login is required."""
+    """Raises NotFound for an image that no readable repository holds, Unauthenticated if a login is required."""
     require_login(access_control, actor)
-    if not listings.is_listed(session, image_id, access_control.visible(actor)):
+    if not holders.is_shown(session, image_id, access_control.visible(actor)):
         raise NotFound("Image not found")
 
 
@@ -40,4 +40,4 @@ def pinned_to(
 ) -> list[CommentView]:
     """The annotations of these images and of these tags."""
     tags = {(place.repository_id, place.tag) for found in places.values() for place in found}
-    return comments.pinned_to(session, visible, tags=tags, image_ids=image_ids, limit=MAX_PINNED)
+    return comments.pinned_to(session, visible, tags=tags, shared=image_ids, limit=MAX_PINNED)

@@ -90,12 +90,13 @@ class ImageGraph:
             found = self._summaries.read(session, actor, name)
             repository = found.repository
             groups, _, is_cut = tagged(session, repository.id, BY_VERSION)
-            tags = {group.image_id: group.tags for group in groups[offset : offset + LANES_AT_ONCE]}
+            drawn = [group for group in groups if group.is_shared]
+            tags = {group.image_id: group.tags for group in drawn[offset : offset + LANES_AT_ONCE]}
             family = lineage.merged_ancestries(session, tags.keys(), visible)
             ids = [node.image_id for node in family.nodes]
             others = lineage.places(session, ids, visible & (Repository.id != repository.id))
             named = [(repository.id, tag) for group in tags.values() for tag in group]
-            pinned = comments.pinned_to(session, visible, tags=named, image_ids=ids)
+            pinned = comments.pinned_to(session, visible, tags=named, shared=ids)
         chart = lanes.chart(family.nodes, tags)
         counted = sum(lane.total_size for lane in chart.lanes)
         stored = sum(node.size for node in family.nodes)
@@ -105,7 +106,7 @@ class ImageGraph:
             elsewhere=others,
             stored=stored,
             counted=counted,
-            total=len(groups),
+            total=len(drawn),
             is_cut=is_cut or family.is_cut,
             annotations=pinned,
         )

@@ -1,4 +1,4 @@
-"""One image: its metadata and layers, and the repositories that list it.
+"""One image: its metadata and layers, and the repositories that hold it.
 
 Each method is one request, served within a short transaction; the number of statements does not depend on the size of
 the result.
@@ -15,7 +15,7 @@ from common.errors import NotFound
 from common.names import ImageId, RepositoryName
 from index_service.accounts.actor import Actor
 from index_service.database import Database
-from index_service.images import lineage, listings
+from index_service.images import holders, lineage
 from index_service.images.image_metadata import Config, config_of, platform, pretty
 from index_service.images.lineage import Node, Place
 from index_service.images.models import ImageRecord
@@ -92,7 +92,7 @@ class Images:
         return ImageId(found[0]) if found and (found[0] == digits or len(found) == 1) else None
 
     def image(self, actor: Actor | None, image_id: ImageId) -> Image:
-        """Raises NotFound for an image in no readable repository, Unauthenticated if a login is required."""
+        """Raises NotFound for an image that no readable repository holds, Unauthenticated if a login is required."""
         visible = self._access_control.visible(actor)
         with self._database.reading() as session:
             require_shown(session, self._access_control, actor, image_id)
@@ -100,17 +100,16 @@ class Images:
             layers = lineage.ancestry(session, image_id, visible)
             related = {image_id, *(node.image_id for node in layers)}
             places = lineage.places(session, related, visible)
-            listing = listings.repositories(session, image_id, visible)
+            listing = holders.repositories(session, image_id, visible)
             uses = lineage.uses(session, [image_id], visible).get(image_id, len(listing))
             children = lineage.count_children(session, image_id, visible)
-            checksums = listings.checksums(session, image_id, visible)
             pinned = pinned_to(session, visible, related, {image_id: places.get(image_id, [])})
         return Image(
             **_metadata(record),
             image_id=image_id,
             parent_id=layers[1].image_id if len(layers) > 1 else None,
             layers=layers,
-            checksums=checksums,
+            checksums=[] if record is None else record.checksums.split(),
             places=places,
             repositories=listing,
             uses=uses,

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from markupsafe import Markup
-from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from common.errors import Forbidden
@@ -21,9 +20,8 @@ from index_service import markdown
 from index_service.accounts.actor import Actor
 from index_service.accounts.privileges import is_administrator
 from index_service.database import Database
-from index_service.db import PREPARED_STATEMENT, Clock
-from index_service.images import versions
-from index_service.images.models import ImageRecord
+from index_service.db import Clock
+from index_service.images import tagged_images, versions
 from index_service.repositories import activity, catalogue
 from index_service.repositories.activity import DayOfPulls
 from index_service.repositories.models import Repository
@@ -39,14 +37,12 @@ from index_service.social.comments import CommentTarget, CommentView, ReportedCo
 PULL_DAYS = 90
 MAX_ANNOTATIONS = 50
 
-_TOTAL_SIZE = select(ImageRecord.total_size).where(ImageRecord.image_id == bindparam("image"))
-_TOTAL_SIZE = _TOTAL_SIZE.execution_options(**PREPARED_STATEMENT)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """The overview of a repository: README, tags in their natural order, the last event, and the annotations of its
-    tags and their images. `size` and `image_id` are of the tag shown, None if unknown."""
+    tags and their images. `size`, `image_id` and whether the image is kept apart are of the tag shown, None if
+    unknown."""
 
     head: RepositorySummary
     readme: str
@@ -54,6 +50,7 @@ class Overview:
     tags: list[str]
     tag: str | None
     image_id: str | None
+    is_apart: bool | None
     size: int | None
     last_move: TagHistoryEvent | None
     days: list[DayOfPulls]
@@ -113,6 +110,9 @@ class Social:
             names = versions.newest_first(tags)
             chosen = tag if tag in tags else next(iter(names), None)
             image_id = None if chosen is None else tags[chosen]
+            is_apart, size = (
+                (None, None) if image_id is None else tagged_images.holding(session, repository.id, image_id)
+            )
             return Overview(
                 head=found.head,
                 readme=repository.readme,
@@ -120,7 +120,8 @@ class Social:
                 tags=names,
                 tag=chosen,
                 image_id=image_id,
-                size=None if image_id is None else session.scalar(_TOTAL_SIZE, {"image": image_id}),
+                is_apart=is_apart,
+                size=size,
                 last_move=activity.latest(session, repository.id),
                 days=activity.daily_pulls(session, repository.id, self._clock().date(), PULL_DAYS),
                 annotations=self._pinned(session, actor, found),
@@ -149,7 +150,7 @@ class Social:
         with self._database.reading() as session:
             repository = None if name is None else self._readable(session, actor, name)
             pairs = [] if repository is None else [(repository.id, tag) for tag in tags]
-            return comments.pinned_to(session, self._access_control.visible(actor), tags=pairs, image_ids=image_ids)
+            return comments.pinned_to(session, self._access_control.visible(actor), tags=pairs, shared=image_ids)
 
     def thread(self, actor: Actor | None, name: RepositoryName, limit: int, offset: int) -> Thread:
         """Raises as the policy does."""

@@ -7,7 +7,7 @@ the result.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import tagged_images, versions
 from index_service.images.image_metadata import platform
-from index_service.repositories import activity, tag_history
+from index_service.repositories import activity, holdings, tag_history
 from index_service.repositories.activity import DayOfPulls
 from index_service.repositories.roles import AccessControl
 from index_service.repositories.tag_history import TagHistoryEvent
@@ -41,7 +41,8 @@ BY_VERSION, BY_PUSH, BY_SIZE = "version", "pushed", "size"
 class TaggedImage:
     """An image and all tags of one repository that point at it; metadata is None while unknown.
 
-    `moves` are the tags' last events in the history, by tag; `set_at` is when the last of the tags was set.
+    `moves` are the tags' last events in the history, by tag; `set_at` is when the last of the tags was set. Of an image
+    that the repository keeps apart no metadata is known; `is_apart` is None as long as it is not known to hold it.
     """
 
     image_id: str
@@ -55,6 +56,11 @@ class TaggedImage:
     os: str = ""
     architecture: str = ""
     docker_version: str = ""
+    is_apart: bool | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        return self.is_apart is False
 
     @property
     def platform(self) -> str:
@@ -75,10 +81,12 @@ class TagList:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """The tag history of a repository, the latest first, and its pulls per day."""
+    """The tag history of a repository, the latest first, those of its images that have a page, and its pulls per
+    day."""
 
     head: RepositorySummary
     moves: list[TagHistoryEvent]
+    shared: set[str]
     total: int
     days: list[DayOfPulls]
 
@@ -102,8 +110,10 @@ class Tags:
             pinned: list[CommentView] = []
             if found.is_annotated:
                 tags = [(repository.id, tag) for image in shown for tag in image.tags]
-                ids = [image.image_id for image in shown]
-                pinned = comments.pinned_to(session, self._access_control.visible(actor), tags=tags, image_ids=ids)
+                ids = [(repository.id, image.image_id) for image in shown]
+                shared = [image.image_id for image in shown if image.is_shared]
+                visible = self._access_control.visible(actor)
+                pinned = comments.pinned_to(session, visible, tags=tags, own=ids, shared=shared)
         return TagList(head=found.head, images=shown, total=len(groups), tags=count, is_cut=is_cut, annotations=pinned)
 
     def activity(self, actor: Actor | None, name: RepositoryName, tag: Tag | None, offset: int) -> Activity:
@@ -114,23 +124,26 @@ class Tags:
             whose = activity.of_repository(repository.id, tag)
             found = tag_history.latest(session, whose, true(), MOVES_AT_ONCE, offset)
             days = activity.daily_pulls(session, repository.id, self._clock().date(), PULL_DAYS)
-            return Activity(known.head, found, activity.count(session, whose), days)
+            named = {image for move in found for image in (move.image_id, move.previous_id) if image is not None}
+            shared = holdings.held(session, repository.id, named, is_shared=True)
+            return Activity(known.head, found, shared, activity.count(session, whose), days)
 
 
 def tagged(session: Session, repository_id: int, sort: str) -> tuple[list[TaggedImage], int, bool]:
     """All images that tags point at, sorted; the number of tags, and whether it exceeds the limit."""
     rows = tagged_images.latest(session, repository_id)
-    kept = {name: (image_id or "", at, total) for name, image_id, at, total in rows[: tagged_images.MAX_TAGS]}
+    kept = {row.name: row for row in rows[: tagged_images.MAX_TAGS]}
     grouped: dict[str, list[str]] = {}
     for name in versions.newest_first(kept):
-        grouped.setdefault(kept[name][0], []).append(name)
+        grouped.setdefault(kept[name].image_id or "", []).append(name)
     groups = [
         TaggedImage(
             image_id=image_id,
             tags=names,
             moves={},
-            set_at=max(kept[name][1] for name in names),
-            total_size=kept[names[0]][2],
+            set_at=max(kept[name].updated_at for name in names),
+            total_size=kept[names[0]].total_size,
+            is_apart=kept[names[0]].is_apart,
         )
         for image_id, names in grouped.items()
     ]
@@ -147,7 +160,7 @@ def _sorted(groups: list[TaggedImage], sort: str) -> list[TaggedImage]:
 
 def _described(session: Session, repository_id: int, groups: Sequence[TaggedImage]) -> list[TaggedImage]:
     """The same with the images' metadata and the tags' last events."""
-    records = tagged_images.described(session, [group.image_id for group in groups])
+    records = tagged_images.described(session, repository_id, [group.image_id for group in groups])
     last = activity.latest_by_tag(session, repository_id, [tag for group in groups for tag in group.tags])
     return [_with_facts(group, records.get(group.image_id), last) for group in groups]
 
@@ -155,12 +168,10 @@ def _described(session: Session, repository_id: int, groups: Sequence[TaggedImag
 def _with_facts(group: TaggedImage, record: Any, last: dict[str, TagHistoryEvent]) -> TaggedImage:
     own = {tag: last[tag] for tag in group.tags if tag in last and last[tag].image_id == group.image_id}
     if record is None:
-        return TaggedImage(image_id=group.image_id, tags=group.tags, moves=own, set_at=group.set_at)
-    return TaggedImage(
-        image_id=group.image_id,
-        tags=group.tags,
+        return replace(group, moves=own, total_size=None)
+    return replace(
+        group,
         moves=own,
-        set_at=group.set_at,
         size=record.size,
         total_size=record.total_size,
         layers=record.depth + 1,

@@ -17,6 +17,7 @@ from sqlalchemy import (
     CompoundSelect,
     Select,
     SQLColumnExpression,
+    and_,
     bindparam,
     delete,
     func,
@@ -24,15 +25,16 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from common.errors import Forbidden, Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.models import Email, User
 from index_service.accounts.validators import validate_text
 from index_service.db import PREPARED_STATEMENT, insert_missing
-from index_service.repositories.models import ListedImage, Repository, TagRecord
+from index_service.repositories.models import HeldImage, ListedImage, Repository, TagRecord
 from index_service.social.models import Comment, CommentVersion, Flag
 
 MAX_BODY = 10_000
@@ -204,25 +206,30 @@ def pinned_to(
     visible: ColumnElement[bool],
     *,
     tags: Collection[tuple[int, str]] = (),
-    image_ids: Collection[str] = (),
+    own: Collection[tuple[int, str]] = (),
+    shared: Collection[str] = (),
     limit: int = 200,
 ) -> list[CommentView]:
     """The annotations of tags, each a repository's id and a name, and of images, in `visible` repositories.
 
-    In one query, the newest first. An image's annotations come from every repository that pinned one to it.
+    In one query, the newest first. An image in `own`, a repository's id and the image's, has that repository's
+    annotations; one in `shared` those of every repository that holds it shared.
     """
     ways: list[ColumnElement[bool]] = []
     if tags:
         ways.append(tuple_(Comment.repository_id, Comment.tag).in_(list(tags)))
-    if image_ids:
-        ways.append(Comment.image_id.in_(image_ids))
+    if own:
+        ways.append(tuple_(Comment.repository_id, Comment.image_id).in_(list(own)))
+    if shared:
+        ways.append(Comment.image_id.in_(shared) & _OF_SHARED_IMAGE)
     return _pinned(session, visible, or_(*ways), limit) if ways else []
 
 
 def pinned_to_tags_of(
     session: Session, visible: ColumnElement[bool], repository_id: int, limit: int = 200
 ) -> list[CommentView]:
-    """The annotations of a repository's tags and, from any repository, of their images; the newest first."""
+    """The annotations of a repository's tags and of their images, the newest first; of an image that it holds shared
+    also those of other repositories that do so."""
     return _pinned(session, visible, Comment.id.in_(on_tags_of(repository_id)), limit)
 
 
@@ -232,9 +239,15 @@ def on_tags_of(repository_id: int | SQLColumnExpression[int]) -> CompoundSelect[
     names, images = (
         select(column).where(*tagged).correlate(Repository) for column in (TagRecord.name, TagRecord.image_id)
     )
-    of_tags = select(Comment.id).where(Comment.repository_id == repository_id, Comment.tag.in_(names))
+    held = and_(HeldImage.repository_id == TagRecord.repository_id, HeldImage.image_id == TagRecord.image_id)
+    shared = select(HeldImage.image_id).join(TagRecord, held).where(*tagged, HeldImage.is_apart.is_(False))
+    own = Comment.repository_id == repository_id
     # A union, not one query with "or", which would scan the comments of all repositories.
-    return of_tags.union(select(Comment.id).where(Comment.image_id.in_(images)))
+    return union(
+        select(Comment.id).where(own, Comment.tag.in_(names)),
+        select(Comment.id).where(own, Comment.image_id.in_(images)),
+        select(Comment.id).where(Comment.image_id.in_(shared.correlate(Repository)), _OF_SHARED_IMAGE),
+    )
 
 
 def pinned_in(session: Session, repository_ids: Collection[int], limit: int = 200) -> list[CommentView]:
@@ -283,6 +296,19 @@ def require_confirmed(session: Session, user_id: int) -> None:
     if session.scalar(confirmed.limit(1)) is None:
         raise Forbidden("Confirm your e-mail address first")
 
+
+_HOLDER = aliased(HeldImage)
+_OF_SHARED_IMAGE = (
+    select(_HOLDER.image_id)
+    .where(
+        _HOLDER.repository_id == Comment.repository_id,
+        _HOLDER.image_id == Comment.image_id,
+        _HOLDER.is_apart.is_(False),
+    )
+    .correlate(Comment)
+    .exists()
+)
+"""Whether the repository of an annotation holds its image shared: to have listed the id is not enough."""
 
 _ARE_PINNED = (or_(Comment.tag.is_not(None), Comment.image_id.is_not(None)), Comment.hidden_at.is_(None))
 

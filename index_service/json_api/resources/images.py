@@ -82,7 +82,8 @@ class Step:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """An image; `steps` begin with its base. Metadata is missing while `is_known` is false. `places` are the tags that
-    point at it, `uses` how many repositories list it, `children` how many images are made from it, `raw` its JSON."""
+    point at it, `uses` how many repositories have it, `children` how many images are made from it, `raw` its JSON.
+    `checksums` are those that the registry verified."""
 
     image_id: str
     is_known: bool
@@ -231,7 +232,7 @@ class RepositoryGraph:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTree:
     """An image and what was made from it. `layers` and `added` are what it brings beyond the image above it, itself
-    included; `uses` is how many repositories list it, counted up to a hundred; `hidden` how many descendants are left
+    included; `uses` is how many repositories have it, counted up to a hundred; `hidden` how many descendants are left
     out here; `place_count` how many tags point at it, of which `places` are the first."""
 
     image_id: str

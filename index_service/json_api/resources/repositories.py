@@ -207,7 +207,8 @@ class Tag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggedImage:
-    """An image and all tags of the repository that point at it; what is not known yet is null or empty."""
+    """An image and all tags of the repository that point at it; what is not known yet is null or empty. Of one that
+    `is_apart` nothing is told: the repository has content of its own under that id."""
 
     image_id: str
     tags: tuple[Tag, ...]
@@ -218,6 +219,7 @@ class TaggedImage:
     created_at: datetime | None
     platform: str
     docker_version: str
+    is_apart: bool | None
 
     @classmethod
     def of(cls, tagged: Tagged) -> TaggedImage:
@@ -231,4 +233,5 @@ class TaggedImage:
             created_at=tagged.created_at,
             platform=tagged.platform,
             docker_version=tagged.docker_version,
+            is_apart=tagged.is_apart,
         )

@@ -110,8 +110,9 @@ class Site:
         client = self.app.test_client(use_cookies=False)
         return client.open(path, method=method, headers=headers, data=data, environ_overrides=environ)
 
-    def push(self, repository, user, *, tag="latest", images=IMAGES[:2], told=True):
-        """A whole push as this index sees it; returns the write token's Authorization header."""
+    def push(self, repository, user, *, tag="latest", images=IMAGES[:2], told=True, held=True):
+        """A whole push as this index sees it, up to what it reads from the registry then; returns the write token's
+        Authorization header. Without `told` it only begins, without `held` nothing is read."""
         entries = [{"id": id_} for id_ in images[:-1]] + [{"id": images[-1], "Tag": tag}]
         answer = self.request("PUT", f"/v1/repositories/{repository}/", user=user, ask=True, body=entries)
         assert answer.status_code == 200, answer.data
@@ -123,6 +124,8 @@ class Site:
             assert told_of.status_code == 200, told_of.data
             done = self.request("PUT", f"/v1/repositories/{repository}/images", user=user, raw="[]")
             assert done.status_code == 204, done.data
+            if held:
+                self.hold(repository, images)
         return token
 
     def hold(self, repository, images, *, apart=0):

@@ -20,13 +20,10 @@ def site(site):
         site.user(name)
     site.user("root", admin=True)
     site.push("library/base", "root", images=[LENT])
-    site.hold("library/base", [LENT])
     site.push("bob/public", "bob", images=[STRANGE])
-    site.hold("bob/public", [STRANGE])
     site.push("bob/secret", "bob", images=[SECRET])
-    site.hold("bob/secret", [SECRET])
     site.set_private("bob/secret")
-    site.push("alice/app", "alice", images=[OWN, HELD, APART])
+    site.push("alice/app", "alice", images=[OWN, HELD, APART], held=False)
     site.hold("alice/app", [HELD, APART], apart=1)
     return site
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 from urllib.parse import quote
@@ -21,7 +23,7 @@ from index_service.repositories.pulls import record as record_pulls
 from index_service.services.job_runner import MAX_READS
 from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION
 from index_service.social import comments
-from tests.clients.images import make_chain
+from tests.clients.images import make_chain, make_tar, pack
 from tests.clients.wire import Target, call
 from tests.units.index_service.live import image
 from tests.units.index_service.reader import counted_queries
@@ -229,6 +231,29 @@ def test_images_the_registry_lacks_are_left_after_some_times(harbour):
         harbour.site.clock.move(hours=1)
     assert harbour.site.rows("SELECT * FROM jobs") == []
     assert len(harbour.site.rows("SELECT * FROM images")) == 2
+
+
+def test_what_a_registry_keeps_apart_is_recorded_so_and_never_described(harbour):
+    base, top = make_chain(2)
+    harbour.push("alice/app", (base, top))
+    harbour.work_off()
+    tar = make_tar({"bin/sh": b"another"})
+    other = json.dumps(json.loads(top.json) | {"author": "bob"}).encode()
+    harbour.push("bob/app", (base, replace(top, json=other, tar=tar, chunks=pack(tar, "gzip"))))
+    assert harbour.work_off() == 1
+    rows = harbour.site.rows(
+        "SELECT namespace, image_id, is_apart FROM held_images JOIN repositories ON repositories.id = repository_id"
+    )
+    assert {tuple(row) for row in rows} == {
+        *(("alice", image.id, False) for image in (base, top)),
+        ("bob", base.id, False),
+        ("bob", top.id, True),
+    }
+    (described,) = harbour.site.rows("SELECT author, checksums FROM images WHERE image_id = :id", id=top.id)
+    assert described.author != "bob"
+    assert top.payload in described.checksums.split()
+    summed = harbour.site.rows("SELECT layer_bytes FROM repositories ORDER BY namespace")
+    assert [row.layer_bytes for row in summed] == [len(base.layer) + len(top.layer), len(base.layer)]
 
 
 def test_a_base_that_is_known_late_brings_the_sums_along(site, database, repository_id):
@@ -725,4 +750,4 @@ def test_what_is_pinned_is_told_wherever_its_tag_or_image_appears(harbour):
 def test_very_many_tags_can_be_asked_about_at_once(site, database):
     with database.reading() as session:
         tags = [(number, f"v{number}") for number in range(5000)]
-        assert comments.pinned_to(session, true(), tags=tags, image_ids=["a" * 64]) == []
+        assert comments.pinned_to(session, true(), tags=tags, shared=["a" * 64]) == []

@@ -123,7 +123,7 @@ def test_digits_that_several_images_begin_with_lead_to_the_one_that_may_be_seen(
     site.push("alice/old", "alice", images=IMAGES[:1])
     with site.engine.begin() as connection:
         connection.execute(
-            sqlalchemy.text("UPDATE listed_images SET image_id = :short WHERE image_id = :id"),
+            sqlalchemy.text("UPDATE held_images SET image_id = :short WHERE image_id = :id"),
             {"short": short, "id": IMAGES[0]},
         )
     # An id of 16 digits is whole.
@@ -149,6 +149,7 @@ def test_search_leads_to_the_image_whose_id_begins_so(harbour, family):
         assert "The image whose id begins so" in page.text
     mine = image(size=100)
     harbour.push("bob/secret", (mine,), "mine")
+    harbour.work_off()
     for words in (mine.id[:12], whole[:3], "alice", f"alice {whole[:12]}", ""):
         assert reader.api(f"/search?q={words}")["image_id"] is None, words
     assert Reader(harbour.site, "bob").api(f"/search?q={mine.id[:12]}")["image_id"] == mine.id
