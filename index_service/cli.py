@@ -209,6 +209,24 @@ def move_endpoint(old: str, new: str) -> None:
         click.echo(f"Moved {_count(operations.move_endpoint(old, new), 'repository')} to {new}.")
 
 
+@main.command("shared-images")
+def shared_images() -> None:
+    """List the images that repositories of several namespaces have, and who listed each first.
+
+    Before repositories held images, whoever pushed first under an id determined what all others got.
+    """
+    with _operations() as operations:
+        count = 0
+        for image in operations.shared_images():
+            count += 1
+            unnamed = image.count - len(image.holders)
+            click.echo(
+                f"{image.image_id}: first listed by {image.first or 'nobody known'};"
+                f" in {', '.join(map(str, image.holders))}{f' and {unnamed} more' if unnamed else ''}"
+            )
+        click.echo(f"{_count(count, 'image')} shared between namespaces.", err=True)
+
+
 @main.command()
 @click.argument("repositories", nargs=-1)
 @click.option("--take-over", "owner", metavar="OWNER", help="Take over repositories that the index does not know.")

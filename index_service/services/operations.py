@@ -5,6 +5,8 @@ An operator has no account: the audit log names no actor, and the policy does no
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sqlalchemy.orm import Session
 
 from common.errors import NotFound
@@ -24,9 +26,10 @@ from index_service.accounts.organisations import OrganisationProfile
 from index_service.audit.log import AuditContext
 from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
-from index_service.repositories import catalogue, repository_settings
+from index_service.repositories import catalogue, repository_settings, shared_images
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import RepositoryNotFound
+from index_service.repositories.shared_images import SharedImage
 from index_service.services import former_names
 from index_service.services.authentication import Authentication
 from index_service.services.registration import Registration
@@ -92,6 +95,17 @@ class Operations:
         while swept := self._sweep():
             total += swept
         return total
+
+    def shared_images(self) -> Iterator[SharedImage]:
+        """The images that repositories of several namespaces hold, in the order of their ids."""
+        last = ""
+        while True:
+            with self._database.reading() as session:
+                found = shared_images.after(session, last)
+            if not found:
+                return
+            yield from found
+            last = found[-1].image_id
 
     def create_organisation(self, name: str, owner: str) -> None:
         """Raises Invalid, Conflict, or NotFound for an unknown owner."""

@@ -66,6 +66,29 @@ def test_tokens_are_revoked_and_cleaned(run, site):
     assert run("clean") == (0, "Deleted 1 expired token.", "")
 
 
+def test_images_of_several_namespaces_are_listed_with_who_listed_them_first(run, site):
+    for name in ("alice", "bob", "mallory"):
+        site.user(name)
+    base, poisoned, apart, announced, own = IMAGES[:5]
+    site.push("mallory/x", "mallory", images=[poisoned, announced], held=False)
+    site.push("alice/app", "alice", images=[base, poisoned, apart, own])
+    site.push("alice/copy", "alice", images=[base, own])
+    site.push("bob/app", "bob", images=[base, announced])
+    for number in range(6):
+        site.push(f"bob/n{number}", "bob", images=[poisoned])
+    site.push("bob/apart", "bob", images=[apart], held=False)
+    site.hold("bob/apart", [apart], apart=1)
+    others = "alice/app, bob/n0, bob/n1, bob/n2, bob/n3 and 2 more"
+    told = f"{poisoned}: first listed by mallory/x; in {others}"
+    assert run("shared-images") == (
+        0,
+        "\n".join((f"{base}: first listed by alice/app; in alice/app, alice/copy, bob/app", told)),
+        "2 images shared between namespaces.",
+    )
+    site.drop("mallory/x")
+    assert f"{poisoned}: first listed by alice/app; in {others}" in run("shared-images")[1]
+
+
 def test_a_password_set_by_command_ends_tokens(run, site):
     site.user("alice")
     token = site.push("alice/app", "alice")
