@@ -97,7 +97,7 @@ def test_what_is_no_resource_is_never_told_by_chance():
 
 def test_a_docstring_describes_without_the_failures_it_names():
     assert described(lambda: None) == ""
-    assert described(RepositoryName.parse) == "Read a name as it stands in a URL or a token."
+    assert described(RepositoryName.parse) == "Parse a name from a URL or a token."
 
 
 @pytest.mark.parametrize(
