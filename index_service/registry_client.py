@@ -19,6 +19,7 @@ import urllib3
 
 from common import headers
 from common.checksums import Checksum
+from common.deadline import pool_with_deadline
 from common.errors import Failure, Invalid, NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties
@@ -73,15 +74,13 @@ class RegistryRefused(Unavailable):
 class RegistryClient:
     """Sends requests over pooled connections; share one client among the threads of a process.
 
-    `urls` maps endpoints to their URLs; the default is http://endpoint. `timeout` is in seconds, for connecting and
-    again for each read.
+    `urls` maps endpoints to their URLs; the default is http://endpoint. `timeout` is in seconds, see
+    `pool_with_deadline`.
     """
 
     def __init__(self, urls: Mapping[str, str], timeout: float) -> None:
         self._urls = dict(urls)
-        self._pool = urllib3.PoolManager(
-            maxsize=16, timeout=urllib3.Timeout(connect=timeout, read=timeout), retries=False
-        )
+        self._pool = pool_with_deadline(timeout, connections=16)
 
     def describe(self, endpoint: str, token: Token, image: ImageId) -> ImageDescription:
         """Raises NotFound for a missing or unfinished image; RegistryFailed, RegistryRefused."""

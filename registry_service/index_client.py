@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import urllib3
 
+from common.deadline import pool_with_deadline
 from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties, write_properties
@@ -46,13 +47,9 @@ class IndexClient:
     """Requests to one index over pooled connections; share one among all greenlets of a process."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        """`url` is scheme://host:port; `timeout` in seconds, for connecting and again for each read."""
+        """`url` is scheme://host:port; `timeout` in seconds, see `pool_with_deadline`."""
         self._url = url
-        self._pool = urllib3.PoolManager(
-            maxsize=64,
-            timeout=urllib3.Timeout(connect=timeout, read=timeout),
-            retries=False,
-        )
+        self._pool = pool_with_deadline(timeout, connections=64)
 
     def images(self, repository: RepositoryName, authorization: str) -> dict[str, Standing]:
         """Validate a token: returns the ids that its repository lists, spelled as the index stores them (protocol
@@ -137,7 +134,7 @@ class IndexClient:
             raise Unavailable("The index cannot answer now; try again later")
         try:
             return status, json.loads(content or b"null")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Unavailable("The index answered with something other than JSON") from error
 
     def _exchange(self, method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:

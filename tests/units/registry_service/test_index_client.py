@@ -104,7 +104,7 @@ def test_an_index_in_trouble_is_unavailable(index, client, status):
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>", b'{"a": 1}', b'["x"]', b"[{}]", b"null", b"7", b'[{"id": "a", "held": "x"}]']
+    "body", [b"<html>", b'{"a": 1}', b'["x"]', b"[{}]", b"null", b"7", b'[{"id": "a", "held": "x"}]', b"[" * 200_000]
 )
 def test_an_answer_that_is_no_list_opens_nothing(index, client, body):
     index.body = body

@@ -1,0 +1,133 @@
+"""A peer that sends a byte now and then holds nobody for longer than the deadline."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import urllib3
+
+from common.deadline import WHOLE, pool_with_deadline
+from common.errors import Unavailable
+from common.names import ImageId, RepositoryName
+from common.tokens import Access, Token
+from index_service.registry_client import RegistryClient
+from registry_service.index_client import IndexClient
+
+TIMEOUT = 0.3
+PAUSE = 0.05
+NAME = RepositoryName("acme", "app")
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"
+DRIPS = {
+    "status line": (b"", b"HTTP/1.1 200 " + b"x" * 5000),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000),
+    "body": (HEAD, b" " * 5000),
+    "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n" * 1000),
+    "body without an end": (b"HTTP/1.1 200 OK\r\n\r\n", b" " * 5000),
+}
+
+
+class Dripping:
+    """Sends a beginning at once, and the rest byte by byte; first, if told, a whole answer."""
+
+    def __init__(self, begin: bytes, rest: bytes) -> None:
+        self.begin, self.rest = begin, rest
+        self._stopped = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.recv(65536)
+                connection.sendall(self.begin)
+                for byte in self.rest:
+                    if self._stopped.wait(PAUSE):
+                        return
+                    connection.sendall(bytes([byte]))
+            except OSError:
+                return
+
+
+@pytest.fixture(params=DRIPS)
+def dripping(request: pytest.FixtureRequest) -> Iterator[Dripping]:
+    server = Dripping(*DRIPS[request.param])
+    yield server
+    server.stop()
+
+
+def took(question: Callable[[], object], failure: type[Exception]) -> float:
+    began = time.monotonic()
+    with pytest.raises(failure):
+        question()
+    return time.monotonic() - began
+
+
+def test_a_response_ends_with_its_deadline(dripping: Dripping) -> None:
+    pool = pool_with_deadline(TIMEOUT, connections=1)
+    seconds = took(lambda: pool.request("GET", f"http://127.0.0.1:{dripping.port}/"), urllib3.exceptions.HTTPError)
+    assert WHOLE * TIMEOUT - PAUSE <= seconds < WHOLE * TIMEOUT + 2
+
+
+def test_neither_service_waits_longer_for_the_other(dripping: Dripping) -> None:
+    endpoint, token = f"127.0.0.1:{dripping.port}", Token("s", NAME, Access.READ)
+    registries, index = RegistryClient({}, TIMEOUT), IndexClient(f"http://{endpoint}", TIMEOUT)
+    assert took(lambda: registries.describe(endpoint, token, ImageId("a" * 64)), Unavailable) < WHOLE * TIMEOUT + 2
+    assert took(lambda: index.images(NAME, "Token x"), Unavailable) < WHOLE * TIMEOUT + 2
+
+
+def test_a_connection_is_kept_and_each_response_has_its_own_deadline() -> None:
+    """Also by greenlets, as the registry asks."""
+    server = Dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", b"true")
+    pool = pool_with_deadline(TIMEOUT, connections=1)
+    assert pool.request("GET", f"http://127.0.0.1:{server.port}/").json() is True
+    program = f"""
+from gevent import monkey; monkey.patch_all()
+import json, gevent
+from common.deadline import pool_with_deadline
+pool = pool_with_deadline({TIMEOUT}, connections=8)
+asked = [gevent.spawn(pool.request, "GET", "http://127.0.0.1:{server.port}/") for _ in range(8)]
+gevent.joinall(asked, raise_error=True)
+print(json.dumps([one.value.status for one in asked]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == [200] * 8
+    server.stop()
+
+
+def test_a_kept_connection_serves_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        pool = pool_with_deadline(TIMEOUT, connections=1)
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                for _ in range(3):
+                    connection.recv(65536)
+                    time.sleep(WHOLE * TIMEOUT / 4)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue")
+
+        served = threading.Thread(target=serve)
+        served.start()
+        for _ in range(3):
+            assert pool.request("GET", f"http://127.0.0.1:{listener.getsockname()[1]}/").json() is True
+        served.join()
