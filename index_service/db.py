@@ -73,7 +73,7 @@ def escape_like(text: str) -> str:
 def insert_missing(session: Session, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert the rows that no unique constraint forbids and pass over the others."""
     if rows:
-        session.execute(_insert(session, model).on_conflict_do_nothing(), rows)
+        session.execute(insert_for(session, model).on_conflict_do_nothing(), rows)
 
 
 def upsert(
@@ -86,12 +86,13 @@ def upsert(
 ) -> None:
     """Insert the rows; where one with the same `key` exists, only its `changed` columns are set."""
     if rows:
-        statement = _insert(session, model)
+        statement = insert_for(session, model)
         values = {name: statement.excluded[name] for name in changed}
         session.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
 
 
-def _insert(session: Session, model: type[Base]) -> postgresql.Insert | sqlite.Insert:
+def insert_for(session: Session, model: type[Base]) -> postgresql.Insert | sqlite.Insert:
+    """The dialect's INSERT, which knows ON CONFLICT."""
     if session.get_bind().dialect.name == "postgresql":
         return postgresql.insert(model)
     return sqlite.insert(model)

@@ -169,6 +169,11 @@ class IndexSettings:
     login_rate: str = setting(
         _rate, "Rate limit of failed logins per account and IP address, in each worker.", "10/minute"
     )
+    account_rate: str = setting(
+        _rate,
+        "Rate limit of failed logins per account, in all workers together, from networks new to the account.",
+        "100/hour",
+    )
     address_rate: str = setting(
         _rate,
         "Rate limit of failed logins per IP address, in each worker; sign-ups are limited to a fifth of it per hour.",

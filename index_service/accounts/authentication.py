@@ -7,6 +7,8 @@ takes that of the caller's transaction; `PasswordCheck` needs none.
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -15,7 +17,7 @@ from common.errors import Forbidden, NotFound, Unauthenticated
 from index_service.accounts import validators
 from index_service.accounts.actor import Actor, Limits
 from index_service.accounts.credential_cache import CredentialCache
-from index_service.accounts.login_rate_limit import LoginRateLimit
+from index_service.accounts.login_rate_limit import LoginAttempt
 from index_service.accounts.models import AccessToken, User
 from index_service.accounts.passwords import Passwords
 
@@ -43,11 +45,20 @@ class AccountInactive(Forbidden):
         super().__init__("Account is not active")
 
 
+class Attempts(Protocol):
+    """What counts attempts, and refuses those beyond its limits."""
+
+    def attempt(
+        self, name: str, address: str, user: User | None, *, signed_in: bool = False
+    ) -> AbstractContextManager[LoginAttempt]:
+        """Wraps one verification. Raises TooMany."""
+
+
 class PasswordCheck:
     """Verifies passwords against stored hashes: a right one is cached for seconds, a wrong one counts against the rate
     limit."""
 
-    def __init__(self, passwords: Passwords, cache: CredentialCache, attempts: LoginRateLimit) -> None:
+    def __init__(self, passwords: Passwords, cache: CredentialCache, attempts: Attempts) -> None:
         self._passwords = passwords
         self._cache = cache
         self._attempts = attempts
@@ -59,12 +70,15 @@ class PasswordCheck:
         with self._cache.lock(name, password):
             return None if self._is_cached(user, password) else self.verify(user, name, password, address)
 
-    def verify(self, user: User | None, name: str, password: str, address: str) -> str | None:
-        """Verify a password; returns a new hash to store if the stored one has outdated parameters.
+    def verify(
+        self, user: User | None, name: str, password: str, address: str, *, signed_in: bool = False
+    ) -> str | None:
+        """Verify a password, again of somebody `signed_in`; returns a new hash to store if the stored one has outdated
+        parameters.
 
         Raises WrongCredential or TooMany.
         """
-        with self._attempts.attempt(name, address) as attempt:
+        with self._attempts.attempt(name, address, user, signed_in=signed_in) as attempt:
             if not self._passwords.match(None if user is None else user.password_hash, password):
                 attempt.failed = True
                 logger.info("wrong password for %.40r from %s", name, address)

@@ -1,5 +1,6 @@
 """Email addresses in SQL; a person's first one is the primary address (protocol §2.2).
 
+An address that nobody confirmed proves nothing: several accounts may have it, and who confirms it first has it alone.
 Every function takes the session of the caller's transaction.
 """
 
@@ -18,9 +19,14 @@ from index_service.audit.log import AuditContext, Change, Named
 MAX_ADDRESSES = 10
 """Of one person."""
 
+MAX_CLAIMS = 5
+"""Accounts with the same unconfirmed address that get a letter."""
+
 
 class AddressTaken(Conflict):
     field = "email"
+
+    """The account has the address already, or another has confirmed it, which only the address's reader is told."""
 
     def __init__(self) -> None:
         super().__init__("This email address is already in use")
@@ -100,19 +106,26 @@ def make_main(session: Session, context: AuditContext, user: Named, address: str
     context.record(session, Change.EMAIL_MADE_MAIN, user.name, email=address)
 
 
-def confirm(session: Session, context: AuditContext, address: str) -> bool:
-    """Confirm an address, as its owner's own doing; whether there was one that was not confirmed."""
-    user = find_unconfirmed(session, address)
+def confirm(session: Session, context: AuditContext, user_id: int, address: str) -> bool:
+    """Confirm an address, as its owner's own doing; whether there was one that was not confirmed.
+
+    Raises AddressTaken if another account has confirmed it.
+    """
+    user = find_unconfirmed(session, user_id, address)
     if user is None:
         return False
-    session.execute(update(Email).where(Email.address == address).values(confirmed_at=context.moment))
+    claimed = update(Email).where(Email.user_id == user_id, Email.address == address)
+    try:
+        session.execute(claimed.values(confirmed_at=context.moment))
+    except IntegrityError as error:
+        raise AddressTaken from error
     replace(context, actor=user).record(session, Change.EMAIL_CONFIRMED, user.name, email=address)
     return True
 
 
-def find_unconfirmed(session: Session, address: str) -> User | None:
-    """The account of an unconfirmed email address."""
-    owner = select(User).join(Email, Email.user_id == User.id)
+def find_unconfirmed(session: Session, user_id: int, address: str) -> User | None:
+    """The account, if it has this email address and has not confirmed it."""
+    owner = select(User).join(Email, Email.user_id == User.id).where(User.id == user_id)
     return session.scalar(owner.where(Email.address == address, Email.confirmed_at.is_(None)))
 
 
@@ -122,21 +135,21 @@ def confirmed_owner(session: Session, address: str) -> str | None:
     return session.scalar(owner.where(Email.address == address, Email.confirmed_at.is_not(None)))
 
 
-def owner_for_reset(session: Session, address: str) -> User | None:
-    """The account whose password may be reset by an email to this address.
+def owners_for_reset(session: Session, address: str) -> list[User]:
+    """The accounts whose password may be reset by an email to this address.
 
-    An unconfirmed address may be a stranger's by a typo, so it serves only if it is the primary one and the account has
-    no confirmed one.
+    An unconfirmed address may be a stranger's by a typo, so it serves only if it is an account's primary one, the
+    account has no confirmed one, and no other account has confirmed it.
     """
-    found = session.execute(
-        select(User, Email).join(Email, Email.user_id == User.id).where(Email.address == address, User.is_active)
-    ).first()
-    if found is None:
-        return None
-    user, email = found
-    if email.confirmed_at is None:
-        held = listed(session, user.id)
-        if held[0].address != address or any(other.confirmed_at for other in held):
-            return None
-    owner: User = user
-    return owner
+    confirmed = session.scalar(select(Email.user_id).where(Email.address == address, Email.confirmed_at.is_not(None)))
+    if confirmed is not None:
+        owner = session.scalar(select(User).where(User.id == confirmed, User.is_active))
+        return [] if owner is None else [owner]
+    claims = select(User).join(Email, Email.user_id == User.id).where(Email.address == address, User.is_active)
+    users = session.scalars(claims.order_by(Email.id).limit(MAX_CLAIMS)).all()
+    return [user for user in users if _is_only_hope(session, user.id, address)]
+
+
+def _is_only_hope(session: Session, user_id: int, address: str) -> bool:
+    held = listed(session, user_id)
+    return held[0].address == address and not any(email.confirmed_at for email in held)

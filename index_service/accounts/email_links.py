@@ -1,9 +1,9 @@
 """Links in emails: signed, stateless, and invalid by themselves once they were used.
 
-A confirmation names the email address it confirms and ends when that is confirmed or removed. A reset carries a
-fingerprint of the password hash it replaces and ends with that password, when the account loses the address it was sent
-to, or when all access of the account is revoked, which its `reset_generation` counts. So no link has to be stored, and
-none works twice.
+A confirmation names the account and the email address it confirms, and ends when that is confirmed or removed. A reset
+carries a fingerprint of the password hash it replaces and ends with that password, when the account loses the address
+it was sent to, or when all access of the account is revoked, which its `reset_generation` counts. So no link has to be
+stored, and none works twice.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from index_service.accounts.models import User
 CONFIRM_LASTS = timedelta(days=7)
 RESET_LASTS = timedelta(hours=2)
 
+_CONFIRM = "confirm-for-account"
 _RESET = "reset-by-address"
-"""Not "reset": links of that kind named no address, and end."""
+"""Not "confirm" and "reset": links of those kinds named no account and no address, and end."""
 
 
 class LinkExpired(NotFound):
@@ -54,13 +55,13 @@ class EmailLinks:
     def __init__(self, keys: tuple[str, ...]) -> None:
         self._keys = list(reversed(keys))
 
-    def sign_confirmation(self, address: str, moment: datetime) -> str:
-        return self._sign("confirm", [address], moment + CONFIRM_LASTS)
+    def sign_confirmation(self, user_id: int, address: str, moment: datetime) -> str:
+        return self._sign(_CONFIRM, [user_id, address], moment + CONFIRM_LASTS)
 
-    def read_confirmation(self, link: str, moment: datetime) -> str:
-        """The email address that a link confirms. Raises LinkExpired."""
-        (address,) = self._read("confirm", link, moment)
-        return str(address)
+    def read_confirmation(self, link: str, moment: datetime) -> tuple[int, str]:
+        """The account and the email address that a link confirms. Raises LinkExpired."""
+        user_id, address = self._read(_CONFIRM, link, moment)
+        return user_id, address
 
     def sign_reset(self, user: User, moment: datetime, address: str | None = None) -> str:
         return self._sign(_RESET, [user.id, _mark(user), address], moment + RESET_LASTS)

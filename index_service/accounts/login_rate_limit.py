@@ -2,7 +2,8 @@
 
 New accounts are counted per IP address too, or a stranger could take all names and have email sent to anybody.
 
-The counts live in the memory of one process, so each process has its own limit.
+The counts live in the memory of one process, so each process has its own limit; `services/login_guard.py` adds the one
+that all share.
 """
 
 from __future__ import annotations

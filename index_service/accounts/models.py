@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from index_service.db import Base, Moment
@@ -35,15 +35,50 @@ class User(Base):
 
 
 class Email(Base):
-    """An email address, lower case; a person may have several, the first is the primary one (protocol §2.2)."""
+    """An email address, lower case; a person may have several, the first is the primary one (protocol §2.2).
+
+    Several accounts may claim an address; one can confirm it.
+    """
 
     __tablename__ = "emails"
+    __table_args__ = (
+        UniqueConstraint("user_id", "address"),
+        Index(
+            "uq_emails_confirmed_address",
+            "address",
+            unique=True,
+            sqlite_where=text("confirmed_at IS NOT NULL"),
+            postgresql_where=text("confirmed_at IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    address: Mapped[str] = mapped_column(String(254), unique=True)
+    address: Mapped[str] = mapped_column(String(254), index=True)
     created_at: Mapped[datetime] = mapped_column(Moment)
     confirmed_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class KnownNetwork(Base):
+    """A network from which an account was signed in to with its password (`access_token_id` is 0), or an access token
+    was used; `used_at` is exact to a day."""
+
+    __tablename__ = "known_networks"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    access_token_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    network: Mapped[str] = mapped_column(String(45), primary_key=True)
+    used_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class RateCount(Base):
+    """How often something happened since its window began, counted by all processes together."""
+
+    __tablename__ = "rate_counts"
+
+    key: Mapped[str] = mapped_column(String(80), primary_key=True)
+    count: Mapped[int]
+    ends_at: Mapped[datetime] = mapped_column(Moment, index=True)
 
 
 class BrowserSession(Base):

@@ -15,7 +15,7 @@ from index_service.audit.log import AuditContext, Change
 
 
 class NameTaken(Conflict):
-    """The message does not say which of the two exists (protocol §2.2 has no words for it either)."""
+    """The message is the one that clients compare (protocol §2.2)."""
 
     def __init__(self) -> None:
         super().__init__("Username or email already exists")
@@ -33,7 +33,7 @@ def create(
 ) -> User:
     """Create an account; a sign-up is recorded as the new account's own change.
 
-    Where the name or the address is taken, the transaction ends in SQLAlchemy's IntegrityError.
+    Where the name is taken, the transaction ends in SQLAlchemy's IntegrityError.
     """
     user = User(name=name, password_hash=password_hash, is_admin=is_admin, created_at=context.moment)
     session.add(user)

@@ -10,6 +10,7 @@ import logging
 import os
 import smtplib
 import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -106,9 +107,14 @@ class Mailer:
         """Queue an email."""
         self._executor.submit(self._deliver, self._composed(email))
 
+    def run(self, write: Callable[[], None]) -> None:
+        """Queue what finds out whom to write to, and sends it."""
+        self._executor.submit(self._run, write)
+
     def finish(self) -> None:
         """Wait until all queued email is sent."""
-        self._executor.submit(bool).result()
+        for _ in ("what writes", "what was written"):
+            self._executor.submit(bool).result()
 
     def _composed(self, email: OutgoingEmail) -> EmailMessage:
         message = EmailMessage()
@@ -120,6 +126,12 @@ class Mailer:
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(email.text)
         return message
+
+    def _run(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except Exception:
+            logger.exception("an email could not be written")
 
     def _deliver(self, message: EmailMessage) -> None:
         try:

@@ -32,6 +32,7 @@ from index_service.services.former_names import FormerNames
 from index_service.services.image_graph import ImageGraph
 from index_service.services.images import Images
 from index_service.services.job_runner import JobRunner
+from index_service.services.login_guard import LoginGuard
 from index_service.services.metadata_reader import MetadataReader
 from index_service.services.operations import Operations
 from index_service.services.organisations import Organisations
@@ -93,10 +94,11 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     links, endpoints = EmailLinks(settings.secret_keys), Endpoints(settings.registry_endpoints)
     registries = RegistryClient(registry_urls(settings), settings.registry_timeout)
     health = RegistryHealth(registry_urls(settings), clock)
-    attempts = LoginRateLimit(settings.login_rate, settings.address_rate)
+    limit = LoginRateLimit(settings.login_rate, settings.address_rate)
+    guard = LoginGuard(database, limit, clock, account_rate=settings.account_rate)
     passwords, cache = Passwords(hasher or PasswordHasher()), CredentialCache(settings.credential_seconds)
-    authentication = Authentication(database, passwords, cache, attempts, tokens, clock)
-    registration = Registration(database, authentication, attempts, clock, sign_up=settings.sign_up)
+    authentication = Authentication(database, passwords, cache, guard, tokens, clock)
+    registration = Registration(database, authentication, guard, clock, sign_up=settings.sign_up)
     own = RegistryTokens(database, tokens, clock)
     former_names = FormerNames(database, own, registries)
     facts = MetadataReader(database, own, endpoints, registries, clock)
@@ -109,7 +111,7 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         ),
         operations=Operations(database, authentication, registration, clock),
         authentication=authentication,
-        accounts=Accounts(database, authentication, registration, links, clock, sign_up=settings.sign_up),
+        accounts=Accounts(database, authentication, registration, guard, links, clock, sign_up=settings.sign_up),
         profiles=Profiles(database, access_control, tells_names=settings.sign_up == "open"),
         organisations=Organisations(database, clock),
         permissions=Permissions(database, access_control, jobs.wake_up, clock),

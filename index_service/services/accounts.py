@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
-from common.errors import Forbidden
+from common.errors import Forbidden, TooMany
 from index_service.accounts import (
     access_tokens,
     authentication,
     email_addresses,
+    known_networks,
     password_changes,
     sessions,
     validators,
@@ -23,6 +24,7 @@ from index_service.accounts.access_tokens import NewToken
 from index_service.accounts.actor import Actor
 from index_service.accounts.email_addresses import NoSuchAddress
 from index_service.accounts.email_links import EmailLinks, LinkExpired
+from index_service.client_address import network_of
 from index_service.accounts.models import AccessToken, BrowserSession, Email, User
 from index_service.accounts.registration import NameTaken
 from index_service.accounts.sessions import SignedIn
@@ -30,6 +32,7 @@ from index_service.audit.log import AuditContext, Named
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.services.authentication import Authentication
+from index_service.services.login_guard import LETTERS_PERIOD, LoginGuard
 from index_service.services.registration import Registration, SignUp
 
 
@@ -87,6 +90,7 @@ class Accounts:
         database: Database,
         authentication: Authentication,
         registration: Registration,
+        guard: LoginGuard,
         links: EmailLinks,
         clock: Clock,
         *,
@@ -95,6 +99,7 @@ class Accounts:
         self._database = database
         self._authentication = authentication
         self._registration = registration
+        self._guard = guard
         self._links = links
         self._clock = clock
         self._sign_up = sign_up
@@ -143,42 +148,50 @@ class Accounts:
             user = authentication.require(session, name)
         return self._begin(authentication.actor_of(user), browser, old)
 
-    def confirmation(self, address: str) -> str:
-        """The link that confirms an email address, to be sent there."""
-        return self._links.sign_confirmation(address, self._clock())
+    def confirmation(self, name: str, address: str) -> str | None:
+        """The link that confirms an email address of an account, to be sent there; None if too many letters were."""
+        if not self._guard.may_write_to(address):
+            return None
+        with self._database.reading() as session:
+            user = authentication.require(session, name)
+        return self._links.sign_confirmation(user.id, address, self._clock())
 
     def to_confirm(self, link: str) -> str:
         """The email address that a link would confirm. Raises LinkExpired."""
-        address = self._links.read_confirmation(link, self._clock())
+        user_id, address = self._links.read_confirmation(link, self._clock())
         with self._database.reading() as session:
-            if email_addresses.find_unconfirmed(session, address) is None:
+            if email_addresses.find_unconfirmed(session, user_id, address) is None:
                 raise LinkExpired
         return address
 
     def confirm(self, link: str, address: str) -> str:
         """Confirm the email address of a link; `address` is the browser's IP address, for the audit log. Raises
-        LinkExpired."""
+        LinkExpired, or AddressTaken if another account has confirmed it."""
         context = self._context(None, address)
-        confirmed = self._links.read_confirmation(link, context.moment)
+        user_id, confirmed = self._links.read_confirmation(link, context.moment)
         with self._database.writing() as session:
-            if not email_addresses.confirm(session, context, confirmed):
+            if not email_addresses.confirm(session, context, user_id, confirmed):
                 raise LinkExpired
         return confirmed
 
-    def request_reset(self, email: str, address: str) -> ResetEmail | None:
-        """The email to send to this address; None if it has no account, which the response does not reveal.
+    def request_reset(self, email: str, address: str) -> None:
+        """Count a request for letters that reset a password, whether the address has an account or not. Raises
+        TooMany."""
+        self._guard.count(f"reset {email.lower()}", address)
+        if not self._guard.may_write_to(email.lower()):
+            raise TooMany("Too many attempts, try again later", int(LETTERS_PERIOD.total_seconds()))
 
-        Raises TooMany, in either case.
-        """
-        self._authentication.count(f"reset {email.lower()}", address)
+    def reset_emails(self, email: str, address: str) -> list[ResetEmail]:
+        """The letters to send to this email address, for each account that its reader may reset the password of."""
         with self._database.writing() as session:
-            user = email_addresses.owner_for_reset(session, email.lower())
-            if user is None:
-                return None
             # The request is unauthenticated: the account is not its actor.
-            context = self._context(None, address)
-            link = password_changes.reset_link(session, context, self._links, user, email.lower())
-            return ResetEmail(email.lower(), user.name, user.language, link)
+            context, to = self._context(None, address), email.lower()
+            return [
+                ResetEmail(
+                    to, user.name, user.language, password_changes.reset_link(session, context, self._links, user, to)
+                )
+                for user in email_addresses.owners_for_reset(session, to)
+            ]
 
     def to_reset(self, link: str) -> str:
         """The account whose password a link would reset. Raises LinkExpired."""
@@ -195,6 +208,9 @@ class Accounts:
             context = self._context(None, browser.address)
             user = password_changes.resettable(session, context, self._links, link, hold=True)
             password_changes.reset(session, context, user, hashed)
+            # Whoever reads the account's letters is not stopped by those who guess its password.
+            network = network_of(browser.address)
+            known_networks.record(session, user.id, known_networks.PASSWORD, network, context.moment)
 
     def _begin(self, actor: Actor, browser: Browser, old: str) -> str:
         with self._database.writing() as session:
@@ -246,7 +262,7 @@ class Accounts:
         Raises Invalid, AddressTaken, TooManyAddresses or, over the rate limit, TooMany.
         """
         checked = validators.validate_email(email)
-        self._authentication.count(f"letters {actor.name}", address)
+        self._guard.count(f"letters {actor.name}", address)
         with self._database.writing() as session:
             email_addresses.add(session, self._context(actor, address), actor, checked)
         return checked
@@ -266,7 +282,7 @@ class Accounts:
 
         Raises NotFound or, over the rate limit, TooMany.
         """
-        self._authentication.count(f"letters {actor.name}", address)
+        self._guard.count(f"letters {actor.name}", address)
         held = [kept.address for kept in self.addresses(actor) if kept.confirmed_at is None]
         if email not in held:
             raise NoSuchAddress

@@ -14,13 +14,13 @@ from index_service.accounts import access_tokens, authentication, email_addresse
 from index_service.accounts.actor import Actor
 from index_service.accounts.authentication import PasswordCheck, WrongCredential, WrongPassword
 from index_service.accounts.credential_cache import CredentialCache
-from index_service.accounts.login_rate_limit import LoginRateLimit
 from index_service.accounts.models import AccessToken, User
 from index_service.accounts.passwords import Passwords
 from index_service.audit.log import Named
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.services.credentials import Bearer, Caller, Credential, Login
+from index_service.services.login_guard import LoginGuard
 from index_service.tokens.protocol_tokens import ProtocolTokens
 from index_service.tokens.signing import TokenRefused
 
@@ -35,14 +35,14 @@ class Authentication:
         database: Database,
         passwords: Passwords,
         cache: CredentialCache,
-        attempts: LoginRateLimit,
+        guard: LoginGuard,
         tokens: ProtocolTokens,
         clock: Clock,
     ) -> None:
         self._database = database
         self._passwords = passwords
-        self._check = PasswordCheck(passwords, cache, attempts)
-        self._attempts = attempts
+        self._check = PasswordCheck(passwords, cache, guard)
+        self._guard = guard
         self._tokens = tokens
         self._clock = clock
 
@@ -94,7 +94,7 @@ class Authentication:
         """Reauthenticate a signed-in person with the account's password. Raises WrongPassword or TooMany."""
         user = self._find(name)
         try:
-            self._store(user, self._check.verify(user, name, password, address))
+            self._store(user, self._check.verify(user, name, password, address, signed_in=True))
         except WrongCredential as error:
             raise WrongPassword from error
 
@@ -124,14 +124,6 @@ class Authentication:
         with self._database.reading() as session:
             return email_addresses.confirmed_owner(session, name) or name
 
-    def count(self, what: str, address: str) -> None:
-        """Count a request without a password, such as one for an email, against the rate limit of wrong passwords.
-
-        Raises TooMany.
-        """
-        with self._attempts.attempt(what, address) as attempt:
-            attempt.failed = True
-
     def hashed(self, password: object, *owner: str) -> str:
         """The hash of a new password of somebody with this name and these email addresses; slow, so it is computed
         outside of transactions. Raises WeakPassword."""
@@ -144,14 +136,14 @@ class Authentication:
         return self.hashed(password, user.name, *addresses)
 
     def _sign_in_by_token(self, name: str | None, secret: str, address: str, *, counted: str) -> Actor:
-        with self._attempts.attempt(counted, address) as attempt:
+        with self._guard.token_attempt(counted, address) as attempt:
             found = self._find_token(name, secret)
             if found is None:
                 attempt.failed = True
                 logger.info("wrong access token for %.40r from %s", name or "whoever", address)
                 raise WrongCredential
         actor = authentication.actor_of(*found)
-        self._note_use(found[1], address)
+        self._guard.record_use(*found, address)
         return actor
 
     def _find(self, name: str) -> User | None:
@@ -161,12 +153,6 @@ class Authentication:
     def _find_token(self, name: str | None, secret: str) -> tuple[User, AccessToken] | None:
         with self._database.reading() as session:
             return access_tokens.find(session, name, secret, self._clock())
-
-    def _note_use(self, token: AccessToken, address: str) -> None:
-        moment = self._clock()
-        if access_tokens.is_use_due(token, moment):
-            with self._database.writing() as session:
-                access_tokens.record_use(session, token.id, moment, address)
 
     def _store(self, user: User | None, renewed: str | None) -> None:
         """Store the recomputed hash, if any."""

@@ -12,13 +12,14 @@ from enum import Enum
 from sqlalchemy.exc import IntegrityError
 
 from common.errors import Forbidden
-from index_service.accounts import authentication, registration, validators
-from index_service.accounts.login_rate_limit import LoginRateLimit
+from index_service.accounts import authentication, known_networks, registration, validators
+from index_service.client_address import network_of
 from index_service.accounts.registration import NameTaken
 from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.services.authentication import Authentication
+from index_service.services.login_guard import LoginGuard
 
 
 class SignUp(Enum):
@@ -35,14 +36,14 @@ class Registration:
         self,
         database: Database,
         authentication: Authentication,
-        attempts: LoginRateLimit,
+        guard: LoginGuard,
         clock: Clock,
         *,
         sign_up: str,
     ) -> None:
         self._database = database
         self._authentication = authentication
-        self._attempts = attempts
+        self._guard = guard
         self._clock = clock
         self._sign_up = sign_up
 
@@ -56,14 +57,14 @@ class Registration:
             user = authentication.find(session, known)
         if user is not None:
             # Old daemons sign up before every login: what is required of a new account is not of this one.
-            with self._attempts.attempt(known, address) as attempt:
+            with self._guard.attempt(known, address, user) as attempt:
                 attempt.failed = not self._authentication.is_right(user, str(password))
             return SignUp.TAKEN
         name = validators.validate_new_name(name)
         checked = validators.validate_email(email)
         validators.validate_password(password, name, checked)
-        with self._attempts.attempt(name, address) as attempt:
-            with self._attempts.creation(address) as making:
+        with self._guard.attempt(name, address, None) as attempt:
+            with self._guard.creation(address) as making:
                 hashed = self._authentication.hashed(password, name, checked)
                 making.succeeded = self._create(name, hashed, checked, address)
             attempt.failed = not making.succeeded
@@ -83,11 +84,13 @@ class Registration:
             raise NameTaken from error
 
     def _create(self, name: str, password_hash: str, email: str, address: str) -> bool:
-        """Returns whether the name and the email address were free."""
+        """Returns whether the name was free."""
         context = AuditContext(None, address, self._clock())
         try:
             with self._database.writing() as session:
-                registration.create(session, context, name, password_hash, email, signs_up=True)
+                user = registration.create(session, context, name, password_hash, email, signs_up=True)
+                network = network_of(address)
+                known_networks.record(session, user.id, known_networks.PASSWORD, network, context.moment)
         except IntegrityError:
             return False
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import url_for
+from flask import copy_current_request_context, url_for
 
 from index_service.current import services
 from index_service.mail.transport import OutgoingEmail
@@ -12,11 +12,30 @@ from index_service.web.rendering import render
 from index_service.web.request_context import site
 
 
-def send_confirmation(name: str, address: str) -> None:
-    """Ask the owner of an email address to confirm that it is `name`'s; in the language of the current page."""
-    link = _absolute(url_for("sign_up.confirm", link=services().accounts.confirmation(address)))
+def send_confirmation(name: str, address: str) -> bool:
+    """Ask the owner of an email address to confirm that it is `name`'s; in the language of the current page. False if
+    too many letters were sent there already."""
+    signed = services().accounts.confirmation(name, address)
+    if signed is None:
+        return False
+    link = _absolute(url_for("sign_up.confirm", link=signed))
     text = render("mail/confirm.txt", name=name, address=address, link=link, site=site().url)
     site().mailer.send(OutgoingEmail(address, languages.gettext("Confirm your address"), text))
+    return True
+
+
+def send_resets(email: str, address: str) -> None:
+    """Send what resets the password of the accounts with this email address, in the background: how long a response
+    takes tells nothing about them. `address` is the browser's IP address."""
+    language = languages.current()
+
+    @copy_current_request_context
+    def send() -> None:
+        with languages.speaking(language):
+            for letter in services().accounts.reset_emails(email, address):
+                send_reset(letter)
+
+    site().mailer.run(send)
 
 
 def send_reset(email: ResetEmail | None) -> None:

@@ -28,6 +28,7 @@ from index_service.web.languages import gettext, ngettext
 from index_service.web.request_context import browser, client_address, require_reauthenticated, require_signed_in, site
 from index_service.web.responses import flash, page, redirect_to, render_page
 from index_service.web.views.sign_in import begin_session
+from index_service.web.views.sign_up import too_many_letters
 
 LIFETIMES = ("30", "90", "365", "")
 """Days that an access token may last; the empty one is until it is revoked."""
@@ -87,8 +88,7 @@ def add_address() -> Response:
     added = form.attempt(services().accounts.add_address, actor, form["email"], client_address())
     if added is None:
         return _show_addresses(form.state(), form.status)
-    emails.send_confirmation(actor.name, added)
-    flash("success", gettext("We have sent a link to %(email)s: follow it to confirm the address.", email=added))
+    _send_confirmation(actor.name, added)
     return redirect_to(url_for("account.addresses"))
 
 
@@ -96,8 +96,7 @@ def add_address() -> Response:
 def send_confirmation() -> Response:
     actor, form = require_signed_in().actor, Form.read("email")
     waiting = services().accounts.unconfirmed(actor, form["email"], client_address())
-    emails.send_confirmation(actor.name, waiting)
-    flash("success", gettext("We have sent a link to %(email)s: follow it to confirm the address.", email=waiting))
+    _send_confirmation(actor.name, waiting)
     return redirect_to(url_for("account.addresses"))
 
 
@@ -167,6 +166,13 @@ def revoke_token() -> Response:
     name = services().accounts.revoke_access_token(require_signed_in().actor, _number(form["token"]), client_address())
     flash("success", gettext("The access token “%(name)s” is revoked.", name=name))
     return redirect_to(url_for("account.tokens"))
+
+
+def _send_confirmation(name: str, email: str) -> None:
+    if emails.send_confirmation(name, email):
+        flash("success", gettext("We have sent a link to %(email)s: follow it to confirm the address.", email=email))
+    else:
+        flash("warn", too_many_letters(email))
 
 
 def _asked_token(form: Form) -> NewToken | None:

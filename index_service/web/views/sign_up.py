@@ -35,11 +35,13 @@ def submit_sign_up() -> Response:
     secret = form.attempt(services().accounts.sign_up, form["name"], form["email"], form["password"], browser(), old)
     if secret is None or email is None:
         return render_page(SignUpPage(_is_open(), form.state()), "sign_in/sign_up.html", form.status)
-    emails.send_confirmation(form["name"], email)
-    flash(
-        "success",
-        gettext("Welcome aboard! We have sent a link to %(email)s: follow it to confirm your address.", email=email),
-    )
+    if emails.send_confirmation(form["name"], email):
+        welcome = gettext(
+            "Welcome aboard! We have sent a link to %(email)s: follow it to confirm your address.", email=email
+        )
+        flash("success", welcome)
+    else:
+        flash("warn", too_many_letters(email))
     return begin_session(secret, "/")
 
 
@@ -66,10 +68,10 @@ def submit_ask_reset() -> Response:
     """The response is the same whether or not the address belongs to an account."""
     form = Form.read("email")
     email = form.validate("email", validators.validate_email)
-    letter = form.attempt(services().accounts.request_reset, form["email"], browser().address)
+    form.attempt(services().accounts.request_reset, form["email"], browser().address)
     if not form.ok or email is None:
         return render_page(AskResetPage(form=form.state()), "sign_in/ask_reset.html", form.status)
-    emails.send_reset(letter)
+    emails.send_resets(email, browser().address)
     return render_page(AskResetPage(is_sent=True, form=form.state()), "sign_in/ask_reset.html")
 
 
@@ -87,6 +89,11 @@ def submit_reset(link: str) -> Response:
         return render_page(ResetPage(name, form.state()), "sign_in/reset.html", form.status)
     flash("success", gettext("The new password is set. Sign in with it."))
     return redirect_to(url_for("sign_in.sign_in"))
+
+
+def too_many_letters(email: str) -> str:
+    """What to say in place of sending another."""
+    return gettext("Too many letters went to %(email)s lately: ask for the link again in an hour.", email=email)
 
 
 def _is_open() -> bool:

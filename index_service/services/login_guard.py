@@ -1,0 +1,137 @@
+"""The guard of logins and letters: the rate limits of one process and those that all processes share.
+
+Wrong passwords are counted per IP address in the memory of a process, and per account in the database. The shared limit
+stops one who guesses from many addresses; so that nobody locks an owner out with it, it does not hold for networks from
+which the account's password was given lately, nor for whoever is signed in. Access tokens are too long to be guessed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+
+from limits import parse
+
+from common.errors import TooMany
+from index_service.accounts import access_tokens, known_networks, rate_counts
+from index_service.accounts.login_rate_limit import AccountCreation, LoginAttempt, LoginRateLimit
+from index_service.accounts.models import AccessToken, User
+from index_service.audit.log import AuditContext, Change
+from index_service.client_address import network_of
+from index_service.database import Database
+from index_service.db import Clock
+
+FAILURES = 10
+FAILURES_PERIOD = timedelta(days=1)
+"""How many failed sign-ins of one account the audit log takes."""
+
+LETTERS = 5
+LETTERS_PERIOD = timedelta(hours=1)
+"""How many letters that strangers can ask for go to one address."""
+
+
+class LoginGuard:
+    """The limits on guessing, on new accounts and on letters."""
+
+    def __init__(self, database: Database, limit: LoginRateLimit, clock: Clock, *, account_rate: str) -> None:
+        rate = parse(account_rate)
+        self._database = database
+        self._limit = limit
+        self._clock = clock
+        self._guesses = rate.amount
+        self._period = timedelta(seconds=rate.get_expiry())
+
+    @contextmanager
+    def attempt(self, name: str, address: str, user: User | None, *, signed_in: bool = False) -> Iterator[LoginAttempt]:
+        """Wraps the verification of a password. Raises TooMany after too many failures, whether or not the name exists.
+
+        With `signed_in` for whoever gives the password again, whom the attempts of strangers do not stop.
+        """
+        network = network_of(address)
+        with self._limit.attempt(name, address) as attempt:
+            key = self._enter(name, network, user, signed_in=signed_in)
+            try:
+                yield attempt
+            except BaseException:
+                self._leave(key, address, user, failed=attempt.failed)
+                raise
+            self._leave(key, address, user, failed=attempt.failed)
+            if not attempt.failed:
+                self._record_success(address, user)
+
+    def creation(self, address: str) -> AbstractContextManager[AccountCreation]:
+        """Wraps the creation of one account. Raises TooMany after too many from this IP address."""
+        return self._limit.creation(address)
+
+    def count(self, what: str, address: str) -> None:
+        """Count a request without a password, such as one for a letter, against the rate limit of wrong passwords.
+
+        Raises TooMany.
+        """
+        with self._limit.attempt(what, address) as attempt:
+            attempt.failed = True
+
+    def token_attempt(self, counted: str, address: str) -> AbstractContextManager[LoginAttempt]:
+        """Wraps the verification of an access token. Raises TooMany."""
+        return self._limit.attempt(counted, address)
+
+    def may_write_to(self, recipient: str) -> bool:
+        """Count a letter that is about to be sent to an email address; whether there were not too many already."""
+        with self._database.writing() as session:
+            key = f"letter/{_digest(recipient)}"
+            return rate_counts.add(session, key, LETTERS, LETTERS_PERIOD, self._clock()) == 0
+
+    def record_use(self, user: User, token: AccessToken, address: str) -> None:
+        """Record the use of an access token: when, and once a day and network in the audit log."""
+        moment, network = self._clock(), network_of(address)
+        with self._database.reading() as session:
+            is_first = not known_networks.is_recorded(session, user.id, token.id, network, moment)
+        if not is_first and not access_tokens.is_use_due(token, moment):
+            return
+        with self._database.writing() as session:
+            access_tokens.record_use(session, token.id, moment, address)
+            if is_first and known_networks.record(session, user.id, token.id, network, moment):
+                context = AuditContext(user, address, moment)
+                context.record(session, Change.ACCESS_TOKEN_USED, user.name, token=token.name)
+
+    def _enter(self, name: str, network: str, user: User | None, *, signed_in: bool) -> str | None:
+        """Count an attempt before it is made, so that a burst exceeds no limit; returns what it is counted under."""
+        moment = self._clock()
+        with self._database.reading() as session:
+            is_known = known_networks.is_known(session, 0 if user is None else user.id, network, moment)
+        if is_known and not signed_in:
+            return None
+        key = f"{'prove' if signed_in else 'login'}/{_digest(name)}"
+        with self._database.writing() as session:
+            wait = rate_counts.add(session, key, self._guesses, self._period, moment)
+        if wait:
+            raise TooMany("Too many attempts, try again later", wait)
+        return key
+
+    def _leave(self, key: str | None, address: str, user: User | None, *, failed: bool) -> None:
+        """Keep the count of a failure, of which the first of a day are in the audit log, and no other."""
+        if failed and user is not None:
+            moment = self._clock()
+            with self._database.writing() as session:
+                if rate_counts.add(session, f"failed/{_digest(user.name)}", FAILURES, FAILURES_PERIOD, moment) == 0:
+                    AuditContext(None, address, moment).record(session, Change.SIGN_IN_FAILED, user.name)
+        elif not failed and key is not None:
+            with self._database.writing() as session:
+                rate_counts.take_back(session, key)
+
+    def _record_success(self, address: str, user: User | None) -> None:
+        if user is None or not user.is_active:
+            return
+        moment, network = self._clock(), network_of(address)
+        with self._database.reading() as session:
+            if known_networks.is_recorded(session, user.id, known_networks.PASSWORD, network, moment):
+                return
+        with self._database.writing() as session:
+            if known_networks.record(session, user.id, known_networks.PASSWORD, network, moment):
+                AuditContext(user, address, moment).record(session, Change.SIGNED_IN, user.name)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
