@@ -65,6 +65,14 @@ class AccessControl:
             return False
         return role_of(session, actor, RepositoryName(namespace, ""), None) is Role.ADMIN
 
+    def owns(self, session: Session, actor: Actor, namespace: str) -> bool:
+        """Whether a whole namespace is the actor's, not only entrusted to the actor; never with an access token."""
+        if actor.limits is not None:
+            return False
+        if RepositoryName(namespace, "").is_library:
+            return actor.is_admin
+        return namespace == actor.name or session.scalar(_of_member(actor, namespace)) == "admin"
+
     def visible(self, actor: Actor | None) -> ColumnElement[bool]:
         """The repositories that `actor` may read, as a condition on Repository."""
         if actor is None:

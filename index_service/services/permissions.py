@@ -141,9 +141,12 @@ class Permissions:
     def transfer(self, actor: Actor, address: str, name: RepositoryName, target: RepositoryName) -> None:
         """Rename the repository, here and at the registry; the roles of teams do not follow to another namespace.
 
-        Raises Invalid or Conflict, and as the policy does where the target may not be taken.
+        Out of its namespace it is moved only by an owner of that, since its owners lose it. Raises Invalid, Conflict or
+        Forbidden, and as the policy does where the target may not be taken.
         """
         with conflict_on_duplicate(TAKEN), self._changing(actor, name) as (session, repository):
+            if target.namespace != name.namespace and not self._access_control.owns(session, actor, name.namespace):
+                raise Forbidden("Only an owner of the namespace may move a repository out of it")
             self._access_control.require_creatable(session, actor, target)
             former_names.rename(session, self._context(actor, address), repository, target)
         self._wake_up.set()

@@ -61,6 +61,7 @@ TRANSLATED = (
     lazy("This person is already in the team"),
     lazy("Only an owner of the organisation may do this"),
     lazy("Only an administrator of the namespace may do this"),
+    lazy("Only an owner of the namespace may move a repository out of it"),
     lazy("no such organisation"),
     lazy("no such team"),
     lazy("no such member"),

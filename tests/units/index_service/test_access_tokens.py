@@ -141,6 +141,7 @@ def test_its_end_is_the_end_of_what_was_issued_for_it(harbour, alice, make):
     rows = harbour.rows("SELECT action, details FROM audit WHERE action LIKE 'access%' ORDER BY id")
     assert [(row.action, json.loads(row.details)["token"]) for row in rows] == [
         ("access-token.made", "laptop"),
+        ("access-token.used", "laptop"),
         ("access-token.revoked", "laptop"),
     ]
 
@@ -234,3 +235,18 @@ def test_a_new_token_wants_a_password_given_lately(harbour, alice):
     harbour.clock.move(minutes=16)
     assert alice.send("/account/tokens", **WHOLE).all("form", action="/prove")
     assert harbour.rows("SELECT * FROM access_tokens") == []
+
+
+def test_the_audit_log_has_the_first_use_of_a_day_from_each_network(harbour, make):
+    """And of a thief's, though the token's owner used it a moment before."""
+    token = make()
+    for address in ("192.0.2.7", "203.0.113.9", "192.0.2.7", "203.0.113.9"):
+        assert login(harbour, token, address=address) == 200
+    harbour.clock.move(hours=13)
+    assert login(harbour, token, address="192.0.2.7") == 200
+    used = harbour.rows(
+        "SELECT actor_name, subject, details, address FROM audit WHERE action = 'access-token.used' ORDER BY id"
+    )
+    assert [row[3] for row in used] == ["192.0.2.7", "203.0.113.9", "192.0.2.7"]
+    assert {(row[0], row[1]) for row in used} == {("alice", "alice")}
+    assert token not in str(used)

@@ -271,14 +271,16 @@ def test_the_log_is_read_newest_first_and_filtered(site, administration):
 
     hidden = ("alice", "repository.hidden", "alice/app")
     made = [("", "account.made", name) for name in ("root", "bob", "alice")]
-    assert found() == [hidden, *made]
-    assert found(actor="alice") == found(action="repository") == found(action="repository.hidden") == [hidden]
-    assert found(subject="alice") == [hidden, made[-1]]
+    signed_in = ("alice", "sign-in.succeeded", "alice")
+    assert found() == [hidden, signed_in, *made]
+    assert found(actor="alice") == [hidden, signed_in]
+    assert found(action="repository") == found(action="repository.hidden") == [hidden]
+    assert found(subject="alice") == [hidden, signed_in, made[-1]]
     assert found(subject="ali") == found(action="repo") == found(subject="alice/ap") == []
     assert found(subject="alice/app") == [hidden]
     later = site.clock() - timedelta(minutes=1)
     assert found(since=later) == [hidden]
-    assert found(until=later) == made
+    assert found(until=later) == [signed_in, *made]
     (entry,), _ = administration.audit(root, AuditFilter(actor="alice"), 1, 0)
     assert (entry.address, json.loads(json.dumps(dict(entry.details)))) == ("192.0.2.9", {})
 
@@ -289,6 +291,7 @@ def test_operators_and_the_protocol_leave_their_marks(site, administration):
     site.services.operations.move_endpoint("a:1", "b:1")
     site.set_active("bob", False)
     assert marks(site)[3:] == [
+        ("alice", "sign-in.succeeded", "alice", "192.0.2.3"),
         ("alice", "password.changed", "alice", "192.0.2.3"),
         ("alice", "email.added", "alice", "192.0.2.3"),
         ("", "tokens.revoked", "alice", ""),

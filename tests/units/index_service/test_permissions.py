@@ -54,7 +54,7 @@ QUESTIONS = {
     "give": (lambda p, a: p.grant_role(a, "", APP, Grantee("eve"), Role.READ), RULERS),
     "give a team": (lambda p, a: p.grant_role(a, "", APP, Grantee("crew", is_team=True), Role.WRITE), RULERS),
     "take": (lambda p, a: p.revoke_role(a, "", APP, Grantee("rick")), RULERS),
-    "transfer": (lambda p, a: p.transfer(a, "", APP, RepositoryName(a.name, "app")), RULERS),
+    "transfer": (lambda p, a: p.transfer(a, "", APP, RepositoryName(a.name, "app")), {"olga"}),
     "transfer within": (lambda p, a: p.transfer(a, "", APP, RepositoryName("acme", "web")), {"olga"}),
     "namespace": (lambda p, a: p.namespace(a, "acme"), {"olga"}),
     "default": (lambda p, a: p.set_default(a, "", "acme", is_private=True), {"olga"}),
@@ -221,6 +221,22 @@ def test_everything_follows_a_repository_to_its_new_name(site, permissions):
         ("olga/web", '{"from": "acme/app"}')
     ]
     assert site.services.jobs.wake_up.is_set()
+
+
+def test_who_administers_a_namespace_that_is_anothers_moves_nothing_out_of_it(site, permissions):
+    """Not with a role in one repository, nor with one in all of them; names within are another matter."""
+    olga, adam = site.actor("olga"), site.actor("adam")
+    with pytest.raises(Forbidden, match="Only an owner of the namespace may move a repository out of it"):
+        permissions.transfer(adam, "", APP, RepositoryName("adam", "app"))
+    permissions.grant_namespace_role(olga, "", "acme", Grantee("adam"), Role.ADMIN)
+    with pytest.raises(Forbidden, match="Only an owner"):
+        permissions.transfer(adam, "", APP, RepositoryName("adam", "app"))
+    permissions.transfer(adam, "", APP, RepositoryName("acme", "web"))
+    site.push("eve/app", "eve")
+    permissions.grant_role(site.actor("eve"), "", RepositoryName("eve", "app"), Grantee("adam"), Role.ADMIN)
+    with pytest.raises(Forbidden, match="Only an owner"):
+        permissions.transfer(adam, "", RepositoryName("eve", "app"), RepositoryName("adam", "app"))
+    assert site.rows("SELECT namespace FROM repositories ORDER BY namespace") == [("acme",), ("eve",)]
 
 
 def test_within_a_namespace_teams_keep_their_roles(site, permissions):

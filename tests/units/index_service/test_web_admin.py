@@ -172,7 +172,7 @@ def test_the_log_is_filtered_and_paged(office):
         answer = reader.api(f"/admin/audit?{query}")
         return [entry["subject"] for entry in answer["items"]], answer["paging"]["total"]
 
-    assert found("action=tokens.revoked&subject=bob") == found("since=2015-06-09") == (["bob"], 1)
+    assert found("action=tokens.revoked&subject=bob") == found("since=2015-06-09&action=tokens") == (["bob"], 1)
     assert found("action=tokens&page=2") == (["alice"] * 6, 31)
     assert found("until=2015-06-08&action=tokens&subject=bob") == ([], 0)
     assert found("actor=alice") == ([], 0)
