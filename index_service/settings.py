@@ -75,6 +75,13 @@ def _days(text: str) -> int:
     return days
 
 
+def _some_days(text: str) -> int:
+    days = whole_number(1)(text)
+    if days > MAX_DAYS:
+        raise ValueError(f"{text!r} is more than {MAX_DAYS} days")
+    return days
+
+
 def _site_url(text: str) -> str:
     parts = urlsplit(text)
     if text and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/")):
@@ -178,6 +185,9 @@ class IndexSettings:
         _rate,
         "Rate limit of failed logins per IP address, in each worker; sign-ups are limited to a fifth of it per hour.",
         "100/minute",
+    )
+    session_days: int = setting(
+        _some_days, "Days after which a browser session ends, however much it is used; unused ones end after 30.", 90
     )
     comment_rate: str = setting(
         _rate, "Rate limit of comments, edits and flags per account, in each worker.", "10/minute"

@@ -32,17 +32,19 @@ MAX_SESSIONS = 100
 """Of one person; beyond it the longest unused one ends."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
     """A person who is signed in with a browser.
 
-    `session` is the digest of the cookie, `proved_at` is when the password was given.
+    `session` is the digest of the cookie, `proved_at` is when the password was given, `ends_at` is when the session
+    ends however much it is used.
     """
 
     actor: Actor
     session: str
     proved_at: datetime
     seen_at: datetime
+    ends_at: datetime
     language: str
 
     def is_due(self, moment: datetime) -> bool:
@@ -78,24 +80,32 @@ def create(session: Session, actor: Actor, moment: datetime, address: str, brows
     return secret
 
 
-def find(session: Session, secret: str, moment: datetime) -> SignedIn | None:
-    """The signed-in person of a session; None if it has expired or the account is closed."""
+def find(session: Session, secret: str, moment: datetime, longest: timedelta) -> SignedIn | None:
+    """The signed-in person of a session; None if it has expired, is older than `longest`, or the account is closed."""
     row = session.execute(
         select(BrowserSession, User)
         .join(User, User.id == BrowserSession.user_id)
-        .where(BrowserSession.digest == digest(secret), BrowserSession.expires_at > moment, User.is_active)
+        .where(BrowserSession.digest == digest(secret), User.is_active)
+        .where(BrowserSession.expires_at > moment, BrowserSession.created_at > moment - longest)
     ).first()
     if row is None:
         return None
     record, user = row
     actor = Actor(user.id, user.name, user.is_admin, generation=user.reset_generation)
-    return SignedIn(actor, record.digest, record.proved_at, record.seen_at, user.language)
+    return SignedIn(
+        actor=actor,
+        session=record.digest,
+        proved_at=record.proved_at,
+        seen_at=record.seen_at,
+        ends_at=record.created_at + longest,
+        language=user.language,
+    )
 
 
-def touch(session: Session, digest: str, moment: datetime) -> None:
-    """Record a use of the session and extend it."""
-    values = {"seen_at": moment, "expires_at": moment + LIFETIME}
-    session.execute(update(BrowserSession).where(BrowserSession.digest == digest).values(values))
+def touch(session: Session, found: SignedIn, moment: datetime) -> None:
+    """Record a use of the session and extend it, though not beyond its end."""
+    values = {"seen_at": moment, "expires_at": min(moment + LIFETIME, found.ends_at)}
+    session.execute(update(BrowserSession).where(BrowserSession.digest == found.session).values(values))
 
 
 def record_reauthentication(session: Session, digest: str, moment: datetime) -> None:

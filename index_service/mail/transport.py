@@ -49,6 +49,8 @@ class FolderTransport:
         self._clock = clock
 
     def deliver(self, message: EmailMessage) -> None:
+        # As it is read: quoted-printable would break links at the ends of lines.
+        message.set_content(message.get_content(), cte="8bit")
         self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
         stem = f"{self._clock():%Y%m%dT%H%M%S.%f}-{make_msgid().strip('<>').split('@')[0]}"
         partial = self._path / f".{stem}"

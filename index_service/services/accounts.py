@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import select, update
 
@@ -24,11 +25,11 @@ from index_service.accounts.access_tokens import NewToken
 from index_service.accounts.actor import Actor
 from index_service.accounts.email_addresses import NoSuchAddress
 from index_service.accounts.email_links import EmailLinks, LinkExpired
-from index_service.client_address import network_of
 from index_service.accounts.models import AccessToken, BrowserSession, Email, User
 from index_service.accounts.registration import NameTaken
 from index_service.accounts.sessions import SignedIn
 from index_service.audit.log import AuditContext, Named
+from index_service.client_address import network_of
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.services.authentication import Authentication
@@ -95,6 +96,7 @@ class Accounts:
         clock: Clock,
         *,
         sign_up: str,
+        session_days: int,
     ) -> None:
         self._database = database
         self._authentication = authentication
@@ -103,6 +105,7 @@ class Accounts:
         self._links = links
         self._clock = clock
         self._sign_up = sign_up
+        self._longest = timedelta(days=session_days)
 
     # Signing in and out
 
@@ -110,10 +113,10 @@ class Accounts:
         """The signed-in person of a cookie; periodically updates the session's last use."""
         moment = self._clock()
         with self._database.reading() as session:
-            found = sessions.find(session, secret, moment)
+            found = sessions.find(session, secret, moment, self._longest)
         if found is not None and found.is_due(moment):
             with self._database.writing() as session:
-                sessions.touch(session, found.session, moment)
+                sessions.touch(session, found, moment)
         return found
 
     def sign_in(self, name: str, password: str, browser: Browser, old: str = "") -> str:

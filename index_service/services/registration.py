@@ -13,9 +13,9 @@ from sqlalchemy.exc import IntegrityError
 
 from common.errors import Forbidden
 from index_service.accounts import authentication, known_networks, registration, validators
-from index_service.client_address import network_of
 from index_service.accounts.registration import NameTaken
 from index_service.audit.log import AuditContext
+from index_service.client_address import network_of
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.services.authentication import Authentication

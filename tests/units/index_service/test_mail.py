@@ -158,6 +158,15 @@ def test_a_folder_keeps_each_letter_in_a_file_for_its_owner_alone(tmp_path):
     assert read(paths[0].read_bytes()).get_content() == LETTER.text
 
 
+def test_a_link_in_a_folder_is_whole_however_long(tmp_path):
+    link = "https://images.example.com/reset/" + "Wz" * 60 + "=.ab"
+    mailer = Mailer(FolderTransport(tmp_path, clock), "wharfinger@localhost", clock)
+    mailer.send(OutgoingEmail("alice@example.com", "确认", f"您好\n\n{link}\n"))
+    mailer.finish()
+    (path,) = tmp_path.glob("*.eml")
+    assert link in path.read_text(encoding="utf-8").splitlines()
+
+
 def test_a_folder_that_cannot_be_written_is_a_line_in_the_log(tmp_path, caplog):
     (tmp_path / "mail").write_text("a file")
     office = post(FolderTransport(tmp_path / "mail", clock))

@@ -238,6 +238,17 @@ def test_a_session_ends_when_it_is_not_used_for_long_and_lasts_while_it_is(harbo
     assert reader.get("/account").status_code == 303
 
 
+def test_a_session_ends_some_day_however_much_it_is_used(make_site):
+    site = make_site(session_days=60)
+    site.user("alice")
+    reader = Reader(site, "alice")
+    for _ in range(5):
+        site.clock.move(days=10)
+        assert reader.get("/account").status_code == 200
+    site.clock.move(days=10)
+    assert reader.get("/account").status_code == 303
+
+
 def test_a_session_does_not_outlive_its_account(harbour):
     harbour.user("alice")
     reader = Reader(harbour, "alice")
