@@ -1,7 +1,8 @@
 """Pull and push tokens in SQL: issued, redeemed, consumed, swept up. `accounts/access.py` revokes them.
 
 A token can be presented any number of times and in parallel until it expires, is revoked, or its bearer loses the
-permission it was issued for: a deactivated account, a repository made private or deleted. A delete token, and the
+permission it was issued for: a deactivated account, a repository made private or deleted. That of an anonymous reader,
+whom a public repository alone permits anything, is no row: it states itself when it expires. A delete token, and the
 index's own for changing tags, is bound to one repository, not to a later one of the same name. Every function takes the
 session of the caller's transaction.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, Delete, Update, and_, delete, select, update
@@ -93,12 +94,12 @@ class ProtocolTokens:
         Raises WrongCredential if the actor's access has ended meanwhile.
         """
         name = repository.full_name
-        token, values = self._sign(name, access, moment, self._lifetime, repository_id=repository.id, client=client)
         if actor is None:
-            session.add(ProtocolToken(**values))
-        else:
-            values |= {"user_id": actor.id, "access_token_id": actor.limits and actor.limits.token_id}
-            begin(session, actor, ProtocolToken, values)
+            stated = (repository.id, int(moment.timestamp()), int((moment + self._lifetime).timestamp()))
+            return self._signer.sign(name, access, *stated)
+        token, values = self._sign(name, access, moment, self._lifetime, repository_id=repository.id, client=client)
+        values |= {"user_id": actor.id, "access_token_id": actor.limits and actor.limits.token_id}
+        begin(session, actor, ProtocolToken, values)
         return token
 
     def issue_own(
@@ -150,7 +151,9 @@ class ProtocolTokens:
 
     def find(self, session: Session, token: Token, moment: datetime) -> IssuedToken:
         """Raises TokenRefused: not signed by us for this repository and access, or expired, consumed or revoked."""
-        self._signer.verify(token)
+        stated = self._signer.verify(token)
+        if stated:
+            return _anonymous(session, token, stated, moment)
         name = token.repository
         row = session.execute(
             select(ProtocolToken, User, AccessToken, Repository)
@@ -183,6 +186,27 @@ class ProtocolTokens:
                 if self.is_permitted(session, found):
                     return found
         raise TokenRefused
+
+
+def _anonymous(session: Session, token: Token, stated: list[int], moment: datetime) -> IssuedToken:
+    """An anonymous reader's token, by what it states. Raises TokenRefused if it has expired."""
+    repository_id, created_at, expires_at = stated
+    record = ProtocolToken(
+        digest=digest(token),
+        repository=str(token.repository),
+        repository_id=repository_id,
+        access=token.access,
+        created_at=datetime.fromtimestamp(created_at, UTC),
+        expires_at=datetime.fromtimestamp(expires_at, UTC),
+        is_own=False,
+        client="",
+    )
+    name = token.repository
+    repository = select(Repository).where(Repository.namespace == name.namespace, Repository.name == name.name)
+    found = IssuedToken(token, record, None, None, session.scalar(repository))
+    if found.has_ended(moment):
+        raise TokenRefused
+    return found
 
 
 def consume(session: Session, record: ProtocolToken, moment: datetime) -> None:

@@ -30,19 +30,22 @@ class Signer:
             list(reversed(keys)), salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
         )
 
-    def sign(self, repository: RepositoryName, access: Access) -> Token:
-        """A new token; its signature is of A-Z a-z 0-9 - _ and dots only, and never comes twice."""
-        signature = self._serializer.dumps([secrets.token_urlsafe(16), str(repository), access])
+    def sign(self, repository: RepositoryName, access: Access, *stated: int) -> Token:
+        """A new token that states more besides; its signature is of A-Z a-z 0-9 - _ and dots only, and never comes
+        twice."""
+        signature = self._serializer.dumps([secrets.token_urlsafe(16), str(repository), access, *stated])
         return Token(str(signature), repository, access)
 
-    def verify(self, token: Token) -> None:
-        """Raises TokenRefused unless we signed exactly this repository and access."""
+    def verify(self, token: Token) -> list[int]:
+        """What else the token states. Raises TokenRefused unless we signed exactly this repository and access."""
         try:
-            _, repository, access = self._serializer.loads(token.signature)
+            _, repository, access, *rest = self._serializer.loads(token.signature)
         except (BadData, ValueError, TypeError) as error:
             raise TokenRefused from error
         if (repository, access) != (str(token.repository), token.access):
             raise TokenRefused
+        stated: list[int] = rest
+        return stated
 
 
 def digest(token: Token) -> str:

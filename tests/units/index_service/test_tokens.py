@@ -242,9 +242,9 @@ def test_expired_tokens_are_cleaned_and_others_left(make_site):
     site.user("alice")
     site.push("alice/app", "alice")
     for _ in range(3):
-        site.pull_token("alice/app")
+        site.pull_token("alice/app", "alice")
     site.clock.move(seconds=50)
-    young = site.pull_token("alice/app")
+    young = site.pull_token("alice/app", "alice")
     site.clock.move(seconds=51)
     assert site.services.operations.clean() == 4
     assert len(site.rows("SELECT digest FROM tokens")) == 1
@@ -257,8 +257,32 @@ def test_serving_cleans_now_and_then(make_site, monkeypatch):
     site.user("alice")
     site.push("alice/app", "alice")
     site.clock.move(seconds=101)
-    site.pull_token("alice/app")
+    site.pull_token("alice/app", "alice")
     assert len(site.rows("SELECT digest FROM tokens")) == 1
+
+
+def test_anonymous_readers_leave_nothing_in_the_database(make_site):
+    """However many ask, each token works until it expires, in every process, and no longer than the repository is
+    public."""
+    site = make_site(token_seconds=100.0)
+    site.user("alice")
+    site.push("alice/app", "alice")
+    before = site.rows("SELECT digest FROM tokens")
+    tokens = {site.pull_token("alice/app") for _ in range(10)}
+    assert len(tokens) == 10
+    assert site.rows("SELECT digest FROM tokens") == before
+    site.restart()
+    assert {site.redeem("alice/app", token) for token in tokens} == {200}
+    token = tokens.pop()
+    assert auth(site, "alice/app", token).status_code == 200
+    for wrong in (token.replace("alice/app", "alice/other"), token.replace("access=read", "access=write")):
+        assert auth(site, "alice/app", wrong).status_code in (401, 403)
+    site.set_private("alice/app")
+    assert site.redeem("alice/app", token) == 401
+    site.set_private("alice/app", is_private=False)
+    assert site.redeem("alice/app", token) == 200
+    site.clock.move(seconds=101)
+    assert site.redeem("alice/app", token) == 401
 
 
 # --- auth and deletion ----------------------------------------------------------------------------------------------
