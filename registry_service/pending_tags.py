@@ -26,7 +26,7 @@ RETRY_SECONDS = 2.0
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendingTag:
     """A tag as it is now and as it was before, None where it is absent. `ask` asks the index for its consent."""
 

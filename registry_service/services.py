@@ -93,7 +93,8 @@ class Registry:
         self.tags.require_taggable(image)
         image = self.holdings.carry(image, repository)
         ask = partial(self.gate.set_tag, credentials, repository, tag, image)
-        self._change_tag(PendingTag(repository, tag, image, self._tagged(repository, tag), agent, ask))
+        before = self._tagged(repository, tag)
+        self._change_tag(PendingTag(repository=repository, tag=tag, now=image, before=before, agent=agent, ask=ask))
 
     def delete_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag, agent: Agent) -> None:
         """Delete a tag with the consent of the index. Raises TagNotFound."""
@@ -101,7 +102,7 @@ class Registry:
         if before is None:
             raise TagNotFound(f"Tag not found: {tag}")
         ask = partial(self.gate.delete_tag, credentials, repository, tag)
-        self._change_tag(PendingTag(repository, tag, None, before, agent, ask))
+        self._change_tag(PendingTag(repository=repository, tag=tag, now=None, before=before, agent=agent, ask=ask))
 
     def _change_tag(self, change: PendingTag) -> None:
         is_asked = self._ask(change)
