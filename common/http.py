@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ _NOT_CACHED = (("Cache-Control", "no-cache"), ("Pragma", "no-cache"), ("Expires"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{4,64}")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 # A worker's own few digits and a count: unique enough to find a line in a log, and no system call per request.
-_PROCESS = secrets.token_hex(3)
+_process = secrets.token_hex(3)
 _count = itertools.count(1)
 
 _NO_V2 = "This is a v1 service: there is no v2 here"
@@ -174,10 +175,19 @@ def no_v2_resource(**_: str) -> Response:
     return reply({"errors": [{"code": "MANIFEST_UNKNOWN", "message": _NO_V2}]}, 404)
 
 
+def _begin_process() -> None:
+    """Gunicorn's arbiter has imported this module before it forks the workers."""
+    global _process
+    _process = secrets.token_hex(3)
+
+
+os.register_at_fork(after_in_child=_begin_process)
+
+
 def begin(environ: WSGIEnvironment) -> None:
     """Set the request's id: the one it was sent with, or a new one."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    log.request_id.set(given if _REQUEST_ID.fullmatch(given) else f"{_PROCESS}{next(_count):x}")
+    log.request_id.set(given if _REQUEST_ID.fullmatch(given) else f"{_process}{next(_count):x}")
 
 
 def failed(error: Exception, environ: WSGIEnvironment) -> Response:
