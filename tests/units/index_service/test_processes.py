@@ -15,14 +15,17 @@ from functools import partial
 import pytest
 
 from tests.clients.wire import call
-from tests.servers.services import ADMIN, running, start_index
+from tests.servers.services import ADMIN, Account, running, sign_up, start_index
 from tests.units.index_service.site import IMAGES, basic
 
 
-@pytest.fixture
-def index(empty_url, tmp_path):
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def index(request, tmp_path_factory):
     """An index of three processes."""
-    service = start_index(tmp_path, ["127.0.0.1:5001"], database_url=empty_url, workers="3", threads="4")
+    folder = tmp_path_factory.mktemp("index")
+    is_sqlite = request.param == "sqlite"
+    url = f"sqlite:///{folder}/index.db" if is_sqlite else request.getfixturevalue("postgres").create_database()
+    service = start_index(folder, ["127.0.0.1:5001"], database_url=url, workers="3", threads="4")
     with running(service):
         yield service
 
@@ -64,9 +67,10 @@ def test_many_daemons_push_and_pull_at_once(served):
 
 
 def test_what_one_process_decides_holds_in_all(served):
-    login = basic(ADMIN.name, ADMIN.password)
+    bosun = sign_up(served, Account("bosun"))
+    login = basic(bosun.name, bosun.password)
     assert {ask(served, "GET /v1/users/", Authorization=login).status for _ in range(12)} == {200}
-    changed = ask(served, f"PUT /v1/users/{ADMIN.name}", {"password": "another-one"}, Authorization=login)
+    changed = ask(served, f"PUT /v1/users/{bosun.name}", {"password": "another-one"}, Authorization=login)
     assert changed.status == 204
     assert {ask(served, "GET /v1/users/", Authorization=login).status for _ in range(12)} == {401}
 
