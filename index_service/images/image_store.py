@@ -15,11 +15,15 @@ from sqlalchemy.orm import Session, aliased
 from common.names import ImageId
 from index_service.db import upsert
 from index_service.images.image_metadata import ImageMetadata
-from index_service.images.models import ImageRecord
-from index_service.repositories.models import HeldImage, Repository
+from index_service.images.jobs import READ
+from index_service.images.models import ImageRecord, Job
+from index_service.repositories.models import HeldImage, ListedImage, Repository
 
 BATCH_SIZE = 200
 """Images are read and recorded in batches, so that no transaction is long."""
+
+MAX_NOT_READ = 3
+"""Repositories that are asked about in a request that waits."""
 
 MAX_GENERATIONS = 1000
 
@@ -164,3 +168,21 @@ def _row(fact: ImageMetadata, total: int, depth: int, moment: datetime) -> dict[
         "checksums": " ".join(fact.checksums),
         "read_at": moment,
     }
+
+
+def not_read_yet(session: Session, repository_id: int, image_id: ImageId) -> list[Repository]:
+    """Repositories that list an image and that the index has still to read at their registry: this one or public ones,
+    those pushed last, at most MAX_NOT_READ."""
+    found = (
+        select(Repository)
+        .join(ListedImage, ListedImage.repository_id == Repository.id)
+        .join(Job, Job.repository_id == Repository.id)
+        .where(
+            ListedImage.image_id == image_id,
+            Job.kind == READ,
+            or_(Repository.id == repository_id, Repository.is_private.is_(False)),
+        )
+        .order_by(Repository.pushed_at.desc())
+        .limit(MAX_NOT_READ)
+    )
+    return list(session.scalars(found))

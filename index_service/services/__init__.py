@@ -107,7 +107,17 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     summaries = Summaries(database, access_control)
     return Services(
         protocol=Protocol(
-            database, authentication, registration, tokens, access_control, endpoints, former_names, jobs, pulls, clock
+            database,
+            authentication,
+            registration,
+            tokens,
+            access_control,
+            endpoints,
+            former_names,
+            jobs,
+            facts,
+            pulls,
+            clock,
         ),
         operations=Operations(database, authentication, registration, clock),
         authentication=authentication,

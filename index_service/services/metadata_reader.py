@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
-from common.errors import NotFound
+from common.errors import Failure, NotFound
 from common.names import ImageId
 from common.tokens import Access, Token
 from index_service.database import Database
@@ -44,6 +45,12 @@ class MetadataReader:
         with self._database.writing() as session:
             image_store.sum_layers(session, [repository.id])
         return read, missing + undescribed
+
+    def look_up(self, repositories: Iterable[Repository], image: ImageId) -> None:
+        """Record at once which of these repositories hold an image, for whoever cannot wait for their jobs."""
+        for repository in repositories:
+            with suppress(Failure):
+                self._read_ancestry(repository, *self._door(repository), image)
 
     def _read_ancestries(
         self, repository: Repository, images: Sequence[ImageId], heartbeat: Heartbeat, *, everything: bool

@@ -23,7 +23,7 @@ from index_service.accounts.registration import NameTaken
 from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.db import Clock
-from index_service.images import jobs
+from index_service.images import image_store, jobs
 from index_service.repositories import catalogue, holdings
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.image_list import ImageListEntry, announced_tags, checksums
@@ -36,6 +36,7 @@ from index_service.services.authentication import Authentication
 from index_service.services.credentials import Anonymous, Bearer, Caller, Credential, Login
 from index_service.services.former_names import FormerNames
 from index_service.services.job_runner import JobRunner
+from index_service.services.metadata_reader import MetadataReader
 from index_service.services.registration import Registration, SignUp
 from index_service.tokens import protocol_tokens
 from index_service.tokens.protocol_tokens import ProtocolTokens
@@ -77,6 +78,7 @@ class Protocol:
         endpoints: Endpoints,
         former_names: FormerNames,
         jobs: JobRunner,
+        facts: MetadataReader,
         counted: PullCounter,
         clock: Clock,
     ) -> None:
@@ -88,6 +90,7 @@ class Protocol:
         self._endpoints = endpoints
         self._former_names = former_names
         self._jobs = jobs
+        self._facts = facts
         self._pulls = counted
         self._clock = clock
         self._sweep_lock = Lock()
@@ -195,12 +198,23 @@ class Protocol:
             return (caller.repository or self._readable(session, caller, name)).is_private
 
     def has_access(self, credential: Credential, name: RepositoryName, image_id: ImageId) -> bool:
-        """Whether this repository holds the image, or a public one holds it shared (protocol §2.7)."""
+        """Whether this repository holds the image, or a public one holds it shared (protocol §2.7).
+
+        What has just been pushed is looked up at its registry. The index itself asks a registry for what the repository
+        alone holds, by its store.
+        """
         if credential in (Anonymous(), Bearer(())):
             raise Unauthenticated("Requires authorization")
         caller = self._authentication.caller(credential, name, *Access)
+        if caller.is_index:
+            return False
         with self._database.reading() as session:
             repository = caller.repository or self._readable(session, caller, name)
+            if holdings.is_open_to(session, repository.id, image_id):
+                return True
+            candidates = image_store.not_read_yet(session, repository.id, image_id)
+        self._facts.look_up(candidates, image_id)
+        with self._database.reading() as session:
             return holdings.is_open_to(session, repository.id, image_id)
 
     def authorize(self, credential: Credential, name: RepositoryName) -> None:

@@ -15,7 +15,6 @@ from tests.clients.generations import NEWEST, V0_8, V1_6, Generation
 from tests.clients.images import Chain, Image, make_chain, make_tar, pack
 from tests.clients.wire import Answer, call
 from tests.journeys.test_generations import same_bytes
-from tests.servers.process import eventually
 from tests.servers.services import Account, index_command, sign_up
 from tests.servers.setups import ALICE, MALLORY, SetUp
 
@@ -174,17 +173,29 @@ def test_what_is_announced_is_in_no_public_list(split: SetUp) -> None:
     assert {entry["id"] for entry in public.json()} == {image.id for image in chain}
 
 
+def test_to_list_a_public_image_is_not_to_hold_it(split: SetUp) -> None:
+    """Else the right would outlive its reason: here the index asks the registry about both, and then one hides."""
+    name, chain = split.fresh_name("shown"), make_chain(1)
+    daemon(split, ALICE).push(name, chain)
+    own = split.fresh_name("lister", MALLORY)
+    announce(split, MALLORY, own, *chain)
+    basic = {"Authorization": daemon(split, MALLORY).basic}
+    listed = json.dumps([{"id": chain[0].id}]).encode()
+    assert call(split.index, f"PUT /v1/repositories/{own}/images", basic, listed).status == 204
+    pulling = call(split.index, f"GET /v1/repositories/{own}/images", basic | {"X-Docker-Token": "true"})
+    token = {"Authorization": f"Token {pulling.header('X-Docker-Token')}"}
+    assert read(split, token, chain[0]).status == 200
+    private(split, name)
+    again = call(split.index, f"GET /v1/repositories/{own}/images", basic | {"X-Docker-Token": "true"})
+    assert read(split, {"Authorization": f"Token {again.header('X-Docker-Token')}"}, chain[0]).status == 404
+
+
 def test_a_public_image_may_be_tagged_and_built_upon(split: SetUp) -> None:
     base_name, base = split.fresh_name("base"), make_chain(2)
     daemon(split, ALICE).push(base_name, base)
     own = split.fresh_name("promoted", MALLORY)
-
-    def promoted() -> bool:
-        token = announce(split, MALLORY, own, *base)
-        return tagged(split, token, own, base[-1]).status == 200
-
-    # The index learns from its registry what the public repository holds.
-    eventually(promoted, lambda: "a public image cannot be tagged")
+    token = announce(split, MALLORY, own, *base)
+    assert tagged(split, token, own, base[-1]).status == 200
     same_bytes(daemon(split, ALICE).pull(own), base)
 
 

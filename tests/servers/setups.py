@@ -118,8 +118,10 @@ class SetUps:
         self, name: str, index_port: int, registry_port: int, announced: int, proxies: str
     ) -> tuple[Service, Service]:
         folder = self.folder / name
-        endpoints = [f"127.0.0.1:{announced}"]
-        index = start_index(folder / "index", endpoints, index_port, trusted_proxies=proxies)
+        endpoint = f"127.0.0.1:{announced}"
+        # The index asks the registry itself: over TLS it would have to trust the certificate.
+        urls = f"{endpoint}=http://127.0.0.1:{registry_port}"
+        index = start_index(folder / "index", [endpoint], index_port, trusted_proxies=proxies, registry_urls=urls)
         self._processes.append(index.process)
         registry = start_registry(folder / "registry", index.url, registry_port, trusted_proxies=proxies)
         self._processes.append(registry.process)
