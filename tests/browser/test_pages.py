@@ -25,7 +25,7 @@ from tests.servers.process import free_port
 from tests.servers.services import ROOT, Service, running, start_index, start_registry
 
 WEB, API = "/r/north-quay/web", "/api/v1/repositories/north-quay/web"
-NO_PAGES = {"assets.static", "site_search.opensearch", "graph.repository_dot"}
+NO_PAGES = {"assets.static", "site_search.opensearch", "graph.repository_dot", "security.contact"}
 EVERYBODYS = [
     "/", "/search", "/search?q=web", "/search?q={image}", "/search?q=nothing+like+this", "/graph", "/graph?q=web",
     "/graph?q=nothing+like+this", "/sign-in", "/sign-up", "/reset", "/confirm/none", "/reset/none",

@@ -191,9 +191,18 @@ def engine(url: str, compiled: Compiled) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def make_site(engine: Engine) -> Callable[..., Site]:
+def make_site(engine: Engine) -> Iterator[Callable[..., Site]]:
     """Makes an index with other settings than the default."""
-    return lambda **settings: Site(engine, **settings)
+    made: list[Site] = []
+
+    def make(**settings: object) -> Site:
+        made.append(Site(engine, **settings))
+        return made[-1]
+
+    yield make
+    # What is written after an answer uses a connection that nobody would close any more.
+    for site in made:
+        site.finish_email()
 
 
 @pytest.fixture

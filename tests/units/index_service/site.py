@@ -71,6 +71,10 @@ class Site:
         self.settings = IndexSettings(secret_keys=(KEY,), database_url=url)
         self.restart(**settings)
 
+    def finish_email(self) -> None:
+        """Wait until all is sent that was to be sent after an answer."""
+        self.app.extensions["wharfinger-site"].mailer.finish()
+
     def restart(self, **settings: object) -> None:
         """Another process on the same database, perhaps with other settings."""
         self.settings = replace(self.settings, **settings)

@@ -257,7 +257,7 @@ def test_within_a_namespace_teams_keep_their_roles(site, permissions):
         ("nobody/app", Forbidden),
         ("library/app", Forbidden),
         ("olga/App", Invalid),
-        ("olga/" + "a" * 64, Invalid),
+        ("olga/" + "a" * 256, Invalid),
     ],
 )
 def test_names_that_a_repository_cannot_take(site, permissions, target, failure):

@@ -48,7 +48,7 @@ def test_a_token_is_good_any_number_of_times_and_in_parallel(site, access):
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: site.redeem("alice/app", token), range(40))) == {200}
     answer = site.request("GET", "/v1/repositories/alice/app/images", auth=token)
-    assert answer.json == [{"id": IMAGES[0]}, {"id": IMAGES[1]}]
+    assert answer.json == [{"id": image, "held": "shared"} for image in IMAGES[:2]]
     assert not {"X-Docker-Token", "X-Docker-Endpoints", "WWW-Authenticate"} & set(answer.headers.keys())
 
 

@@ -85,6 +85,7 @@ def test_every_change_leaves_its_mark(world):
             before += 1
         answer = reader.post(path.format(**links), csrf=csrf, **fields)
         assert answer.status_code in (200, 201, 303), (path, answer.status_code)
+        site.finish_email()
         (mark,) = marks(site)[before:]
         assert (mark.action, mark.address) == (change, "192.0.2.1"), path
         assert mark.actor_name == (who or mark.actor_name), path

@@ -31,7 +31,7 @@ def letters(harbour):
 
 
 def read_letters(site):
-    site.app.extensions["wharfinger-site"].mailer.finish()
+    site.finish_email()
     paths = sorted(Path(site.settings.mail_folder).glob("*.eml"))
     return [email.message_from_bytes(path.read_bytes(), policy=policy.default) for path in paths]
 
