@@ -97,7 +97,7 @@ def show_image(image_id: str, as_json: bool) -> None:
     """Show image ID, and what refers to it: repositories, and images based on it. Reads the whole store."""
     with _one_line_errors(), _repairing() as repair:
         report = repair.report(ImageId(image_id))
-    click.echo(json.dumps(_as_json(report), indent=2) if as_json else "\n".join(_lines(report)))
+    click.echo(json.dumps(_as_json(report), indent=2) if as_json else _as_text(report))
 
 
 @image.command("remove")
@@ -109,8 +109,7 @@ def remove_image(image_id: str, apart: str | None, dry_run: bool, yes: bool) -> 
     """Remove image ID. Tags that reach it stay, and cannot be pulled until somebody pushes the image again."""
     with _one_line_errors(), _repairing() as repair:
         target = _located(image_id, apart)
-        click.echo("\n".join(_lines(repair.report(ImageId(image_id)))))
-        if dry_run or not (yes or click.confirm("Remove it?")):
+        if not _agreed(repair.report(ImageId(image_id)), "Remove it?", dry_run=dry_run, yes=yes):
             return
         repair.remove(target)
     click.echo("Removed.")
@@ -130,8 +129,7 @@ def replace_image(
     if (source is None) == (description is None or layer is None):
         raise click.UsageError("Give --from, or --description and --layer.")
     with _one_line_errors(), _repairing() as repair:
-        click.echo("\n".join(_lines(repair.report(ImageId(image_id)))))
-        if dry_run or not (yes or click.confirm("Replace it?")):
+        if not _agreed(repair.report(ImageId(image_id)), "Replace it?", dry_run=dry_run, yes=yes):
             return
         if source is not None:
             repair.replace_by(ImageId(image_id), RepositoryName.parse(source))
@@ -163,6 +161,16 @@ def _blocks(path: Path) -> Iterator[bytes]:
 def _as_json(report: Report) -> dict[str, Any]:
     references = [{**asdict(one), "repository": str(one.repository)} for one in report.references]
     return {**asdict(report), "references": references}
+
+
+def _agreed(report: Report, question: str, *, dry_run: bool, yes: bool) -> bool:
+    """Tell what refers to the image; whether it is to be done."""
+    click.echo(_as_text(report))
+    return not dry_run and (yes or click.confirm(question))
+
+
+def _as_text(report: Report) -> str:
+    return "\n".join(_lines(report))
 
 
 def _lines(report: Report) -> Iterator[str]:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from common.errors import Failure
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.agents import Agent
-from registry_service.graph.errors import TagNotFound
 from registry_service.graph.tags import Tags
 from registry_service.index_client import IndexUnreachable
 
@@ -80,7 +79,7 @@ class PendingTags:
 
     def _retry(self, pending: PendingTag) -> None:
         try:
-            if self._current(pending) == pending.now:
+            if self._is_current(pending):
                 pending.ask()
         except IndexUnreachable:
             return
@@ -91,18 +90,11 @@ class PendingTags:
 
     def _undo(self, pending: PendingTag) -> None:
         with suppress(Failure):
-            if self._current(pending) != pending.now:
-                return
-            if pending.before is None:
-                self._tags.delete(pending.repository, pending.tag)
-            else:
-                self._tags.set(pending.repository, pending.tag, pending.before, pending.agent)
+            if self._is_current(pending):
+                self._tags.change(pending.repository, pending.tag, pending.before, pending.agent)
 
-    def _current(self, pending: PendingTag) -> ImageId | None:
-        try:
-            return self._tags.get(pending.repository, pending.tag)
-        except TagNotFound:
-            return None
+    def _is_current(self, pending: PendingTag) -> bool:
+        return self._tags.find(pending.repository, pending.tag) == pending.now
 
     def _forget(self, pending: PendingTag) -> None:
         key = pending.repository, pending.tag

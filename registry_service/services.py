@@ -93,12 +93,12 @@ class Registry:
         self.tags.require_taggable(image)
         image = self.holdings.carry(image, repository)
         ask = partial(self.gate.set_tag, credentials, repository, tag, image)
-        before = self._tagged(repository, tag)
+        before = self.tags.find(repository, tag)
         self._change_tag(PendingTag(repository=repository, tag=tag, now=image, before=before, agent=agent, ask=ask))
 
     def delete_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag, agent: Agent) -> None:
         """Delete a tag with the consent of the index. Raises TagNotFound."""
-        before = self._tagged(repository, tag)
+        before = self.tags.find(repository, tag)
         if before is None:
             raise TagNotFound(f"Tag not found: {tag}")
         ask = partial(self.gate.delete_tag, credentials, repository, tag)
@@ -106,10 +106,7 @@ class Registry:
 
     def _change_tag(self, change: PendingTag) -> None:
         is_asked = self._ask(change)
-        if change.now is None:
-            self.tags.delete(change.repository, change.tag)
-        else:
-            self.tags.set(change.repository, change.tag, change.now, change.agent)
+        self.tags.change(change.repository, change.tag, change.now, change.agent)
         if is_asked:
             self.pending_tags.settle(change.repository, change.tag)
         else:
@@ -123,9 +120,3 @@ class Registry:
             logger.warning("%s:%s is changed without the index: %s", change.repository, change.tag, failure.message)
             return False
         return True
-
-    def _tagged(self, repository: RepositoryName, tag: Tag) -> ImageId | None:
-        try:
-            return self.tags.get(repository, tag)
-        except TagNotFound:
-            return None

@@ -67,6 +67,20 @@ class Tags:
             if not self._images.is_complete(each):
                 raise ImageNotFound(f"Image not found: its ancestor {each} is missing")
 
+    def find(self, repository: RepositoryName, tag: Tag) -> ImageId | None:
+        """As `get`; None where there is no such tag."""
+        try:
+            return self.get(repository, tag)
+        except TagNotFound:
+            return None
+
+    def change(self, repository: RepositoryName, tag: Tag, image: ImageId | None, agent: Agent) -> None:
+        """Set a tag, or delete it for None. Raises as `delete` does."""
+        if image is None:
+            self.delete(repository, tag)
+        else:
+            self.set(repository, tag, image, agent)
+
     def set(self, repository: RepositoryName, tag: Tag, image: ImageId, agent: Agent) -> None:
         """Let a tag name an image, whatever it named before. `agent` is whoever pushes."""
         pushed = json.dumps(_pusher(agent)).encode()
