@@ -14,11 +14,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from common.errors import Failure
+from common.errors import Failure, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.agents import Agent
 from registry_service.graph.tags import Tags
-from registry_service.index_client import IndexUnreachable
 
 RETRY_SECONDS = 2.0
 
@@ -81,7 +80,8 @@ class PendingTags:
         try:
             if self._is_current(pending):
                 pending.ask()
-        except IndexUnreachable:
+        except Unavailable:
+            # Neither an index nor a store that fails has decided anything.
             return
         except Failure as failure:
             logger.warning("The index refused %s:%s: %s", pending.repository, pending.tag, failure.message)
