@@ -144,7 +144,8 @@ def _repairing() -> Iterator[ImageRepair]:
     registry = create_registry(settings, driver)
     # Tags and repositories as the store has them: a mirror would ask its sources.
     tags = Tags(driver, registry.images)
-    yield ImageRepair(driver, registry.images, registry.push, tags, Repositories(driver, tags))
+    repositories = Repositories(driver, tags)
+    yield ImageRepair(driver, registry.images, registry.push, registry.holdings, tags, repositories)
 
 
 def _located(image_id: str, apart: str | None) -> ImageId:

@@ -15,7 +15,7 @@ from common.errors import Invalid
 from common.names import ImageId, RepositoryName
 from registry_service.graph.description import stored_parent
 from registry_service.graph.errors import ImageNotFound
-from registry_service.graph.holdings import Nobody
+from registry_service.graph.holdings import Holdings, Nobody
 from registry_service.graph.images import Images
 from registry_service.graph.push import Push
 from registry_service.graph.repositories import Repositories
@@ -53,10 +53,19 @@ class Report:
 class ImageRepair:
     """Looks at, removes and replaces images of one store."""
 
-    def __init__(self, driver: Driver, images: Images, push: Push, tags: Tags, repositories: Repositories) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        images: Images,
+        push: Push,
+        holdings: Holdings,
+        tags: Tags,
+        repositories: Repositories,
+    ) -> None:
         self._driver = driver
         self._images = images
         self._push = push
+        self._holdings = holdings
         self._tags = tags
         self._repositories = repositories
 
@@ -116,16 +125,19 @@ class ImageRepair:
                 yield reference
 
     def _reference(self, repository: RepositoryName, image: ImageId) -> Reference | None:
-        tags = tuple(sorted(tag for tag, id_ in self._tags.all(repository).items() if self._reaches(id_, image)))
+        tags = tuple(
+            sorted(tag for tag, id_ in self._tags.all(repository).items() if self._reaches(repository, id_, image))
+        )
         is_marked = self._driver.exists(paths.held(repository, image))
         is_apart = self._driver.exists(paths.image_json(ApartImageId(image, repository)))
         if not (tags or is_marked):
             return None
         return Reference(repository=repository, tags=tags, is_marked=is_marked, is_apart=is_apart)
 
-    def _reaches(self, tagged: str, image: ImageId) -> bool:
+    def _reaches(self, repository: RepositoryName, tagged: str, image: ImageId) -> bool:
+        plain = ImageId(tagged)
         try:
-            return image in self._images.ancestry(ImageId(tagged))
+            return image in self._images.ancestry(self._holdings.find(repository, plain) or plain)
         except ImageNotFound:
             return tagged == image
 

@@ -67,6 +67,12 @@ def test_an_image_is_shown_with_all_that_refers_to_it(store: Store, tmp_path: Pa
     assert "held by        owner/app: latest, an image of its own\n" in said
 
 
+def test_a_tag_is_shown_that_reaches_the_image_through_one_kept_apart(store: Store, tmp_path: Path) -> None:
+    assert not store.images.is_complete(CHILD.id)
+    told = json.loads(image(tmp_path, "show", BASE.id, "--json").stdout)
+    assert [one["tags"] for one in told["references"] if one["repository"] == "owner/app"] == [["latest"]]
+
+
 def test_a_removed_image_is_gone_and_a_push_brings_it_back(store: Store, tmp_path: Path) -> None:
     assert image(tmp_path, "remove", BASE.id, "--dry-run").exit_code == 0
     assert image(tmp_path, "remove", BASE.id).exit_code == 1, "nobody said yes"
