@@ -66,7 +66,11 @@ class PendingTags:
         while True:
             time.sleep(self._retry_seconds)
             for pending in self._all():
-                self._retry(pending)
+                try:
+                    self._retry(pending)
+                except Exception:
+                    # One tag keeps no other from being asked about.
+                    logger.exception("%s:%s is asked about again", pending.repository, pending.tag)
             with self._lock:
                 if not self._pending:
                     self._is_running = False

@@ -20,7 +20,7 @@ BEFORE, NOW = ImageId("a" * 64), ImageId("b" * 64)
 class Index:
     """Answers with these failures in turn, then consents."""
 
-    def __init__(self, *failures: Failure) -> None:
+    def __init__(self, *failures: Exception) -> None:
         self._failures = list(failures)
         self.has_consented = False
 
@@ -45,9 +45,11 @@ def changed(index: Index, before: ImageId | None = BEFORE) -> Store:
 
 
 @pytest.mark.parametrize(
-    "failure", [IndexUnreachable("down"), Unavailable("status 500"), Unavailable("too many requests")], ids=str
+    "failure",
+    [IndexUnreachable("down"), Unavailable("status 500"), Unavailable("too many requests"), RuntimeError("a surprise")],
+    ids=str,
 )
-def test_an_index_that_fails_has_refused_nothing(failure: Failure) -> None:
+def test_an_index_that_fails_has_refused_nothing(failure: Exception) -> None:
     index = Index(failure, failure)
     store = changed(index)
     eventually(lambda: index.has_consented, lambda: "the index was not asked again", patience=5)
