@@ -85,10 +85,12 @@ class DeleteTagsPage:
     head: RepositorySummary
     tags: list[str]
     untagged: list[str]
+    shared: set[str]
 
     @classmethod
     def of(cls, head: RepositorySummary, preview: DeletionPreview) -> DeleteTagsPage:
-        return cls(head, [str(tag) for tag in preview.tags], [str(image) for image in preview.untagged])
+        untagged = [str(image) for image in preview.untagged]
+        return cls(head, [str(tag) for tag in preview.tags], untagged, preview.shared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

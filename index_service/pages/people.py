@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from common.names import RepositoryName
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.repositories import RepositoryCard
 from index_service.paging import Paging
@@ -25,10 +26,12 @@ class RepositoriesPage:
 
 @dataclass(frozen=True, slots=True)
 class ActivityPage:
-    """Tags set and deleted, the newest first; `number` is the page's, `is_more` whether another follows."""
+    """Tags set and deleted, the newest first; only images that their repository holds `shared` have a page. `number` is
+    this page's, `is_more` whether another follows."""
 
     profile: PublicProfile
     moves: tuple[TagHistoryEvent, ...]
+    shared: set[tuple[RepositoryName, str]]
     number: int
     is_more: bool
 

@@ -7,15 +7,15 @@ registry has the truth; this is the record of it that lets a pull ask once. Noth
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal, or_, select, true, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
-from common.names import LIBRARY, ImageId
+from common.names import LIBRARY, ImageId, RepositoryName
 from index_service.db import PREPARED_STATEMENT, insert_missing, upsert
 from index_service.repositories.models import HeldImage, ListedImage, Repository
 
@@ -51,6 +51,20 @@ def held(session: Session, repository_id: int, image_ids: Collection[str], *, is
         HeldImage.repository_id == repository_id, HeldImage.image_id.in_(image_ids)
     )
     return set(session.scalars(of_it.where(HeldImage.is_apart.is_(False)) if is_shared else of_it))
+
+
+def shared_by_name(
+    session: Session, places: Iterable[tuple[RepositoryName, str | None]]
+) -> set[tuple[RepositoryName, str]]:
+    """Those of some images, each with a repository's name, that the repository holds shared: these have a page."""
+    wanted = {(name.namespace, name.name, image) for name, image in places if image is not None}
+    key = tuple_(Repository.namespace, Repository.name, HeldImage.image_id)
+    rows = session.execute(
+        select(Repository.namespace, Repository.name, HeldImage.image_id)
+        .join(Repository, Repository.id == HeldImage.repository_id)
+        .where(key.in_(wanted), HeldImage.is_apart.is_(False))
+    )
+    return {(RepositoryName(namespace, name), image) for namespace, name, image in rows}
 
 
 def is_open_to(session: Session, repository_id: int, image_id: ImageId) -> bool:

@@ -99,10 +99,10 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     passwords, cache = Passwords(hasher or PasswordHasher()), CredentialCache(settings.credential_seconds)
     authentication = Authentication(database, passwords, cache, guard, tokens, clock)
     registration = Registration(database, authentication, guard, clock, sign_up=settings.sign_up)
-    own = RegistryTokens(database, tokens, clock)
+    own = RegistryTokens(database, tokens, endpoints, clock)
     former_names = FormerNames(database, own, registries)
-    facts = MetadataReader(database, own, endpoints, registries, clock)
-    comparison = TagComparison(database, own, endpoints, registries, clock)
+    facts = MetadataReader(database, own, registries, clock)
+    comparison = TagComparison(database, own, registries, clock)
     jobs = JobRunner(database, own, endpoints, registries, comparison, facts, former_names, clock)
     summaries = Summaries(database, access_control)
     return Services(

@@ -17,7 +17,7 @@ from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import versions
 from index_service.registry_client import RegistryClient
-from index_service.repositories import catalogue
+from index_service.repositories import catalogue, holdings
 from index_service.repositories.catalogue import Pusher
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
@@ -41,10 +41,11 @@ class RegistryUnavailable(Unavailable):
 @dataclass(frozen=True, slots=True)
 class DeletionPreview:
     """A preview of a deletion: the tags that exist, and the images that no tag of the repository will point at
-    afterwards."""
+    afterwards; only those that it holds `shared` have a page."""
 
     tags: list[Tag]
     untagged: list[ImageId]
+    shared: set[str]
 
 
 class Deletion:
@@ -75,10 +76,11 @@ class Deletion:
         with self._database.reading() as session:
             repository = self._access_control.require(session, actor, name, catalogue.find(session, name), Action.WRITE)
             known = catalogue.tags(session, repository.id)
+            shared = holdings.held(session, repository.id, known.values(), is_shared=True)
         preview = [tag for tag in versions.newest_first(set(tags)) if tag in known]
         left = {image for tag, image in known.items() if tag not in preview}
         untagged = dict.fromkeys(known[Tag(tag)] for tag in preview if known[Tag(tag)] not in left)
-        return DeletionPreview([Tag(tag) for tag in preview], list(untagged))
+        return DeletionPreview([Tag(tag) for tag in preview], list(untagged), shared)
 
     def delete_tags(self, actor: Actor, name: RepositoryName, tags: Sequence[Tag]) -> None:
         """Delete tags at the registry, and so here. Raises as the policy does, and Unavailable: what was deleted until

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from common.errors import Failure, NotFound
 from common.names import ImageId
-from common.tokens import Access, Token
+from common.tokens import Token
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import image_metadata, image_store
@@ -15,7 +15,6 @@ from index_service.images.image_metadata import ImageMetadata
 from index_service.images.image_store import BATCH_SIZE
 from index_service.registry_client import RegistryClient
 from index_service.repositories import catalogue, holdings
-from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
 from index_service.services.registry_tokens import RegistryTokens
 
@@ -26,12 +25,9 @@ Heartbeat = Callable[[], None]
 class MetadataReader:
     """Reads from registries what repositories hold, and stores it."""
 
-    def __init__(
-        self, database: Database, tokens: RegistryTokens, endpoints: Endpoints, registries: RegistryClient, clock: Clock
-    ) -> None:
+    def __init__(self, database: Database, tokens: RegistryTokens, registries: RegistryClient, clock: Clock) -> None:
         self._database = database
         self._tokens = tokens
-        self._endpoints = endpoints
         self._registries = registries
         self._clock = clock
 
@@ -50,7 +46,7 @@ class MetadataReader:
         """Record at once which of these repositories hold an image, for whoever cannot wait for their jobs."""
         for repository in repositories:
             with suppress(Failure):
-                self._read_ancestry(repository, *self._door(repository), image)
+                self._read_ancestry(repository, *self._tokens.to_read(repository), image)
 
     def _read_ancestries(
         self, repository: Repository, images: Sequence[ImageId], heartbeat: Heartbeat, *, everything: bool
@@ -63,7 +59,7 @@ class MetadataReader:
             wanted = [image for image in batch if image not in done]
             if not wanted:
                 continue
-            endpoint, token = self._door(repository)
+            endpoint, token = self._tokens.to_read(repository)
             for image in wanted:
                 heartbeat()
                 missing += not self._read_ancestry(repository, endpoint, token, image)
@@ -95,7 +91,7 @@ class MetadataReader:
             read, missing, after = read + len(found), missing + len(wanted) - len(found), wanted[-1]
 
     def _describe_all(self, repository: Repository, ids: list[str], heartbeat: Heartbeat) -> list[ImageMetadata]:
-        endpoint, token = self._door(repository)
+        endpoint, token = self._tokens.to_read(repository)
         found = []
         for id_ in ids:
             heartbeat()
@@ -110,11 +106,6 @@ class MetadataReader:
         except NotFound:
             return None
         return image_metadata.parse(image, described.json, described.size, described.checksums)
-
-    def _door(self, repository: Repository) -> tuple[str, Token]:
-        """The registry, and a token of the index's own that lasts for some hundred questions."""
-        endpoint = self._endpoints.announced(repository.endpoint)
-        return endpoint, self._tokens.issue(repository.full_name, Access.READ)
 
 
 def _batches(images: Sequence[ImageId]) -> Iterator[Sequence[ImageId]]:

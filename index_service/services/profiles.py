@@ -13,14 +13,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common.errors import NotFound, Unauthenticated
-from common.names import LIBRARY
+from common.names import LIBRARY, RepositoryName
 from index_service.accounts import directory, organisations, validators
 from index_service.accounts.actor import Actor
 from index_service.accounts.directory import Membership
 from index_service.accounts.models import Namespace, Organisation, User
 from index_service.accounts.privileges import is_administrator
 from index_service.database import Database
-from index_service.repositories import tag_history
+from index_service.repositories import holdings, tag_history
 from index_service.repositories.models import Repository
 from index_service.repositories.roles import AccessControl
 from index_service.repositories.tag_history import TagHistoryEvent
@@ -45,6 +45,14 @@ class PublicProfile:
     standing: str = ""
     may_manage: bool = False
     organisations: tuple[Membership, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceActivity:
+    """A tag history, the newest first, and those of its images, by repository, that have a page."""
+
+    moves: list[TagHistoryEvent]
+    shared: set[tuple[RepositoryName, str]]
 
 
 class Profiles:
@@ -75,13 +83,15 @@ class Profiles:
                 raise NotFound("No account or organisation has this name")
             return self._page(session, Query(text="", page=page, page_size=limit, sort=sort, starred_by=person), actor)
 
-    def activity(self, actor: Actor | None, name: str, limit: int, offset: int) -> list[TagHistoryEvent]:
+    def activity(self, actor: Actor | None, name: str, limit: int, offset: int) -> NamespaceActivity:
         """The tag history of a person, or of an organisation's namespace, the newest first. Raises as `shown` does."""
         with self._database.reading() as session:
             namespace = self._namespace(session, actor, name)
             person = namespace.user_id
             whose = tag_history.in_namespace(name) if person is None else tag_history.by_person(person)
-            return tag_history.latest(session, whose, self._access_control.visible(actor), limit, offset)
+            moves = tag_history.latest(session, whose, self._access_control.visible(actor), limit, offset)
+            shared = holdings.shared_by_name(session, [(move.repository, move.image_id) for move in moves])
+            return NamespaceActivity(moves, shared)
 
     def _page(self, session: Session, query: Query, actor: Actor | None) -> tuple[list[Hit], int]:
         found = finder.search(session, query, self._access_control, actor)

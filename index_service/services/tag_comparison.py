@@ -15,14 +15,12 @@ from sqlalchemy.orm import Session
 
 from common.errors import Conflict, NotFound
 from common.names import ImageId, Tag
-from common.tokens import Access
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import jobs
 from index_service.registry_client import RegistryClient
 from index_service.repositories import activity, catalogue, holdings
 from index_service.repositories.catalogue import Pusher
-from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
 from index_service.services.registry_tokens import RegistryTokens
 
@@ -51,12 +49,9 @@ class RegistryTags:
 class TagComparison:
     """Compares and repairs the tags of one repository after the other."""
 
-    def __init__(
-        self, database: Database, tokens: RegistryTokens, endpoints: Endpoints, registries: RegistryClient, clock: Clock
-    ) -> None:
+    def __init__(self, database: Database, tokens: RegistryTokens, registries: RegistryClient, clock: Clock) -> None:
         self._database = database
         self._tokens = tokens
-        self._endpoints = endpoints
         self._registries = registries
         self._clock = clock
 
@@ -70,8 +65,7 @@ class TagComparison:
 
     def _read(self, repository: Repository) -> dict[Tag, ImageId] | None:
         """None where the registry has no tag of it."""
-        endpoint = self._endpoints.announced(repository.endpoint)
-        token = self._tokens.issue(repository.full_name, Access.READ)
+        endpoint, token = self._tokens.to_read(repository)
         try:
             return self._registries.tags(endpoint, token, repository.full_name)
         except NotFound:

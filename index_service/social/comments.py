@@ -67,6 +67,7 @@ class Viewer:
 class CommentView:
     """A comment as a viewer sees it; `author` is empty if the account is deleted. `repository` is its full name.
 
+    `is_shared`: the repository holds the image that it is pinned to as others do, so that this image has a page.
     `is_moderated`: it was hidden by an administrator of the index.
     """
 
@@ -80,6 +81,7 @@ class CommentView:
     image_id: str | None
     created_at: datetime
     edited_at: datetime | None
+    is_shared: bool
     is_hidden: bool
     is_moderated: bool = False
     is_flagged: bool = False
@@ -313,10 +315,10 @@ _OF_SHARED_IMAGE = (
 _ARE_PINNED = (or_(Comment.tag.is_not(None), Comment.image_id.is_not(None)), Comment.hidden_at.is_(None))
 
 
-def _views(reader_id: int | None) -> Select[Comment, str, str, str | None, bool]:
+def _views(reader_id: int | None) -> Select[Comment, str, str, str | None, bool, bool]:
     own_flag = select(Flag.user_id).where(Flag.comment_id == Comment.id, Flag.user_id == reader_id).exists()
     return (
-        select(Comment, Repository.namespace, Repository.name, User.name, own_flag)
+        select(Comment, Repository.namespace, Repository.name, User.name, own_flag, _OF_SHARED_IMAGE)
         .join(Repository, Repository.id == Comment.repository_id)
         .outerjoin(User, User.id == Comment.author_id)
     )
@@ -333,7 +335,9 @@ _PINNED_IN = (
 )
 
 
-def _view(comment: Comment, namespace: str, name: str, author: str | None, is_flagged: bool) -> CommentView:
+def _view(
+    comment: Comment, namespace: str, name: str, author: str | None, is_flagged: bool, is_shared: bool
+) -> CommentView:
     return CommentView(
         id=comment.id,
         repository=RepositoryName(namespace, name),
@@ -345,6 +349,7 @@ def _view(comment: Comment, namespace: str, name: str, author: str | None, is_fl
         image_id=comment.image_id,
         created_at=comment.created_at,
         edited_at=comment.edited_at,
+        is_shared=is_shared,
         is_hidden=comment.hidden_at is not None,
         is_moderated=comment.is_moderated,
         is_flagged=is_flagged,

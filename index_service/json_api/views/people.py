@@ -41,5 +41,5 @@ def list_starred_by(name: str) -> Page[RepositoryListItem]:
 def list_activity_of(name: str) -> UncountedPage[TagEvent]:
     """List the tags that a person set and deleted, or anybody in an organisation, the newest first."""
     asked = paging.asked(request.args)
-    moves = services().profiles.activity(actor(), name, asked.size + 1, asked.offset)
+    moves = services().profiles.activity(actor(), name, asked.size + 1, asked.offset).moves
     return UncountedPage.of(asked.number, asked.size, [TagEvent.of(move) for move in moves])

@@ -44,8 +44,9 @@ def starred(name: str) -> Response:
 def activity(name: str) -> Response:
     asked = paging.asked(request.args)
     profile = services().profiles.shown(actor(), name)
-    moves = services().profiles.activity(actor(), name, asked.size + 1, asked.offset)
-    shown = ActivityPage(profile, tuple(moves[: asked.size]), asked.number, len(moves) > asked.size)
+    found = services().profiles.activity(actor(), name, asked.size + 1, asked.offset)
+    is_more = len(found.moves) > asked.size
+    shown = ActivityPage(profile, tuple(found.moves[: asked.size]), found.shared, asked.number, is_more)
     return render_page(shown, "people/activity.html")
 
 

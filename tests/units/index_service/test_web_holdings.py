@@ -165,3 +165,15 @@ def test_an_image_that_one_repository_has_is_seen_by_those_who_may_read_it(
     assert search["image_id"] == (own if reads else None)
     finds = who in finders or (how is not LISTED and not is_private)
     assert [item["full_name"] for item in search["repositories"]] == (["alice/mine"] if finds else [])
+
+
+@pytest.mark.parametrize(("how", "is_linked"), [(LISTED, False), (APART, False), (HELD, True)])
+def test_an_image_is_linked_where_its_page_is_about_it(site, how, is_linked):
+    give(site, how)
+    pin(site, MINE, "alice", ImageId(TOP), "use this one")
+    reader = Reader(site, "alice")
+    paths = ("/u/alice/@activity", "/r/alice/mine/@tags/delete?tag=latest", "/r/alice/mine/@comments")
+    for path in paths:
+        page = reader.get(path).get_data(as_text=True)
+        assert TOP[:12] in page, path
+        assert (f'href="/i/{TOP}"' in page) is is_linked, path
