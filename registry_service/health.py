@@ -43,7 +43,12 @@ class Health:
 
     def _try_store(self) -> None:
         path, content = f"{paths.PROBES}/{secrets.token_hex(8)}", secrets.token_bytes(16)
-        self._driver.put(path, content)
+        try:
+            self._driver.put(path, content)
+        except Failure as failure:
+            # Fails in its own words where the store cannot be read either.
+            self._driver.exists(paths.IMAGES)
+            raise Unavailable(f"{failure.message}; what is stored can be pulled") from failure
         kept = self._driver.get(path)
         self._driver.delete(path)
         if kept != content:

@@ -2,11 +2,14 @@
 
 Whatever is on its way lies in `_staging/` below the same root, so that it can be renamed into place; it is
 fsynced before, and the directory after. Stagings of writers that were killed are swept when the driver starts.
+
+A store that cannot be written to, as after a disk error, is served for reading.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import stat
@@ -29,6 +32,11 @@ _ATTEMPTS = 64
 
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
+_UNWRITABLE = (errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT)
+"""What writes fail with where reads may go on; without hard links, for one, no push would ever work."""
+
+logger = logging.getLogger(__name__)
+
 
 def from_environ(storage_path: str, _environ: Mapping[str, str]) -> Filesystem:
     """Raises SettingsError."""
@@ -36,7 +44,7 @@ def from_environ(storage_path: str, _environ: Mapping[str, str]) -> Filesystem:
 
 
 class Filesystem(Driver):
-    """Files below `root`, which must be there, writable, and one file system."""
+    """Files below `root`, which must be there and one file system; and writable, unless it has contents to serve."""
 
     name = "filesystem"
     is_blocking = True
@@ -149,6 +157,8 @@ class Filesystem(Driver):
         return self._root / path
 
     def _new_staging(self) -> Path:
+        # A store that could only be read at the start may have none yet.
+        self._staging.mkdir(exist_ok=True)
         return self._staging / uuid.uuid4().hex
 
     def _remove(self, place: Path) -> None:
@@ -174,22 +184,31 @@ class Filesystem(Driver):
         """Do once what every write will do, where failing stops the start and not a push."""
         if not self._root.is_dir():
             raise SettingsError(f"storage path {self._root} is not a directory: create it, or mend the setting")
-        probe = self._new_staging()
         try:
-            self._staging.mkdir(exist_ok=True)
-            probe.write_bytes(b"")
-            os.link(probe, probe.with_suffix(".link"))
-            probe.unlink()
-            probe.with_suffix(".link").unlink()
+            self._try_to_write()
         except OSError as error:
-            raise SettingsError(
-                f"storage path {self._root} cannot be written to ({error.strerror}): "
-                "give this user the right to write there, on a file system with hard links"
-            ) from error
+            if error.errno not in _UNWRITABLE or not self._has_contents():
+                raise SettingsError(
+                    f"storage path {self._root} cannot be written to ({error.strerror}): "
+                    "give this user the right to write there, on a file system with hard links"
+                ) from error
+            logger.warning("storage path %s is served for reading only: %s", self._root, error.strerror)
         self._demand_one_file_system()
 
+    def _try_to_write(self) -> None:
+        probe = self._new_staging()
+        probe.write_bytes(b"")
+        os.link(probe, probe.with_suffix(".link"))
+        probe.unlink()
+        probe.with_suffix(".link").unlink()
+
+    def _has_contents(self) -> bool:
+        with suppress(OSError):
+            return any(entry.name != STAGING for entry in self._root.iterdir())
+        return False
+
     def _demand_one_file_system(self) -> None:
-        device = self._staging.stat().st_dev
+        device = self._root.stat().st_dev
         for entry in self._root.iterdir():
             if entry.is_dir() and entry.stat().st_dev != device:
                 raise SettingsError(
@@ -199,11 +218,12 @@ class Filesystem(Driver):
 
     def _sweep(self, leftover_seconds: float) -> None:
         oldest = time.time() - leftover_seconds
-        for entry in self._staging.iterdir():
-            # Another process may be sweeping too.
-            with suppress(FileNotFoundError):
-                if entry.stat().st_mtime < oldest:
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        # Another process may be sweeping too, or nobody be able to.
+        with suppress(OSError):
+            for entry in self._staging.iterdir():
+                with suppress(FileNotFoundError):
+                    if entry.stat().st_mtime < oldest:
+                        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 class _FileReader(Reader):

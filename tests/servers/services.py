@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -114,12 +114,13 @@ def start_registry(
     port: int | None = None,
     *,
     driver_environ: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
     **settings: str | None,
 ) -> Service:
     """A registry behind the index at `index_url`, or a standalone one where that is None.
 
-    `driver_environ` is what its storage driver reads for itself. A setting that is None keeps the service's own
-    default.
+    `driver_environ` is what its storage driver reads for itself, `prefix` the beginning of the command that runs it. A
+    setting that is None keeps the service's own default.
     """
     port = port or free_port()
     behind = {"standalone": "true"} if index_url is None else {"index_url": index_url}
@@ -137,7 +138,7 @@ def start_registry(
     environ.update(driver_environ or {})
     if "storage" not in settings:
         Path(environ["WHARFINGER_REGISTRY_STORAGE_PATH"]).mkdir(parents=True, exist_ok=True)
-    return serve("registry", folder, port, environ)
+    return serve("registry", folder, port, environ, prefix)
 
 
 @contextmanager
@@ -174,9 +175,9 @@ def environ_for(service: str, settings: Mapping[str, str | None]) -> dict[str, s
     return server_environ({"PATH": path, "PYTHONPATH": str(ROOT), **given})
 
 
-def serve(name: str, folder: Path, port: int, environ: dict[str, str]) -> Service:
-    """Start a service whose store or database is ready. Raises ServerFailed."""
-    command = [str(BIN / "gunicorn"), "-c", str(ROOT / "gunicorn.conf.py"), f"{name}_service.wsgi:app"]
+def serve(name: str, folder: Path, port: int, environ: dict[str, str], prefix: Sequence[str] = ()) -> Service:
+    """Start a service whose store or database is ready, by a command of `prefix` and itself. Raises ServerFailed."""
+    command = [*prefix, str(BIN / "gunicorn"), "-c", str(ROOT / "gunicorn.conf.py"), f"{name}_service.wsgi:app"]
     process = Process(name, command, folder, environ)
     target = Target("http", "127.0.0.1", port)
     process.start(lambda: _answers(target))

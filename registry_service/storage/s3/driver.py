@@ -52,7 +52,7 @@ class S3(Driver):
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._settings = bucket.settings
-        self._exclusive = None if bucket.honours_conditions else ExclusiveCreate(DriverCandidates(self))
+        self._exclusive = ExclusiveCreate(DriverCandidates(self))
         self._deletes_many = True
 
     def get(self, path: str) -> bytes:
@@ -63,7 +63,7 @@ class S3(Driver):
         self._bucket.make(path, "put_object", Body=content)
 
     def create(self, path: str, content: bytes) -> bool:
-        if self._exclusive is not None:
+        if not self._bucket.honours_conditions:
             return self._exclusive.create(path, content)
         token = new_token()
         conflicts = Retries(self._bucket.retry)

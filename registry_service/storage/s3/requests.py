@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import re
 import secrets
 import time
@@ -63,6 +64,8 @@ _TOKEN = "wharfinger-mark"
 """Metadata that holds an idempotency token."""
 _CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -96,9 +99,21 @@ class Bucket:
         self._dressing = _dressing(settings)
         self._urls: Cache[_Signable, str] = Cache(REMEMBERED_URLS, min(300.0, settings.url_seconds / 4))
         proxy = _proxy(self._client.meta.endpoint_url)
-        self.honours_conditions = self._try_out()
+        self._honours_conditions = self._try_out()
         self._connections = self._connect(proxy)
         self._sweep()
+
+    @property
+    def honours_conditions(self) -> bool:
+        """Whether it honours conditional PUTs. Raises StorageFailure while it may only be read."""
+        if self._honours_conditions is None:
+            try:
+                self._honours_conditions = self._try_conditions()
+            except ClientError as error:
+                raise refused_by(PROBE, error) from error
+            except BotoCoreError as error:
+                raise StorageFailure(PROBE, reason_of(error)) from error
+        return self._honours_conditions
 
     def key(self, path: str) -> str:
         return self.root + path
@@ -236,14 +251,21 @@ class Bucket:
             idle=self.settings.connections,
         )
 
-    def _try_out(self) -> bool:
-        """List, and learn whether conditional PUTs are honoured. Raises SettingsError."""
+    def _try_out(self) -> bool | None:
+        """List, and learn whether conditional PUTs are honoured; None where there is something to read, and writing is
+        forbidden. Raises SettingsError."""
         try:
             answer = self._client.list_objects(Bucket=self.settings.bucket, Prefix=self.root, MaxKeys=1)
             demand_region(self.settings, self._client.meta.region_name, answer)
-            return self._try_conditions()
         except (BotoCoreError, ClientError) as error:
             raise complaint_about(self.settings, error) from error
+        try:
+            return self._try_conditions()
+        except (BotoCoreError, ClientError) as error:
+            if not _is_forbidden(error) or not answer.get("Contents"):
+                raise complaint_about(self.settings, error) from error
+        logger.warning("bucket %s is served for reading only: the credentials may not write", self.settings.bucket)
+        return None
 
     def _try_conditions(self) -> bool:
         """Create a probe, which stays: where it is there from the last time, one request tells."""
@@ -282,6 +304,10 @@ class Bucket:
 def new_token() -> dict[str, str]:
     """An idempotency token as metadata: by it a request's own object is known again."""
     return {_TOKEN: secrets.token_hex(16)}
+
+
+def _is_forbidden(error: Exception) -> bool:
+    return isinstance(error, ClientError) and refused_by(PROBE, error).status == 403
 
 
 def _refusal(answer: Answer) -> dict[str, Any]:

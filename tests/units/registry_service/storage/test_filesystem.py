@@ -84,26 +84,53 @@ def test_file_as_root_refuses(tmp_path: Path) -> None:
         Filesystem(tmp_path / "file")
 
 
-def test_unwritable_root_refuses_in_one_line(tmp_path: Path) -> None:
-    """As a user without rights where the tests run as root, whom no right stops."""
-    tmp_path.chmod(0o555)
+def opened_by_a_reader(root: Path, reads: str = "") -> str:
+    """What a user without the right to write prints, who opens a store and reads a path; root is stopped by none."""
+    root.chmod(0o555)
     source = (
         "import os, sys, pathlib\n"
         "from registry_service.storage.filesystem import Filesystem\n"
+        "from registry_service.storage.guard import Guard\n"
+        "from common.errors import Failure\n"
         "from common.settings import SettingsError\n"
         "os.geteuid() == 0 and os.seteuid(65534)\n"
-        "try: Filesystem(pathlib.Path(sys.argv[1]))\n"
-        "except SettingsError as error: print(error)\n"
+        "try:\n"
+        "    driver = Guard(Filesystem(pathlib.Path(sys.argv[1])))\n"
+        "    print(driver.get(sys.argv[2]))\n"
+        "    driver.put(sys.argv[2], b'')\n"
+        "except (Failure, SettingsError) as error: print(error)\n"
     )
-    for parent in tmp_path.parents:
+    for parent in root.parents:
         if parent.stat().st_uid == os.geteuid() and "pytest" in str(parent):
             parent.chmod(0o755)
-    done = subprocess.run([sys.executable, "-c", source, str(tmp_path)], capture_output=True, text=True, check=True)
-    tmp_path.chmod(0o755)
-    assert done.stdout == (
+    command = [sys.executable, "-c", source, str(root), reads]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    root.chmod(0o755)
+    return done.stdout
+
+
+def test_unwritable_root_refuses_in_one_line(tmp_path: Path) -> None:
+    assert opened_by_a_reader(tmp_path) == (
         f"storage path {tmp_path} cannot be written to (Permission denied): "
         "give this user the right to write there, on a file system with hard links\n"
     )
+
+
+@pytest.mark.parametrize("has_staging", [True, False])
+def test_an_unwritable_root_with_contents_is_read(tmp_path: Path, has_staging: bool) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/json").write_bytes(b"{}")
+    if has_staging:
+        (tmp_path / STAGING).mkdir()
+    printed = opened_by_a_reader(tmp_path, "images/json")
+    assert printed == "b'{}'\nfilesystem: storage failed at: images/json: Permission denied\n"
+
+
+def test_a_staging_that_was_not_there_at_the_start(tmp_path: Path) -> None:
+    driver = Guard(Filesystem(tmp_path))
+    (tmp_path / STAGING).rmdir()
+    driver.put("a", b"1")
+    assert driver.get("a") == b"1"
 
 
 def test_link_to_another_file_system_refuses(tmp_path: Path) -> None:

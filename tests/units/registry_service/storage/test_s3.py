@@ -149,7 +149,21 @@ class TestStart:
 
     def test_forbidden_to_write(self, radosgw: Radosgw, proxy: FaultProxy) -> None:
         proxy.plan(lambda exchange: exchange.refuse(403) if exchange.method == "PUT" else exchange.pass_on())
-        assert "or let them list, read, write and delete" in self.complaint(radosgw.store(endpoint_url=proxy.url))
+        store = radosgw.store(endpoint_url=proxy.url)
+        assert "or let them list, read, write and delete" in self.complaint(store)
+
+        # With something to read it is served, and all is well once writing is allowed.
+        proxy.pass_everything()
+        opened(store).put("a", b"1")
+        proxy.plan(lambda exchange: exchange.refuse(403) if exchange.method == "PUT" else exchange.pass_on())
+        driver = opened(store)
+        assert driver.get("a") == b"1"
+        for act in (driver.create, driver.put):
+            with pytest.raises(StorageFailure, match="403"):
+                act("b", b"1")
+        proxy.pass_everything()
+        assert driver.create("b", b"1")
+        assert not driver.create("b", b"2")
 
     def test_region_of_the_bucket(self) -> None:
         answer = {"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "eu-west-1"}}}
