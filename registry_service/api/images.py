@@ -30,6 +30,7 @@ def put_json(image_id: str) -> Response:
     parent = push.parent_of(image, body)
     gate.require_announced(credentials, image)
     if parent is not None:
+        request_context.conclude(credentials, parent)
         _require_usable_parent(credentials, parent)
     declared = request.headers.get(headers.CHECKSUM)
     push.begin(

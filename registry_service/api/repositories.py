@@ -34,7 +34,9 @@ def get_tag(repository: str, tag: str) -> Response:
 @views.put("/repositories/<path:repository>/tags/<tag>")
 def put_tag(repository: str, tag: str) -> Response:
     name, credentials = _admit(repository, Access.WRITE)
-    image = registry().gate.usable(credentials, _tagged_image(http.read_json(request)))
+    image = _tagged_image(http.read_json(request))
+    request_context.conclude(credentials, image)
+    image = registry().gate.usable(credentials, image)
     agent = agents.parse(request.headers.get("User-Agent", ""))
     registry().require_creatable(name, Tag(tag))
     registry().set_tag(credentials, name, Tag(tag), image, agent)

@@ -1,7 +1,8 @@
 """A push, step by step: absent → described → received → sealed (protocol §3.3 to §3.5, §4.3).
 
 `begin` stages the JSON, `receive` stages the layer and computes its payload checksum in the same pass,
-`seal` verifies and publishes. Until then only the uploader can see it, and any step may be repeated.
+`seal` verifies and publishes. Until then only the uploader can see it, and any step may be repeated. What came whole
+and is never sealed, because its uploader sends no checksums, `conclude` publishes when a child or a tag needs it.
 
 Publishing. The lease on the image's mark is made first and released last, and the JSON is written last but
 for that. So while the mark is a lease of ours, JSON and layer together mean a publication that lacks nothing
@@ -196,6 +197,19 @@ class Push:
             # A concurrent request of the same uploader may have been first, and dropped the stage.
             if not self._is_stored(image, wanted, holder):
                 raise
+
+    def conclude(self, image: ImageId, uploader: str, *, holder: Holder = EVERYBODY) -> None:
+        """Publish an image that is needed now and was received whole, if its uploader declared no checksum at all:
+        Google's client sends none. Raises ImageExists when another upload with other content was first.
+        """
+        held = holder.find(image)
+        if held is not None and self._images.is_complete(held):
+            return
+        stage = self._stage(image, uploader)
+        description, received = stage.description(), stage.latest()
+        if description is None or received is None or stage.declared() != DeclaredChecksums():
+            return
+        self._publish(image, stage, description, received, [received.payload], holder)
 
     def expire(self) -> int:
         """Drop uploads that have not grown for the expiry time; returns how many."""

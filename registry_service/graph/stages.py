@@ -87,6 +87,14 @@ class Stage:
                     name = self._driver.get(paths.upload_received(self._path, digits)).decode()
                     yield Received(Checksum(f"sha256:{digits}"), paths.upload_layer(self._path, name))
 
+    def latest(self) -> Received | None:
+        """The layer that was complete last; None before the first."""
+        changes: dict[Received, float] = {}
+        for each in self.received():
+            with suppress(PathNotFound):
+                changes[each] = self._driver.stat(each.path).modified
+        return max(changes, key=changes.__getitem__, default=None)
+
     def drop_layers(self) -> None:
         """Back to described: nothing received, nothing declared."""
         for entry in self._entries():

@@ -23,6 +23,7 @@ from registry_service.graph.errors import (
     LayerEmpty,
     LayerMissing,
 )
+from registry_service.graph.holdings import Nobody
 from registry_service.storage import paths
 from registry_service.storage.driver import Stat
 from registry_service.storage.filesystem import Filesystem
@@ -245,6 +246,44 @@ def test_either_of_two_layers_may_be_meant(store: Store) -> None:
     store.receive(BASE)
     store.receive(OTHER_BYTES)
     store.seal(BASE)
+    assert store.holds(BASE)
+
+
+def test_what_no_checksum_was_declared_for_is_published_when_it_is_needed(store: Store) -> None:
+    store.describe(BASE)
+    store.push.conclude(BASE.id, "uploader")
+    assert not store.images.is_complete(BASE.id)
+    store.receive(OTHER_FILES)
+    store.receive(BASE)
+    store.push.conclude(BASE.id, "somebody else")
+    assert not store.images.is_complete(BASE.id)
+    for _ in range(2):
+        store.push.conclude(BASE.id, "uploader")
+        assert store.holds(BASE)
+    assert not store.driver.exists(paths.upload(BASE.id, "uploader"))
+    store.seal(BASE)
+
+
+def test_a_declared_checksum_is_waited_for(store: Store) -> None:
+    store.describe(BASE)
+    store.push.seal(BASE.id, "uploader", payload=None, tarsum=WRONG_TARSUM)
+    store.receive(BASE)
+    store.push.conclude(BASE.id, "uploader")
+    assert not store.images.is_complete(BASE.id)
+    with pytest.raises(ChecksumMismatch):
+        store.seal(BASE)
+    store.push.conclude(BASE.id, "uploader")
+    assert not store.images.is_complete(BASE.id)
+
+
+def test_of_two_uploads_without_a_checksum_the_first_is_kept(store: Store) -> None:
+    for image, uploader in ((BASE, "first"), (OTHER_BYTES, "same"), (OTHER_FILES, "other")):
+        store.describe(image, uploader)
+        store.receive(image, uploader)
+    store.push.conclude(BASE.id, "first")
+    store.push.conclude(BASE.id, "same", holder=Nobody())
+    with pytest.raises(ImageExists):
+        store.push.conclude(BASE.id, "other", holder=Nobody())
     assert store.holds(BASE)
 
 
