@@ -1,6 +1,8 @@
 """An HTTP connection pool with a deadline for each response, which bounds a peer that sends a byte now and then.
 
 A timeout of urllib3 bounds each read from the socket, and a response takes as many reads as its sender likes.
+
+Small bodies are read with `read_body`, which tells one that was cut from a whole one.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.response import BaseHTTPResponse
 
 WHOLE = 3
 """A response may take this many times as long in all as a single read."""
+
+_BLOCK = 256 * 1024
 
 
 def pool_with_deadline(timeout: float, connections: int) -> urllib3.PoolManager:
@@ -26,6 +31,15 @@ def pool_with_deadline(timeout: float, connections: int) -> urllib3.PoolManager:
     pool = urllib3.PoolManager(maxsize=connections, timeout=limits, retries=False)
     pool.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
     return pool
+
+
+def read_body(response: BaseHTTPResponse, limit: int) -> bytes:
+    """The body as it was sent, at most one byte longer than the limit. Raises HTTPError for one that is cut."""
+    body = bytearray()
+    # To its end: only there urllib3 sees that a body is shorter than announced.
+    while len(body) <= limit and (block := response.read(_BLOCK, decode_content=False)):
+        body += block
+    return bytes(body[: limit + 1])
 
 
 class _Connection(HTTPConnection):

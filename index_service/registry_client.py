@@ -19,7 +19,7 @@ import urllib3
 
 from common import headers
 from common.checksums import Checksum
-from common.deadline import pool_with_deadline
+from common.deadline import pool_with_deadline, read_body
 from common.errors import Failure, Invalid, NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties
@@ -173,12 +173,11 @@ class RegistryClient:
             body=body or None,
             redirect=False,
             preload_content=False,
-            decode_content=False,
         ) as response:
             told = response.headers
             return _Reply(
                 status=response.status,
-                body=response.read(most + 1),
+                body=read_body(response, most),
                 size=told.get(headers.SIZE),
                 apart=told.get(headers.APART),
                 checksums=told.getlist(headers.CHECKSUM_PAYLOAD),

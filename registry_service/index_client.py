@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import urllib3
 
-from common.deadline import pool_with_deadline
+from common.deadline import pool_with_deadline, read_body
 from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties, write_properties
@@ -151,4 +151,4 @@ class IndexClient:
         with self._pool.request(
             method, self._url + path, headers=headers, body=body or None, preload_content=False
         ) as response:
-            return response.status, response.read(MAX_ANSWER_BYTES + 1)
+            return response.status, read_body(response, MAX_ANSWER_BYTES)

@@ -23,6 +23,7 @@ from urllib3.response import BaseHTTPResponse
 from common import headers
 from common.cache import Cache
 from common.checksums import Checksum
+from common.deadline import read_body
 from common.errors import Invalid, NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.mirror.sources import MirrorSource
@@ -325,14 +326,11 @@ def _blocks(response: BaseHTTPResponse) -> Iterator[bytes]:
 
 
 def _body(response: BaseHTTPResponse, limit: int) -> bytes:
-    body = bytearray()
     with _failures("The source"):
-        # To its end, for only there urllib3 sees that a body is shorter than announced.
-        while block := response.read(BLOCK, decode_content=False):
-            body += block
-            if len(body) > limit:
-                raise SourceWrong(f"The source answered with more than {limit} bytes")
-    return bytes(body)
+        body = read_body(response, limit)
+    if len(body) > limit:
+        raise SourceWrong(f"The source answered with more than {limit} bytes")
+    return body
 
 
 def _json(response: BaseHTTPResponse, limit: int) -> Any:

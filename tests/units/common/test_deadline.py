@@ -1,4 +1,4 @@
-"""A peer that sends a byte now and then holds nobody for longer than the deadline."""
+"""A peer that sends a byte now and then holds nobody for longer than the deadline; one that breaks off said nothing."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import urllib3
 
-from common.deadline import WHOLE, pool_with_deadline
+from common.deadline import WHOLE, pool_with_deadline, read_body
 from common.errors import Unavailable
-from common.names import ImageId, RepositoryName
+from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
 from index_service.registry_client import RegistryClient
 from registry_service.index_client import IndexClient
+from registry_service.mirror.client import Source
+from registry_service.mirror.sources import MirrorSource
 
 TIMEOUT = 0.3
 PAUSE = 0.05
@@ -131,3 +134,44 @@ def test_a_kept_connection_serves_again() -> None:
         for _ in range(3):
             assert pool.request("GET", f"http://127.0.0.1:{listener.getsockname()[1]}/").json() is True
         served.join()
+
+
+TAGS, LIST = json.dumps({"latest": "a" * 64}).encode(), json.dumps([{"id": "a" * 64}]).encode()
+CUTS: dict[str, Callable[[bytes], bytes]] = {
+    "shorter than announced": lambda body: b"Content-Length: %d\r\n\r\n%b" % (len(body) + 500, body),
+    "nothing of it": lambda body: b"Content-Length: %d\r\n\r\n" % len(body),
+    "in a chunk": lambda body: b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b" % (len(body) + 9, body),
+    "before the last chunk": lambda body: b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(body), body),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_cut_answer_is_none_even_if_it_could_be_read(cut: str) -> None:
+    """What is there is valid JSON, a list or an image each time: only the framing says that there was more."""
+    token, image, tag = Token("s", NAME, Access.READ), ImageId("a" * 64), Tag("latest")
+    for body in (LIST, TAGS):
+        server = Dripping(b"HTTP/1.1 200 OK\r\n" + CUTS[cut](body), b"")
+        endpoint = f"127.0.0.1:{server.port}"
+        registries, index = RegistryClient({}, 2.0), IndexClient(f"http://{endpoint}", 2.0)
+        source = Source(MirrorSource("*", f"http://{endpoint}"), 2.0, "me")
+        questions: list[Callable[[], object]] = [
+            partial(registries.tags, endpoint, token, NAME),
+            partial(registries.describe, endpoint, token, image),
+            partial(registries.delete_tag, endpoint, token, NAME, tag),
+            partial(index.images, NAME, "Token x"),
+            partial(index.set_tag, NAME, tag, image, "Token x"),
+            partial(source.images, NAME),
+        ]
+        for question in questions:
+            with pytest.raises(Unavailable):
+                question()
+        server.stop()
+
+
+def test_a_body_is_read_to_its_limit_and_one_byte_beyond() -> None:
+    for limit, read in ((0, b"t"), (3, b"true"), (4, b"true"), (5, b"true")):
+        server = Dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue", b"")
+        pool = pool_with_deadline(2.0, connections=1)
+        with pool.request("GET", f"http://127.0.0.1:{server.port}/", preload_content=False) as response:
+            assert read_body(response, limit) == read
+        server.stop()
