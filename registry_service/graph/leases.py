@@ -5,6 +5,9 @@ owner has died does not block the path for ever: another process takes it over b
 successor named after the content of the dead lease. The owner of the last lease of that chain holds the lock, and the
 chain fences off all earlier owners (`holds`). Taking over is therefore as atomic as acquiring, and the path is never
 without an object from `acquire` to `release`.
+
+An owner in another container may be alive or dead: one that was killed and started again has a process namespace of its
+own. Whoever waits for such an owner watches it by its own clock, which is that of nobody else.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from common.cache import Cache
 from registry_service.graph.processes import Process
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, PathNotFound
@@ -25,6 +29,8 @@ STALE_SECONDS = 600.0
 
 POLL_SECONDS = 0.05
 """Pause between two attempts to acquire a lease."""
+
+_WATCHED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +45,21 @@ class Lease:
 class Leases:
     """Acquires, takes over, renews and releases leases in one store."""
 
-    def __init__(self, driver: Driver, stale_seconds: float = STALE_SECONDS) -> None:
+    def __init__(
+        self, driver: Driver, stale_seconds: float = STALE_SECONDS, *, unknown_seconds: float | None = None
+    ) -> None:
+        """`unknown_seconds`: how long to watch an owner of whom it cannot be known whether it runs, before its lease
+        counts as left; None to wait until it is stale."""
         self._driver = driver
         self._stale_seconds = stale_seconds
+        self._unknown_seconds = unknown_seconds
+        self._watched: Cache[bytes, float] = Cache(_WATCHED, stale_seconds)
 
     def acquire(self, path: str, subject: str) -> Lease | None:
         """Acquire the lease of a path for `subject`; None while another process holds it.
 
-        Where it cannot be known whether the owner runs, a lease is taken over only for the same subject: both owners
-        may then do the same thing.
+        Where it cannot be known whether the owner runs, a lease is taken over at once only for the same subject: both
+        owners may then do the same thing.
         """
         mine = _write(subject)
         if self._driver.create(path, mine):
@@ -77,8 +89,11 @@ class Leases:
         return None if lease is None else (lease["subject"], Process(**lease["owner"]))
 
     def release(self, lease: Lease) -> None:
-        """Release the lease, and delete the ones it succeeded."""
-        successors = [paths.successor(lease.path, content) for content in self._chain(lease.path)]
+        """Release the lease, and delete the ones it succeeded. Nothing happens where it was taken over."""
+        chain = self._chain(lease.path)
+        if chain[-1:] != [lease.content]:
+            return
+        successors = [paths.successor(lease.path, content) for content in chain]
         for path in (lease.path, *successors):
             with suppress(PathNotFound):
                 self._driver.delete(path)
@@ -95,7 +110,20 @@ class Leases:
         if lease is None or time.time() - lease["since"] > self._stale_seconds:
             return True
         running = Process(**lease["owner"]).is_running()
-        return not running if running is not None else lease["subject"] == subject
+        if running is not None:
+            return not running
+        return lease["subject"] == subject or self._is_left(content)
+
+    def _is_left(self, content: bytes) -> bool:
+        """Whether a lease has been seen here, unchanged, for long enough. Its content is unique."""
+        if self._unknown_seconds is None:
+            return False
+        now = time.monotonic()
+        since = self._watched.get(content)
+        if since is None:
+            self._watched.put(content, now)
+            return False
+        return now - since > self._unknown_seconds
 
 
 def _write(subject: str) -> bytes:

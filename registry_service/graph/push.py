@@ -58,6 +58,10 @@ SWEEP_SECONDS = 3600.0
 WAIT_SECONDS = 10.0
 """How long a seal waits while another process publishes the same image."""
 
+UNKNOWN_SECONDS = 60.0
+"""How long a process that may be dead, and publishes another upload in a file system, is watched before it is followed.
+"""
+
 COMPARED_AT_ONCE = 2
 """Uploads that are compared with an image's layer at the same time; each keeps a core busy."""
 
@@ -93,7 +97,8 @@ class Push:
         self._expiry_seconds = expiry_seconds
         self._offload = offload
         self._wait_seconds = wait_seconds
-        self._leases = Leases(driver, stale_seconds)
+        # A layer is renamed into place in a file system, and copied in a remote store.
+        self._leases = Leases(driver, stale_seconds, unknown_seconds=UNKNOWN_SECONDS if driver.is_blocking else None)
         self._swept = float("-inf")
         self._comparing = threading.Semaphore(COMPARED_AT_ONCE)
 

@@ -11,7 +11,7 @@ from typing import Any
 from common.errors import Invalid, NotFound
 from common.names import RepositoryName
 from registry_service.graph.errors import RepositoryBusy, RepositoryNotFound
-from registry_service.graph.leases import POLL_SECONDS, Leases
+from registry_service.graph.leases import POLL_SECONDS, Lease, Leases
 from registry_service.graph.single_flight import SingleFlight
 from registry_service.graph.tags import Tags
 from registry_service.storage import paths
@@ -20,6 +20,10 @@ from registry_service.storage.driver import Driver, PathNotFound
 WAIT_SECONDS = 10.0
 """How long a change of a repository's list waits for another one."""
 
+UNKNOWN_SECONDS = 5.0
+"""How long it waits for one by a process that may be dead. A change takes milliseconds: it reads one object and writes
+it."""
+
 
 class Repositories:
     """The repositories of one store."""
@@ -27,7 +31,7 @@ class Repositories:
     def __init__(self, driver: Driver, tags: Tags) -> None:
         self._driver = driver
         self._tags = tags
-        self._leases = Leases(driver, stale_seconds=3 * WAIT_SECONDS)
+        self._leases = Leases(driver, stale_seconds=3 * WAIT_SECONDS, unknown_seconds=UNKNOWN_SECONDS)
         self._listed = SingleFlight(self._read_listed)
         self._found = SingleFlight(self._search)
 
@@ -65,11 +69,13 @@ class Repositories:
 
     def add_images(self, repository: RepositoryName, entries: Iterable[Mapping[str, Any]]) -> None:
         """List images; none is ever taken off, and the first checksum of one stays with it. Raises RepositoryBusy."""
-        with self._changing(repository):
+        with self._changing(repository) as lease:
             listed: Sequence[Mapping[str, str]] = ()
             with suppress(RepositoryNotFound):
                 listed = self.images(repository)
             merged = _merge([*entries, *listed])
+            if not self._leases.holds(lease):
+                raise RepositoryBusy
             self._driver.put(paths.index_images(repository), json.dumps(merged).encode())
 
     def search(self, term: str) -> Sequence[RepositoryName]:
@@ -110,7 +116,7 @@ class Repositories:
             return []
 
     @contextmanager
-    def _changing(self, repository: RepositoryName) -> Iterator[None]:
+    def _changing(self, repository: RepositoryName) -> Iterator[Lease]:
         path = paths.index_images_claim(repository)
         deadline = time.monotonic() + WAIT_SECONDS
         # A subject unique to this call: a lease whose owner is unknown is waited for, never shared.
@@ -121,7 +127,7 @@ class Repositories:
             time.sleep(POLL_SECONDS)
             lease = self._leases.acquire(path, str(deadline))
         try:
-            yield
+            yield lease
         finally:
             self._leases.release(lease)
 

@@ -78,8 +78,7 @@ class LeaseKeeper:
         self._lease, self._renewed = renewed, time.monotonic()
 
     def release(self) -> None:
-        if self._leases.holds(self._lease):
-            self._leases.release(self._lease)
+        self._leases.release(self._lease)
 
 
 class Download:

@@ -141,6 +141,28 @@ def test_strangers_are_followed_for_the_same_subject_only(driver: Driver, leases
     assert leases.acquire(PATH, "subject") is not None
 
 
+def test_strangers_that_do_nothing_are_followed_in_the_end(driver: Driver, elsewhere: Process) -> None:
+    leases = Leases(driver, unknown_seconds=0.2)
+    driver.put(PATH, lease_of(elsewhere, age=300))
+    assert leases.acquire(PATH, "another") is None
+    time.sleep(0.15)
+    driver.put(PATH, lease_of(elsewhere, nonce="renewed"))
+    assert leases.acquire(PATH, "another") is None
+    time.sleep(0.15)
+    assert leases.acquire(PATH, "another") is None
+    time.sleep(0.15)
+    lease = leases.acquire(PATH, "another")
+    assert lease is not None
+    assert leases.holds(lease)
+
+
+def test_the_living_are_not_followed_however_long_it_takes(driver: Driver, alive: Process) -> None:
+    leases = Leases(driver, unknown_seconds=0)
+    driver.put(PATH, lease_of(alive))
+    for _ in range(3):
+        assert leases.acquire(PATH, "another") is None
+
+
 @pytest.mark.parametrize("age", [601, 10**9])
 def test_everything_goes_stale(driver: Driver, leases: Leases, elsewhere: Process, alive: Process, age: int) -> None:
     for path, owner in (("a", elsewhere), ("b", alive)):
@@ -179,6 +201,7 @@ def test_who_was_superseded_holds_no_more(driver: Driver, leases: Leases) -> Non
     later = Leases(driver, stale_seconds=-1).acquire(PATH, "another")
     assert later is not None
     assert not leases.holds(lease)
+    leases.release(lease)
     assert leases.holds(later)
 
 

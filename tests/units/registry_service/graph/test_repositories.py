@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from common.names import RepositoryName, Tag
 from registry_service.graph.agents import Agent
 from registry_service.graph.errors import RepositoryNotFound
 from registry_service.storage import paths
+from registry_service.storage.filesystem import Filesystem
 from tests.conformance.drivers_contract import together
 from tests.units.registry_service.graph.store import Image, Store, image_id
 
@@ -52,6 +58,27 @@ def test_concurrent_additions_are_all_there(store: Store) -> None:
     together(8, lambda number: store.repositories.add_images(NAME, [{"id": image_id(str(number))}]))
     assert {entry["id"] for entry in store.repositories.images(NAME)} == {image_id(str(number)) for number in range(8)}
     assert store.everything() == {paths.index_images(NAME)}
+
+
+def test_a_container_killed_in_a_change_bars_no_push(tmp_path: Path) -> None:
+    """One that is started again has its host name and its process numbers, and a process namespace of its own."""
+    source = (
+        "import os, pathlib, signal, sys\n"
+        "from registry_service.graph.leases import Leases\n"
+        "from registry_service.storage.filesystem import Filesystem\n"
+        "assert Leases(Filesystem(pathlib.Path(sys.argv[1]))).acquire(sys.argv[2], 'a change')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    claim = paths.index_images_claim(NAME)
+    subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", *as_root, sys.executable, "-c", source, tmp_path, claim]
+    )
+    assert (tmp_path / claim).exists()
+    store = Store(Filesystem(tmp_path))
+    store.repositories.add_images(NAME, [{"id": A}])
+    assert store.repositories.images(NAME) == [{"id": A}]
+    assert not (tmp_path / claim).exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"null", b"\xff", b'[7, {"id": 7}, {}, "x"]', b"[][]"])
