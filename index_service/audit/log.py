@@ -1,4 +1,5 @@
-"""The audit log: every change of a permission or a credential, written in the same transaction.
+"""The audit log: every change of a permission or a credential, and what is done to repositories and comments, written
+in the transaction of the change.
 
 Records are never changed, and pruned once they are older than the retention period.
 """
@@ -53,10 +54,14 @@ class Change(StrEnum):
     ROLE_GIVEN = "role.given"
     ROLE_TAKEN = "role.taken"
     NAMESPACE_CHANGED = "namespace.changed"
+    REPOSITORY_MADE = "repository.made"
     REPOSITORY_PUBLISHED = "repository.published"
     REPOSITORY_HIDDEN = "repository.hidden"
     REPOSITORY_TRANSFERRED = "repository.transferred"
     REPOSITORY_DELETED = "repository.deleted"
+    COMMENT_HIDDEN = "comment.hidden"
+    COMMENT_SHOWN = "comment.shown"
+    COMMENT_FLAGS_DISMISSED = "comment.flags-dismissed"
     ENDPOINT_MOVED = "endpoint.moved"
 
 

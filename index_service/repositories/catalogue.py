@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 from common.errors import Conflict
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.models import Namespace
-from index_service.audit.log import AuditContext, Change
-from index_service.db import PREPARED_STATEMENT, insert_missing, upsert
+from index_service.audit.log import AuditContext, Change, Named
+from index_service.db import PREPARED_STATEMENT, insert_for, insert_missing, upsert
 from index_service.repositories import holdings
 from index_service.repositories.models import ListedImage, Repository, TagHistoryRecord, TagRecord
 
@@ -73,20 +73,25 @@ def namespace_exists(session: Session, namespace: str) -> bool:
     return session.get(Namespace, namespace) is not None
 
 
-def allocate(session: Session, name: RepositoryName, creator_id: int, endpoint: str, moment: datetime) -> None:
-    """Allocate the name unless it exists."""
+def allocate(
+    session: Session, context: AuditContext, name: RepositoryName, creator: Named, endpoint: str, how: str
+) -> None:
+    """Allocate the name for its creator unless it exists; `how` is for the audit log: push or take-over."""
     default_private = select(Namespace.default_private).where(Namespace.name == name.namespace)
     row = {
         "namespace": name.namespace,
         "name": name.name,
-        "creator_id": creator_id,
+        "creator_id": creator.id,
         "is_private": bool(session.scalar(default_private)),
         "endpoint": endpoint,
-        "created_at": moment,
-        "updated_at": moment,
-        "pushed_at": moment,
+        "created_at": context.moment,
+        "updated_at": context.moment,
+        "pushed_at": context.moment,
     }
-    insert_missing(session, Repository, [row])
+    made = insert_for(session, Repository).values(row).on_conflict_do_nothing().returning(Repository.id)
+    if session.scalar(made) is not None:
+        details = {} if context.actor is creator else {"person": creator.name}
+        context.record(session, Change.REPOSITORY_MADE, str(name), how=how, **details)
 
 
 def listed(session: Session, repository_id: int) -> list[tuple[str, str | None]]:

@@ -111,7 +111,7 @@ class Protocol:
             raise Forbidden("You can change only your own account")
         if actor.limits is not None:
             raise Forbidden("Changing an account requires its password, not an access token")
-        context = AuditContext(actor, credential.address if isinstance(credential, Login) else "", self._clock())
+        context = self._context(credential, actor)
         password_hash = None if password is None else self._authentication.hashed_for(password, actor)
         checked = None if email is None else validators.validate_email(email)
         try:
@@ -127,17 +127,17 @@ class Protocol:
         """Start a push: allocate the name if it is free, add to its list, issue a write token (protocol §2.3)."""
         caller = self._authentication.caller(credential, name, Access.WRITE)
         with self._database.writing() as session:
-            moment = self._clock()
+            context = self._context(credential, caller.actor)
             is_new = catalogue.find(session, name) is None
             if is_new:
                 self._access_control.require_creatable(session, caller.actor, name)
                 endpoint = self._endpoints.choose(name)
-                catalogue.allocate(session, name, caller.known().id, endpoint, moment)
+                catalogue.allocate(session, context, name, caller.known(), endpoint, "push")
             repository = self._locked(session, caller, name, Action.WRITE)
             if is_new:
                 documents.refresh(session, repository.id)
-            catalogue.announce_images(session, repository, checksums(entries), moment)
-            catalogue.announce_tags(session, repository, announced_tags(entries), moment)
+            catalogue.announce_images(session, repository, checksums(entries), context.moment)
+            catalogue.announce_tags(session, repository, announced_tags(entries), context.moment)
             return self._issue(session, caller, repository, Access.WRITE)
 
     def read_listing(self, credential: Credential, name: RepositoryName, *, asks_token: bool) -> Listing:
@@ -297,6 +297,9 @@ class Protocol:
         protocol_tokens.consume(session, found.record, self._clock())
         if found.repository is not None:
             catalogue.delete_repository(session, AuditContext(found.actor, "", self._clock()), found.repository)
+
+    def _context(self, credential: Credential, actor: Actor | None) -> AuditContext:
+        return AuditContext(actor, credential.address if isinstance(credential, Login) else "", self._clock())
 
     def _enqueue_read(self, session: Session, repository: Repository, delay: timedelta = timedelta()) -> None:
         """Enqueue the job that reads from the registry what its tags reach."""

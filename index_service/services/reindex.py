@@ -104,4 +104,5 @@ class Reindex:
             raise Conflict(f"no account or organisation is named {name.namespace}; create it first")
         if name.is_library and not user.is_admin:
             raise Forbidden(f"{owner} is not an administrator and cannot own {name}")
-        catalogue.allocate(session, name, user.id, self._endpoints.choose(name), self._clock())
+        context = AuditContext(None, "", self._clock())
+        catalogue.allocate(session, context, name, user, self._endpoints.choose(name), "take-over")

@@ -19,6 +19,7 @@ from common.names import RepositoryName
 from index_service import markdown
 from index_service.accounts.actor import Actor
 from index_service.accounts.privileges import is_administrator
+from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import tagged_images, versions
@@ -221,13 +222,14 @@ class Social:
             _require_pin(viewer)
             comments.pin(session, view, target)
 
-    def set_hidden(self, actor: Actor, name: RepositoryName, number: int, *, is_hidden: bool) -> None:
+    def set_hidden(self, actor: Actor, address: str, name: RepositoryName, number: int, *, is_hidden: bool) -> None:
         """Hide or show a comment as an administrator of the repository, or of the index if one of these hid it.
 
         Raises as the policy does, CommentNotFound or Forbidden.
         """
         with self._changing(actor, name, number) as (session, view, viewer):
-            comments.set_hidden(session, view, viewer, self._clock(), is_hidden=is_hidden)
+            context = AuditContext(actor, address, self._clock())
+            comments.set_hidden(session, context, view, viewer, is_hidden=is_hidden)
 
     def flag(self, actor: Actor, name: RepositoryName, number: int, reason: object) -> None:
         """Flag a comment for moderation. Raises as `edit` does."""
@@ -250,19 +252,22 @@ class Social:
         with self._database.reading() as session:
             return comments.reported(session, limit, offset), comments.count_reported(session)
 
-    def moderate(self, actor: Actor, number: int, *, hide: bool) -> None:
+    def moderate(self, actor: Actor, address: str, number: int, *, hide: bool) -> None:
         """Hide a flagged comment, or dismiss its flags, which shows it again if an administrator hid it.
 
         Raises Forbidden or CommentNotFound.
         """
         _require_moderator(actor)
-        moderator = Viewer(actor.id, may_manage=True, may_moderate=True)
+        context, moderator = (
+            AuditContext(actor, address, self._clock()),
+            Viewer(actor.id, may_manage=True, may_moderate=True),
+        )
         with self._database.writing() as session:
             view = comments.find_reported(session, number)
             if not hide:
-                comments.unflag(session, view)
+                comments.dismiss_flags(session, context, view)
             if hide or view.is_moderated:
-                comments.set_hidden(session, view, moderator, self._clock(), is_hidden=hide)
+                comments.set_hidden(session, context, view, moderator, is_hidden=hide)
             if view.is_pinned:
                 documents.refresh(session, view.repository_id)
 

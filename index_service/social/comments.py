@@ -33,6 +33,7 @@ from common.errors import Forbidden, Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
 from index_service.accounts.models import Email, User
 from index_service.accounts.validators import validate_text
+from index_service.audit.log import AuditContext, Change
 from index_service.db import PREPARED_STATEMENT, insert_missing
 from index_service.repositories.models import HeldImage, ListedImage, Repository, TagRecord
 from index_service.social.models import Comment, CommentVersion, Flag
@@ -172,16 +173,19 @@ def pin(session: Session, view: CommentView, target: CommentTarget) -> None:
     comment.tag, comment.image_id = _anchored(session, comment.repository_id, target)
 
 
-def set_hidden(session: Session, view: CommentView, by: Viewer, moment: datetime, *, is_hidden: bool) -> None:
+def set_hidden(session: Session, context: AuditContext, view: CommentView, by: Viewer, *, is_hidden: bool) -> None:
     """Hide a comment or show it again; one that an administrator of the index hid is theirs alone. Raises Forbidden."""
     comment = _locked(session, view)
+    was_hidden = comment.hidden_at is not None
     if comment.is_moderated:
         if not by.may_moderate:
             raise Forbidden("An administrator of the index has hidden this comment")
     elif not by.may_manage:
         raise Forbidden("Only an administrator of the repository may hide a comment")
-    comment.hidden_at, comment.hidden_by = (moment, by.id) if is_hidden else (None, None)
+    comment.hidden_at, comment.hidden_by = (context.moment, by.id) if is_hidden else (None, None)
     comment.is_moderated = is_hidden and by.may_moderate
+    if is_hidden is not was_hidden:
+        _record(session, context, Change.COMMENT_HIDDEN if is_hidden else Change.COMMENT_SHOWN, view)
 
 
 def flag(session: Session, view: CommentView, user_id: int, reason: object, moment: datetime) -> None:
@@ -191,10 +195,15 @@ def flag(session: Session, view: CommentView, user_id: int, reason: object, mome
     insert_missing(session, Flag, [row])
 
 
-def unflag(session: Session, view: CommentView, user_id: int | None = None) -> None:
-    """Remove a person's flag or, without `user_id`, dismiss all flags."""
-    whose = true() if user_id is None else Flag.user_id == user_id
-    session.execute(delete(Flag).where(Flag.comment_id == view.id, whose))
+def unflag(session: Session, view: CommentView, user_id: int) -> None:
+    """Remove a person's flag."""
+    session.execute(delete(Flag).where(Flag.comment_id == view.id, Flag.user_id == user_id))
+
+
+def dismiss_flags(session: Session, context: AuditContext, view: CommentView) -> None:
+    """Remove everybody's flags, as a moderator who finds nothing wrong."""
+    session.execute(delete(Flag).where(Flag.comment_id == view.id))
+    _record(session, context, Change.COMMENT_FLAGS_DISMISSED, view)
 
 
 def versions(session: Session, view: CommentView) -> list[tuple[str, datetime]]:
@@ -354,6 +363,10 @@ def _view(
         is_moderated=comment.is_moderated,
         is_flagged=is_flagged,
     )
+
+
+def _record(session: Session, context: AuditContext, change: Change, view: CommentView) -> None:
+    context.record(session, change, str(view.repository), comment=view.id, person=view.author)
 
 
 def _is_author(view: CommentView, viewer: Viewer) -> bool:

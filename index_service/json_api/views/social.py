@@ -10,7 +10,7 @@ from common.errors import Invalid
 from common.names import ImageId, RepositoryName, Tag
 from index_service import paging
 from index_service.current import services
-from index_service.json_api.requester import actor, administrator, known
+from index_service.json_api.requester import actor, administrator, client_address, known
 from index_service.json_api.resources.comments import Comment, CommentDetail, FlaggedComment
 from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.routes import Routes, paged
@@ -120,7 +120,7 @@ def delete_comment(repository: str, comment: int) -> None:
 def hide_comment(repository: str, comment: int) -> Comment:
     """Hide a comment. Open to the repository's administrators."""
     name = RepositoryName.parse(repository)
-    services().social.set_hidden(known(), name, comment, is_hidden=True)
+    services().social.set_hidden(known(), client_address(), name, comment, is_hidden=True)
     return _comment(name, comment)
 
 
@@ -128,7 +128,7 @@ def hide_comment(repository: str, comment: int) -> Comment:
 def restore_comment(repository: str, comment: int) -> Comment:
     """Restore a hidden comment. Open to the repository's administrators, or to the index's where one of them hid it."""
     name = RepositoryName.parse(repository)
-    services().social.set_hidden(known(), name, comment, is_hidden=False)
+    services().social.set_hidden(known(), client_address(), name, comment, is_hidden=False)
     return _comment(name, comment)
 
 
@@ -169,7 +169,7 @@ def list_reported() -> Page[FlaggedComment]:
 @routes.patch("/admin/comments/<number:comment>", who=administrator)
 def judge_comment(comment: int, body: ModerationDecision) -> None:
     """Hide a flagged comment, or dismiss its flags and restore it where an administrator hid it."""
-    services().social.moderate(administrator(), comment, hide=body.hide)
+    services().social.moderate(administrator(), client_address(), comment, hide=body.hide)
 
 
 def _comment(name: RepositoryName, number: int) -> Comment:

@@ -12,7 +12,7 @@ from index_service.pages.social import CommentPage, CommentsPage, DeleteCommentP
 from index_service.social.comments import CommentTarget
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
-from index_service.web.request_context import actor, require_admin, require_signed_in
+from index_service.web.request_context import actor, client_address, require_admin, require_signed_in
 from index_service.web.responses import flash, page, redirect_to, render_page
 from index_service.web.urls import repository_url
 
@@ -81,7 +81,7 @@ def pin(repository: str, number: int) -> Response:
 def hide(repository: str, number: int) -> Response:
     """Hide it, or show it again if `hidden` is empty."""
     name, who, form = RepositoryName.parse(repository), require_signed_in().actor, Form.read("hidden")
-    services().social.set_hidden(who, name, number, is_hidden=form.ticked("hidden"))
+    services().social.set_hidden(who, client_address(), name, number, is_hidden=form.ticked("hidden"))
     return _done(name, number, gettext("The comment is hidden.") if form.ticked("hidden") else gettext("It is shown."))
 
 
@@ -109,7 +109,7 @@ def moderation() -> Response:
 def moderate(number: int) -> Response:
     """Hide it, or dismiss its flags if `hidden` is empty."""
     form = Form.read("hidden")
-    services().social.moderate(require_admin(), number, hide=form.ticked("hidden"))
+    services().social.moderate(require_admin(), client_address(), number, hide=form.ticked("hidden"))
     flash(
         "success", gettext("The comment is hidden.") if form.ticked("hidden") else gettext("The flags are dismissed.")
     )

@@ -272,15 +272,17 @@ def test_the_log_is_read_newest_first_and_filtered(site, administration):
     hidden = ("alice", "repository.hidden", "alice/app")
     made = [("", "account.made", name) for name in ("root", "bob", "alice")]
     signed_in = ("alice", "sign-in.succeeded", "alice")
-    assert found() == [hidden, signed_in, *made]
-    assert found(actor="alice") == [hidden, signed_in]
-    assert found(action="repository") == found(action="repository.hidden") == [hidden]
-    assert found(subject="alice") == [hidden, signed_in, made[-1]]
+    pushed = ("alice", "repository.made", "alice/app")
+    assert found() == [hidden, pushed, signed_in, *made]
+    assert found(actor="alice") == [hidden, pushed, signed_in]
+    assert found(action="repository") == [hidden, pushed]
+    assert found(action="repository.hidden") == [hidden]
+    assert found(subject="alice") == [hidden, pushed, signed_in, made[-1]]
     assert found(subject="ali") == found(action="repo") == found(subject="alice/ap") == []
-    assert found(subject="alice/app") == [hidden]
+    assert found(subject="alice/app") == [hidden, pushed]
     later = site.clock() - timedelta(minutes=1)
     assert found(since=later) == [hidden]
-    assert found(until=later) == [signed_in, *made]
+    assert found(until=later) == [pushed, signed_in, *made]
     (entry,), _ = administration.audit(root, AuditFilter(actor="alice"), 1, 0)
     assert (entry.address, json.loads(json.dumps(dict(entry.details)))) == ("192.0.2.9", {})
 
@@ -300,6 +302,13 @@ def test_operators_and_the_protocol_leave_their_marks(site, administration):
     ]
     for (details,) in site.rows("SELECT details FROM audit"):
         assert "new-password" not in details
+
+
+def test_who_made_a_repository_is_noted_once(site, administration):
+    for tag in ("latest", "1.0"):
+        site.push("alice/app", "alice", tag=tag)
+    made = site.rows("SELECT actor_name, subject, address, details FROM audit WHERE action = 'repository.made'")
+    assert [tuple(row) for row in made] == [("alice", "alice/app", "127.0.0.1", '{"how": "push"}')]
 
 
 def login(name):

@@ -342,6 +342,11 @@ def test_an_unknown_repository_is_taken_over_for_somebody(harbour):
     with pytest.raises(NotFound):
         harbour.reindex.run(APP, "nobody")
     renewed = harbour.reindex.run(APP, "alice")
+    noted = harbour.site.rows("SELECT actor_name, details FROM audit WHERE action = 'repository.made' ORDER BY id")
+    assert [(row.actor_name, json.loads(row.details)) for row in noted] == [
+        ("alice", {"how": "push"}),
+        ("", {"how": "take-over", "person": "alice"}),
+    ]
     assert (renewed.tags, renewed.images) == (1, 2)
     assert harbour.site.request("GET", f"/v1/search?q={APP.name}").json["num_results"] == 1
     assert len(harbour.daemon().pull("alice/app")) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import astuple, replace
 from threading import Barrier, Thread
 
@@ -131,7 +132,7 @@ def test_an_author_deletes_a_comment_with_its_history_and_its_flags(site, social
 
 def test_an_author_deletes_what_was_hidden_too(site, social, people):
     number = social.write(people["bob"], APP, "rude")
-    social.set_hidden(people["alice"], APP, number, is_hidden=True)
+    social.set_hidden(people["alice"], "", APP, number, is_hidden=True)
     social.delete(people["bob"], APP, number)
     assert site.rows("SELECT 1 FROM comments") == []
 
@@ -148,8 +149,8 @@ def test_a_hidden_comment_looks_absent_to_others(site, social, people):
     social.write(people["carol"], APP, "kind")
     for name in ("bob", "carol", "root"):
         with pytest.raises(Forbidden):
-            social.set_hidden(people[name], APP, number, is_hidden=True)
-    social.set_hidden(people["alice"], APP, number, is_hidden=True)
+            social.set_hidden(people[name], "", APP, number, is_hidden=True)
+    social.set_hidden(people["alice"], "", APP, number, is_hidden=True)
     assert bodies(social, None) == bodies(social, people["carol"]) == bodies(social, people["root"]) == ["kind"]
     assert bodies(social, people["alice"]) == bodies(social, people["bob"]) == ["kind", "rude"]
     assert site.services.summaries.of(None, APP).comment_count == 1
@@ -158,54 +159,54 @@ def test_a_hidden_comment_looks_absent_to_others(site, social, people):
             social.comment(reader, APP, number)
     with pytest.raises(CommentNotFound):
         social.flag(people["carol"], APP, number, "")
-    social.set_hidden(people["alice"], APP, number, is_hidden=False)
+    social.set_hidden(people["alice"], "", APP, number, is_hidden=False)
     assert bodies(social, None) == ["kind", "rude"]
 
 
 def test_what_an_administrator_of_the_index_hid_only_such_a_one_shows_again(social, people):
     number = social.write(people["bob"], APP, "rude")
     social.flag(people["carol"], APP, number, "manners")
-    social.moderate(people["root"], number, hide=True)
+    social.moderate(people["root"], "", number, hide=True)
     for is_hidden in (False, True):
         # Hiding it once more would make it the repository's administrator's to show.
         with pytest.raises(Forbidden, match="administrator of the index"):
-            social.set_hidden(people["alice"], APP, number, is_hidden=is_hidden)
+            social.set_hidden(people["alice"], "", APP, number, is_hidden=is_hidden)
     assert social.comment(people["alice"], APP, number).view.is_moderated
     assert bodies(social, people["root"]) == ["rude"]
     by_token = replace(people["root"], limits=Limits(1, "*", True))
     for refused in (by_token, people["carol"]):
         with pytest.raises(CommentNotFound):
-            social.set_hidden(refused, APP, number, is_hidden=False)
-    social.set_hidden(people["root"], APP, number, is_hidden=False)
+            social.set_hidden(refused, "", APP, number, is_hidden=False)
+    social.set_hidden(people["root"], "", APP, number, is_hidden=False)
     assert bodies(social, None) == ["rude"]
-    social.set_hidden(people["alice"], APP, number, is_hidden=True)
+    social.set_hidden(people["alice"], "", APP, number, is_hidden=True)
     with pytest.raises(CommentNotFound):
-        social.set_hidden(people["root"], APP, number, is_hidden=False)
+        social.set_hidden(people["root"], "", APP, number, is_hidden=False)
 
 
 def test_what_was_hidden_stays_the_index_s_when_its_hider_is_no_administrator_any_more(site, social, people):
     site.services.operations.set_admin("carol", is_admin=True)
     number = social.write(people["bob"], APP, "rude")
     social.flag(people["dave"], APP, number, "manners")
-    social.moderate(site.actor("carol"), number, hide=True)
+    social.moderate(site.actor("carol"), "", number, hide=True)
     site.services.operations.set_admin("carol", is_admin=False)
     assert social.comment(people["alice"], APP, number).view.is_moderated
     with pytest.raises(Forbidden, match="administrator of the index"):
-        social.set_hidden(people["alice"], APP, number, is_hidden=False)
+        social.set_hidden(people["alice"], "", APP, number, is_hidden=False)
     with pytest.raises(CommentNotFound):
-        social.set_hidden(site.actor("carol"), APP, number, is_hidden=False)
-    social.set_hidden(people["root"], APP, number, is_hidden=False)
+        social.set_hidden(site.actor("carol"), "", APP, number, is_hidden=False)
+    social.set_hidden(people["root"], "", APP, number, is_hidden=False)
     assert bodies(social, None) == ["rude"]
 
 
 def test_what_a_repository_s_administrator_hid_is_theirs_to_show_whatever_they_become(site, social, people):
     number = social.write(people["bob"], APP, "rude")
-    social.set_hidden(people["alice"], APP, number, is_hidden=True)
+    social.set_hidden(people["alice"], "", APP, number, is_hidden=True)
     site.services.operations.set_admin("alice", is_admin=True)
     assert not social.comment(people["alice"], APP, number).view.is_moderated
     with pytest.raises(CommentNotFound):
         social.comment(people["root"], APP, number)
-    social.set_hidden(people["alice"], APP, number, is_hidden=False)
+    social.set_hidden(people["alice"], "", APP, number, is_hidden=False)
     assert bodies(social, None) == ["rude"]
 
 
@@ -213,13 +214,13 @@ def test_a_moderator_who_finds_nothing_wrong_shows_what_a_moderator_hid(social, 
     number = social.write(people["bob"], APP, "rude")
     social.pin(people["alice"], APP, number, Tag("1.0"))
     social.flag(people["carol"], APP, number, "")
-    social.moderate(people["root"], number, hide=True)
-    social.moderate(people["root"], number, hide=False)
+    social.moderate(people["root"], "", number, hide=True)
+    social.moderate(people["root"], "", number, hide=False)
     assert bodies(social, None) == ["rude"]
     assert social.reported(people["root"], 10, 0) == ([], 0)
     social.flag(people["carol"], APP, number, "")
-    social.set_hidden(people["alice"], APP, number, is_hidden=True)
-    social.moderate(people["root"], number, hide=False)
+    social.set_hidden(people["alice"], "", APP, number, is_hidden=True)
+    social.moderate(people["root"], "", number, hide=False)
     assert bodies(social, None) == []
 
 
@@ -305,13 +306,34 @@ def test_annotations_are_found_and_shown_in_search(site, social, people):
     assert found("heartbleed") == ["alice/app"]
     social.edit(people["alice"], APP, number, "shellshock within")
     assert (found("heartbleed"), found("shellshock")) == ([], ["alice/app"])
-    social.set_hidden(people["alice"], APP, number, is_hidden=True)
+    social.set_hidden(people["alice"], "", APP, number, is_hidden=True)
     assert found("shellshock") == []
-    social.set_hidden(people["alice"], APP, number, is_hidden=False)
+    social.set_hidden(people["alice"], "", APP, number, is_hidden=False)
     assert found("shellshock") == ["alice/app"]
     social.flag(people["bob"], APP, number, "")
-    social.moderate(people["root"], number, hide=True)
+    social.moderate(people["root"], "", number, hide=True)
     assert found("shellshock") == []
+
+
+def test_what_moderators_do_is_noted_and_what_changes_nothing_is_not(site, social, people):
+    number = social.write(people["bob"], APP, "rude")
+    social.flag(people["carol"], APP, number, "")
+    for is_hidden in (True, True, False):
+        social.set_hidden(people["alice"], "192.0.2.9", APP, number, is_hidden=is_hidden)
+    social.moderate(people["root"], "192.0.2.8", number, hide=True)
+    social.moderate(people["root"], "192.0.2.8", number, hide=False)
+    noted = site.rows("SELECT actor_name, action, subject, details, address FROM audit WHERE action LIKE 'comment.%'")
+    details = json.dumps({"comment": number, "person": "bob"})
+    assert [tuple(row) for row in noted] == [
+        (who, f"comment.{action}", "alice/app", details, address)
+        for who, action, address in [
+            ("alice", "hidden", "192.0.2.9"),
+            ("alice", "shown", "192.0.2.9"),
+            ("root", "hidden", "192.0.2.8"),
+            ("root", "flags-dismissed", "192.0.2.8"),
+            ("root", "shown", "192.0.2.8"),
+        ]
+    ]
 
 
 def test_flags_come_to_the_moderators(social, people):
@@ -326,20 +348,20 @@ def test_flags_come_to_the_moderators(social, people):
         with pytest.raises(Forbidden):
             social.reported(people[name], 10, 0)
         with pytest.raises(Forbidden):
-            social.moderate(people[name], number, hide=True)
+            social.moderate(people[name], "", number, hide=True)
     reported, total = social.reported(people["root"], 10, 0)
     assert [(one.view.id, one.flags, one.reasons) for one in reported] == [
         (number, 2, ("alice minds", "carol minds")),
         (fine, 1, ()),
     ]
     assert total == 2
-    social.moderate(people["root"], fine, hide=False)
+    social.moderate(people["root"], "", fine, hide=False)
     social.unflag(people["alice"], APP, number)
-    social.moderate(people["root"], number, hide=True)
+    social.moderate(people["root"], "", number, hide=True)
     assert social.reported(people["root"], 10, 0) == ([], 0)
     assert bodies(social, people["carol"]) == ["fine"]
     with pytest.raises(CommentNotFound):
-        social.moderate(people["root"], fine, hide=True)
+        social.moderate(people["root"], "", fine, hide=True)
 
 
 def test_one_person_writes_only_so_fast(make_site, site):

@@ -11,9 +11,9 @@ from tests.units.index_service.reader import Reader
 ACME = "/u/zeta"
 ELSEWHERE = {
     *(Change.TOKENS_REVOKED, Change.ENDPOINT_MOVED),
-    *(Change.SIGNED_IN, Change.SIGN_IN_FAILED, Change.ACCESS_TOKEN_USED),
+    *(Change.SIGNED_IN, Change.SIGN_IN_FAILED, Change.ACCESS_TOKEN_USED, Change.REPOSITORY_MADE),
 }
-"""Commands, which have no page, and what test_guessing.py and test_access_tokens.py look at."""
+"""Commands and pushes, which have no page, and what test_guessing.py and test_access_tokens.py look at."""
 
 DEEDS = [
     # Who, the form, what it brings, and the mark it leaves.
@@ -30,6 +30,9 @@ DEEDS = [
     ("alice", "/r/alice/app/@settings/visibility", {"visibility": "public"}, Change.REPOSITORY_PUBLISHED),
     ("alice", "/r/alice/moving/@settings/transfer", {"target": "alice/moved"}, Change.REPOSITORY_TRANSFERRED),
     ("alice", "/r/alice/doomed/@settings/delete", {"confirm": "alice/doomed"}, Change.REPOSITORY_DELETED),
+    ("alice", "/r/alice/app/@comments/1/hide", {"hidden": "yes"}, Change.COMMENT_HIDDEN),
+    ("alice", "/r/alice/app/@comments/1/hide", {"hidden": ""}, Change.COMMENT_SHOWN),
+    ("root", "/admin/comments/2", {"hidden": ""}, Change.COMMENT_FLAGS_DISMISSED),
     ("alice", "/account/password", {"current": "password-alice", "password": "another one"}, Change.PASSWORD_CHANGED),
     ("", "/reset", {"email": "bob@example.com"}, Change.PASSWORD_RESET_ASKED),
     ("", "/reset/{reset}", {"password": "another one"}, Change.PASSWORD_RESET),
