@@ -13,7 +13,7 @@ import sys
 from gunicorn import util
 
 from common import serving
-from common.settings import SettingsError
+from common.settings import SettingsError, with_file
 
 if any(argument.startswith("registry_service.") for argument in sys.argv):
     from registry_service.settings import load_settings
@@ -37,6 +37,8 @@ else:
 
 try:
     settings = load_settings(os.environ)
+    # What workers load, so that one that is started later has the same.
+    serving.environ = with_file(os.environ)
 except SettingsError as error:
     sys.exit(f"wharfinger: {error}")
 
@@ -61,8 +63,13 @@ util.write_error = serving.write_json_error
 
 def on_starting(arbiter):
     serving.strike_out_secrets(arbiter.log)
+    serving.guard_signals(arbiter, settings.listen, lambda: load_settings(os.environ).listen)
 
 
 def post_fork(_arbiter, _worker):
     """A worker told to stop while it is still loading must not miss it: the arbiter says it once, then waits."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def post_worker_init(_worker):
+    serving.note_started()

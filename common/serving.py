@@ -1,4 +1,5 @@
-"""What gunicorn needs to serve either service: where its configuration lies, and errors a daemon can read.
+"""What gunicorn needs to serve either service: where its configuration lies, what it does with signals and with workers
+that cannot start, and errors a daemon can read.
 
 Imported by the gunicorn master before any worker patches its sockets, so nothing here touches ssl, urllib3 or a driver.
 """
@@ -6,19 +7,88 @@ Imported by the gunicorn master before any worker patches its sockets, so nothin
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import resource
 import socket
+import subprocess
 import sys
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gunicorn.arbiter import Arbiter
+
 from common import log
+from common.settings import SettingsError
 
 CONFIG = "gunicorn.conf.py"
 
 _OTHER_FILES = 256
 """Descriptors of a worker that are no clients: databases, stores, registries, logs."""
+
+BOOT_RETRY_SECONDS = 3.0
+"""Pause before a worker that could not start is started again."""
+
+TRIAL_SECONDS = 60.0
+"""How long the trial of new settings may take."""
+
+environ: Mapping[str, str] = os.environ
+"""Where a worker finds its settings: with those of the file as they were when the arbiter read it."""
+
+_has_served = mmap.mmap(-1, 1)
+"""Whether any worker has started; shared with all of them."""
+
+
+def note_started() -> None:
+    """Call it in a worker that has started."""
+    _has_served[0] = 1
+
+
+def refuse_to_start(complaint: str) -> NoReturn:
+    """End a worker that cannot start. Where others could before, its settings are right, and it will be tried again:
+    a store that is away for a moment must not end the service."""
+    sys.stderr.write(f"{complaint}\n")
+    if not _has_served[0]:
+        # Gunicorn starts a worker anew for ever unless it ends with this very status.
+        sys.exit(Arbiter.WORKER_BOOT_ERROR)
+    time.sleep(BOOT_RETRY_SECONDS)
+    sys.exit(1)
+
+
+def guard_signals(arbiter: Any, listen: str, load_listen: Callable[[], str]) -> None:
+    """Reload at SIGHUP only what would start, and let SIGUSR2 find gunicorn; `load_listen` reads the new address."""
+    reload = arbiter.handle_hup
+
+    def reload_if_right() -> None:
+        problem = _problem_of_reload(arbiter, listen, load_listen)
+        if problem is None:
+            reload()
+        else:
+            arbiter.log.error("Nothing is reloaded: %s", problem)
+
+    arbiter.handle_hup = reload_if_right
+    # Run by its path, gunicorn's own `http` would stand before the standard library's.
+    arbiter.START_CTX["args"] = [sys.executable, "-m", "gunicorn", *sys.argv[1:]]
+
+
+def _problem_of_reload(arbiter: Any, listen: str, load_listen: Callable[[], str]) -> str | None:
+    try:
+        if load_listen() != listen:
+            return "another address to listen on takes a restart"
+    except SettingsError as error:
+        return str(error)
+    command = [sys.executable, "-m", "gunicorn", "--check-config", *sys.argv[1:]]
+    try:
+        done = subprocess.run(
+            command, env=arbiter.cfg.env_orig, capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"the new settings were tried out for {TRIAL_SECONDS:g} seconds to no end"
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip() or "no reason was given").splitlines()[-1]
 
 
 def strike_out_secrets(gunicorn_log: Any) -> None:

@@ -64,13 +64,29 @@ def load(cls: type[S], service: str, environ: Mapping[str, str]) -> S:
         raise SettingsError(str(error)) from error
 
 
-def _read_file(path: str | None, service: str) -> dict[str, str]:
+def with_file(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with all that its file says, which is not read again. Raises SettingsError."""
+    path = environ.get(CONFIG_FILE)
+    filed = {
+        variable(service, key): text
+        for service, table in _read_tables(path).items()
+        if isinstance(table, dict)
+        for key, text in _read_file(path, service).items()
+    }
+    return {**filed, **{key: text for key, text in environ.items() if key != CONFIG_FILE}}
+
+
+def _read_tables(path: str | None) -> dict[str, Any]:
     if not path:
         return {}
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8")).get(service, {})
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{CONFIG_FILE}: cannot read {path}: {error}") from error
+
+
+def _read_file(path: str | None, service: str) -> dict[str, str]:
+    table = _read_tables(path).get(service, {})
     if not isinstance(table, dict):
         raise SettingsError(f"{CONFIG_FILE}: [{service}] in {path} is not a table")
     return {key: _as_text(value) for key, value in table.items()}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
-from common import log
+from common import log, serving
 from index_service.app import create_app
 from index_service.settings import SERVICE, load_settings
 
-settings = load_settings(os.environ)
+settings = load_settings(serving.environ)
 log.configure(SERVICE, settings.log_level)
 app = create_app(settings)

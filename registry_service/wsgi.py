@@ -1,11 +1,6 @@
 """The registry's WSGI entry, for gunicorn's gevent worker: `registry_service.wsgi:app`."""
 
-import os
-import sys
-
-from gunicorn.arbiter import Arbiter
-
-from common import log
+from common import log, serving
 from common.settings import SettingsError
 from registry_service.app import create_app
 from registry_service.offload import offload
@@ -13,13 +8,11 @@ from registry_service.settings import load_settings
 from registry_service.storage import factory
 
 try:
-    settings = load_settings(os.environ)
+    settings = load_settings(serving.environ)
     log.configure("registry", settings.log_level)
     driver = factory.create(
-        settings.storage, settings.storage_path, os.environ, redis_url=settings.redis_url, offload=offload
+        settings.storage, settings.storage_path, serving.environ, redis_url=settings.redis_url, offload=offload
     )
     app = create_app(settings, driver, offload=offload)
 except SettingsError as error:
-    sys.stderr.write(f"wharfinger-registry: {error}\n")
-    # Gunicorn starts a worker anew for ever unless it ends with this very status.
-    sys.exit(Arbiter.WORKER_BOOT_ERROR)
+    serving.refuse_to_start(f"wharfinger-registry: {error}")

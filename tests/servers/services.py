@@ -55,10 +55,17 @@ class Service:
         return self.folder / "store"
 
 
-def start_index(folder: Path, registries: list[str], port: int | None = None, **settings: str | None) -> Service:
+def start_index(
+    folder: Path,
+    registries: list[str],
+    port: int | None = None,
+    *,
+    prefix: Sequence[str] = (),
+    **settings: str | None,
+) -> Service:
     """A migrated index with one administrator, `ADMIN`; `registries` is what it announces, host:port each.
 
-    A setting that is None keeps the service's own default.
+    `prefix` is the beginning of the command that runs it. A setting that is None keeps the service's own default.
     """
     port = port or free_port()
     environ = environ_for(
@@ -80,7 +87,7 @@ def start_index(folder: Path, registries: list[str], port: int | None = None, **
         _fill(environ)
     else:
         shutil.copy(_filled(), folder / "index.db")
-    return serve("index", folder, port, environ)
+    return serve("index", folder, port, environ, prefix)
 
 
 def _fill(environ: dict[str, str]) -> None:
