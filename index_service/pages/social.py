@@ -8,6 +8,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
+from index_service import markdown
 from index_service.pages.forms import EMPTY, FormState
 from index_service.paging import Paging
 from index_service.repositories.activity import DayOfPulls
@@ -52,6 +53,11 @@ class OverviewPage:
             annotations=tuple(overview.annotations),
             readme_html=overview.readme_html,
         )
+
+    @property
+    def headings(self) -> list[markdown.Heading]:
+        """Of the README, for its table of contents."""
+        return markdown.headings(self.readme_html)
 
     @property
     def command(self) -> str:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from index_service import markdown
+from index_service.markdown import sanitizing
 
 EVIL = "http://evil.example/x"
 
@@ -68,9 +69,13 @@ ATTACKS = [
 ]
 
 KEPT = {
-    *("a", "br", "code", "del", "em", "strong", "blockquote", "hr", "li", "ol", "p", "pre", "ul", "s"),
-    *("h3", "h4", "h5", "h6", "table", "tbody", "td", "th", "thead", "tr"),
+    markdown.readme: {
+        *("a", "br", "code", "del", "em", "strong", "blockquote", "hr", "li", "ol", "p", "pre", "ul", "s"),
+        *("h3", "h4", "h5", "h6", "table", "tbody", "td", "th", "thead", "tr", "b", "div", "section", "span", "sup"),
+    },
+    markdown.comment: {"a", "br", "code", "del", "em", "strong", "blockquote", "hr", "li", "ol", "p", "pre", "ul"},
 }
+ATTRIBUTES = {"href", "title", "rel", "start", "tabindex", "id", "class", "align", "colspan", "rowspan"}
 
 
 class Elements(HTMLParser):
@@ -91,8 +96,9 @@ class Elements(HTMLParser):
 def test_nothing_of_it_can_do_anything(render, attack):
     for text in (attack, f"a {attack} b", f"{attack}\n\n{attack}", f"* {attack}\n\n  {attack}"):
         for tag, attributes in Elements(render(text)).tags:
-            assert tag in KEPT
-            assert attributes.keys() <= {"href", "title", "rel", "start", "tabindex"}
+            assert tag in KEPT[render]
+            assert attributes.keys() <= ATTRIBUTES
+            assert attributes.get("id", "readme-").startswith("readme-")
             if tag == "a" and "href" in attributes:
                 assert attributes["rel"] == "nofollow ugc noopener"
                 assert re.match(r"(https?://|mailto:|[^:]*$)", attributes["href"]), attributes
@@ -107,8 +113,8 @@ def test_what_a_readme_is_made_of():
     for tag in ("h3", "h4", "em", "strong", "code", "s", "a", "ol", "ul", "blockquote", "pre", "table", "th", "hr"):
         assert tag in tags, tag
     assert "style=" not in rendered
-    assert "class=" not in rendered
     assert '<pre tabindex="0">' in rendered
+    assert '<th align="center">b</th>' in rendered
 
 
 def test_a_comment_knows_less():
@@ -123,7 +129,7 @@ def test_a_comment_knows_less():
         ("![](http://e.example/x.png)", [("http://e.example/x.png", "http://e.example/x.png")]),
         ("[![build](http://e.example/b.svg)](http://ci.example)", [("http://ci.example", "build")]),
         ("[](http://a.example)", [("http://a.example", "http://a.example")]),
-        ("![x](/static/style.css)", [("/static/style.css", "x")]),
+        ("![x](https://e.example/a.png?b=c&d=e)", [("https://e.example/a.png?b=c&d=e", "x")]),
     ],
 )
 def test_no_image_is_loaded_and_no_link_is_without_words(text, links):
@@ -147,10 +153,11 @@ def test_the_same_text_is_rendered_once():
             rendered.append(text)
             return f"<p>{text}</p>"
 
-    render = markdown.Renderer(Counting(), {"p"})
+    render = markdown.Renderer(Counting(), sanitizing.COMMENT)
     assert render("one") == render("one") == "<p>one</p>"
     render("two")
-    assert rendered == ["one", "two"]
+    render("one", "https://a.example/")
+    assert rendered == ["one", "two", "one"]
 
 
 @pytest.mark.parametrize("text", ["![](a)" * 16_000, "[![](a)](b) ![](c)"])
@@ -158,3 +165,102 @@ def test_pictures_in_links_and_beside_them(text):
     """However many stand in one paragraph: each is counted once, or this would not end."""
     html = str(markdown.readme(text))
     assert html.count("<a ") == (16_000 if len(text) > 100 else 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# A & <b>B</b>, `c`!", '<h3 id="readme-a--b-c">'),
+        ("# Same\n# Same\n# Same", '<h3 id="readme-same-2">Same</h3>'),
+        ("# \u5b89\u88c5", '<h3 id="readme-\u5b89\u88c5">'),
+        ("###### Deep", '<h6 id="readme-deep">Deep</h6>'),
+        ("[go](#same)", '<a href="#readme-same" rel="nofollow ugc noopener">go</a>'),
+        ('<a name="old"></a>', '<a id="readme-old"'),
+        ('<h1 align="center">Big</h1>', '<h3 align="center">Big</h3>'),
+        ('<h1 id="spoken">x</h1>', '<h3 id="readme-spoken">x</h3>'),
+        ("- [x] done\n- [ ] to do", '<li class="task">\N{BALLOT BOX WITH CHECK} done</li>'),
+        ("- [ ] to do", '<li class="task">\N{BALLOT BOX} to do</li>'),
+        ("~~gone~~ ~gone~", "<s>gone</s> <s>gone</s>"),
+        ("a[^1]\n\n[^1]: The note.", '<a href="#readme-fn1" id="readme-fnref1"'),
+        ("a[^1]\n\n[^1]: The note.", '<li id="readme-fn1"'),
+        ("> [!WARNING]\n> Careful", '<div class="markdown-alert markdown-alert-warning">'),
+        ("> [!tip]\n> Well", '<p class="markdown-alert-title">Tip</p>'),
+        ("> [!OTHER]\n> x", "<blockquote>"),
+        (
+            "<details><summary>More</summary>\n\n*x*\n\n</details>",
+            "<details><summary>More</summary>\n<p><em>x</em></p>",
+        ),
+        ("<kbd>Ctrl</kbd> H<sub>2</sub>O x<sup>2</sup>", "<kbd>Ctrl</kbd> H<sub>2</sub>O x<sup>2</sup>"),
+        ('<p align="center">x</p>', '<p align="center">x</p>'),
+        ('<p align="center;x" style="color:red">x</p>', "<p>x</p>"),
+        ("|a|\n|-|\n|b|", '<div class="table" tabindex="0"><table>'),
+        ("<TABLE><tr><td>x</TABLE >\n\ny", "<td>x</td></tr></tbody></table></div>\n<p>y</p>"),
+        ("```sh\n# hi\n```", '<span class="c1"># hi</span>'),
+        ("```Dockerfile\nFROM x\n```", '<span class="k">FROM</span>'),
+        ("```unheard-of\n<x>\n```", '<pre tabindex="0"><code>&lt;x&gt;\n</code></pre>'),
+        ('<span class="c1 crate">x</span>', '<span class="c1">x</span>'),
+        ("<!-- hidden -->shown", "shown"),
+        ("<center>x</center>", "x"),
+    ],
+)
+def test_a_readme_looks_as_on_github(text, expected):
+    assert expected in markdown.readme(text)
+    assert "hidden" not in markdown.readme(text)
+
+
+@pytest.mark.parametrize("render", [markdown.readme, markdown.comment])
+@pytest.mark.parametrize(
+    ("text", "target", "shown"),
+    [
+        ("See https://a.example/b.", "https://a.example/b", "https://a.example/b"),
+        ("www.a.example", "http://www.a.example", "www.a.example"),
+        ("(https://a.example/x_(y))", "https://a.example/x_(y)", "https://a.example/x_(y)"),
+        ("https://a.example/?a=b&c=d&amp;", "https://a.example/?a=b&c=d&", "https://a.example/?a=b&c=d&"),
+        ("**https://a.example**", "https://a.example", "https://a.example"),
+        ("https://a.example/a_b_c\nnext", "https://a.example/a_b_c", "https://a.example/a_b_c"),
+        ("ask bo.x@mail.example-a.org!", "mailto:bo.x@mail.example-a.org", "bo.x@mail.example-a.org"),
+        ("<https://a.example>", "https://a.example", "https://a.example"),
+    ],
+)
+def test_bare_addresses_are_links(render, text, target, shown):
+    found = Elements(render(text))
+    assert [attributes["href"] for tag, attributes in found.tags if tag == "a"] == [target]
+    assert f">{shown.replace('&', '&amp;')}</a>" in render(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["node.js setup.py", "xhttps://a.example", "`https://a.example`", "http://", "www.", "a@b", "@ada", "a@-.b"]
+)
+def test_what_is_no_address_is_no_link(text):
+    assert "<a" not in markdown.readme(text)
+
+
+def test_a_link_in_a_link_stays_one():
+    assert markdown.readme("[see https://a.example](https://b.example)").count("<a ") == 1
+
+
+@pytest.mark.parametrize(
+    ("link", "source", "target"),
+    [
+        ("docs/x.md", "https://git.example/a/b/blob/master/", "https://git.example/a/b/blob/master/docs/x.md"),
+        ("../x", "https://git.example/a/b/", "https://git.example/a/x"),
+        ("/x", "https://git.example/a/b/", "https://git.example/x"),
+        ("//other.example/x", "https://git.example/a/", "https://other.example/x"),
+        ("docs/x.md", "", None),
+        ("/login", "", None),
+        ("https:docs", "", "https:docs"),
+    ],
+)
+def test_relative_links_lead_to_the_source_or_nowhere(link, source, target):
+    for text in (f"[x]({link})", f"<a href='{link}'>x</a>"):
+        (attributes,) = [attributes for tag, attributes in Elements(markdown.readme(text, source)).tags if tag == "a"]
+        assert attributes.get("href") == target
+
+
+def test_the_headings_of_a_readme():
+    rendered = markdown.readme("# A *b*\n\n## `C` & D\n\n<h2 align=center>raw</h2>\n\n#\n\n#### E")
+    assert markdown.headings(rendered) == [
+        markdown.Heading(1, "readme-a-b", "A b"),
+        markdown.Heading(2, "readme-c--d", "C & D"),
+        markdown.Heading(4, "readme-e", "E"),
+    ]

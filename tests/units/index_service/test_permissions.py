@@ -122,13 +122,14 @@ def test_what_is_written_of_a_repository_is_found(site, permissions):
 def test_a_readme_is_rendered_once_and_anew_where_the_renderer_has_changed(site, permissions, monkeypatch):
     permissions.describe(site.actor("wanda"), APP, "", "# Ducks\nAnd *geese*.")
     rendered = site.services.social.overview(None, APP).readme_html
-    assert "<h3>Ducks</h3>" in rendered
+    assert '<h3 id="readme-ducks">Ducks</h3>' in rendered
 
-    def render(_text):
-        raise AssertionError("rendered again")
+    class Refusing:
+        def render(self, _text):
+            raise AssertionError("rendered again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(markdown.readme, "_render", render)
+        patch.setattr(markdown.readme, "_parser", Refusing())
         patch.setattr(markdown.readme, "_rendered", {})
         assert site.services.social.overview(None, APP).readme_html == rendered
     with Database(site.engine).writing() as session:
