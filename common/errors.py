@@ -61,7 +61,9 @@ class TooMany(Failure):
 
 
 class Unavailable(Failure):
-    pass
+    """A dependency is down or slow; `retry_after` is in seconds, None where nobody knows."""
+
+    retry_after: int | None = None
 
 
 class OutOfSpace(Failure):

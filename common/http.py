@@ -218,9 +218,9 @@ def _refusal(failure: errors.Failure, asked: str) -> Response:
     response = failure_reply(failure.message, status_of(failure))
     if isinstance(failure, errors.Unauthenticated):
         response.headers["WWW-Authenticate"] = CHALLENGE
-    elif isinstance(failure, errors.TooMany):
+    elif isinstance(failure, errors.TooMany | errors.Unavailable) and failure.retry_after is not None:
         response.headers["Retry-After"] = str(failure.retry_after)
-    elif isinstance(failure, errors.Unavailable | errors.OutOfSpace):
+    if isinstance(failure, errors.Unavailable | errors.OutOfSpace):
         logger.warning("%s: %s", asked, failure.message)
     return response
 

@@ -124,13 +124,18 @@ def become_gunicorn(application: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "-c", config_path(), application])
 
 
-def write_json_error(sock: socket.socket, status: int, reason: str, message: str) -> None:
+def write_json_error(
+    sock: socket.socket, status: int, reason: str, message: str, *, retry_after: int | None = None
+) -> None:
     """Stands in for gunicorn's HTML page where a request is too broken to reach an application (protocol §0.19)."""
     body = json.dumps({"error": message or reason}).encode()
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
         "X-Content-Type-Options: nosniff\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"Content-Length: {len(body)}\r\n"
     )
+    if retry_after is not None:
+        head += f"Retry-After: {retry_after}\r\n"
+    head += "\r\n"
     sock.settimeout(5)
     sock.sendall(head.encode("latin-1") + body)

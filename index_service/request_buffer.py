@@ -20,6 +20,7 @@ _FRAMING = re.compile(
     rb"\r\n(?:content-length:[ \t]*0*(\d{1,18})[ \t]*|(transfer-encoding):[^\r]*)(?=\r\n)", re.IGNORECASE
 )
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+_TOKEN = re.compile(rb"\r\nauthorization:[ \t]*token[ \t]", re.IGNORECASE)
 _CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r]*)?\r\n")
 
 
@@ -61,6 +62,11 @@ class RequestBuffer:
             return False
         line = self._data[: self._data.find(b"\r\n", 2)]
         return line.endswith(b" HTTP/1.1") and _EXPECT.search(self._data) is not None
+
+    @property
+    def has_token(self) -> bool:
+        """Whether it bears a protocol token: that of a registry that asks about one, or of a push or pull under way."""
+        return _TOKEN.search(self._data, 0, self._head_end) is not None
 
     def feed(self, data: bytes) -> None:
         """Add what the client sent."""

@@ -4,6 +4,10 @@ Requests: gunicorn's worker takes a thread for a connection and reads from it: a
 there are threads stop the service. Here the event loop reads heads and bodies, and a thread is taken once a request is
 whole, as it must be within `REQUEST_SECONDS`. `half_requests` bounds what has not arrived whole.
 
+Order: requests that bear a token go first. They are a registry's questions, on which pulls under way depend, while what
+has no token yet is about to begin. A worker has thousands of connections; what would wait for longer than clients do is
+refused at once, by the event loop, with `Retry-After`.
+
 Responses: a thread sends what the kernel takes at once. The event loop sends the rest, within `REQUEST_SECONDS`.
 
 Lingering close: after the last response gunicorn's worker waits in its event loop until the client has closed, or two
@@ -17,6 +21,7 @@ when it has two more. `scoreboard` says why not by `reuse_port`.
 
 from __future__ import annotations
 
+import math
 import selectors
 import socket
 import time
@@ -41,6 +46,9 @@ LINGER_SECONDS = 2.0
 
 MAX_UNSENT_BYTES = 64 * 1024 * 1024
 """Of all responses that clients have yet to take from this worker."""
+
+MAX_WAIT_SECONDS = 30.0
+"""How long a request may have to wait for a thread; daemons give up after a minute."""
 
 _PAUSE_SECONDS = 0.002
 
@@ -113,7 +121,9 @@ class Worker(ThreadWorker):
         return super().handle(conn)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        if self._load_difference() > 1 or not conn.sock.request.is_complete:
+        request = conn.sock.request
+        # A registry keeps few connections and asks much: they stay.
+        if not request.is_complete or (self._load_difference() > 1 and not request.has_token):
             req.force_close()
         if conn.sock.has_continued:
             req._expected_100_continue = False  # noqa: SLF001 - or gunicorn would say so again
@@ -194,7 +204,14 @@ class Worker(ThreadWorker):
 
     def _submit(self, conn: Any) -> None:
         self._end_wait(conn)
-        super().enqueue_req(conn)
+        is_urgent = conn.sock.request.has_token
+        wait = 0.0 if is_urgent else self.tpool.expected_wait()
+        if wait > MAX_WAIT_SECONDS:
+            words = "Too many requests at once; try again later"
+            self._refuse(conn, 503, "Service Unavailable", words, retry_after=math.ceil(wait))
+            return
+        answer = self.tpool.submit(self.handle, conn, urgent=is_urgent)
+        answer.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
     def _end_wait(self, conn: Any) -> None:
         if conn in self._halves:
@@ -212,10 +229,10 @@ class Worker(ThreadWorker):
         else:
             self._drop(conn)
 
-    def _refuse(self, conn: Any, status: int, reason: str, words: str) -> None:
+    def _refuse(self, conn: Any, status: int, reason: str, words: str, *, retry_after: int | None = None) -> None:
         self._end_wait(conn)
         with suppress(OSError):
-            write_json_error(conn.sock, status, reason, words)
+            write_json_error(conn.sock, status, reason, words, retry_after=retry_after)
         self._linger(conn)
 
     def _displace(self, conn: Any) -> None:

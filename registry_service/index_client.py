@@ -2,11 +2,16 @@
 
 A request about a token sends that token and no other: of several in one header, the index would accept any valid one.
 The client fails closed: an index that is down or slow means `Unavailable`, never access.
+
+However many clients wait, a process has few requests under way, over connections that it keeps, and the others in the
+order in which they came. A question that one worker of the index leaves unanswered is put again on another connection.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import time
 from enum import Enum
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +22,16 @@ from common.deadline import pool_with_deadline, read_body
 from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties, write_properties
+from registry_service.turns import TooLate, Turns
+
+CONNECTIONS = 8
+"""Of one process. An index answers hundreds of questions a second on each; each of its workers answers two at once."""
+
+PATIENCE = 8
+"""A request may take this many timeouts in all, the queue included: 40 s, while daemons wait for a minute."""
+
+RETRY_SECONDS = 5
+"""When a client may try again, where nothing better is known."""
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """A repository's list of 10,000 images is about 1.5 MB."""
@@ -28,6 +43,10 @@ _GATEWAY_STATUSES = (502, 503, 504)
 
 class IndexUnreachable(Unavailable):
     """Nobody answered, as opposed to an index that failed."""
+
+    def __init__(self, retry_after: int = RETRY_SECONDS) -> None:
+        super().__init__("The index cannot be reached; try again later")
+        self.retry_after = retry_after
 
 
 class Standing(Enum):
@@ -49,7 +68,9 @@ class IndexClient:
     def __init__(self, url: str, timeout: float) -> None:
         """`url` is scheme://host:port; `timeout` in seconds, see `pool_with_deadline`."""
         self._url = url
-        self._pool = pool_with_deadline(timeout, connections=64)
+        self._timeout = timeout
+        self._pool = pool_with_deadline(timeout, connections=CONNECTIONS)
+        self._turns = Turns(CONNECTIONS)
 
     def images(self, repository: RepositoryName, authorization: str) -> dict[str, Standing]:
         """Validate a token: returns the ids that its repository lists, spelled as the index stores them (protocol
@@ -109,7 +130,7 @@ class IndexClient:
 
     def is_alive(self) -> bool:
         try:
-            status, _ = self._ask("GET", "/v1/_ping", "")
+            status, _ = self._ask("GET", "/v1/_ping", "", patience=1)
         except Unavailable:
             return False
         return status == 200
@@ -123,13 +144,19 @@ class IndexClient:
         if status >= 400:
             raise Invalid(f"The index refused the tag with status {status}: {answer}")
 
-    def _ask(self, method: str, path: str, authorization: str, body: bytes = b"") -> tuple[int, Any]:
+    def _ask(
+        self, method: str, path: str, authorization: str, body: bytes = b"", *, patience: int = PATIENCE
+    ) -> tuple[int, Any]:
+        until = time.monotonic() + patience * self._timeout
         try:
-            status, content = self._exchange(method, path, authorization, body)
+            with self._turns.turn(patience * self._timeout):
+                status, content = self._exchange(method, path, authorization, body, until)
+        except TooLate as error:
+            raise IndexUnreachable(max(RETRY_SECONDS, math.ceil(error.seconds))) from error
         except urllib3.exceptions.HTTPError as error:
-            raise IndexUnreachable("The index cannot be reached; try again later") from error
+            raise IndexUnreachable from error
         if status in _GATEWAY_STATUSES:
-            raise IndexUnreachable("The index cannot be reached; try again later")
+            raise IndexUnreachable
         if status >= 500 or status == 429 or len(content) > MAX_ANSWER_BYTES:
             raise Unavailable("The index cannot answer now; try again later")
         try:
@@ -137,7 +164,16 @@ class IndexClient:
         except (ValueError, RecursionError) as error:
             raise Unavailable("The index answered with something other than JSON") from error
 
-    def _exchange(self, method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
+    def _exchange(self, method: str, path: str, authorization: str, body: bytes, until: float) -> tuple[int, bytes]:
+        """Send until it is answered: a question that one worker is too slow for, another one may answer."""
+        while True:
+            try:
+                return self._send_again(method, path, authorization, body)
+            except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ConnectTimeoutError) as error:
+                if not _is_repeatable(method, error) or time.monotonic() >= until:
+                    raise
+
+    def _send_again(self, method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
         try:
             return self._send(method, path, authorization, body)
         except urllib3.exceptions.ProtocolError:
@@ -152,3 +188,11 @@ class IndexClient:
             method, self._url + path, headers=headers, body=body or None, preload_content=False
         ) as response:
             return response.status, read_body(response, MAX_ANSWER_BYTES)
+
+
+def _is_repeatable(method: str, error: urllib3.exceptions.HTTPError) -> bool:
+    """Whether somebody may answer who has not, and the request changes nothing or has not been sent."""
+    if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+        return method == "GET"
+    # Its kind, too, where nobody listens.
+    return not isinstance(error, urllib3.exceptions.NewConnectionError)

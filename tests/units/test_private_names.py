@@ -26,7 +26,7 @@ from gunicorn.http.message import Message, Request
 from gunicorn.http.parser import Parser
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import PollableMethodQueue, TConn, ThreadWorker
 from packaging.requirements import Requirement
 
 from index_service.thread_pool import ElasticThreadPool
@@ -50,6 +50,7 @@ CALLED: list[tuple[str, Any, str, str]] = [
     (INDEX, ThreadWorker, "handle", "self conn"),
     (INDEX, ThreadWorker, "accept", "self listener"),
     (INDEX, ThreadWorker, "enqueue_req", "self conn"),
+    (INDEX, PollableMethodQueue, "defer", "self callback *args"),
     (INDEX, ThreadWorker, "on_client_socket_readable", "self conn client"),
     (INDEX, ThreadWorker, "handle_request", "self req conn"),
     (INDEX, ThreadWorker, "finish_request", "self conn fs"),
@@ -82,7 +83,7 @@ CALLED: list[tuple[str, Any, str, str]] = [
 """Our module, whose the name is, the name, its parameters."""
 
 ATTRIBUTES: list[tuple[str, Any, str]] = [
-    (INDEX, ThreadWorker, "alive cfg keepalived_conns nr_conns poller tpool worker_connections wsgi"),
+    (INDEX, ThreadWorker, "alive cfg keepalived_conns nr_conns poller method_queue tpool worker_connections wsgi"),
     (INDEX, TConn, "client parser sock"),
     (INDEX, Parser, "unreader"),
     (INDEX, Request, "_expected_100_continue"),
@@ -132,6 +133,13 @@ def test_a_worker_calls_of_its_thread_pool_what_ours_has() -> None:
     called = set(re.findall(r"tpool\.(\w+)\(", inspect.getsource(ThreadWorker)))
     assert called == {"submit", "shutdown"}, f"mend {THREAD_POOL}"
     assert all(hasattr(ElasticThreadPool, name) for name in called)
+
+
+def test_a_job_is_submitted_as_gunicorn_does() -> None:
+    """Ours says besides which jobs are urgent."""
+    source = inspect.getsource(ThreadWorker.enqueue_req)
+    assert "self.tpool.submit(self.handle, conn)" in source, f"mend {INDEX}"
+    assert "self.method_queue.defer(self.finish_request, conn, fut)" in source, f"mend {INDEX}"
 
 
 def test_a_request_is_read_by_recv_alone() -> None:

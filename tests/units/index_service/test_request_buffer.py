@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from gunicorn.config import Config
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.parser import RequestParser
@@ -123,3 +124,23 @@ def test_who_expects_to_be_told_to_continue() -> None:
     ):
         buffer, _ = fed(data, [])
         assert buffer.expects_continue is expects
+
+
+@pytest.mark.parametrize(
+    ("head", "has_token"),
+    [
+        (b"Authorization: Token signature=a", True),
+        (b"authorization:token Token signature=a", True),
+        (b"AUTHORIZATION:\t tOKEN ", True),
+        (b"Authorization: Basic Token ", False),
+        (b"X-Authorization: Token a", False),
+        (b"Host: a\r\nAuthorization: Tokenize", False),
+        (b"Host: a", False),
+    ],
+)
+def test_a_token_is_seen_in_the_head_and_nowhere_else(head, has_token):
+    buffer = RequestBuffer(4096)
+    buffer.feed(b"PUT / HTTP/1.1\r\nContent-Length: 30\r\n" + head)
+    assert buffer.has_token is False
+    buffer.feed(b"\r\n\r\n\r\nAuthorization: Token sig=a.....")
+    assert buffer.has_token is has_token

@@ -98,3 +98,39 @@ def test_work_submitted_before_shutdown_is_done():
     jobs = [pool.submit(time.sleep, 0.01) for _ in range(5)]
     pool.shutdown(wait=False)
     assert len(wait(jobs, 10).done) == 5
+
+
+def test_urgent_jobs_overtake_and_the_others_get_their_part_of_the_time():
+    pool, go_on, order = ElasticThreadPool(1), threading.Event(), []
+    first = pool.submit(go_on.wait, 10)
+    others = [pool.submit(order.append, f"other {number}") for number in range(3)]
+    urgent = [pool.submit(order.append, f"urgent {number}", urgent=True) for number in range(3)]
+    go_on.set()
+    assert len(wait([first, *others, *urgent], 10).done) == 7
+    assert order == [f"{kind} {number}" for kind in ("urgent", "other") for number in range(3)]
+    seconds, order[:] = 0.02, []
+
+    def work(kind):
+        order.append(kind)
+        time.sleep(seconds)
+
+    wait([pool.submit(work, "other") for _ in range(60)], 10)
+    order.clear()
+    jobs = [pool.submit(work, "other") for _ in range(4)]
+    jobs += [pool.submit(work, "urgent", urgent=True) for _ in range(40)]
+    assert len(wait(jobs, 20).done) == 44
+    assert order.count("other") == 4
+    assert {"urgent", "other"} == set(order[:20]), order
+    pool.shutdown(wait=False)
+
+
+def test_the_wait_of_a_job_is_foreseen():
+    pool, go_on = ElasticThreadPool(MIN_THREADS), threading.Event()
+    assert pool.expected_wait() == 0
+    wait([pool.submit(time.sleep, 0.02) for _ in range(60)], 10)
+    jobs = [pool.submit(go_on.wait, 10) for _ in range(MIN_THREADS + 100)]
+    assert 0.5 < pool.expected_wait() < 5
+    go_on.set()
+    wait(jobs, 10)
+    assert pool.expected_wait() == 0
+    pool.shutdown(wait=False)

@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
-from registry_service.index_client import MAX_ANSWER_BYTES, IndexClient, IndexUnreachable, Standing
+from registry_service.index_client import (
+    CONNECTIONS,
+    MAX_ANSWER_BYTES,
+    PATIENCE,
+    RETRY_SECONDS,
+    IndexClient,
+    IndexUnreachable,
+    Standing,
+)
 
 ACME = RepositoryName("acme", "a/b")
 IMAGE = ImageId("a" * 64)
@@ -24,6 +33,8 @@ class ScriptedIndex(ThreadingHTTPServer):
     daemon_threads = True
     status, body, delay = 200, b"[]", 0.0
     closes_after_answer = False
+    stuck = 0
+    """So many questions, from the first on, are not answered before `delay` has passed."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), ScriptedHandler)
@@ -46,7 +57,8 @@ class ScriptedHandler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
-        time.sleep(self.server.delay)
+        if not self.server.stuck or len(self.server.asked) <= self.server.stuck:
+            time.sleep(self.server.delay)
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()
@@ -193,3 +205,61 @@ def test_ping(index, client):
     assert client.is_alive() is True
     index.status = 503
     assert client.is_alive() is False
+
+
+def ask_together(client, number):
+    """What each of so many callers at once got, in the order in which they came."""
+
+    def ask(place):
+        try:
+            return client.images(RepositoryName("acme", f"app{place}"), AUTHORIZATION)
+        except Unavailable as failure:
+            return failure
+
+    with ThreadPoolExecutor(number) as pool:
+        asked = []
+        for place in range(number):
+            asked.append(pool.submit(ask, place))
+            time.sleep(0.001)
+        return [each.result() for each in asked]
+
+
+def test_many_who_ask_at_once_share_few_connections_in_the_order_they_came(index):
+    """The sum of their waits is many times the timeout, which bounds one request."""
+    index.delay = 0.05
+    answers = ask_together(IndexClient(index.url, 0.5), 150)
+    assert answers == [{}] * 150
+    assert index.connections <= CONNECTIONS
+    places = [int(path.split("/")[4].removeprefix("app")) for _, path, _, _ in index.asked]
+    assert max(abs(place - turn) for turn, place in enumerate(places)) <= 2 * CONNECTIONS
+
+
+def test_a_question_that_is_stuck_is_put_again(index):
+    index.stuck, index.delay = 3, 2.0
+    client = IndexClient(index.url, 0.5)
+    assert ask_together(client, 20) == [{}] * 20
+    assert len(index.asked) == 23
+
+
+@pytest.mark.parametrize("change", ["set_tag", "consume_delete"])
+def test_what_changes_something_is_not_sent_twice(index, change):
+    index.stuck, index.delay = 1, 1.0
+    given = {"set_tag": (Tag("v1"), IMAGE, AUTHORIZATION), "consume_delete": (AUTHORIZATION,)}[change]
+    with pytest.raises(IndexUnreachable):
+        getattr(IndexClient(index.url, 0.2), change)(ACME, *given)
+    assert len(index.asked) == 1
+
+
+def test_who_would_wait_too_long_is_told_at_once_when_to_come_again(index):
+    index.delay = 0.35
+    client = IndexClient(index.url, 0.4)
+    began = time.monotonic()
+    answers = ask_together(client, 200)
+    took = time.monotonic() - began
+    refused = [answer for answer in answers if answer != {}]
+    assert refused
+    assert len(answers) - len(refused) >= PATIENCE * CONNECTIONS / 2
+    assert {type(answer) for answer in refused} == {IndexUnreachable}
+    assert all(answer.retry_after >= RETRY_SECONDS for answer in refused)
+    # Nobody waits for much longer than is allowed, and not one after the other.
+    assert took < 3 * PATIENCE * 0.4

@@ -46,7 +46,7 @@ def changed(index: Index, before: ImageId | None = BEFORE) -> Store:
 
 @pytest.mark.parametrize(
     "failure",
-    [IndexUnreachable("down"), Unavailable("status 500"), Unavailable("too many requests"), RuntimeError("a surprise")],
+    [IndexUnreachable(), Unavailable("status 500"), Unavailable("too many requests"), RuntimeError("a surprise")],
     ids=str,
 )
 def test_an_index_that_fails_has_refused_nothing(failure: Exception) -> None:
