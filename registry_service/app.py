@@ -19,6 +19,9 @@ from registry_service.health import Health
 from registry_service.index_client import IndexClient
 from registry_service.mirror.mirror import Mirror
 from registry_service.mirror.mirrored import MirroredRepositories, MirroredTags
+from registry_service.oci.lookup import Lookup
+from registry_service.oci.records import Records
+from registry_service.oci.translation import Translations
 from registry_service.pending_tags import PendingTags
 from registry_service.services import Registry
 from registry_service.settings import RegistrySettings
@@ -57,6 +60,7 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
     gate: Gate = OpenGate()
     if index is not None:
         gate = TokenGate(index, holdings, settings.secret_keys, settings.grant_seconds)
+    records = Records(driver)
     mirror = _create_mirror(settings, driver, images, push, tags, offload)
     return Registry(
         gate=gate,
@@ -68,6 +72,8 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
         pending_tags=PendingTags(tags),
         holdings=holdings,
         repositories=MirroredRepositories(driver, tags, mirror) if mirror else Repositories(driver, tags),
+        translations=Translations(driver, images, records, offload=offload),
+        lookup=Lookup(driver, tags, records),
         mirror=mirror,
     )
 

@@ -24,6 +24,8 @@ from registry_service.health import Health
 from registry_service.index_client import IndexClient, IndexUnreachable
 from registry_service.mirror.mirror import Mirror
 from registry_service.mirror.mirrored import MirroredImages
+from registry_service.oci.lookup import Lookup
+from registry_service.oci.translation import Translated, Translations
 from registry_service.pending_tags import PendingTag, PendingTags
 from registry_service.storage.driver import Reader
 
@@ -65,6 +67,8 @@ class Registry:
     pending_tags: PendingTags
     holdings: Holdings
     repositories: Repositories
+    translations: Translations
+    lookup: Lookup
     mirror: Mirror | None = None
 
     def reading(self, credentials: Credentials) -> ReadableImages:
@@ -72,6 +76,14 @@ class Registry:
         if self.mirror is None:
             return self.images
         return MirroredImages(self.images, self.mirror, self.gate.repositories(credentials, Access.READ))
+
+    def translated(self, credentials: Credentials, image: ImageId) -> Translated:
+        """An image in the words of the OCI distribution protocol. A mirror fetches the layers that it lacks first."""
+        if self.mirror is not None:
+            images = MirroredImages(self.images, self.mirror, self.gate.repositories(credentials, Access.READ))
+            for each in images.ancestry(image):
+                images.bring(each)
+        return self.translations.of(image)
 
     def require_creatable(self, repository: RepositoryName, tag: Tag | None = None) -> None:
         """Raises Invalid for a name that newer clients refuse, unless the store has it already."""

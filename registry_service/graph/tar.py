@@ -87,6 +87,14 @@ def entries(blocks: Iterable[bytes], *, is_whole: bool = False) -> Iterator[tupl
         raise LayerUnreadable("Layer has more behind its end")
 
 
+def require_beginning(head: bytes) -> None:
+    """Raises LayerUnreadable unless an archive may begin with this, its first block, or is that whole."""
+    if head.strip(b"\0"):
+        if len(head) < BLOCK:
+            raise LayerUnreadable
+        _verify(head)
+
+
 def _next_header(stream: _Stream) -> Header | None:
     """The next entry's header with its extended headers applied; None at the end of the archive."""
     extensions = _Extensions()

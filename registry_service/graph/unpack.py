@@ -1,7 +1,8 @@
 """Decompression of layers: gzip, bzip2, xz, or none (protocol §1.5).
 
 A truncated stream is decompressed as far as it goes, since daemons up to 1.2 do not terminate theirs; the tar parser
-decides whether the archive is complete. CPU and memory are bounded in proportion to the compressed size.
+decides whether the archive is complete. CPU and memory are bounded in proportion to the compressed size. How a stream
+ended `Unpacking` tells whoever has to know.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from registry_service.graph.errors import LayerUnreadable
@@ -28,7 +30,7 @@ _FEED = 32 * 1024
 _MAGIC = 6
 
 
-class _Unpacker(Protocol):
+class Decompressor(Protocol):
     @property
     def eof(self) -> bool: ...
     @property
@@ -38,7 +40,7 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-class _Gunzip:
+class Gunzip:
     """zlib's decompressor with the interface of those of bz2 and lzma."""
 
     def __init__(self) -> None:
@@ -60,70 +62,123 @@ class _Gunzip:
         return unpacked
 
 
-def _unxz() -> _Unpacker:
+def _unxz() -> Decompressor:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
 
 
-_KINDS: tuple[tuple[bytes, Callable[[], _Unpacker]], ...] = (
-    (b"\x1f\x8b", _Gunzip),
-    (b"BZh", bz2.BZ2Decompressor),
-    (b"\xfd7zXZ\x00", _unxz),
-)
+@dataclass(frozen=True, slots=True)
+class _Compression:
+    name: str
+    magic: bytes
+    make: Callable[[], Decompressor]
+
+
+class Unpacking:
+    """The decompression of one layer, block by block: `feed` each block, then `finish`.
+
+    Both yield blocks of at most BLOCK bytes, if those fed are no larger, and raise LayerUnreadable. What follows a
+    stream and is no other stream is refused, unless it `ends_at_junk`: then it is passed over. `gunzip` makes what
+    decompresses gzip.
+    """
+
+    def __init__(self, *, ends_at_junk: bool = False, gunzip: Callable[[], Decompressor] = Gunzip) -> None:
+        self.compression: str | None = None
+        """What the layer is compressed with, known after some bytes; None for no compression."""
+        self.length = 0
+        """Bytes of the layer up to the end of its last whole stream."""
+        self.has_gaps = False
+        """Whether there was padding between streams."""
+        self.decompressor: Decompressor | None = None
+        """What decompresses the last stream."""
+        self._ends_at_junk = ends_at_junk
+        self._kinds = (
+            _Compression("gzip", b"\x1f\x8b", gunzip),
+            _Compression("bzip2", b"BZh", bz2.BZ2Decompressor),
+            _Compression("xz", b"\xfd7zXZ\x00", _unxz),
+        )
+        self._kind: _Compression | None = None
+        self._head: bytes | None = b""
+        self._pending = b""
+        self._is_at_end = False
+        self._fed = 0
+        self._allowed = FREE_BYTES
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the last stream, as far as it was fed, has not ended."""
+        return self.decompressor is not None and not self.decompressor.eof
+
+    def feed(self, block: bytes) -> Iterator[bytes]:
+        if self._head is None:
+            yield from self._unpack(block)
+            return
+        self._head += block
+        if len(self._head) >= _MAGIC:
+            yield from self._begin()
+
+    def finish(self) -> Iterator[bytes]:
+        if self._head:
+            yield from self._begin()
+
+    def _begin(self) -> Iterator[bytes]:
+        head, self._head = self._head or b"", None
+        self._kind = next((kind for kind in self._kinds if head.startswith(kind.magic)), None)
+        if self._kind is not None:
+            self.compression = self._kind.name
+            self.decompressor = self._kind.make()
+        return self._unpack(head)
+
+    def _unpack(self, block: bytes) -> Iterator[bytes]:
+        if self._kind is None:
+            self.length += len(block)
+            yield block
+            return
+        for start in range(0, len(block), _FEED):
+            feed = block[start : start + _FEED]
+            self._fed += len(feed)
+            self._allowed += MOST_RATIO * len(feed)
+            self._pending += feed
+            while decompressor := self._next_decompressor(self._kind):
+                yield from self._step(decompressor)
+                if not decompressor.eof and decompressor.needs_input:
+                    break
+
+    def _next_decompressor(self, kind: _Compression) -> Decompressor | None:
+        """What decompresses the pending bytes; None where more are needed, or nothing of it is a stream.
+
+        Several streams in a row are one; zeros between or after them are padding.
+        """
+        if self._is_at_end:
+            self._pending = b""
+        elif self.decompressor is not None and self.decompressor.eof:
+            stripped = self._pending.lstrip(b"\0")
+            padding = self._fed - len(stripped) > self.length
+            self._pending = stripped
+            self._is_at_end = self._ends_at_junk and not stripped.startswith(kind.magic[: len(stripped)])
+            if self._is_at_end or len(stripped) < (len(kind.magic) if self._ends_at_junk else 1):
+                return None
+            self.has_gaps = self.has_gaps or padding
+            self.decompressor = kind.make()
+        return None if self._is_at_end else self.decompressor
+
+    def _step(self, decompressor: Decompressor) -> Iterator[bytes]:
+        try:
+            answer = decompressor.decompress(self._pending, BLOCK)
+        except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+            raise LayerUnreadable from error
+        self._pending = decompressor.unused_data
+        if decompressor.eof:
+            self.length = self._fed - len(self._pending)
+        self._allowed -= len(answer)
+        if self._allowed < 0:
+            raise LayerUnreadable("Layer unpacks to far more than a layer may")
+        if answer:
+            yield answer
 
 
 def unpacked(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Decompressed blocks, of at most BLOCK bytes if the input's are. Iteration raises LayerUnreadable."""
-    source = iter(blocks)
-    head = b""
-    while len(head) < _MAGIC:
-        block = next(source, b"")
-        if not block:
-            break
-        head += block
-    for magic, make in _KINDS:
-        if head.startswith(magic):
-            return _unpack(make, _chain(head, source))
-    return _chain(head, source)
-
-
-def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    if head:
-        yield head
-    yield from rest
-
-
-def _unpack(make: Callable[[], _Unpacker], blocks: Iterator[bytes]) -> Iterator[bytes]:
-    unpacker = make()
-    allowed = FREE_BYTES
-    ended = False
-    for feed in _in_feeds(blocks):
-        allowed += MOST_RATIO * len(feed)
-        pending, wants = feed, False
-        while not wants:
-            if ended:
-                # Several streams in a row are one; zeros between or after them are padding.
-                unpacker, pending = make(), pending.lstrip(b"\0")
-                if not pending:
-                    break
-            answer = _step(unpacker, pending)
-            allowed -= len(answer)
-            if allowed < 0:
-                raise LayerUnreadable("Layer unpacks to far more than a layer may")
-            if answer:
-                yield answer
-            ended = unpacker.eof
-            pending = unpacker.unused_data
-            wants = not ended and unpacker.needs_input
-
-
-def _in_feeds(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    unpacking = Unpacking()
     for block in blocks:
-        for start in range(0, len(block), _FEED):
-            yield block[start : start + _FEED]
-
-
-def _step(unpacker: _Unpacker, pending: bytes) -> bytes:
-    try:
-        return unpacker.decompress(pending, BLOCK)
-    except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
-        raise LayerUnreadable from error
+        yield from unpacking.feed(block)
+    yield from unpacking.finish()

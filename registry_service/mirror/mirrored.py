@@ -65,14 +65,15 @@ class MirroredImages:
         return None if isinstance(layer, PartialLayer) else self._held.url_for(layer)
 
     def files(self, image: ImageId) -> list[Entry]:
-        self._bring(image)
+        self.bring(image)
         return self._held.files(image)
 
     def diff(self, image: ImageId) -> dict[str, Any]:
-        self._bring(image)
+        self.bring(image)
         return self._held.diff(image)
 
-    def _bring(self, image: ImageId) -> None:
+    def bring(self, image: ImageId) -> None:
+        """Wait until an image is stored. Raises ImageNotFound, SourceUnavailable."""
         if not self._held.is_complete(image):
             self._mirror.bring(self._mirror.offer(image, self._repositories))
 

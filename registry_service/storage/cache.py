@@ -1,10 +1,10 @@
 """Remembers small contents that do not change in Redis, for all registries before one store.
 
-Only an image's JSON, ancestry and checksum are remembered: they change in a push at the most, before the image is
-there. The store is always written first and never skipped; what a writer leaves in Redis is what it wrote, or
-after a deletion a marker that nothing is known, so that a reader that was slower cannot put the old content
-back. Without Redis everything is slower and just as right: a Redis that fails is left alone for a while, and told
-what it missed before it is asked anything again.
+Only an image's JSON, ancestry and checksum are remembered, which change in a push at the most, before the image is
+there, and what its translation recorded, which says of which content it is. The store is always written first and never
+skipped; what a writer leaves in Redis is what it wrote, or after a deletion a marker that nothing is known, so that a
+reader that was slower cannot put the old content back. Without Redis everything is slower and just as right: a Redis
+that fails is left alone for a while, and told what it missed before it is asked anything again.
 """
 
 from __future__ import annotations

@@ -9,6 +9,9 @@
         _inprogress.<n>   a claim that took over from a dead one, named by a digest of the one before;
                           without a mark it means nothing
         _files, _diff     what the layer's listing and difference came to
+        _oci_layer        JSON object: the digests and sizes of the layer and of the blob that it is offered as
+        _oci_layer.<hex>  the layer as OCI can carry it, where it cannot as it is stored; named by the digest of that
+        _oci_image        JSON object: the image's config and manifests
     repositories/<namespace>/<name>/
         tag_<tag>         an image's id
         tag<tag>_json     who pushed the tag; no underscore before the tag
@@ -22,6 +25,9 @@
     _apart/<namespace>/<name>/<id>/
                           as images/<id>/: an image kept apart for the repository that pushed it, because the one of
                           that id in images/ has other content
+        _digests/…        as _digests/, for images kept apart
+    _digests/<hh>/<hex>   JSON object: an image that has a layer, a config or a manifest of this digest, whose first
+                          two digits are <hh>; perhaps not the only one, perhaps not any more
     _mirror/<id>[.<n>]    who is fetching the image's layer from its source
     _uploads/<id>/<uploader>/
         json              a described image's JSON
@@ -53,10 +59,14 @@ UPLOADS = "_uploads"
 APART = "_apart"
 MIRROR = "_mirror"
 PROBES = "_probes"
+DIGESTS = "_digests"
 
 _HELD = "_held"
 
-_IMMUTABLE_NAMES = ("json", "ancestry", "_checksum")
+_OCI_LAYER = "_oci_layer"
+_OCI_IMAGE = "_oci_image"
+
+_IMMUTABLE_NAMES = ("json", "ancestry", "_checksum", _OCI_LAYER, _OCI_IMAGE)
 _IMAGE = re.compile(rf"(?:images|{APART}/[^/]+/[^/]+)/[0-9a-f]+")
 _IMMUTABLE = re.compile(rf"{_IMAGE.pattern}/(?:{'|'.join(_IMMUTABLE_NAMES)})")
 
@@ -119,6 +129,24 @@ def image_diff(image_id: ImageId) -> str:
     return f"{image(image_id)}/_diff"
 
 
+def oci_layer(image_id: ImageId) -> str:
+    return f"{image(image_id)}/{_OCI_LAYER}"
+
+
+def oci_layer_blob(image_id: ImageId, hex_digest: str) -> str:
+    return f"{oci_layer(image_id)}.{hex_digest}"
+
+
+def oci_image(image_id: ImageId) -> str:
+    return f"{image(image_id)}/{_OCI_IMAGE}"
+
+
+def digest(hex_digest: str, apart_for: RepositoryName | None = None) -> str:
+    """Where an image is named that has something of a digest; `apart_for`: one that a repository keeps apart."""
+    above = DIGESTS if apart_for is None else f"{apart_images(apart_for)}/{DIGESTS}"
+    return f"{above}/{hex_digest[:2]}/{hex_digest}"
+
+
 def is_immutable(path: str) -> bool:
     """Whether a content is small and, once its image is complete, the same for ever."""
     return _IMMUTABLE.fullmatch(path) is not None
@@ -164,8 +192,12 @@ def apart_images(name: RepositoryName) -> str:
     return f"{APART}/{_below(name)}"
 
 
+def all_held(name: RepositoryName) -> str:
+    return f"{repository(name)}/{_HELD}"
+
+
 def held(name: RepositoryName, image_id: ImageId) -> str:
-    return f"{repository(name)}/{_HELD}/{image_id}"
+    return f"{all_held(name)}/{image_id}"
 
 
 def mirrored(name: RepositoryName) -> str:
@@ -214,12 +246,16 @@ def is_layer(path: str) -> bool:
     """Whether that is where a layer is kept: published, received, or made to try the store out."""
     first, *below = path.split("/")
     if first == IMAGES:
-        return len(below) == 2 and below[1] == "layer"
+        return len(below) == 2 and _is_layer_of_image(below[1])
     if first == PROBES:
         return len(below) == 2 and below[1] in ("layer", "layer.moved")
     if first == APART:
-        return len(below) == 4 and below[3] == "layer"
+        return len(below) == 4 and _is_layer_of_image(below[3])
     return first == UPLOADS and len(below) == 3 and below[2].startswith("layer.")
+
+
+def _is_layer_of_image(name: str) -> bool:
+    return name == "layer" or name.startswith(f"{_OCI_LAYER}.")
 
 
 def lies_above_layers(path: str) -> bool:

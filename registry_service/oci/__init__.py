@@ -1,0 +1,1 @@
+"""v1 images as today's clients want them: digests, image configs and manifests of the OCI distribution protocol."""

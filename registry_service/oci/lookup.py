@@ -1,0 +1,100 @@
+"""Images by the digests of what they have. A digest is no authority: whoever asks has the gate decide on the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from common.cache import Cache
+from common.names import ImageId, RepositoryName
+from registry_service.graph.errors import RepositoryNotFound
+from registry_service.graph.images import CACHE_SECONDS
+from registry_service.graph.tags import Tags
+from registry_service.oci.digests import Digest
+from registry_service.oci.manifests import layer_digests
+from registry_service.oci.records import Kind, Named, Records
+from registry_service.storage import paths
+from registry_service.storage.driver import Driver, PathNotFound
+from registry_service.storage.paths import ApartImageId
+
+_CACHED_DIGESTS = 256 * 1024
+
+
+@dataclass(slots=True)
+class _Repository:
+    """What the images of a repository that were read so far have, by digest."""
+
+    read: set[str] = field(default_factory=set)
+    named: dict[Digest, Named] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> int:
+        return 64 + len(self.read) + len(self.named)
+
+
+class Lookup:
+    """Finds images of one store by digest."""
+
+    def __init__(self, driver: Driver, tags: Tags, records: Records) -> None:
+        self._driver = driver
+        self._tags = tags
+        self._records = records
+        self._hints: Cache[Digest, Named] = Cache(_CACHED_DIGESTS, CACHE_SECONDS)
+        self._repositories: Cache[RepositoryName, _Repository] = Cache(_CACHED_DIGESTS, CACHE_SECONDS)
+
+    def find(self, repository: RepositoryName, digest: Digest) -> Iterator[Named]:
+        """Images that may have something of this digest, the cheapest to find first: by the hint at a shared image, by
+        that at one which the repository keeps apart, and by all that the repository holds.
+        """
+        yield from _some(self._hint(digest))
+        yield from _some(self._records.hint(digest, repository))
+        yield from _some(self._held(repository, digest))
+
+    def _hint(self, digest: Digest) -> Named | None:
+        known = self._hints.get(digest)
+        if known is None:
+            known = self._records.hint(digest)
+            if known is not None:
+                self._hints.put(digest, known)
+        return known
+
+    def _held(self, repository: RepositoryName, digest: Digest) -> Named | None:
+        """Reads what is recorded of images that were not translated the last time."""
+        known = self._repositories.get(repository) or _Repository()
+        if digest not in known.named:
+            for image in self._images(repository):
+                if paths.image(image) not in known.read:
+                    self._add(known, image)
+            self._repositories.put(repository, known, known.weight)
+        return known.named.get(digest)
+
+    def _add(self, known: _Repository, image: ImageId) -> None:
+        record = self._records.image(image)
+        if record is None:
+            return
+        known.read.add(paths.image(image))
+        for kind in (Kind.CONFIG, Kind.SCHEMA2, Kind.OCI):
+            known.named[Digest.of(record.content(kind))] = Named(image, kind)
+        for blob, of in zip(layer_digests(record.content(Kind.OCI)), record.images, strict=True):
+            known.named[blob] = Named(of, Kind.LAYER)
+
+    def _images(self, repository: RepositoryName) -> Iterator[ImageId]:
+        """What its tags name and what was pushed to it, shared or apart."""
+        held = set(self._list(paths.all_held(repository)))
+        with suppress(RepositoryNotFound):
+            held.update(self._tags.all(repository).values())
+        apart = held.intersection(self._list(paths.apart_images(repository)))
+        for image in map(ImageId, held):
+            yield ApartImageId(image, repository) if image in apart else image
+
+    def _list(self, path: str) -> list[str]:
+        try:
+            return list(self._driver.list(path))
+        except PathNotFound:
+            return []
+
+
+def _some(named: Named | None) -> Iterator[Named]:
+    if named is not None:
+        yield named

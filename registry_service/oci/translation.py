@@ -1,0 +1,279 @@
+"""Translations: an image as a config and two manifests, computed once, kept in the store, and shared by all who ask.
+
+A translation needs one pass over each layer of the ancestry that has no record yet. Few layers are read at once, each
+in blocks; whoever asks for one that is being read waits for it. Nothing is computed while an image is pushed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import TypeVar
+
+from common.cache import Cache
+from common.names import ImageId
+from registry_service.graph.errors import ImageBusy, LayerUnreadable
+from registry_service.graph.images import CACHE_BYTES, CACHE_SECONDS, Images, Layer
+from registry_service.graph.unpack import Unpacking
+from registry_service.oci import layers, manifests
+from registry_service.oci.config import ConfigLayer, image_config, is_left_out
+from registry_service.oci.digests import Digest
+from registry_service.oci.layers import Examined, LayerCut
+from registry_service.oci.manifests import OCI, SCHEMA2, Manifest, ManifestLayer
+from registry_service.oci.records import ImageRecord, Kind, LayerRecord, Named, Records
+from registry_service.storage import paths
+from registry_service.storage.driver import Driver, Offload, PathNotFound, Reader, Writer, directly
+
+AT_ONCE = 2
+"""Layers read at the same time; each keeps a core busy."""
+
+UNREADABLE_SECONDS = 600.0
+"""How long a layer that cannot be translated is known as such: finding out takes a pass over it."""
+
+_CACHED_LAYERS = 65536
+_CACHED_UNREADABLE = 10_000
+_LOCKS = 4096
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBlob:
+    """A layer of a translated image: the blob's digest and size, and the image that it is the layer of."""
+
+    digest: Digest
+    size: int
+    image: ImageId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translated:
+    """An image in the words of the OCI distribution protocol; its layers the base first."""
+
+    config: bytes
+    config_digest: Digest
+    schema2: Manifest
+    oci: Manifest
+    layers: tuple[LayerBlob, ...]
+
+    @property
+    def weight(self) -> int:
+        return 1024 + len(self.config) + len(self.schema2.content) + len(self.oci.content)
+
+
+class Translations:
+    """The translations of one store. An image kept apart for a repository has a translation of its own."""
+
+    def __init__(
+        self, driver: Driver, images: Images, records: Records, *, offload: Offload = directly, at_once: int = AT_ONCE
+    ) -> None:
+        self._driver = driver
+        self._images = images
+        self._records = records
+        self._offload = offload
+        self._working = threading.Semaphore(at_once)
+        self._translated: Cache[str, Translated] = Cache(CACHE_BYTES, CACHE_SECONDS)
+        self._layers: Cache[str, LayerRecord] = Cache(_CACHED_LAYERS, CACHE_SECONDS)
+        # By the layer's path: its entity tag, and what is wrong with it.
+        self._unreadable: Cache[str, tuple[str, str]] = Cache(_CACHED_UNREADABLE, UNREADABLE_SECONDS)
+        self._locks: Cache[str, Lock] = Cache(_LOCKS)
+
+    def of(self, image: ImageId) -> Translated:
+        """The translation, computed where it is not known yet, which may take a while.
+
+        Raises ImageNotFound, also for an ancestor, Invalid, and LayerUnreadable for a layer that is no archive.
+        """
+        return self._once(self._translated, paths.image(image), lambda: self._translate(image), _weight)
+
+    def layer(self, image: ImageId) -> LayerRecord:
+        """What is recorded of an image's own layer, examined where nothing is. Raises as `of` does."""
+        stored, path = self._images.layer(image), paths.image_layer(image)
+        known = self._layers.get(path)
+        if known is not None and known.of == stored.etag:
+            return known
+        self._layers.discard(path)
+        return self._once(self._layers, path, lambda: self._recorded(image, stored))
+
+    def blob(self, image: ImageId) -> Layer:
+        """An image's own layer as a blob, to be opened as any layer. Raises as `of` does."""
+        record = self.layer(image)
+        etag = f'"{record.digest}"'
+        if record.blob is None:
+            return replace(self._images.layer(image), etag=etag)
+        path = paths.oci_layer_blob(image, record.blob)
+        try:
+            return Layer(path, record.size, etag, self._driver.stat(path).modified)
+        except PathNotFound:
+            # Somebody cleared it away: it is written again.
+            self._records.drop_layer(image)
+            self._layers.discard(paths.image_layer(image))
+            raise ImageBusy from None
+
+    def content(self, named: Named, digest: Digest) -> Manifest | bytes | Layer | None:
+        """What an image has under a digest: a manifest, a config or a layer's blob; None where it has not, or not any
+        more. Raises as `of` does.
+        """
+        if named.kind is Kind.LAYER:
+            return self.blob(named.image) if self.layer(named.image).digest == digest else None
+        translated = self.of(named.image)
+        found: dict[Digest, Manifest | bytes] = {
+            translated.config_digest: translated.config,
+            translated.schema2.digest: translated.schema2,
+            translated.oci.digest: translated.oci,
+        }
+        return found.get(digest)
+
+    def forget(self, image: ImageId) -> None:
+        """Drop the cache entries of an image."""
+        self._translated.discard(paths.image(image))
+        self._layers.discard(paths.image_layer(image))
+
+    def _once(
+        self, cache: Cache[str, T], path: str, compute: Callable[[], T], weigh: Callable[[T], int] = lambda _: 1
+    ) -> T:
+        """The cached value, or one that is computed by the first who asks while all others wait."""
+        known = cache.get(path)
+        if known is None:
+            with self._locks.get_or_put(path, Lock):
+                known = cache.get(path)
+                if known is None:
+                    known = compute()
+                    cache.put(path, known, weigh(known))
+        return known
+
+    def _translate(self, image: ImageId) -> Translated:
+        ancestry = self._images.ancestry(image)[::-1]
+        found = [self.layer(each) for each in ancestry]
+        of = _identity(found)
+        record = self._records.image(image)
+        if record is None or record.of != of:
+            record = self._records.keep_image(image, self._converted(ancestry, found, of))
+        return _translated(record, ancestry, found)
+
+    def _converted(self, ancestry: Sequence[ImageId], found: Sequence[LayerRecord], of: str) -> ImageRecord:
+        parts = [
+            ConfigLayer(self._images.json(image), layer.diff_id, layer.is_empty)
+            for image, layer in zip(ancestry, found, strict=True)
+        ]
+        config = image_config(parts)
+        kept = [index for index, is_out in enumerate(is_left_out(parts)) if not is_out]
+        blobs = [ManifestLayer(found[index].digest, found[index].size, found[index].is_gzip) for index in kept]
+        return ImageRecord(
+            of=of,
+            config=config.decode(),
+            schema2=manifests.manifest(SCHEMA2, config, blobs).content.decode(),
+            oci=manifests.manifest(OCI, config, blobs).content.decode(),
+            images=tuple(ancestry[index] for index in kept),
+        )
+
+    def _recorded(self, image: ImageId, stored: Layer) -> LayerRecord:
+        record = self._records.layer(image)
+        if record is not None and record.of == stored.etag:
+            return record
+        self._require_readable(stored)
+        with self._working:
+            found = self._examined(image, stored)
+        self._require_unchanged(image, stored)
+        return self._records.keep_layer(image, found)
+
+    def _require_readable(self, stored: Layer) -> None:
+        of, words = self._unreadable.get(stored.path) or ("", "")
+        if of == stored.etag:
+            raise LayerUnreadable(words)
+
+    def _require_unchanged(self, image: ImageId, stored: Layer) -> None:
+        """What was read is no other layer's: an operator may have replaced it meanwhile."""
+        if not self._images.is_complete(image) or self._images.layer(image).etag != stored.etag:
+            raise ImageBusy
+
+    def _examined(self, image: ImageId, stored: Layer) -> LayerRecord:
+        try:
+            found = self._examine(stored)
+        except LayerUnreadable as error:
+            self._unreadable.put(stored.path, (stored.etag, error.message))
+            raise
+        digest, size, blob = found.digest, found.size, None
+        if not found.is_carried:
+            blob = found.digest.hex
+            digest, size = self._write(paths.oci_layer_blob(image, blob), stored, found)
+        return LayerRecord(
+            of=stored.etag,
+            digest=digest,
+            size=size,
+            diff_id=found.diff_id,
+            unpacked_size=found.unpacked_size,
+            is_empty=found.is_empty,
+            is_gzip=found.keep is not None,
+            blob=blob,
+        )
+
+    def _examine(self, stored: Layer) -> Examined:
+        try:
+            return self._read(stored, layers.examine)
+        except LayerCut:
+            self._read(stored, layers.require_whole_archive)
+            return self._read(stored, layers.examine_cut)
+
+    def _read(self, stored: Layer, work: Callable[[Iterable[bytes]], T]) -> T:
+        with self._images.open_layer(stored) as reader:
+            done: T = self._offload(work, reader)
+        return done
+
+    def _write(self, path: str, stored: Layer, found: Examined) -> tuple[Digest, int]:
+        """Write the layer in the form that is offered; its digest and its size."""
+        hashed, size = hashlib.sha256(), 0
+        with self._images.open_layer(stored, 0, found.keep) as reader, self._driver.open_writer(path) as writer:
+            for piece in self._unpacked(reader) if found.keep is None else (*reader, found.end):
+                self._absorb(piece, hashed, writer)
+                size += len(piece)
+            writer.commit()
+        return Digest.of_hex(hashed.hexdigest()), size
+
+    def _absorb(self, piece: bytes, hashed: hashlib._Hash, writer: Writer) -> None:
+        if self._driver.is_blocking:
+            self._offload(_hash_and_write, piece, hashed, writer)
+        else:
+            self._offload(hashed.update, piece)
+            writer.write(piece)
+
+    def _unpacked(self, reader: Reader) -> Iterator[bytes]:
+        """As `unpack.unpacked`, which cannot be offloaded whole: what it reads from belongs to this thread."""
+        unpacking = Unpacking(ends_at_junk=True)
+        for block in reader:
+            yield from self._offloaded(unpacking.feed(block))
+        yield from self._offloaded(unpacking.finish())
+
+    def _offloaded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        while piece := self._offload(next, pieces, b""):
+            yield piece
+
+
+def _hash_and_write(piece: bytes, hashed: hashlib._Hash, writer: Writer) -> None:
+    hashed.update(piece)
+    writer.write(piece)
+
+
+def _identity(found: Iterable[LayerRecord]) -> str:
+    """What is another one as soon as one of these layers is."""
+    return hashlib.sha256("\n".join(layer.of for layer in found).encode()).hexdigest()
+
+
+def _translated(record: ImageRecord, ancestry: Sequence[ImageId], found: Sequence[LayerRecord]) -> Translated:
+    by_image = {image: (image, layer) for image, layer in zip(ancestry, found, strict=True)}
+    config = record.config.encode()
+    return Translated(
+        config=config,
+        config_digest=Digest.of(config),
+        schema2=manifests.as_stored(SCHEMA2, record.schema2.encode()),
+        oci=manifests.as_stored(OCI, record.oci.encode()),
+        layers=tuple(
+            LayerBlob(layer.digest, layer.size, image) for image, layer in (by_image[each] for each in record.images)
+        ),
+    )
+
+
+def _weight(translated: Translated) -> int:
+    return translated.weight
