@@ -2,10 +2,12 @@
 
 from common import log, serving
 from common.settings import SettingsError
+from registry_service.api.request_context import EXTENSION
 from registry_service.app import create_app
 from registry_service.offload import offload
 from registry_service.settings import load_settings
 from registry_service.storage import factory
+from registry_service.sweeper import Sweeper
 
 try:
     settings = load_settings(serving.environ)
@@ -14,5 +16,6 @@ try:
         settings.storage, settings.storage_path, serving.environ, redis_url=settings.redis_url, offload=offload
     )
     app = create_app(settings, driver, offload=offload)
+    Sweeper(app.extensions[EXTENSION].push).start()
 except SettingsError as error:
     serving.refuse_to_start(f"wharfinger-registry: {error}")

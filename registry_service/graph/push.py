@@ -43,7 +43,7 @@ from registry_service.graph.errors import (
 )
 from registry_service.graph.holdings import EVERYBODY, Holder
 from registry_service.graph.images import Images
-from registry_service.graph.leases import POLL_SECONDS, STALE_SECONDS, Lease, Leases
+from registry_service.graph.leases import POLL_SECONDS, STALE_SECONDS, Lease, Leases, is_lease
 from registry_service.graph.stages import DeclaredChecksums, Received, Stage
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, StorageProblem, Writer, directly
@@ -51,9 +51,6 @@ from registry_service.storage.paths import ApartImageId
 
 PIECE = 256 * 1024
 """Bytes hashed and written at a time."""
-
-SWEEP_SECONDS = 3600.0
-"""How often a process sweeps abandoned uploads."""
 
 WAIT_SECONDS = 10.0
 """How long a seal waits while another process publishes the same image."""
@@ -64,6 +61,15 @@ UNKNOWN_SECONDS = 60.0
 
 COMPARED_AT_ONCE = 2
 """Uploads that are compared with an image's layer at the same time; each keeps a core busy."""
+
+SUMMED_AT_ONCE = 2
+"""Tarsums computed at the same time, likewise; a layer of some megabytes may unpack to gigabytes."""
+
+_NOBODYS = "swept"
+"""The subject of a lease that is only taken over to be ended."""
+
+MOST_LAYERS = 4
+"""Of the layers that an uploader sent for one image, only the last are looked through for the checksum."""
 
 TARSUM_DAEMONS = ((0, 6), (0, 9))
 """Docker 0.6 to 0.8 send no payload checksum, 0.9 a wrong one: their tarsum counts (protocol §4.3)."""
@@ -99,7 +105,7 @@ class Push:
         self._wait_seconds = wait_seconds
         # A layer is renamed into place in a file system, and copied in a remote store.
         self._leases = Leases(driver, stale_seconds, unknown_seconds=UNKNOWN_SECONDS if driver.is_blocking else None)
-        self._swept = float("-inf")
+        self._summing = threading.Semaphore(SUMMED_AT_ONCE)
         self._comparing = threading.Semaphore(COMPARED_AT_ONCE)
 
     def parent_of(self, image: ImageId, description: bytes) -> ImageId | None:
@@ -125,7 +131,6 @@ class Push:
         Raises Invalid for invalid JSON or an invalid parent, ImageExists when the holder has the image complete
         (protocol §3.3).
         """
-        self._sweep_when_due()
         parent = self.parent_of(image, description)
         if parent is not None:
             image.require_creatable()
@@ -143,7 +148,6 @@ class Push:
 
         Raises Invalid for invalid JSON, ImageExists when the image is complete.
         """
-        self._sweep_when_due()
         self.parent_of(image, description)
         if self._is_done(image):
             raise ImageExists
@@ -211,33 +215,28 @@ class Push:
         if held is not None and self._images.is_complete(held):
             return
         stage = self._stage(image, uploader)
-        description, received = stage.description(), stage.latest()
-        if description is None or received is None or stage.declared() != DeclaredChecksums():
-            return
-        self._publish(image, stage, description, received, [received.payload], holder)
+        description, received = stage.description(), stage.recent(1)
+        if description is not None and received and stage.declared() == DeclaredChecksums():
+            self._publish(image, stage, description, received[0], [received[0].payload], holder)
 
     def expire(self) -> int:
-        """Drop uploads that have not grown for the expiry time; returns how many."""
-        return stages.expire(self._driver, self._expiry_seconds)
+        """Drop uploads that have not grown for the expiry time, and what else was left by killed processes: their
+        unfinished publications, and what the driver knows of. Returns how many uploads."""
+        expired = stages.expire(self._driver, self._expiry_seconds)
+        for image in set(expired):
+            self._end_publication(image)
+        self._driver.sweep()
+        return len(expired)
 
     def tarsum_holds(self, wanted: Checksum, description: bytes, received: Received) -> bool:
         """Whether a received layer has this tarsum; one that is no tar has none."""
         try:
-            with self._driver.open_reader(received.path) as reader:
+            with self._summing, self._driver.open_reader(received.path) as reader:
                 return bool(self._offload(tarsum_holds, wanted, description, reader))
         except LayerUnreadable:
             return False
         except PathNotFound as error:
             raise LayerMissing from error
-
-    def _sweep_when_due(self) -> None:
-        """Expire abandoned uploads when a push begins: nothing else does while the registry runs."""
-        now = time.monotonic()
-        if now - self._swept >= SWEEP_SECONDS:
-            self._swept = now
-            # A failure of the store must not fail this push here, which will meet it soon enough.
-            with suppress(StorageProblem):
-                self.expire()
 
     def _stage(self, image: ImageId, uploader: str) -> Stage:
         return Stage(self._driver, image, uploader)
@@ -300,7 +299,7 @@ class Push:
         self, image: ImageId, stage: Stage, wanted: list[Checksum], holder: Holder, *, is_early: bool
     ) -> None:
         description = self._description(image, stage, holder)
-        received = list(stage.received())
+        received = stage.recent(MOST_LAYERS)
         if received:
             layer, checksums = _Verification(self, stage, description).of(received, wanted)
             self._publish(image, stage, description, layer, checksums, holder)
@@ -418,14 +417,24 @@ class Push:
         if not self._leases.holds(lease):
             raise ImageBusy
 
+    def _end_publication(self, image: ImageId) -> None:
+        """Finish or roll back what a dead process was publishing: its stage outlives its mark, and names the image."""
+        mark = paths.image_mark(image)
+        with suppress(PathNotFound):
+            # Marks of docker-registry stay until a push of the image supersedes them.
+            if is_lease(self._driver.get(mark)):
+                lease = self._leases.acquire(mark, _NOBODYS)
+                if lease is not None:
+                    self._withdraw(image, lease)
+
     def _withdraw(self, image: ImageId, lease: Lease) -> None:
         """Roll an unfinished publication back, as far as the store still answers."""
         with suppress(StorageProblem):
             if self._leases.holds(lease):
                 if lease.inherited or not self._is_written(image):
-                    for path in (paths.image_json(image), paths.image_layer(image)):
+                    for part in (paths.image_json, paths.image_layer, paths.image_ancestry, paths.image_checksum):
                         with suppress(PathNotFound):
-                            self._driver.delete(path)
+                            self._driver.delete(part(image))
                 self._leases.release(lease)
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from common.checksums import Checksum
+from common.errors import NotFound
 from common.names import ImageId
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, PathNotFound, Writer
@@ -87,13 +88,10 @@ class Stage:
                     name = self._driver.get(paths.upload_received(self._path, digits)).decode()
                     yield Received(Checksum(f"sha256:{digits}"), paths.upload_layer(self._path, name))
 
-    def latest(self) -> Received | None:
-        """The layer that was complete last; None before the first."""
-        changes: dict[Received, float] = {}
-        for each in self.received():
-            with suppress(PathNotFound):
-                changes[each] = self._driver.stat(each.path).modified
-        return max(changes, key=changes.__getitem__, default=None)
+    def recent(self, most: int) -> list[Received]:
+        """So many of the complete layers at most: the last ones."""
+        received = list(self.received())
+        return sorted(received, key=self._changed, reverse=True)[:most] if len(received) > most else received
 
     def drop_layers(self) -> None:
         """Back to described: nothing received, nothing declared."""
@@ -106,6 +104,12 @@ class Stage:
         with suppress(PathNotFound):
             self._driver.delete(self._path)
 
+    def _changed(self, layer: Received) -> float:
+        try:
+            return self._driver.stat(layer.path).modified
+        except PathNotFound:
+            return 0.0
+
     def _entries(self) -> list[str]:
         try:
             return list(self._driver.list(self._path))
@@ -113,19 +117,21 @@ class Stage:
             return []
 
 
-def expire(driver: Driver, seconds: float) -> int:
-    """Drop stages that have not grown for so many seconds; returns how many."""
+def expire(driver: Driver, seconds: float) -> list[ImageId]:
+    """Drop stages that have not grown for so many seconds; returns the image of each."""
     oldest = time.time() - seconds
-    expired = [path for path in _stages(driver) if max(_changes(driver, path), default=oldest) < oldest]
-    for path in expired:
+    expired = [(image, path) for image, path in _stages(driver) if max(_changes(driver, path), default=oldest) < oldest]
+    for _, path in expired:
         with suppress(PathNotFound):
             driver.delete(path)
-    return len(expired)
+    return [image for image, _ in expired]
 
 
-def _stages(driver: Driver) -> Iterator[str]:
+def _stages(driver: Driver) -> Iterator[tuple[ImageId, str]]:
     for path in _below(driver, paths.UPLOADS):
-        yield from _below(driver, path)
+        with suppress(NotFound):
+            image = ImageId(path.rpartition("/")[2])
+            yield from ((image, stage) for stage in _below(driver, path))
 
 
 def _changes(driver: Driver, stage: str) -> Iterator[float]:

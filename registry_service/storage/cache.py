@@ -102,6 +102,9 @@ class Cached(Driver):
         self.is_blocking = driver.is_blocking
         self._memory = memory
 
+    def sweep(self) -> None:
+        self.driver.sweep()
+
     def get(self, path: str) -> bytes:
         if not paths.is_immutable(path):
             return self.driver.get(path)

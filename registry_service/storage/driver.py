@@ -153,6 +153,10 @@ class Driver(ABC):
     def set_offload(self, offload: Offload) -> None:  # noqa: B027 - most have nobody to pass it to
         """How to call what blocks, set once by the guard: of use to a driver that hands work on to another."""
 
+    def sweep(self) -> None:  # noqa: B027 - some leave nothing behind
+        """Remove what writers that were killed left beside all contents, once it is surely theirs: called now and then
+        while others write. What the store does not do now it may do the next time; nothing is raised."""
+
     @abstractmethod
     def get(self, path: str) -> bytes:
         """The whole of a small content, up to some MiB. Raises PathNotFound."""

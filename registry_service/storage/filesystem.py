@@ -53,8 +53,20 @@ class Filesystem(Driver):
         """Try the root out and sweep it. Raises SettingsError saying what to mend."""
         self._root = root.absolute()
         self._staging = self._root / STAGING
+        self._leftover_seconds = leftover_seconds
         self._try_out()
-        self._sweep(leftover_seconds)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Stagings of killed writers, and the directories they made for files that never came."""
+        oldest = time.time() - self._leftover_seconds
+        # Another process may be sweeping too, or nobody be able to.
+        with suppress(OSError):
+            for entry in self._staging.iterdir():
+                with suppress(FileNotFoundError):
+                    if entry.stat().st_mtime < oldest:
+                        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            self._prune(oldest)
 
     def get(self, path: str) -> bytes:
         try:
@@ -216,14 +228,14 @@ class Filesystem(Driver):
                     "another; mount the whole of it from there"
                 )
 
-    def _sweep(self, leftover_seconds: float) -> None:
-        oldest = time.time() - leftover_seconds
-        # Another process may be sweeping too, or nobody be able to.
-        with suppress(OSError):
-            for entry in self._staging.iterdir():
-                with suppress(FileNotFoundError):
-                    if entry.stat().st_mtime < oldest:
-                        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    def _prune(self, oldest: float) -> None:
+        """Remove empty directories where writers work, and none among images, of which there may be millions."""
+        for top in self._root.glob("_*"):
+            if top != self._staging:
+                for directory in (Path(found) for found, _, _ in os.walk(top, topdown=False)):
+                    with suppress(OSError):
+                        if directory.stat().st_mtime < oldest:
+                            directory.rmdir()
 
 
 class _FileReader(Reader):

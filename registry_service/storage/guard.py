@@ -36,6 +36,9 @@ class Guard(Driver):
         self._offload = offload if driver.is_blocking else directly
         driver.set_offload(offload)
 
+    def sweep(self) -> None:
+        self._offload(self.driver.sweep)
+
     def get(self, path: str) -> bytes:
         with self.failures_named(path):
             return self.driver.get(path)

@@ -90,6 +90,17 @@ class SharedDriverContract(DriverContract):
         assert list(driver.list("images")) == ["old"]
         assert driver.get("images/old/layer") == b"old"
 
+    def test_a_sweep_leaves_whoever_writes_alone(self, driver: Driver, start: Start) -> None:
+        driver.put("images/a/json", b"1")
+        with driver.open_writer("_uploads/a/u/layer.1") as writer:
+            writer.write(b"half")
+            driver.sweep()
+            writer.write(b" and half")
+            writer.commit()
+        driver.sweep()
+        assert driver.get("_uploads/a/u/layer.1") == b"half and half"
+        assert driver.get("images/a/json") == b"1"
+
     def test_one_of_sixteen_processes_creates(self, driver: Driver, start: Start) -> None:
         children = [start("create", "claim", number) for number in range(16)]
         said = [first_line(child) for child in children]

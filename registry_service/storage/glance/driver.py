@@ -74,7 +74,12 @@ class Glance(Driver):
         self._lies_above = lies_above
         self.images = Images(settings, "".join(f"{name}/" for name in storage_path.split("/") if name))
         self.images.try_out()
+        self._leftover_seconds = leftover_seconds
         self.images.sweep(leftover_seconds)
+
+    def sweep(self) -> None:
+        self.images.sweep(self._leftover_seconds)
+        self._alternate.sweep()
 
     def set_offload(self, offload: Offload) -> None:
         if isinstance(self._alternate, Guard):

@@ -55,6 +55,9 @@ class S3(Driver):
         self._exclusive = ExclusiveCreate(DriverCandidates(self))
         self._deletes_many = True
 
+    def sweep(self) -> None:
+        self._bucket.sweep()
+
     def get(self, path: str) -> bytes:
         with self.open_reader(path) as reader:
             return b"".join(reader)

@@ -101,7 +101,7 @@ class Bucket:
         proxy = _proxy(self._client.meta.endpoint_url)
         self._honours_conditions = self._try_out()
         self._connections = self._connect(proxy)
-        self._sweep()
+        self.sweep()
 
     @property
     def honours_conditions(self) -> bool:
@@ -283,7 +283,7 @@ class Bucket:
                 raise
         return False
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Abort uploads that killed processes left. Not every store lists them, nor may every credential ask."""
         oldest = time.time() - LEFTOVER_SECONDS
         with suppress(StorageProblem):

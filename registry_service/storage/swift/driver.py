@@ -71,7 +71,11 @@ class Swift(Driver):
             patience_seconds=2 * patience_seconds,
         )
         self._signer = self._try_out()
-        self._segments.sweep(leftover_seconds)
+        self._leftover_seconds = leftover_seconds
+        self.sweep()
+
+    def sweep(self) -> None:
+        self._segments.sweep(self._leftover_seconds)
 
     def get(self, path: str) -> bytes:
         with _ObjectReader(self._objects, path, 0, None, NEWEST) as reader:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import lzma
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 from common.checksums import Checksum
 from common.errors import Conflict, Failure, Invalid, NotFound
 from common.names import ImageId
-from registry_service.graph.checksums import tarsums
+from registry_service.graph.checksums import tarsum_holds, tarsums
 from registry_service.graph.errors import (
     ChecksumMismatch,
     ChecksumMissing,
@@ -25,10 +28,11 @@ from registry_service.graph.errors import (
 )
 from registry_service.graph.holdings import Nobody
 from registry_service.storage import paths
-from registry_service.storage.driver import Stat
+from registry_service.storage.driver import Stat, StorageFailure
 from registry_service.storage.filesystem import Filesystem
 from registry_service.storage.guard import Guard
 from registry_service.storage.memory import Memory
+from registry_service.sweeper import Sweeper
 from tests.units.registry_service.graph.store import Image, Store, image_id, in_blocks, payload_of
 
 BASE = Image("base")
@@ -633,12 +637,89 @@ def test_only_stages_without_anything_recent_expire() -> None:
     assert store.holds(BASE)
 
 
-def test_the_next_push_drops_what_nobody_will_end() -> None:
+def test_a_service_drops_what_nobody_will_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     driver = Aged()
-    Store(driver).describe(BASE, "forgotten")
-    driver.ages[paths.upload_json(paths.upload(BASE.id, "forgotten"))] = 3601
-    Store(driver).describe(Image("other"), "new")
-    assert list(driver.list(paths.UPLOADS)) == [Image("other").id]
+    store = Store(driver)
+    Sweeper(store.push, first_seconds=0, every_seconds=0.02).start()
+    for _ in range(2):
+        store.describe(BASE, "forgotten")
+        store.describe(Image("other"), "new")
+        driver.ages[paths.upload_json(paths.upload(BASE.id, "forgotten"))] = 3601
+        eventually(lambda: list(driver.list(paths.UPLOADS)) == [Image("other").id])
+        driver.ages.clear()
+    assert "1 unfinished uploads dropped" in caplog.text
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_store_in_trouble_does_not_end_the_sweeps() -> None:
+    trouble: list[Exception] = [ValueError("a surprise"), StorageFailure("_uploads", "down")]
+    swept = threading.Event()
+
+    class Troubled(Memory):
+        def sweep(self) -> None:
+            if trouble:
+                raise trouble.pop()
+            swept.set()
+
+    Sweeper(Store(Troubled()).push, first_seconds=0, every_seconds=0.01).start()
+    assert swept.wait(10)
+
+
+def test_of_many_layers_the_last_are_looked_through() -> None:
+    driver = Aged()
+    store = Store(driver)
+    store.describe(BASE)
+    for n in range(10):
+        received = store.push.receive(BASE.id, "uploader", [b"layer %d" % n])
+        driver.ages[received.path] = 10 - n
+    summed = []
+    store.push._offload = lambda _, *arguments: summed.append(arguments)
+    with pytest.raises(ChecksumMismatch):
+        store.push.seal(BASE.id, "uploader", payload=None, tarsum=WRONG_TARSUM)
+    assert len(summed) == 4
+    assert not list(store.push._stage(BASE.id, "uploader").received())
+
+
+def test_tarsums_are_computed_two_at_a_time() -> None:
+    """An ordinary push needs none, and waits for none."""
+    running: list[int] = []
+    most, lock, go_on = 0, threading.Lock(), threading.Event()
+
+    def offload(function: Any, *arguments: Any) -> Any:
+        nonlocal most
+        if function is not tarsum_holds:
+            return function(*arguments)
+        with lock:
+            running.append(1)
+            most = max(most, len(running))
+        go_on.wait(10)
+        with lock:
+            running.pop()
+        return function(*arguments)
+
+    store = Store(Memory(), offload=offload)
+    images = [Image(f"image {n}") for n in range(8)]
+    for image in images:
+        store.describe(image)
+        store.receive(image)
+    with ThreadPoolExecutor(8) as pool:
+        sealed = [
+            pool.submit(store.push.seal, image.id, "uploader", payload=None, tarsum=tarsum(image)) for image in images
+        ]
+        eventually(lambda: len(running) == 2)
+        store.add(BASE)
+        go_on.set()
+        for one in sealed:
+            one.result()
+    assert most == 2
+    assert all(store.holds(image) for image in images)
 
 
 def test_stage_that_is_only_being_made_does_not_expire(tmp_path: Path) -> None:

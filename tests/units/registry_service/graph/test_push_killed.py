@@ -11,7 +11,7 @@ import pytest
 from registry_service.graph.errors import ImageExists
 from registry_service.graph.push import Push
 from registry_service.storage import paths
-from registry_service.storage.filesystem import Filesystem
+from registry_service.storage.filesystem import STAGING, Filesystem
 from registry_service.storage.guard import Guard
 from tests.forked import Forked
 from tests.units.registry_service.graph import push_child
@@ -88,6 +88,26 @@ def demand_whole_or_nothing(root: Path, again: Image) -> None:
     orphan = {paths.successor("_inprogress", b"true")}
     assert {"json", "layer", "ancestry", "_checksum"} <= left
     assert left - orphan == {"json", "layer", "ancestry", "_checksum"}
+
+
+def test_a_sweep_ends_what_a_killed_push_began(tmp_path: Path) -> None:
+    """An image or nothing at all: no mark, no staging, no folder that nothing came into."""
+    ended: set[str] = set()
+    for kill_at in range(1, steps_of_a_push(tmp_path / "whole") + 1):
+        root = tmp_path / str(kill_at)
+        root.mkdir()
+        assert push(root, kill_at)[0] == -signal.SIGKILL
+        store = store_at(root)
+        swept = Filesystem(root, leftover_seconds=-1)
+        Push(Guard(swept), store.images, expiry_seconds=-1).expire()
+        left = {str(path.relative_to(root / paths.image(BASE.id))) for path in root.glob("images/*/*")}
+        assert left in (set(), {"json", "layer", "ancestry", "_checksum"})
+        assert bool(left) == _holds(store, BASE)
+        # The staging is made anew with every start.
+        assert {path.name for path in root.iterdir()} <= {"images", STAGING}
+        assert not list((root / STAGING).iterdir())
+        ended.add("whole" if left else "nothing")
+    assert ended == {"whole", "nothing"}
 
 
 def _holds(store: Store, image: Image) -> bool:

@@ -72,6 +72,21 @@ def test_old_leftovers_are_swept_at_start(tmp_path: Path) -> None:
     assert files_below(tmp_path) == []
 
 
+def test_a_sweep_removes_stagings_and_empty_folders_of_writers(tmp_path: Path) -> None:
+    driver = Filesystem(tmp_path)
+    driver.put("_uploads/a/kept/json", b"1")
+    (tmp_path / "_uploads/a/killed").mkdir()
+    (tmp_path / "_uploads/b/killed").mkdir(parents=True)
+    (tmp_path / "images/empty").mkdir(parents=True)
+    (tmp_path / STAGING / "killed").write_bytes(b"half written")
+    driver.sweep()
+    assert (tmp_path / "_uploads/a/killed").is_dir()
+    Filesystem(tmp_path, leftover_seconds=-1)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        *(STAGING, "_uploads", "_uploads/a", "_uploads/a/kept", "_uploads/a/kept/json", "images", "images/empty")
+    ]
+
+
 def test_missing_root_refuses_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         Filesystem(tmp_path / "nowhere")
