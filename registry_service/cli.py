@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,10 +23,14 @@ from registry_service.graph.image_repair import ImageRepair, Report
 from registry_service.graph.push import PIECE
 from registry_service.graph.repositories import Repositories
 from registry_service.graph.tags import Tags
+from registry_service.oci.bulk import BulkTranslation, Outcome, TagReport
+from registry_service.oci.records import Records
+from registry_service.oci.translation import Translations
 from registry_service.settings import RegistrySettings, load_settings
 from registry_service.storage import factory
 from registry_service.storage.check import Check
 from registry_service.storage.driver import Driver
+from registry_service.storage.dry_run import DryRun
 from registry_service.storage.paths import ApartImageId
 
 
@@ -76,6 +82,58 @@ def sweep() -> None:
     with _one_line_errors():
         dropped = create_registry(*_open()).push.expire()
     click.echo(f"{dropped} unfinished uploads dropped")
+
+
+@main.command()
+@click.argument("repositories", metavar="[REPOSITORY]...", nargs=-1)
+@click.option("--all", "is_all", is_flag=True, help="All repositories of the store.")
+@click.option("--workers", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="Images at a time.")
+@click.option("--dry-run", is_flag=True, help="Store nothing; only tell what cannot be translated.")
+@click.option("--json", "as_json", is_flag=True, help="Tell of each tag as JSON, for programs.")
+def translate(repositories: tuple[str, ...], is_all: bool, workers: int, dry_run: bool, as_json: bool) -> None:
+    """Translate what the tags of each REPOSITORY name for today's clients, before the first of them asks for it.
+
+    Reads each layer once. May be interrupted and begun again; fails where a tag cannot be translated.
+    """
+    if is_all == bool(repositories):
+        raise click.UsageError("Give repositories, or --all.")
+    with _one_line_errors():
+        settings, driver = _open()
+        registry = create_registry(settings, driver)
+        # As the store has them: a mirror would ask its sources.
+        tags = Tags(driver, registry.images)
+        names = sorted(Repositories(driver, tags).all()) if is_all else map(RepositoryName.parse, repositories)
+        written = DryRun(driver) if dry_run else driver
+        records = Records(written)
+        translations = Translations(written, registry.images, records, at_once=workers)
+        bulk = BulkTranslation(translations, records, tags, registry.holdings)
+        reports = list(bulk.run(names, workers, _show_progress))
+    _show_translations(reports, as_json=as_json)
+
+
+def _show_progress(done: int, all_: int) -> None:
+    """On one line of a terminal, over and over; for anything else only the end."""
+    is_last = done == all_
+    if is_last or sys.stderr.isatty():
+        click.echo(f"\r{done} of {all_} images", err=True, nl=is_last)
+
+
+def _show_translations(reports: list[TagReport], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([{**asdict(one), "repository": str(one.repository)} for one in reports], indent=2))
+    else:
+        click.echo("\n".join(_lines_of_translations(reports)))
+    failed = sum(one.outcome is Outcome.FAILED for one in reports)
+    if failed:
+        raise click.ClickException(f"{failed} of {len(reports)} tags cannot be translated")
+
+
+def _lines_of_translations(reports: list[TagReport]) -> Iterator[str]:
+    for one in reports:
+        for told in filter(None, (one.problem, *one.notes)):
+            yield f"{one.repository}:{one.tag}: {told}"
+    counts = Counter(one.outcome for one in reports)
+    yield f"{counts[Outcome.TRANSLATED]} tags translated, {counts[Outcome.KNOWN]} were already"
 
 
 @main.group()

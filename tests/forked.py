@@ -16,6 +16,7 @@ _CONTEXT.set_forkserver_preload(
     [
         "tests.conformance.drivers_child",
         "tests.units.registry_service.graph.push_child",
+        "tests.units.registry_service.oci.translate_child",
         *(f"registry_service.storage.{driver}" for driver in ("filesystem", "gcs", "glance", "s3", "swift")),
     ]
 )

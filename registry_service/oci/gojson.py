@@ -2,7 +2,8 @@ r"""JSON as Go's encoding/json reads and writes it, to the byte.
 
 Go keeps a raw member as it was written, but for blanks between its tokens and `<`, `>`, `&`, U+2028 and U+2029, which
 become escapes. What it decodes it writes with escapes of its own: `\n`, `\r`, `\t`, `\u00XX` for other control
-characters, and for the five above; half a surrogate pair, or bytes that are no UTF-8, become U+FFFD.
+characters, and for the five above; half a surrogate pair becomes U+FFFD. So do bytes here that are no UTF-8, also in
+raw members, where Go leaves them for others to stumble over.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def folded(key: str) -> str:
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+    return raw.decode("utf-8", "replace")
 
 
 def _decode_at(text: str, at: int) -> tuple[Any, int]:
@@ -140,4 +141,4 @@ def _require_end(text: str, at: int) -> None:
 
 def _compact(text: str) -> bytes:
     compact = _STRING_OR_BLANKS.sub(lambda match: match[1] or "", text)
-    return compact.translate(_FOR_HTML).encode("utf-8", "surrogateescape")
+    return compact.translate(_FOR_HTML).encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -25,6 +25,7 @@ _CACHED_DIGESTS = 256 * 1024
 class _Repository:
     """What the images of a repository that were read so far have, by digest."""
 
+    name: RepositoryName
     read: set[str] = field(default_factory=set)
     named: dict[Digest, Named] = field(default_factory=dict)
 
@@ -61,15 +62,18 @@ class Lookup:
 
     def _held(self, repository: RepositoryName, digest: Digest) -> Named | None:
         """Reads what is recorded of images that were not translated the last time."""
-        known = self._repositories.get(repository) or _Repository()
+        known = self._repositories.get(repository) or _Repository(repository)
         if digest not in known.named:
-            for image in self._images(repository):
+            apart = frozenset(self._list(paths.apart_images(repository)))
+            for id_ in self._ids(repository):
+                image = ApartImageId(ImageId(id_), repository) if id_ in apart else ImageId(id_)
                 if paths.image(image) not in known.read:
-                    self._add(known, image)
+                    self._add(known, image, apart)
             self._repositories.put(repository, known, known.weight)
         return known.named.get(digest)
 
-    def _add(self, known: _Repository, image: ImageId) -> None:
+    def _add(self, known: _Repository, image: ImageId, apart: Set[str]) -> None:
+        """What is apart is based on what is apart, if that is there."""
         record = self._records.image(image)
         if record is None:
             return
@@ -77,16 +81,15 @@ class Lookup:
         for kind in (Kind.CONFIG, Kind.SCHEMA2, Kind.OCI):
             known.named[Digest.of(record.content(kind))] = Named(image, kind)
         for blob, of in zip(layer_digests(record.content(Kind.OCI)), record.images, strict=True):
-            known.named[blob] = Named(of, Kind.LAYER)
+            is_apart = isinstance(image, ApartImageId) and of in apart
+            known.named[blob] = Named(ApartImageId(of, known.name) if is_apart else of, Kind.LAYER)
 
-    def _images(self, repository: RepositoryName) -> Iterator[ImageId]:
-        """What its tags name and what was pushed to it, shared or apart."""
+    def _ids(self, repository: RepositoryName) -> set[str]:
+        """What its tags name, and what was pushed to it."""
         held = set(self._list(paths.all_held(repository)))
         with suppress(RepositoryNotFound):
             held.update(self._tags.all(repository).values())
-        apart = held.intersection(self._list(paths.apart_images(repository)))
-        for image in map(ImageId, held):
-            yield ApartImageId(image, repository) if image in apart else image
+        return held
 
     def _list(self, path: str) -> list[str]:
         try:

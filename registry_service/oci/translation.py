@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TypeVar
 
 from common.cache import Cache
+from common.errors import Invalid, NotFound
 from common.names import ImageId
 from registry_service.graph.errors import ImageBusy, LayerUnreadable
 from registry_service.graph.images import CACHE_BYTES, CACHE_SECONDS, Images, Layer
@@ -38,6 +39,10 @@ _CACHED_UNREADABLE = 10_000
 _LOCKS = 4096
 
 T = TypeVar("T")
+
+
+class Untranslatable(NotFound):
+    """There is nothing that today's clients could be given for an image; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class Translations:
     def of(self, image: ImageId) -> Translated:
         """The translation, computed where it is not known yet, which may take a while.
 
-        Raises ImageNotFound, also for an ancestor, Invalid, and LayerUnreadable for a layer that is no archive.
+        Raises ImageNotFound, also for an ancestor, and Untranslatable.
         """
         return self._once(self._translated, paths.image(image), lambda: self._translate(image), _weight)
 
@@ -158,7 +163,10 @@ class Translations:
             ConfigLayer(self._images.json(image), layer.diff_id, layer.is_empty)
             for image, layer in zip(ancestry, found, strict=True)
         ]
-        config = image_config(parts)
+        try:
+            config = image_config(parts)
+        except Invalid as error:
+            raise Untranslatable(f"The JSON of image {ancestry[-1]}, or of one that it is based on, is none") from error
         kept = [index for index, is_out in enumerate(is_left_out(parts)) if not is_out]
         blobs = [ManifestLayer(found[index].digest, found[index].size, found[index].is_gzip) for index in kept]
         return ImageRecord(
@@ -175,14 +183,19 @@ class Translations:
             return record
         self._require_readable(stored)
         with self._working:
-            found = self._examined(image, stored)
+            try:
+                found = self._examined(image, stored)
+            except LayerUnreadable as error:
+                words = f"The layer of image {image} cannot be unpacked: {error.message}"
+                self._unreadable.put(stored.path, (stored.etag, words))
+                raise Untranslatable(words) from error
         self._require_unchanged(image, stored)
         return self._records.keep_layer(image, found)
 
     def _require_readable(self, stored: Layer) -> None:
         of, words = self._unreadable.get(stored.path) or ("", "")
         if of == stored.etag:
-            raise LayerUnreadable(words)
+            raise Untranslatable(words)
 
     def _require_unchanged(self, image: ImageId, stored: Layer) -> None:
         """What was read is no other layer's: an operator may have replaced it meanwhile."""
@@ -190,11 +203,7 @@ class Translations:
             raise ImageBusy
 
     def _examined(self, image: ImageId, stored: Layer) -> LayerRecord:
-        try:
-            found = self._examine(stored)
-        except LayerUnreadable as error:
-            self._unreadable.put(stored.path, (stored.etag, error.message))
-            raise
+        found = self._examine(stored)
         digest, size, blob = found.digest, found.size, None
         if not found.is_carried:
             blob = found.digest.hex

@@ -1,0 +1,145 @@
+"""Looking images up by digest: hints, and what a repository holds where a hint names somebody else's image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from common.errors import Invalid, NotFound
+from common.names import ImageId, RepositoryName, Tag
+from registry_service.graph.agents import Agent
+from registry_service.graph.holdings import RepositoryHolder
+from registry_service.oci.digests import Digest
+from registry_service.oci.records import Kind, Named
+from registry_service.storage import paths
+from registry_service.storage.driver import Driver
+from registry_service.storage.paths import ApartImageId
+from tests.units.registry_service.graph.store import Image, in_blocks, tar
+from tests.units.registry_service.oci.store import TAR, Made, OciStore
+
+MINE, THEIRS = RepositoryName("me", "app"), RepositoryName("they", "app")
+FIRST = Made("first", stored=TAR)
+SAME = Made("same", stored=TAR)
+TOP = Made("top", SAME)
+
+
+def push(store: OciStore, repository: RepositoryName, *images: Image, tag: str | None = "latest") -> None:
+    holder = RepositoryHolder(store.holdings, repository)
+    for one in images:
+        store.push.begin(one.id, one.json, str(repository), holder=holder)
+        store.push.receive(one.id, str(repository), in_blocks(one.layer), holder=holder)
+        store.push.seal(one.id, str(repository), payload=one.payload, tarsum=None, holder=holder)
+    if tag is not None:
+        store.tags.set(repository, Tag(tag), images[-1].id, Agent())
+
+
+def places(store: OciStore, repository: RepositoryName, digest: Digest) -> list[str]:
+    return [paths.image(named.image) for named in store.lookup.find(repository, digest)]
+
+
+def test_everything_of_an_image_is_found_by_its_digest(store: OciStore) -> None:
+    push(store, MINE, SAME, TOP)
+    translated = store.translations.of(TOP.id)
+    for kind, digest in (
+        (Kind.CONFIG, translated.config_digest),
+        (Kind.SCHEMA2, translated.schema2.digest),
+        (Kind.OCI, translated.oci.digest),
+        (Kind.LAYER, translated.layers[1].digest),
+    ):
+        assert next(store.lookup.find(MINE, digest)) == Named(TOP.id, kind)
+    assert next(store.lookup.find(MINE, translated.layers[0].digest)).image == SAME.id
+    assert list(store.lookup.find(MINE, Digest.of(b"unknown"))) == []
+
+
+def test_layer_that_another_repository_was_first_with(store: OciStore) -> None:
+    """The hint names their image, which the gate will refuse; mine is next."""
+    push(store, THEIRS, FIRST)
+    push(store, MINE, SAME, TOP)
+    store.translations.of(FIRST.id)
+    store.translations.of(TOP.id)
+    assert [named.image for named in store.lookup.find(MINE, Digest.of(TAR))] == [FIRST.id, SAME.id]
+    assert [named.image for named in store.lookup.find(THEIRS, Digest.of(TAR))] == [FIRST.id, FIRST.id]
+
+
+def test_layer_of_an_image_that_no_tag_names_any_more(store: OciStore) -> None:
+    """Pulled by its manifest's digest, which its repository holds still."""
+    push(store, THEIRS, FIRST)
+    push(store, MINE, SAME, TOP)
+    store.translations.of(FIRST.id)
+    store.translations.of(TOP.id)
+    push(store, MINE, Made("newer", stored=tar({"./other": b""})))
+    assert SAME.id in [named.image for named in store.lookup.find(MINE, Digest.of(TAR))]
+
+
+def test_what_is_translated_after_a_vain_search_is_found(store: OciStore) -> None:
+    """By another process, too, from which nothing but the store tells."""
+    push(store, THEIRS, FIRST)
+    push(store, MINE, SAME, TOP)
+    store.translations.of(FIRST.id)
+    assert [named.image for named in store.lookup.find(MINE, Digest.of(TAR))] == [FIRST.id]
+    OciStore(store.driver).translations.of(TOP.id)
+    assert [named.image for named in store.lookup.find(MINE, Digest.of(TAR))] == [FIRST.id, SAME.id]
+
+
+def test_image_kept_apart_is_found_for_its_repository_only(store: OciStore) -> None:
+    push(store, THEIRS, FIRST)
+    own = replace(FIRST, stored=tar({"./own": b"content"}))
+    push(store, MINE, own)
+    apart = ApartImageId(FIRST.id, MINE)
+    store.translations.of(FIRST.id)
+    translated = store.translations.of(apart)
+    for digest in (translated.config_digest, translated.oci.digest, Digest.of(own.stored)):
+        assert set(places(store, MINE, digest)) == {paths.image(apart)}
+        assert places(store, THEIRS, digest) == []
+
+
+def test_hint_that_is_valid_no_more_is_replaced_by_who_comes_next(store: OciStore, driver: Driver) -> None:
+    push(store, THEIRS, FIRST)
+    store.translations.of(FIRST.id)
+    driver.delete(paths.image(FIRST.id))
+    push(store, MINE, SAME)
+    OciStore(driver).translations.of(SAME.id)
+    assert store.records.hint(Digest.of(TAR)) == Named(SAME.id, Kind.LAYER)
+
+
+def test_valid_hint_stays(store: OciStore) -> None:
+    push(store, THEIRS, FIRST)
+    push(store, MINE, SAME)
+    store.translations.of(FIRST.id)
+    store.translations.of(SAME.id)
+    assert store.records.hint(Digest.of(TAR)) == Named(FIRST.id, Kind.LAYER)
+
+
+def test_taken_over_repository_has_no_marks(store: OciStore, driver: Driver) -> None:
+    """In a store of docker-registry, tags alone say what a repository has."""
+    store.add(FIRST, SAME, TOP)
+    store.tags.set(MINE, Tag("latest"), ImageId(TOP.id), Agent())
+    store.translations.of(FIRST.id)
+    store.translations.of(TOP.id)
+    assert not driver.exists(paths.all_held(MINE))
+    assert [named.image for named in store.lookup.find(MINE, Digest.of(TAR))] == [FIRST.id, SAME.id]
+
+
+def test_repository_that_is_not_there(store: OciStore) -> None:
+    assert list(store.lookup.find(MINE, Digest.of(b"unknown"))) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "sha256", "sha256:", "sha256:1", "sha256:" + "A" * 64, "sha256:" + "g" * 64, "/:x"]
+)
+def test_no_digest(text: str) -> None:
+    with pytest.raises(Invalid):
+        Digest.parse(text)
+
+
+@pytest.mark.parametrize("text", ["sha512:" + "a" * 128, "md5:" + "a" * 32, "tarsum.v1+sha256:" + "a" * 64])
+def test_other_algorithms_are_unknown(text: str) -> None:
+    with pytest.raises(NotFound):
+        Digest.parse(text)
+
+
+def test_digest_has_parts() -> None:
+    digest = Digest.parse("sha256:" + "ab" * 32)
+    assert digest.hex == "ab" * 32
+    assert str(digest) == "sha256:" + "ab" * 32
