@@ -44,7 +44,7 @@ class Renderer:
         self._rendered: Cache[bytes, str] = Cache(_CACHE_CHARACTERS)
 
     def __call__(self, text: str, source: str = "") -> Markup:
-        """HTML; text over the limit stays plain text. Relative links lead to the source, or nowhere without one."""
+        """HTML; text over the limit stays plain text. Relative links lead into the source, or nowhere without one."""
         if len(text) > MAX_LENGTH:
             return Markup("<pre tabindex=0>{}</pre>").format(text)
         key = hashlib.sha256(f"{source}\n{text}".encode("utf-8", "surrogatepass")).digest()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from urllib.parse import urljoin
 
 import nh3
 
+from index_service.markdown import sources
 from index_service.markdown.highlighting import CLASSES
 
 ID_PREFIX = "readme-"
@@ -62,7 +62,7 @@ def _attribute(source: str, _tag: str, name: str, value: str) -> str | None:
         return f"#{ID_PREFIX}{value[1:]}"
     if _is_absolute(value):
         return value
-    return urljoin(source, value) if source else None
+    return sources.absolute(source, value)
 
 
 def _is_absolute(url: str) -> bool:

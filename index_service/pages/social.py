@@ -36,6 +36,7 @@ class OverviewPage:
     pulls: tuple[DayOfPulls, ...]
     annotations: tuple[CommentView, ...]
     readme_html: Markup
+    source_url: str
 
     @classmethod
     def of(cls, host: str, overview: Overview) -> OverviewPage:
@@ -52,6 +53,7 @@ class OverviewPage:
             pulls=tuple(overview.days),
             annotations=tuple(overview.annotations),
             readme_html=overview.readme_html,
+            source_url=overview.source_url,
         )
 
     @property

@@ -37,6 +37,7 @@ class Repository(Base):
     readme: Mapped[str] = mapped_column(Text, default="", deferred=True, deferred_group="texts")
     readme_html: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True, deferred_group="texts")
     rendered_by: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    source_url: Mapped[str] = mapped_column(String(255), default="", server_default="")
     # What the search document was written with; processes of an older version create repositories with 0.
     search_version: Mapped[int] = mapped_column(default=0, server_default="0")
     is_private: Mapped[bool] = mapped_column(default=False)

@@ -6,6 +6,7 @@ Every function takes the session of the caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -40,15 +41,31 @@ MAX_README = 100_000
 _NAMED = 5
 
 
-def set_texts(repository: Repository, description: object, readme: object, moment: datetime) -> None:
-    """Change the texts. Raises Invalid."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """What a repository says about itself, as somebody entered it; None stays as it is."""
+
+    description: object = None
+    readme: object = None
+    source_url: object = None
+    """Where the source of the image is, which relative links of the README lead to."""
+
+
+def set_texts(repository: Repository, texts: Texts, moment: datetime) -> None:
+    """Change the texts. Raises Invalid, and then changes none."""
     checked = (
-        validators.validate_text(description, MAX_DESCRIPTION),
-        validators.validate_text(readme, MAX_README, lines=True),
+        validators.validate_text(_or(texts.description, repository.description), MAX_DESCRIPTION),
+        validators.validate_text(_or(texts.readme, repository.readme), MAX_README, lines=True),
+        validators.validate_website(_or(texts.source_url, repository.source_url)),
     )
-    repository.description, repository.readme = checked
-    repository.readme_html, repository.rendered_by = markdown.readme(repository.readme), markdown.readme.version
+    repository.description, repository.readme, repository.source_url = checked
+    repository.readme_html = markdown.readme(repository.readme, repository.source_url)
+    repository.rendered_by = markdown.readme.version
     repository.updated_at = moment
+
+
+def _or(text: object, before: str) -> object:
+    return before if text is None else text
 
 
 def set_private(session: Session, context: AuditContext, repository: Repository, *, is_private: bool) -> None:

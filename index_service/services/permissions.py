@@ -23,6 +23,7 @@ from index_service.db import Clock
 from index_service.repositories import catalogue, repository_settings, repository_stats, role_assignments
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action, Role
+from index_service.repositories.repository_settings import Texts
 from index_service.repositories.repository_stats import RepositoryStats
 from index_service.repositories.role_assignments import Assignment, NamespaceScope, RepositoryScope, Scope
 from index_service.repositories.roles import AccessControl
@@ -39,6 +40,7 @@ class RepositorySettings:
     name: RepositoryName
     description: str
     readme: str
+    source_url: str
     is_private: bool
     may_manage: bool
     holdings: RepositoryStats
@@ -82,6 +84,7 @@ class Permissions:
                 name=name,
                 description=found.description,
                 readme=found.readme,
+                source_url=found.source_url,
                 is_private=found.is_private,
                 may_manage=manages,
                 holdings=repository_stats.repository_stats(session, found),
@@ -95,10 +98,10 @@ class Permissions:
             found = catalogue.find(session, name)
             return found is not None and self._access_control.permits(session, actor, found, Action.MANAGE)
 
-    def describe(self, actor: Actor, name: RepositoryName, description: object, readme: object) -> None:
+    def describe(self, actor: Actor, name: RepositoryName, texts: Texts) -> None:
         """Change the texts, which requires write access. Raises Invalid."""
         with self._changing(actor, name, Action.WRITE) as (session, repository):
-            repository_settings.set_texts(repository, description, readme, self._clock())
+            repository_settings.set_texts(repository, texts, self._clock())
             documents.refresh(session, repository.id)
 
     def change(
@@ -106,17 +109,14 @@ class Permissions:
         actor: Actor,
         address: str,
         name: RepositoryName,
+        texts: Texts,
         *,
-        description: object = None,
-        readme: object = None,
         is_private: bool | None = None,
     ) -> None:
         """Change all that is not None, or nothing; visibility requires an administrator. Raises Invalid."""
         action = Action.WRITE if is_private is None else Action.MANAGE
         with self._changing(actor, name, action) as (session, repository):
-            description = repository.description if description is None else description
-            readme = repository.readme if readme is None else readme
-            repository_settings.set_texts(repository, description, readme, self._clock())
+            repository_settings.set_texts(repository, texts, self._clock())
             documents.refresh(session, repository.id)
             if is_private is not None:
                 repository_settings.set_private(

@@ -48,6 +48,7 @@ class Overview:
     head: RepositorySummary
     readme: str
     readme_html: Markup
+    source_url: str
     tags: list[str]
     tag: str | None
     image_id: str | None
@@ -118,6 +119,7 @@ class Social:
                 head=found.head,
                 readme=repository.readme,
                 readme_html=_rendered(repository),
+                source_url=repository.source_url,
                 tags=names,
                 tag=chosen,
                 image_id=image_id,
@@ -311,7 +313,7 @@ class Social:
 def _rendered(repository: Repository) -> Markup:
     if repository.rendered_by == markdown.readme.version:
         return Markup(repository.readme_html)  # noqa: S704 - sanitised when it was written
-    return markdown.readme(repository.readme)
+    return markdown.readme(repository.readme, repository.source_url)
 
 
 def _reader(actor: Actor | None, *, may_pin: bool, may_manage: bool) -> Viewer:

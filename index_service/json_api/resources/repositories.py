@@ -164,6 +164,7 @@ class Repository:
     head: RepositorySummary
     host: str
     readme: str
+    source_url: str
     tags: tuple[str, ...]
     tag: str | None
     image_id: str | None
@@ -178,6 +179,7 @@ class Repository:
             head=RepositorySummary.of(found.head),
             host=host,
             readme=found.readme,
+            source_url=found.source_url,
             tags=tuple(found.tags),
             tag=found.tag,
             image_id=found.image_id,

@@ -88,6 +88,7 @@ class RepositorySettings:
 
     head: RepositorySummary
     readme: str
+    source_url: str
     holdings: Holdings
     holders: tuple[RoleAssignment, ...]
     teams: tuple[str, ...]
@@ -97,6 +98,7 @@ class RepositorySettings:
         return cls(
             head=RepositorySummary.of(head),
             readme=found.readme,
+            source_url=found.source_url,
             holdings=Holdings.of(found.holdings),
             holders=tuple(map(RoleAssignment.of, found.given)),
             teams=tuple(found.teams),

@@ -16,6 +16,7 @@ from index_service.json_api.requester import actor, api_context, client_address,
 from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.resources.repositories import DailyPulls, Repository, TagEvent, TaggedImage
 from index_service.json_api.routes import Param, Routes, argument, paged
+from index_service.repositories.repository_settings import Texts
 from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION, MOVES_AT_ONCE, TAGS_AT_ONCE
 
 TAG_SORTS = (BY_VERSION, BY_PUSH, BY_SIZE)
@@ -25,10 +26,12 @@ routes = Routes("repositories")
 
 @dataclass(frozen=True, slots=True)
 class RepositoryChange:
-    """Changes to a repository; what is left out stays as it is. `readme` is Markdown."""
+    """Changes to a repository; what is left out stays as it is. `readme` is Markdown, and `source_url` the address of
+    the image's source, which relative links of the README lead into."""
 
     description: str | UnsetType = UNSET
     readme: str | UnsetType = UNSET
+    source_url: str | UnsetType = UNSET
     is_private: bool | UnsetType = UNSET
 
 
@@ -69,8 +72,7 @@ def change_repository(repository: str, body: RepositoryChange) -> Repository:
         who,
         client_address(),
         name,
-        description=sent(body.description),
-        readme=sent(body.readme),
+        Texts(description=sent(body.description), readme=sent(body.readme), source_url=sent(body.source_url)),
         is_private=sent(body.is_private),
     )
     return _told(who, name)

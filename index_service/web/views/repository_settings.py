@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response
+from markupsafe import Markup
 
 from common.errors import Invalid
 from common.names import RepositoryName
+from index_service import markdown
 from index_service.accounts import validators
 from index_service.current import services
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.repository_settings import RepositorySettingsPage
 from index_service.repositories.policy import Action
-from index_service.repositories.repository_settings import MAX_DESCRIPTION, MAX_README
+from index_service.repositories.repository_settings import MAX_DESCRIPTION, MAX_README, Texts
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
 from index_service.web.request_context import client_address, require_reauthenticated, require_signed_in
@@ -33,10 +35,15 @@ def texts(repository: str) -> Response:
 
 @views.post("/r/<repository:repository>/@settings")
 def describe(repository: str) -> Response:
-    who, name, form = require_signed_in().actor, RepositoryName.parse(repository), Form.read("description", "readme")
+    who, name = require_signed_in().actor, RepositoryName.parse(repository)
+    form = Form.read("description", "readme", "source", "preview")
     form.validate("description", lambda text: validators.validate_text(text, MAX_DESCRIPTION))
     form.validate("readme", lambda text: validators.validate_text(text, MAX_README, lines=True))
-    form.attempt(services().permissions.describe, who, name, form["description"], form["readme"])
+    source = form.validate("source", validators.validate_website)
+    if form.ok and form.ticked("preview"):
+        return _show(name, TEXTS, form.state(), preview=markdown.readme(form["readme"], source or ""))
+    texts = Texts(description=form["description"], readme=form["readme"], source_url=form["source"])
+    form.attempt(services().permissions.describe, who, name, texts)
     if not form.ok:
         return _show(name, TEXTS, form.state(), form.status)
     flash("success", gettext("Saved."))
@@ -124,10 +131,12 @@ def _check_target(text: str) -> RepositoryName:
     return RepositoryName.parse(text).require_creatable()
 
 
-def _show(name: RepositoryName, part: str, form: FormState = EMPTY, status: int = 200) -> Response:
+def _show(
+    name: RepositoryName, part: str, form: FormState = EMPTY, status: int = 200, *, preview: Markup | None = None
+) -> Response:
     """A section of the settings; all but the texts are for administrators of the repository."""
     action = Action.WRITE if part == TEXTS else Action.MANAGE
     who = require_signed_in().actor
     settings = services().permissions.settings(who, name, action)
-    shown = RepositorySettingsPage.of(services().summaries.of(who, name), settings, form)
+    shown = RepositorySettingsPage.of(services().summaries.of(who, name), settings, form, preview)
     return render_page(shown, f"settings/{part}.html", status)

@@ -242,7 +242,13 @@ def test_a_link_in_a_link_stays_one():
 @pytest.mark.parametrize(
     ("link", "source", "target"),
     [
-        ("docs/x.md", "https://git.example/a/b/blob/master/", "https://git.example/a/b/blob/master/docs/x.md"),
+        ("docs/x.md", "https://git.example/a/b", "https://git.example/a/b/docs/x.md"),
+        ("./docs/x.md#y", "https://github.com/ada/app", "https://github.com/ada/app/blob/HEAD/docs/x.md#y"),
+        ("/docs/x.md", "https://github.com/ada/app.git", "https://github.com/ada/app/blob/HEAD/docs/x.md"),
+        ("../x", "https://github.com/ada/app/tree/v1/lib/web/", "https://github.com/ada/app/blob/v1/lib/x"),
+        ("/x", "https://github.com/ada/app/tree/v1/lib", "https://github.com/ada/app/blob/v1/x"),
+        ("x", "https://gitlab.com/g/h/app/-/tree/main/lib", "https://gitlab.com/g/h/app/-/blob/main/lib/x"),
+        ("x", "https://bitbucket.org/ada/app/", "https://bitbucket.org/ada/app/src/HEAD/x"),
         ("../x", "https://git.example/a/b/", "https://git.example/a/x"),
         ("/x", "https://git.example/a/b/", "https://git.example/x"),
         ("//other.example/x", "https://git.example/a/", "https://other.example/x"),

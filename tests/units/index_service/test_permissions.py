@@ -17,7 +17,7 @@ from index_service.database import Database
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository, RoleRecord, TagRecord
 from index_service.repositories.policy import Role
-from index_service.repositories.repository_settings import UnmovableTags
+from index_service.repositories.repository_settings import Texts, UnmovableTags
 from index_service.repositories.role_assignments import MAX_ASSIGNMENTS
 from index_service.services.permissions import Grantee
 from tests.units.index_service.site import IMAGES
@@ -48,7 +48,7 @@ def permissions(site):
 
 QUESTIONS = {
     "settings": (lambda p, a: p.settings(a, APP), WRITERS),
-    "describe": (lambda p, a: p.describe(a, APP, "An app", "# App"), WRITERS),
+    "describe": (lambda p, a: p.describe(a, APP, Texts(description="An app", readme="# App")), WRITERS),
     "hide": (lambda p, a: p.set_private(a, "", APP, is_private=True), RULERS),
     "show": (lambda p, a: p.set_private(a, "", APP, is_private=False), RULERS),
     "give": (lambda p, a: p.grant_role(a, "", APP, Grantee("eve"), Role.READ), RULERS),
@@ -112,7 +112,9 @@ def test_writers_see_the_texts_and_administrators_the_roles(site, permissions):
 
 
 def test_what_is_written_of_a_repository_is_found(site, permissions):
-    permissions.describe(site.actor("wanda"), APP, " Serves ducks ", "# Ducks\r\nAnd *geese*.\n")
+    permissions.describe(
+        site.actor("wanda"), APP, Texts(description=" Serves ducks ", readme="# Ducks\r\nAnd *geese*.\n")
+    )
     found = permissions.settings(site.actor("olga"), APP)
     assert (found.description, found.readme) == ("Serves ducks", "# Ducks\nAnd *geese*.")
     for word in ("ducks", "geese"):
@@ -120,7 +122,7 @@ def test_what_is_written_of_a_repository_is_found(site, permissions):
 
 
 def test_a_readme_is_rendered_once_and_anew_where_the_renderer_has_changed(site, permissions, monkeypatch):
-    permissions.describe(site.actor("wanda"), APP, "", "# Ducks\nAnd *geese*.")
+    permissions.describe(site.actor("wanda"), APP, Texts(description="", readme="# Ducks\nAnd *geese*."))
     rendered = site.services.social.overview(None, APP).readme_html
     assert '<h3 id="readme-ducks">Ducks</h3>' in rendered
 
@@ -143,7 +145,7 @@ def test_a_readme_is_rendered_once_and_anew_where_the_renderer_has_changed(site,
 )
 def test_texts_have_to_fit(site, permissions, description, readme):
     with pytest.raises(Invalid):
-        permissions.describe(site.actor("olga"), APP, description, readme)
+        permissions.describe(site.actor("olga"), APP, Texts(description=description, readme=readme))
 
 
 def test_a_role_is_given_changed_and_taken(site, permissions):
@@ -209,7 +211,7 @@ def test_what_was_not_given_cannot_be_taken(site, permissions):
 def test_everything_follows_a_repository_to_its_new_name(site, permissions):
     olga = site.actor("olga")
     permissions.grant_role(olga, "", APP, Grantee("crew", is_team=True), Role.WRITE)
-    permissions.describe(olga, APP, "Serves ducks", "")
+    permissions.describe(olga, APP, Texts(description="Serves ducks", readme=""))
     permissions.transfer(olga, "192.0.2.1", APP, RepositoryName("olga", "web"))
     assert site.request("GET", "/v1/repositories/acme/app/images").status_code == 404
     assert len(site.request("GET", "/v1/repositories/olga/web/images").get_json()) == 2

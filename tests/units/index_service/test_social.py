@@ -15,6 +15,7 @@ from index_service.database import Database
 from index_service.repositories import catalogue
 from index_service.repositories.catalogue import Pusher
 from index_service.repositories.policy import Role
+from index_service.repositories.repository_settings import Texts
 from index_service.services.permissions import Grantee
 from index_service.social.comments import MAX_BODY, MAX_VERSIONS, CommentNotFound
 from tests.units.index_service.reader import counted_queries
@@ -448,7 +449,7 @@ def test_what_is_explored_adds_up_what_is_public_alone(site):
 
 
 def test_the_overview(site, social, people):
-    site.services.permissions.describe(people["alice"], APP, "An app", "# App")
+    site.services.permissions.describe(people["alice"], APP, Texts(description="An app", readme="# App"))
     site.services.permissions.grant_role(people["alice"], "", APP, Grantee("carol"), Role.WRITE)
     site.push("alice/app", "alice", tag="2.0", images=IMAGES[2:4])
     overview = social.overview(people["carol"], APP)

@@ -11,6 +11,7 @@ from sqlalchemy import event, update
 
 from common.names import RepositoryName, Tag
 from index_service.repositories.models import TagRecord
+from index_service.repositories.repository_settings import Texts
 from index_service.search import finder
 from tests.units.index_service.reader import Page, Reader, counted_queries
 from tests.units.index_service.site import IMAGES
@@ -63,7 +64,7 @@ def test_an_empty_index_says_so(make_site, engine):
 
 
 def test_searching(site, reader):
-    site.services.permissions.describe(site.actor("alice"), APP, "镜像 of everything", "")
+    site.services.permissions.describe(site.actor("alice"), APP, Texts(description="镜像 of everything", readme=""))
     for query in ("app", "镜像", IMAGES[2], "alice/app"):
         page = reader.open(f"/search?q={quote(query)}")
         assert "/r/alice/app" in page.links.values()
@@ -103,7 +104,9 @@ def test_the_search_of_a_browser(reader):
 
 
 def test_the_first_page_of_a_repository(site, reader):
-    site.services.permissions.describe(site.actor("alice"), APP, "An app", "# About\n\nIt **works**.")
+    site.services.permissions.describe(
+        site.actor("alice"), APP, Texts(description="An app", readme="# About\n\nIt **works**.")
+    )
     page = reader.open("/r/alice/app")
     for words in ("An app", "About", "It works .", "docker pull 127.0.0.1:5000/alice/app:2.0"):
         assert words in page.text, page.text
@@ -277,7 +280,9 @@ def test_nothing_that_people_write_can_do_anything(site, reader, social, part):
     alice = site.actor("alice")
     attacks = [attack.replace("\x01", "") for attack in ATTACKS[part::4]]
     for attack in attacks:
-        site.services.permissions.describe(alice, APP, " ".join(attack.split()), "\n\n".join(attacks))
+        site.services.permissions.describe(
+            alice, APP, Texts(description=" ".join(attack.split()), readme="\n\n".join(attacks))
+        )
         number = social.write(alice, APP, attack, Tag("2.0"))
         for path in ("/", f"/search?q={quote(attack)}"):
             check_harmless(reader.get(path).text)

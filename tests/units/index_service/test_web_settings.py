@@ -170,6 +170,31 @@ def test_texts_come_back_as_they_were_written(town):
     assert town.rows("SELECT readme FROM repositories") == [row]
 
 
+def test_a_readme_is_looked_at_before_it_is_saved(town):
+    reader, before = Reader(town, "wanda"), state(town)
+    form = {"description": "New", "readme": "# Ducks\n\n[more](docs)", "source": "https://git.example/app"}
+    answer = reader.post(SETTINGS, csrf=csrf(reader), preview="yes", **form)
+    shown = Page(answer)
+    assert [link["href"] for link in shown.all("a") if link.get("href", "").startswith("https://git")] == [
+        "https://git.example/app/docs"
+    ]
+    assert "\n# Ducks\n" in answer.text
+    assert state(town) == before
+    refused = reader.post(SETTINGS, csrf=csrf(reader), preview="yes", **{**form, "source": "javascript:alert(1)"})
+    assert refused.status_code == 422
+
+
+def test_relative_links_of_a_readme_lead_into_its_source(town):
+    reader, source = Reader(town, "wanda"), "https://github.com/acme/app"
+    reader.send(SETTINGS, description="", readme="[more](docs/x.md)", source="")
+    assert not reader.open("/r/acme/app").all("a", href=f"{source}/blob/HEAD/docs/x.md")
+    reader.send(SETTINGS, description="", readme="[more](docs/x.md)", source=source)
+    page = reader.open("/r/acme/app")
+    assert page.all("a", href=f"{source}/blob/HEAD/docs/x.md")
+    assert page.all("a", href=source)
+    assert reader.api("/repositories/acme/app")["source_url"] == source
+
+
 @SQLITE
 @pytest.mark.parametrize(
     ("part", "form", "told"),

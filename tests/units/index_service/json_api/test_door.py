@@ -232,14 +232,16 @@ def test_a_refusal_says_what_to_mend(world):
 
 
 def test_a_change_is_made_whole_or_not_at_all(world):
-    body = {"description": "new", "readme": "# New", "is_private": True}
+    body = {"description": "new", "readme": "# New", "source_url": "https://git.example/app", "is_private": True}
     assert world.ask("PATCH", R, "wendy", body=body).status_code == 403
     assert world.ask("PATCH", R, "alice", body={**body, "description": "x" * 1000}).status_code == 400
     found = world.ask("GET", R).get_json()
     assert (found["head"]["description"], found["readme"], found["head"]["is_private"]) == ("", "", False)
     assert world.ask("PATCH", R, "alice", body=body).get_json()["readme"] == "# New"
     assert world.ask("GET", R).status_code == 404
-    assert world.ask("PATCH", R, "alice", body={"description": ""}).get_json()["readme"] == "# New"
+    told = world.ask("PATCH", R, "alice", body={"description": ""}).get_json()
+    assert (told["readme"], told["source_url"]) == ("# New", "https://git.example/app")
+    assert world.ask("PATCH", R, "alice", body={"source_url": "ftp://x"}).status_code == 400
     audit = world.ask("GET", "/admin/audit?action=repository.hidden&subject=alice/app", "root").get_json()["items"]
     assert [(entry["actor"], entry["subject"]) for entry in audit] == [("alice", "alice/app")]
 
