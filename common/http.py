@@ -18,6 +18,7 @@ from wsgiref.types import WSGIEnvironment
 from flask import Blueprint, Flask, Request, Response, current_app, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.routing import PathConverter
 
 from common import errors, headers, log
 
@@ -58,6 +59,12 @@ _METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]
 logger = logging.getLogger(__name__)
 
 views = Blueprint("service", __name__)
+
+
+class RepositoryOfPart(PathConverter):
+    """A repository's name before `/images`, `/json` and the like. After `/tags/` these words are tags."""
+
+    regex = r"[^/].*?(?<!/tags)"
 
 
 def reply(data: Any, status: int = 200, extra: dict[str, str] | None = None) -> Response:
@@ -143,6 +150,7 @@ def install(app: Flask, *, standalone: bool) -> None:
     """Add what both services share to an application: ping, the 404 of v2, request ids and JSON errors."""
     # Flask's own answer to OPTIONS calls itself HTML.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.converters["repository_of"] = RepositoryOfPart
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.before_request(_begin)

@@ -102,6 +102,14 @@ class RepositoryName:
                 )
         if self.is_library and len(self.name) == 64 and _IMAGE_ID.fullmatch(self.name):
             raise Invalid("Invalid repository name: it could be mistaken for an image id")
+        return self.require_unambiguous()
+
+    def require_unambiguous(self) -> RepositoryName:
+        """Raises Invalid for a name whose paths belong to another repository: what follows `/tags/` is a tag."""
+        if "tags" in self.name.split("/"):
+            raise Invalid(
+                "Invalid repository name: 'tags' cannot be a part of it, since .../tags are a repository's tags"
+            )
         return self
 
     @property

@@ -86,7 +86,10 @@ class Registry:
         return self.translations.of(image)
 
     def require_creatable(self, repository: RepositoryName, tag: Tag | None = None) -> None:
-        """Raises Invalid for a name that newer clients refuse, unless the store has it already."""
+        """Raises Invalid for a name that newer clients refuse, unless the store has it already; always for one whose
+        push would end at another repository.
+        """
+        repository.require_unambiguous()
         if not repository.is_creatable and not self.tags.exists(repository):
             repository.require_creatable()
         if tag is not None and not tag.is_creatable and not self.tags.has(repository, tag):

@@ -17,7 +17,7 @@ __all__ = ["install"]
 class RepositoryItself(PathConverter):
     """A repository's name where nothing follows it; a name that ends like a part needs the slash."""
 
-    regex = r"[^/].*?(?<!/images)(?<!/auth)"
+    regex = r"[^/].*?(?<!/images)(?<!/auth)(?<!/tags)"
 
 
 def install(app: Flask) -> None:

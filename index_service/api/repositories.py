@@ -35,8 +35,8 @@ def delete_repository(repository: str) -> Response:
     return reply("") if issued is None else reply("", 202, issued_headers(issued))
 
 
-@views.get("/repositories/<path:repository>/images")
-@views.get("/repositories/<path:repository>/images/")
+@views.get("/repositories/<repository_of:repository>/images")
+@views.get("/repositories/<repository_of:repository>/images/")
 def get_images(repository: str) -> Response:
     """The image list; with a token if the client requests one, without if a registry checks one."""
     name = RepositoryName.parse(repository)
@@ -44,7 +44,7 @@ def get_images(repository: str) -> Response:
     return reply(listing.images, extra=None if listing.issued is None else issued_headers(listing.issued))
 
 
-@views.put("/repositories/<path:repository>/images")
+@views.put("/repositories/<repository_of:repository>/images")
 def put_images(repository: str) -> Response:
     """End of a push: 204."""
     name, entries = RepositoryName.parse(repository), parse_image_list(read_json(request))
@@ -52,7 +52,7 @@ def put_images(repository: str) -> Response:
     return reply_empty()
 
 
-@views.delete("/repositories/<path:repository>/images")
+@views.delete("/repositories/<repository_of:repository>/images")
 def delete_images(repository: str) -> Response:
     """204 and no effect, as docker-registry answered: a list only grows."""
     protocol().require_writable(credential(), RepositoryName.parse(repository))
@@ -74,8 +74,8 @@ def get_layer_access(repository: str, image_id: str) -> Response:
     return reply({"access": protocol().has_access(credential(), name, image)})
 
 
-@views.get("/repositories/<path:repository>/tags")
-@views.get("/repositories/<path:repository>/tags/")
+@views.get("/repositories/<repository_of:repository>/tags")
+@views.get("/repositories/<repository_of:repository>/tags/")
 def get_tags(repository: str) -> Response:
     """Image ids by tag. Daemons ask the registry; programs with a password ask here, as they asked the Hub."""
     return reply(protocol().tags(credential(), RepositoryName.parse(repository)))
@@ -106,15 +106,15 @@ def delete_tag(repository: str, tag: str) -> Response:
     return reply(True)
 
 
-@views.get("/repositories/<path:repository>/properties")
-@views.get("/repositories/<path:repository>/properties/")
+@views.get("/repositories/<repository_of:repository>/properties")
+@views.get("/repositories/<repository_of:repository>/properties/")
 def get_properties(repository: str) -> Response:
     """The visibility of a repository, as docker-registry tells it (§3.9)."""
     private = protocol().is_private(credential(), RepositoryName.parse(repository))
     return reply(write_properties(is_private=private))
 
 
-@views.put("/repositories/<path:repository>/properties")
+@views.put("/repositories/<repository_of:repository>/properties")
 def put_properties(repository: str) -> Response:
     """Change the visibility, by the policy of the site: a registry passes it on."""
     name, private = RepositoryName.parse(repository), read_properties(read_json(request))

@@ -126,6 +126,7 @@ class Protocol:
     def announce_push(self, credential: Credential, name: RepositoryName, entries: list[ImageListEntry]) -> Issued:
         """Start a push: allocate the name if it is free, add to its list, issue a write token (protocol §2.3)."""
         caller = self._authentication.caller(credential, name, Access.WRITE)
+        name.require_unambiguous()
         with self._database.writing() as session:
             context = self._context(credential, caller.actor)
             is_new = catalogue.find(session, name) is None

@@ -17,8 +17,8 @@ from registry_service.graph import agents
 views = Blueprint("repositories", __name__)
 
 
-@views.get("/repositories/<path:repository>/tags")
-@views.get("/repositories/<path:repository>/tags/")
+@views.get("/repositories/<repository_of:repository>/tags")
+@views.get("/repositories/<repository_of:repository>/tags/")
 def get_tags(repository: str) -> Response:
     name, _ = _admit(repository, Access.READ)
     return http.reply(registry().tags.all(name))
@@ -58,15 +58,15 @@ def get_tag_json(repository: str, tag: str) -> Response:
     return http.reply(registry().tags.description(name, Tag(tag)))
 
 
-@views.get("/repositories/<path:repository>/json")
-@views.get("/repositories/<path:repository>/json/")
+@views.get("/repositories/<repository_of:repository>/json")
+@views.get("/repositories/<repository_of:repository>/json/")
 def get_json(repository: str) -> Response:
     name, _ = _admit(repository, Access.READ)
     return http.reply(registry().tags.description(name, None))
 
 
-@views.get("/repositories/<path:repository>/properties")
-@views.get("/repositories/<path:repository>/properties/")
+@views.get("/repositories/<repository_of:repository>/properties")
+@views.get("/repositories/<repository_of:repository>/properties/")
 def get_properties(repository: str) -> Response:
     name, credentials = _admit(repository, Access.READ)
     private = registry().gate.is_private(credentials, name)
@@ -75,7 +75,7 @@ def get_properties(repository: str) -> Response:
     return http.reply(write_properties(is_private=private))
 
 
-@views.put("/repositories/<path:repository>/properties")
+@views.put("/repositories/<repository_of:repository>/properties")
 def put_properties(repository: str) -> Response:
     name, credentials = _admit(repository, Access.WRITE)
     private = read_properties(http.read_json(request))
@@ -84,7 +84,7 @@ def put_properties(repository: str) -> Response:
     return http.reply(True)
 
 
-@views.delete("/repositories/<path:repository>/tags")
+@views.delete("/repositories/<repository_of:repository>/tags")
 @views.delete("/repositories/<path:repository>/")
 def delete_repository(repository: str) -> Response:
     name, credentials = _admit(repository, Access.DELETE)

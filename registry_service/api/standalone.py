@@ -51,20 +51,20 @@ def put_repository(repository: str) -> Response:
     return response
 
 
-@views.get("/repositories/<path:repository>/images")
+@views.get("/repositories/<repository_of:repository>/images")
 def get_images(repository: str) -> Response:
     name = RepositoryName.parse(repository)
     return _announce(http.reply(registry().repositories.images(name)), name, Access.READ)
 
 
-@views.put("/repositories/<path:repository>/images")
+@views.put("/repositories/<repository_of:repository>/images")
 def put_images(repository: str) -> Response:
     name = _writable(repository)
     registry().repositories.add_images(name, _entries(http.read_json(request)))
     return _announce(Response(status=204), name, Access.WRITE)
 
 
-@views.delete("/repositories/<path:repository>/images")
+@views.delete("/repositories/<repository_of:repository>/images")
 def delete_images(repository: str) -> Response:
     RepositoryName.parse(repository)
     return Response(status=204)
