@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 
 class Passwords:
@@ -16,7 +18,7 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher) -> None:
         self._hasher = hasher
         self._turns = BoundedSemaphore(os.cpu_count() or 1)
-        self._nobody = hasher.hash(secrets.token_bytes(16))
+        self._nobody = _hash_of_nothing(hasher)
 
     def hash(self, password: str) -> str:
         with self._turns:
@@ -34,6 +36,17 @@ class Passwords:
     def is_outdated(self, password_hash: str) -> bool:
         """Whether the hash has other parameters than the current ones."""
         return self._hasher.check_needs_rehash(password_hash)
+
+
+def _hash_of_nothing(hasher: PasswordHasher) -> str:
+    """One that no password matches. It is made without hashing any: a command would take most of its time for that."""
+    costs = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    salt, digest = (_base64(secrets.token_bytes(length)) for length in (hasher.salt_len, hasher.hash_len))
+    return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii").rstrip("=")
 
 
 def _encoded(password: str) -> bytes:

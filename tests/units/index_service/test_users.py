@@ -265,6 +265,12 @@ def test_a_wrong_password_and_an_unknown_name_cannot_be_told_apart(site, known):
     assert of_known == of_nobody
 
 
+def test_an_index_begins_without_hashing(site):
+    """What an unknown name's password is compared with is none's hash: every command would wait for it."""
+    assert site.hasher.work == 0
+    assert answer_and_work(site, "GET", auth=basic("nobody", "wrong"))[2] == 1
+
+
 @pytest.mark.parametrize("mode", ["closed", "admin"])
 def test_where_sign_up_is_not_open_only_the_password_tells_a_name(make_site, mode):
     site = make_site(sign_up="admin")
