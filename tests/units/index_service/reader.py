@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,10 +15,39 @@ from werkzeug.test import TestResponse
 from tests.units.index_service.site import Site
 
 
-class Page(HTMLParser):
-    """What a test wants of a page: its text, links, forms by address, and ids."""
+class Page:
+    """What a test wants of a page: its text, links, forms by address, and ids. It is parsed when first asked."""
 
     def __init__(self, answer: TestResponse) -> None:
+        self._answer = answer
+
+    @cached_property
+    def _parsed(self) -> _Parser:
+        return _Parser(self._answer.get_data(as_text=True))
+
+    @property
+    def forms(self) -> dict[str, dict[str, str]]:
+        return self._parsed.forms
+
+    @property
+    def links(self) -> dict[str, str]:
+        return self._parsed.links
+
+    @property
+    def attributes(self) -> list[tuple[str, dict[str, str]]]:
+        return self._parsed.attributes
+
+    @property
+    def text(self) -> str:
+        return self._parsed.text
+
+    def all(self, tag: str, **wanted: str) -> list[dict[str, str]]:
+        """The attributes of every element of a kind that has these."""
+        return [given for name, given in self.attributes if name == tag and wanted.items() <= given.items()]
+
+
+class _Parser(HTMLParser):
+    def __init__(self, html: str) -> None:
         super().__init__()
         self.forms: dict[str, dict[str, str]] = {}
         self.links: dict[str, str] = {}
@@ -26,7 +56,7 @@ class Page(HTMLParser):
         self._form: dict[str, str] | None = None
         self._link: str | None = None
         self._goes_on = False
-        self.feed(answer.get_data(as_text=True))
+        self.feed(html)
         self.text = " ".join(" ".join(self._pieces).split())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -56,10 +86,6 @@ class Page(HTMLParser):
             self.links[data.strip()] = self._link
             self._link = None
 
-    def all(self, tag: str, **wanted: str) -> list[dict[str, str]]:
-        """The attributes of every element of a kind that has these."""
-        return [given for name, given in self.attributes if name == tag and wanted.items() <= given.items()]
-
 
 class Reader:
     """A browser at one index."""
@@ -70,7 +96,8 @@ class Reader:
         self.environ = {"REMOTE_ADDR": "192.0.2.1", **environ}
         self.answer: TestResponse
         if name is not None:
-            self.sign_in(name)
+            self._sign_in(name, f"password-{name}")
+            assert self.answer.status_code == 303, name
 
     def open(self, path: str, **headers: str) -> Page:
         """Go to a page, wherever it leads; the answer itself is in `answer`."""
@@ -101,7 +128,12 @@ class Reader:
         return self.answer
 
     def sign_in(self, name: str, password: str | None = None) -> Page:
-        return self.send("/sign-in", name=name, password=password or f"password-{name}")
+        """By the form, on to the page that it leads to."""
+        self._sign_in(name, password or f"password-{name}")
+        return self._follow()
+
+    def _sign_in(self, name: str, password: str) -> None:
+        self.post("/sign-in", **{**self.open("/sign-in").forms["/sign-in"], "name": name, "password": password})
 
     def cookie(self, kind: str) -> str | None:
         found = self.client.get_cookie(f"wharfinger-{kind}") or self.client.get_cookie(f"__Host-wharfinger-{kind}")
