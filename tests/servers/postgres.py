@@ -25,12 +25,29 @@ from tests.servers.process import free_port
 _REMEMBER = """
 CREATE SCHEMA kept;
 CREATE TABLE kept.alterations (tag text);
-CREATE TABLE kept.numbers AS SELECT format('%I.%I', schemaname, sequencename) AS sequence, last_value FROM pg_sequences;
 CREATE FUNCTION kept.note() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO kept.alterations VALUES (tg_tag);
 END $$;
-CREATE FUNCTION kept.restore() RETURNS boolean LANGUAGE plpgsql SET session_replication_role = replica AS $$
+CREATE FUNCTION kept.keep(contents text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    name text;
+    filled boolean;
+BEGIN
+    EXECUTE format('CREATE SCHEMA %I', contents);
+    EXECUTE format('CREATE TABLE kept.%I (sequence text, last_value bigint)', contents);
+    EXECUTE format('INSERT INTO kept.%I SELECT quote_ident(schemaname) || $1 || quote_ident(sequencename), last_value'
+        ' FROM pg_sequences WHERE schemaname = $2', contents) USING '.', 'public';
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', name) INTO filled;
+        IF filled THEN
+            EXECUTE format('CREATE TABLE %I.%I AS TABLE public.%I', contents, name, name);
+        END IF;
+    END LOOP;
+    DELETE FROM kept.alterations;
+END $$;
+CREATE FUNCTION kept.restore(contents text) RETURNS boolean LANGUAGE plpgsql
+SET session_replication_role = replica AS $$
 DECLARE
     name text;
     number record;
@@ -41,31 +58,19 @@ BEGIN
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
         EXECUTE format('DELETE FROM public.%I', name);
     END LOOP;
-    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'rows' LOOP
-        EXECUTE format('INSERT INTO public.%I OVERRIDING SYSTEM VALUE SELECT * FROM rows.%I', name, name);
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = contents LOOP
+        EXECUTE format('INSERT INTO public.%I OVERRIDING SYSTEM VALUE SELECT * FROM %I.%I', name, contents, name);
     END LOOP;
-    FOR number IN SELECT * FROM kept.numbers LOOP
+    FOR number IN EXECUTE format('SELECT * FROM kept.%I', contents) LOOP
         PERFORM setval(number.sequence, coalesce(number.last_value, 1), number.last_value IS NOT NULL);
     END LOOP;
     RETURN true;
 END $$;
-CREATE SCHEMA rows;
-DO $$
-DECLARE
-    name text;
-    filled boolean;
-BEGIN
-    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', name) INTO filled;
-        IF filled THEN
-            EXECUTE format('CREATE TABLE rows.%I AS TABLE public.%I', name, name);
-        END IF;
-    END LOOP;
-END $$;
+SELECT kept.keep('template');
 CREATE EVENT TRIGGER note_ends ON ddl_command_end EXECUTE FUNCTION kept.note();
 CREATE EVENT TRIGGER note_drops ON sql_drop EXECUTE FUNCTION kept.note();
 """
-"""A database then knows its rows and the numbers it gave, and how to be again as it was, unless its schema changed."""
+"""A database then knows what it holds, by name, and how to hold it again, unless its schema changed."""
 
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=80")
 
@@ -137,26 +142,36 @@ class Postgres:
 
 
 class Reused:
-    """A database that every test finds as its template is, though it is not copied for each."""
+    """A database that every test finds as its template is, or with contents that were kept, though none is copied."""
 
     def __init__(self, server: Postgres, template: str) -> None:
         """`template` is the URL of a database that nobody is connected to."""
         self._server = server
-        self.template = template.rpartition("/")[2]
-        copy = server.create_database(self.template)
-        with psycopg.connect(copy, autocommit=True) as connection:
+        with psycopg.connect(template, autocommit=True) as connection:
             connection.execute(_REMEMBER)
-        self._remembering = copy.rpartition("/")[2]
-        self.url = server.create_database(self._remembering)
+        self._template = template.rpartition("/")[2]
+        self._begin()
 
-    def restore(self) -> None:
-        """End whoever is connected to it, and make it what it was."""
+    def restore(self, contents: str = "template") -> bool:
+        """End whoever is connected to it, and make it what it was; as its template, and false, where it never was."""
+        found = contents if contents in self._kept else "template"
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(_END_OTHERS)
-            row = connection.execute("SELECT kept.restore()").fetchone()
+            row = connection.execute("SELECT kept.restore(%s)", [found]).fetchone()
         if row != (True,):
             self._server.drop_database(self.url)
-            self.url = self._server.create_database(self._remembering)
+            self._begin()
+        return contents in self._kept
+
+    def keep(self, contents: str) -> None:
+        """Remember what it holds now."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("SELECT kept.keep(%s)", [contents])
+        self._kept.add(contents)
+
+    def _begin(self) -> None:
+        self.url = self._server.create_database(self._template)
+        self._kept = {"template"}
 
 
 def _program(name: str) -> Path:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,16 +10,13 @@ import pytest
 from flask import Flask
 from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
-from sqlalchemy import Dialect, Engine
-from sqlalchemy.util import LRUCache
+from sqlalchemy import Engine
 from werkzeug.routing import Rule
 
-from index_service import schema
-from index_service.database import open_engine
 from index_service.web import languages
 from index_service.web.rendering import Texts
-from tests.servers.postgres import Postgres, Reused
-from tests.units.index_service.json_api.world import populate
+from tests.servers.postgres import Postgres
+from tests.units.index_service.databases import Compiled, Contents, Databases, Files, Shared, nothing
 from tests.units.index_service.live import Harbour
 from tests.units.index_service.site import Site
 
@@ -90,23 +86,18 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def migrated_database(postgres: Postgres) -> Reused:
-    url = postgres.create_database()
-    _migrate(url)
-    return Reused(postgres, url)
+def compiled() -> Compiled:
+    return Compiled()
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "index.db"
-    _migrate(f"sqlite:///{path}")
-    return path
+def sqlite_databases(tmp_path_factory: pytest.TempPathFactory, compiled: Compiled) -> Files:
+    return Files(tmp_path_factory.mktemp("databases"), compiled)
 
 
-def _migrate(url: str) -> None:
-    engine = open_engine(url)
-    schema.upgrade(engine)
-    engine.dispose()
+@pytest.fixture(scope="session")
+def postgresql_databases(postgres: Postgres, compiled: Compiled) -> Shared:
+    return Shared(postgres, compiled)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -127,75 +118,22 @@ def empty_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
 
 
 @pytest.fixture
-def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A migrated database of one's own."""
-    if backend == "sqlite":
-        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "index.db")
-        yield f"sqlite:///{tmp_path}/index.db"
-        return
-    database = request.getfixturevalue("migrated_database")
-    yield database.url
-    database.restore()
-
-
-@pytest.fixture(scope="session")
-def populated_file(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("populated") / "index.db"
-    shutil.copy(sqlite_template, path)
-    _populate(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def populated_database(postgres: Postgres, migrated_database: Reused) -> Reused:
-    url = postgres.create_database(migrated_database.template)
-    _populate(url)
-    return Reused(postgres, url)
-
-
-def _populate(url: str) -> None:
-    engine = open_engine(url)
-    populate(Site(engine, comment_rate="1000/minute"))
-    engine.dispose()
+def contents() -> Contents:
+    """What is in the database when a test begins. A module whose tests all begin with the same people and repositories
+    has a fixture of this name: to make them takes longer than most tests."""
+    return nothing
 
 
 @pytest.fixture
-def populated_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database of one's own that begins with the same people and repositories, made once."""
-    if backend == "sqlite":
-        shutil.copy(request.getfixturevalue("populated_file"), tmp_path / "index.db")
-        yield f"sqlite:///{tmp_path}/index.db"
-        return
-    database = request.getfixturevalue("populated_database")
-    yield database.url
-    database.restore()
-
-
-class Compiled:
-    """SQLAlchemy compiles a statement for each engine anew, and every test has an engine of its own. What it compiles
-    to depends on the dialect alone, of which all the engines of a database are given the first one's."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[Dialect, MutableMapping[Any, Any]]] = {}
-
-    def share(self, engine: Engine) -> None:
-        name = engine.dialect.name
-        if name not in self._known:
-            # Only when it has been connected does a dialect know its server.
-            engine.connect().close()
-            self._known[name] = engine.dialect, LRUCache(2000)
-        engine.dialect, engine._compiled_cache = self._known[name]
-
-
-@pytest.fixture(scope="session")
-def compiled() -> Compiled:
-    return Compiled()
+def url(backend: str, contents: Contents, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated database of one's own, with the contents."""
+    databases: Databases = request.getfixturevalue(f"{backend}_databases")
+    return databases.holding(contents, tmp_path)
 
 
 @pytest.fixture
 def engine(url: str, compiled: Compiled) -> Iterator[Engine]:
-    engine = open_engine(url, pool_size=16)
-    compiled.share(engine)
+    engine = compiled.open_engine(url)
     yield engine
     engine.dispose()
 

@@ -62,14 +62,21 @@ class Held:
         return True
 
 
-@pytest.fixture
-def site(make_site):
-    site = make_site(address_rate="1000/minute")
+def alice_and_root(site):
     site.user("alice")
     site.user("root", admin=True)
     site.push("alice/app", "alice")
     site.set_private("alice/app")
-    return site
+
+
+@pytest.fixture
+def contents():
+    return alice_and_root
+
+
+@pytest.fixture
+def site(make_site):
+    return make_site(address_rate="1000/minute")
 
 
 @pytest.fixture
@@ -256,10 +263,6 @@ def changes_the_password(site):
 @pytest.mark.parametrize("begins", [signs_in, signs_in_on_the_page, pulls, pushes, changes_the_password])
 def test_a_password_verified_before_a_change_begins_nothing_after_it(make_site, deed, begins):
     site = make_site(credential_seconds=0)
-    site.user("alice")
-    site.user("root", admin=True)
-    site.push("alice/app", "alice")
-    site.set_private("alice/app")
     with changing(site, deed):
         begins(site)
     assert site.rows("SELECT 1 FROM sessions") == site.rows("SELECT 1 FROM tokens") == []

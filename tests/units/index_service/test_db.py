@@ -15,6 +15,7 @@ from common.errors import Unavailable
 from index_service.accounts.models import User
 from index_service.database import Database, open_engine
 from index_service.db import insert_missing, upsert
+from tests.units.index_service.databases import nothing
 from tests.units.index_service.site import IMAGES, Site, basic
 
 MOMENT = datetime(2015, 6, 8, 12, 30, 15, 250, tzinfo=timezone(timedelta(hours=2)))
@@ -132,14 +133,12 @@ def test_a_database_that_does_not_answer_is_said_to_be_unavailable():
     assert site.request("GET", "/v1/_ping").status_code == 200
 
 
-def test_a_write_lock_held_too_long_is_unavailable_not_an_error(tmp_path, sqlite_template, monkeypatch):
+def test_a_write_lock_held_too_long_is_unavailable_not_an_error(tmp_path, sqlite_databases, monkeypatch):
     monkeypatch.setattr("index_service.database.BUSY_SECONDS", 0.1)
-    path = tmp_path / "index.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    engine = open_engine(f"sqlite:///{path}")
+    engine = open_engine(sqlite_databases.holding(nothing, tmp_path))
     site = Site(engine)
     site.user("alice")
-    holder = sqlite3.connect(path, isolation_level=None)
+    holder = sqlite3.connect(tmp_path / "index.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(Unavailable):
         site.user("bob")

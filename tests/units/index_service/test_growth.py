@@ -26,10 +26,13 @@ LEADS_ON = ("/sign-in", "/sign-up")
 
 
 @pytest.fixture
+def contents():
+    return populate
+
+
+@pytest.fixture
 def world(make_site):
-    site = make_site(comment_rate="1000/minute", login_rate="1000/minute", address_rate="1000/minute")
-    populate(site)
-    made = World(site)
+    made = World(make_site(comment_rate="1000/minute", login_rate="1000/minute", address_rate="1000/minute"))
     yield made
     made.close()
 

@@ -13,9 +13,8 @@ OWN, ANNOUNCED, HELD, APART, LENT, STRANGE, SECRET = IMAGES[:7]
 """Of alice/app: concluded, announced, held, held apart; lent by library/base; held by strangers, public and private."""
 
 
-@pytest.fixture
-def site(site):
-    """An index where alice's push to a public repository is under way, after one that is concluded."""
+def pushes(site):
+    """Alice's push to a public repository is under way, after one that is concluded."""
     for name in ("alice", "bob"):
         site.user(name)
     site.user("root", admin=True)
@@ -25,7 +24,11 @@ def site(site):
     site.set_private("bob/secret")
     site.push("alice/app", "alice", images=[OWN, HELD, APART], held=False)
     site.hold("alice/app", [HELD, APART], apart=1)
-    return site
+
+
+@pytest.fixture
+def contents():
+    return pushes
 
 
 @pytest.fixture

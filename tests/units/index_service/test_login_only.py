@@ -7,15 +7,22 @@ import pytest
 from tests.units.index_service.site import IMAGES, basic
 
 
-@pytest.fixture
-def site(make_site):
-    site = make_site(anonymous_pull=False)
+def two_people(site):
     site.user("alice")
     site.user("bob")
     site.push("alice/app", "alice")
     site.push("alice/secret", "alice", images=IMAGES[2:4])
     site.set_private("alice/secret")
-    return site
+
+
+@pytest.fixture
+def contents():
+    return two_people
+
+
+@pytest.fixture
+def site(make_site):
+    return make_site(anonymous_pull=False)
 
 
 @pytest.mark.parametrize("ask", [True, False])
@@ -44,8 +51,6 @@ def test_whoever_has_one_pulls_what_is_public(site):
 
 def test_a_token_given_to_nobody_before_opens_nothing_now(make_site):
     site = make_site()
-    site.user("alice")
-    site.push("alice/app", "alice")
     token = site.pull_token("alice/app")
     assert site.redeem("alice/app", token) == 200
     site.restart(anonymous_pull=False)

@@ -24,8 +24,7 @@ from index_service.services.permissions import Grantee
 PEOPLE = ("olga", "mia", "eve")
 
 
-@pytest.fixture
-def organisations(site):
+def acme(site):
     """`acme` is olga's, and mia is a member of it."""
     for name in PEOPLE:
         site.user(name)
@@ -33,7 +32,16 @@ def organisations(site):
     organisations = site.services.organisations
     organisations.create(site.actor("olga"), "192.0.2.1", "acme", OrganisationProfile("Acme Ltd"))
     organisations.add_member(site.actor("olga"), "192.0.2.1", "acme", "mia")
-    return organisations
+
+
+@pytest.fixture
+def contents():
+    return acme
+
+
+@pytest.fixture
+def organisations(site):
+    return site.services.organisations
 
 
 def audit(site):

@@ -29,8 +29,7 @@ WRITERS = {"olga", "wanda", "adam"}
 RULERS = {"olga", "adam"}
 
 
-@pytest.fixture
-def permissions(site):
+def acme(site):
     """`acme` is olga's, mia may read all of it, and three have a role in `acme/app`."""
     for name in PEOPLE:
         site.user(name)
@@ -40,10 +39,18 @@ def permissions(site):
     organisations.add_member(olga, "", "acme", "mia")
     organisations.create_team(olga, "", "acme", "crew", "")
     site.push("acme/app", "olga")
-    permissions = site.services.permissions
     for name, role in GIVEN.items():
-        permissions.grant_role(olga, "", APP, Grantee(name), role)
-    return permissions
+        site.services.permissions.grant_role(olga, "", APP, Grantee(name), role)
+
+
+@pytest.fixture
+def contents():
+    return acme
+
+
+@pytest.fixture
+def permissions(site):
+    return site.services.permissions
 
 
 QUESTIONS = {

@@ -21,13 +21,16 @@ ODD_TAGS = ("größe", "-x", ".x", "a:b", "a" * 129)
 """Such as only old clients made."""
 
 
-@pytest.fixture
-def site(site):
-    """An index with people: alice and bob, and the administrator root."""
+def people(site):
+    """Alice and bob, and the administrator root."""
     site.user("alice")
     site.user("bob")
     site.user("root", admin=True)
-    return site
+
+
+@pytest.fixture
+def contents():
+    return people
 
 
 def images(site, repository, **asking):
@@ -240,7 +243,6 @@ def test_an_inactive_account_may_do_nothing(site):
 
 def test_a_repository_stays_on_the_registry_it_was_first_pushed_to(make_site):
     site = make_site(registry_endpoints=("r1:5001", "r2:5001", "r3"))
-    site.user("alice")
 
     def endpoint(name):
         answer = site.request("PUT", f"/v1/repositories/alice/{name}/", user="alice", body=[])
@@ -258,7 +260,6 @@ def test_a_repository_stays_on_the_registry_it_was_first_pushed_to(make_site):
 
 def test_a_sole_registry_may_change_its_address(make_site):
     site = make_site(registry_endpoints=("old:5001",))
-    site.user("alice")
     site.push("alice/app", "alice")
     site.restart(registry_endpoints=("new:5001",))
     assert images(site, "alice/app", ask=True).headers["X-Docker-Endpoints"] == "new:5001"

@@ -21,8 +21,7 @@ from tests.units.index_service.reader import counted_queries
 from tests.units.index_service.site import IMAGES
 
 
-@pytest.fixture
-def site(site):
+def six_repositories(site):
     site.user("alice")
     site.user("bob")
     site.user("root", admin=True)
@@ -30,7 +29,11 @@ def site(site):
         site.push(repository, repository.partition("/")[0])
     site.push("busybox", "root")
     site.set_private("bob/secret")
-    return site
+
+
+@pytest.fixture
+def contents():
+    return six_repositories
 
 
 def tell(site, repository, **columns):
@@ -390,6 +393,7 @@ def test_stars_are_told(site):
 
 def test_no_search_asks_more_where_there_is_more(site):
     asked = {}
+    search(site, user="alice")
     for step in range(2):
         for query in ("thing", "", "common%20thing"):
             with counted_queries(site.engine) as queries:

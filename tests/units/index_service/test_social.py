@@ -26,9 +26,7 @@ SECRET = RepositoryName("alice", "secret")
 OTHER = RepositoryName("bob", "other")
 
 
-@pytest.fixture
-def site(make_site):
-    site = make_site(comment_rate="1000/minute")
+def three_repositories(site):
     for name in ("alice", "bob", "carol", "dave"):
         site.user(name)
     site.user("root", admin=True)
@@ -36,7 +34,16 @@ def site(make_site):
     site.push("alice/secret", "alice")
     site.push("bob/other", "bob")
     site.set_private("alice/secret")
-    return site
+
+
+@pytest.fixture
+def contents():
+    return three_repositories
+
+
+@pytest.fixture
+def site(make_site):
+    return make_site(comment_rate="1000/minute")
 
 
 @pytest.fixture

@@ -14,11 +14,14 @@ from tests.units.index_service.site import IMAGES, KEY, authorization, basic
 OTHER_KEY = "other-key-0123456789-0123456789-0123456789"
 
 
-@pytest.fixture
-def site(site):
+def alice_and_bob(site):
     site.user("alice")
     site.user("bob")
-    return site
+
+
+@pytest.fixture
+def contents():
+    return alice_and_bob
 
 
 def auth(site, repository, header):
@@ -173,7 +176,6 @@ def test_a_token_opens_nothing_else(site):
 @ACCESSES
 def test_a_token_expires(make_site, access):
     site = make_site(token_seconds=3600.0)
-    site.user("alice")
     token = token_of(site, access)
     site.clock.move(seconds=3599)
     assert site.redeem("alice/app", token) == 200
@@ -239,7 +241,6 @@ def test_keys_are_replaced_one_by_one(site):
 
 def test_expired_tokens_are_cleaned_and_others_left(make_site):
     site = make_site(token_seconds=100.0)
-    site.user("alice")
     site.push("alice/app", "alice")
     for _ in range(3):
         site.pull_token("alice/app", "alice")
@@ -254,7 +255,6 @@ def test_expired_tokens_are_cleaned_and_others_left(make_site):
 def test_serving_cleans_now_and_then(make_site, monkeypatch):
     monkeypatch.setattr("index_service.services.protocol.SWEEP_EVERY_SECONDS", 0.0)
     site = make_site(token_seconds=100.0)
-    site.user("alice")
     site.push("alice/app", "alice")
     site.clock.move(seconds=101)
     site.pull_token("alice/app", "alice")
@@ -265,7 +265,6 @@ def test_anonymous_readers_leave_nothing_in_the_database(make_site):
     """However many ask, each token works until it expires, in every process, and no longer than the repository is
     public."""
     site = make_site(token_seconds=100.0)
-    site.user("alice")
     site.push("alice/app", "alice")
     before = site.rows("SELECT digest FROM tokens")
     tokens = {site.pull_token("alice/app") for _ in range(10)}

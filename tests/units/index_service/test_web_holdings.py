@@ -23,8 +23,7 @@ LISTED, APART, HELD = "listed", "apart", "held"
 """What alice/mine, which tags the images of bob/app, is to them."""
 
 
-@pytest.fixture
-def site(site):
+def bobs(site):
     """bob/app, public, holds a base and an image on it, which its registry has described."""
     for name in ("alice", "bob"):
         site.user(name)
@@ -46,7 +45,11 @@ def site(site):
     base = replace(described, image_id=ImageId(BASE), parent_id=None, checksums=())
     with Database(site.engine).writing() as session:
         image_store.record(session, [base, described], site.clock())
-    return site
+
+
+@pytest.fixture
+def contents():
+    return bobs
 
 
 def give(site, how, images=(BASE, TOP)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from index_service.audit.log import Change
-from tests.units.index_service.json_api.world import World
+from tests.units.index_service.json_api.world import World, populate
 from tests.units.index_service.reader import Reader
 
 ACME = "/u/zeta"
@@ -64,8 +64,8 @@ DEEDS = [
 
 
 @pytest.fixture
-def url(populated_url):
-    return populated_url
+def contents():
+    return populate
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ EVIL = '"><script>alert(1)</script>'
 PEOPLE = ("olga", "mia", "eve", "adam")
 
 
-@pytest.fixture
-def town(site):
+def four_people(site):
     """`acme` is olga's; mia is a member and in its team; adam administers its repositories; eve is a stranger."""
     for name in PEOPLE:
         site.user(name)
@@ -29,6 +28,15 @@ def town(site):
     site.push("acme/app", "olga")
     site.push("acme/secret", "olga")
     site.set_private("acme/secret")
+
+
+@pytest.fixture
+def contents():
+    return four_people
+
+
+@pytest.fixture
+def town(site):
     return site
 
 

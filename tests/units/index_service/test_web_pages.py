@@ -15,6 +15,10 @@ def reader(site):
     return Reader(site)
 
 
+def test_an_empty_index_says_so(reader):
+    assert "The quay is empty" in reader.open("/").text
+
+
 def test_a_page_names_the_resource_of_the_api_that_tells_the_same(reader):
     page = reader.open("/")
     (link,) = page.all("link", rel="alternate", type="application/json")

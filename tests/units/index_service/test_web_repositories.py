@@ -21,9 +21,7 @@ from tests.units.index_service.test_search import fill
 APP = RepositoryName("alice", "app")
 
 
-@pytest.fixture
-def site(make_site):
-    site = make_site(comment_rate="1000/minute")
+def three_repositories(site):
     for name in ("alice", "bob", "carol"):
         site.user(name)
     site.user("root", admin=True)
@@ -32,7 +30,16 @@ def site(make_site):
     site.push("alice/secret", "alice")
     site.push("busybox", "root")
     site.set_private("alice/secret")
-    return site
+
+
+@pytest.fixture
+def contents():
+    return three_repositories
+
+
+@pytest.fixture
+def site(make_site):
+    return make_site(comment_rate="1000/minute")
 
 
 @pytest.fixture
@@ -57,10 +64,6 @@ def test_exploring(site, reader, social):
     assert [found["full_name"] for found in told["starred"]] == ["alice/app", "library/busybox"]
     assert told["totals"]["repositories"] == 2
     assert "secret" in Reader(site, "alice").open("/").text
-
-
-def test_an_empty_index_says_so(make_site, engine):
-    assert "The quay is empty" in Reader(make_site()).open("/").text
 
 
 def test_searching(site, reader):

@@ -48,11 +48,19 @@ FIELDS = [
 ]
 
 
-@pytest.fixture
-def harbour(site):
+def alices(site):
     site.user("alice")
     site.user("root", admin=True)
     site.push("alice/app", "alice")
+
+
+@pytest.fixture
+def contents():
+    return alices
+
+
+@pytest.fixture
+def harbour(site):
     return site
 
 

@@ -43,8 +43,7 @@ APP = RepositoryName("acme", "app")
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 
-@pytest.fixture
-def town(site):
+def olgas(site):
     """`acme/app` is olga's organisation's; three others have a role in it."""
     for name in PEOPLE:
         site.user(name)
@@ -56,6 +55,15 @@ def town(site):
     site.push("acme/app", "olga")
     for person, role in GIVEN.items():
         site.services.permissions.grant_role(olga, "", APP, Grantee(person), role)
+
+
+@pytest.fixture
+def contents():
+    return olgas
+
+
+@pytest.fixture
+def town(site):
     return site
 
 

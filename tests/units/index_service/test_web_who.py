@@ -8,7 +8,7 @@ import pytest
 from werkzeug.routing import Map
 
 from index_service.web.request_context import is_site_path
-from tests.units.index_service.json_api.world import World
+from tests.units.index_service.json_api.world import World, populate
 from tests.units.index_service.reader import Page, Reader
 from tests.units.index_service.site import IMAGES
 
@@ -152,8 +152,8 @@ FORMS = [
 
 
 @pytest.fixture
-def url(populated_url):
-    return populated_url
+def contents():
+    return populate
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.units.index_service.json_api.world import World
+from tests.units.index_service.databases import Contents
+from tests.units.index_service.json_api.world import World, populate
 from tests.units.index_service.site import Site
 
 
 @pytest.fixture
-def url(populated_url: str) -> str:
-    return populated_url
+def contents() -> Contents:
+    return populate
 
 
 @pytest.fixture
