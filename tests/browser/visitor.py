@@ -29,6 +29,9 @@ _QUIET = [
     "--disable-sync",
 ]
 
+_LOOK = "options => axe.run(document, options).then(told => told.violations)"
+_OF_LIGHT = ("color-contrast", "link-in-text-block", "target-size")
+
 
 def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=require("chromium", "chromium"), args=_QUIET)
@@ -98,8 +101,8 @@ class Visitor:
     def _press(self, target: Locator) -> None:
         target.click()
 
-    def expect_accessible(self) -> None:
-        """Fails with what axe finds against WCAG 2.2 A and AA, and its own best practices.
+    def expect_accessible(self, rules: tuple[str, ...] = ()) -> None:
+        """Fails with what axe finds against WCAG 2.2 A and AA, and its own best practices, or against these rules.
 
         Without scripts it cannot look; what it would look at then is the same page.
         """
@@ -108,7 +111,8 @@ class Visitor:
         # The policy of the site allows no script but its own; the browser lets a debugger past it.
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(_axe())
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(told => told.violations)")
+        only = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
+        found = self.page.evaluate(_LOOK, {"resultTypes": ["violations"], **only})
         told = [
             f"{one['id']}: {one['help']}\n    " + "\n    ".join(node["html"] for node in one["nodes"]) for one in found
         ]
@@ -122,6 +126,12 @@ class Visitor:
     def expect_sound(self) -> None:
         """Accessible, and no wider than the screen."""
         self.expect_accessible()
+        self.expect_no_overflow()
+
+    def expect_sound_in(self, light: dict[str, Any]) -> None:
+        """Of a page that is sound in another light: no rule but those of colours and sizes depends on it."""
+        self.page.emulate_media(**light)
+        self.expect_accessible(_OF_LIGHT)
         self.expect_no_overflow()
 
     def expect_no_complaints(self) -> None:
