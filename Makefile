@@ -12,7 +12,7 @@ VENV   ?= .venv
 VAR    ?= var
 BIN    := $(VENV)/bin
 
-.PHONY: run demo run-standalone test quick texts lint types check-imports install test-tools clean
+.PHONY: run demo run-standalone test quick texts lint types check-imports collect install test-tools clean
 
 install: $(VENV)/installed
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -53,11 +53,17 @@ texts: install
 test-tools:
 	tests/install-tools
 
-test: install test-tools lint types check-imports
+test: install test-tools
+	@$(MAKE) --no-print-directory -j2 -O lint types check-imports collect
 	$(BIN)/python -m pytest -n auto
 
-quick: install lint types check-imports
+quick: install
+	@$(MAKE) --no-print-directory -j2 -O lint types check-imports collect
 	$(BIN)/python -m pytest -n auto --quick tests/units
+
+# Compiles the tests beside what else is checked: each of pytest's workers would compile them all for itself.
+collect: install
+	@found=$$($(BIN)/python -m pytest --collect-only -qq) || { echo "$$found"; exit 1; }
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
