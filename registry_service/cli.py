@@ -24,6 +24,8 @@ from registry_service.graph.push import PIECE
 from registry_service.graph.repositories import Repositories
 from registry_service.graph.tags import Tags
 from registry_service.oci.bulk import BulkTranslation, Outcome, TagReport
+from registry_service.oci.export import Export
+from registry_service.oci.layout import Layout
 from registry_service.oci.records import Records
 from registry_service.oci.translation import Translations
 from registry_service.settings import RegistrySettings, load_settings
@@ -84,31 +86,71 @@ def sweep() -> None:
     click.echo(f"{dropped} unfinished uploads dropped")
 
 
+_repositories = click.argument("repositories", metavar="[REPOSITORY]...", nargs=-1)
+_all = click.option("--all", "is_all", is_flag=True, help="All repositories of the store.")
+_workers = click.option("--workers", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="Images at a time.")
+_each_as_json = click.option("--json", "as_json", is_flag=True, help="Tell of each tag as JSON, for programs.")
+
+
 @main.command()
-@click.argument("repositories", metavar="[REPOSITORY]...", nargs=-1)
-@click.option("--all", "is_all", is_flag=True, help="All repositories of the store.")
-@click.option("--workers", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="Images at a time.")
+@_repositories
+@_all
+@_workers
 @click.option("--dry-run", is_flag=True, help="Store nothing; only tell what cannot be translated.")
-@click.option("--json", "as_json", is_flag=True, help="Tell of each tag as JSON, for programs.")
+@_each_as_json
 def translate(repositories: tuple[str, ...], is_all: bool, workers: int, dry_run: bool, as_json: bool) -> None:
     """Translate what the tags of each REPOSITORY name for today's clients, before the first of them asks for it.
 
     Reads each layer once. May be interrupted and begun again; fails where a tag cannot be translated.
     """
-    if is_all == bool(repositories):
-        raise click.UsageError("Give repositories, or --all.")
     with _one_line_errors():
+        translating = _Translating(workers, dry_run=dry_run)
+        names = translating.chosen(repositories, is_all=is_all)
+        reports = list(translating.bulk.run(names, workers, _show_progress))
+    _show_translations(reports, "translated", as_json=as_json)
+
+
+@main.command()
+@click.argument("target", metavar="oci:FOLDER")
+@_repositories
+@_all
+@_workers
+@_each_as_json
+def export(target: str, repositories: tuple[str, ...], is_all: bool, workers: int, as_json: bool) -> None:
+    """Export what the tags of each REPOSITORY name to an OCI image layout, where each is named REPOSITORY:TAG.
+
+    Layers of a store of files are linked, all are verified. May be interrupted and begun again; fails where a tag
+    cannot be exported.
+    """
+    kind, _, folder = target.partition(":")
+    if kind != "oci" or not folder:
+        raise click.UsageError("Give the target as oci:FOLDER.")
+    with _one_line_errors():
+        translating = _Translating(workers)
+        names = translating.chosen(repositories, is_all=is_all)
+        exported = Export(Layout(Path(folder)), translating.images, translating.translations, translating.bulk)
+        reports = exported.run(names, workers, _show_progress)
+    _show_translations(reports, "exported", as_json=as_json)
+
+
+class _Translating:
+    """What translates the configured store. Tags and repositories are read there: a mirror would ask its sources."""
+
+    def __init__(self, workers: int, *, dry_run: bool = False) -> None:
         settings, driver = _open()
         registry = create_registry(settings, driver)
-        # As the store has them: a mirror would ask its sources.
-        tags = Tags(driver, registry.images)
-        names = sorted(Repositories(driver, tags).all()) if is_all else map(RepositoryName.parse, repositories)
         written = DryRun(driver) if dry_run else driver
         records = Records(written)
-        translations = Translations(written, registry.images, records, at_once=workers)
-        bulk = BulkTranslation(translations, records, tags, registry.holdings)
-        reports = list(bulk.run(names, workers, _show_progress))
-    _show_translations(reports, as_json=as_json)
+        tags = Tags(driver, registry.images)
+        self._repositories = Repositories(driver, tags)
+        self.images = registry.images
+        self.translations = Translations(written, registry.images, records, at_once=workers)
+        self.bulk = BulkTranslation(self.translations, records, tags, registry.holdings)
+
+    def chosen(self, repositories: tuple[str, ...], *, is_all: bool) -> list[RepositoryName]:
+        if is_all == bool(repositories):
+            raise click.UsageError("Give repositories, or --all.")
+        return sorted(self._repositories.all()) if is_all else [RepositoryName.parse(name) for name in repositories]
 
 
 def _show_progress(done: int, all_: int) -> None:
@@ -118,22 +160,22 @@ def _show_progress(done: int, all_: int) -> None:
         click.echo(f"\r{done} of {all_} images", err=True, nl=is_last)
 
 
-def _show_translations(reports: list[TagReport], *, as_json: bool) -> None:
+def _show_translations(reports: list[TagReport], done: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([{**asdict(one), "repository": str(one.repository)} for one in reports], indent=2))
     else:
-        click.echo("\n".join(_lines_of_translations(reports)))
+        click.echo("\n".join(_lines_of_translations(reports, done)))
     failed = sum(one.outcome is Outcome.FAILED for one in reports)
     if failed:
-        raise click.ClickException(f"{failed} of {len(reports)} tags cannot be translated")
+        raise click.ClickException(f"{failed} of {len(reports)} tags cannot be {done}")
 
 
-def _lines_of_translations(reports: list[TagReport]) -> Iterator[str]:
+def _lines_of_translations(reports: list[TagReport], done: str) -> Iterator[str]:
     for one in reports:
         for told in filter(None, (one.problem, *one.notes)):
             yield f"{one.repository}:{one.tag}: {told}"
     counts = Counter(one.outcome for one in reports)
-    yield f"{counts[Outcome.TRANSLATED]} tags translated, {counts[Outcome.KNOWN]} were already"
+    yield f"{counts.total() - counts[Outcome.FAILED]} tags {done}, {counts[Outcome.KNOWN]} known before"
 
 
 @main.group()

@@ -5,10 +5,11 @@ It may be interrupted at any time and begun again: what is translated already is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from common.errors import Failure
 from common.names import ImageId, RepositoryName, Tag
@@ -22,6 +23,9 @@ from registry_service.storage import paths
 
 Progress = Callable[[int, int], None]
 """Told how many images of how many are done."""
+
+Then = Callable[[Translated], None]
+"""What is done with each image that is translated, on the threads that translate."""
 
 
 class Outcome(StrEnum):
@@ -60,10 +64,17 @@ class BulkTranslation:
         self._tags = tags
         self._holdings = holdings
 
-    def run(self, repositories: Iterable[RepositoryName], workers: int, progress: Progress) -> Iterator[TagReport]:
+    def run(
+        self,
+        repositories: Iterable[RepositoryName],
+        workers: int,
+        progress: Progress,
+        then: Then = lambda _: None,
+    ) -> Iterator[TagReport]:
         """A report for each tag, in the order of names. Raises RepositoryNotFound before anything is done."""
         tagged = [each for repository in repositories for each in self._tagged(repository)]
-        done = self._translate([image for _, _, image in tagged], workers, progress)
+        work = partial(self._translate_one, then)
+        done = _for_each({paths.image(image): image for _, _, image in tagged}, work, workers, progress)
         for repository, tag, image in tagged:
             yield _report(repository, tag, image, done[paths.image(image)])
 
@@ -72,30 +83,31 @@ class BulkTranslation:
             image = ImageId(id_)
             yield repository, tag, self._holdings.find(repository, image) or image
 
-    def _translate(self, images: Iterable[ImageId], workers: int, progress: Progress) -> dict[str, _Done]:
-        by_path = {paths.image(image): image for image in images}
-        done: dict[str, _Done] = {}
-        with ThreadPoolExecutor(workers) as pool:
-            futures: dict[Future[_Done], str] = {
-                pool.submit(self._translate_one, image): path for path, image in by_path.items()
-            }
-            try:
-                for future in as_completed(futures):
-                    done[futures[future]] = future.result()
-                    progress(len(done), len(futures))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        return done
-
-    def _translate_one(self, image: ImageId) -> _Done:
+    def _translate_one(self, then: Then, image: ImageId) -> _Done:
         before = self._records.image(image)
         try:
             translated = self._translations.of(image)
+            then(translated)
         except Failure as failure:
             return _Done(Outcome.FAILED, problem=failure.message)
         is_known = before is not None and before.oci.encode() == translated.oci.content
         return _Done(Outcome.KNOWN if is_known else Outcome.TRANSLATED, translated)
+
+
+def _for_each(
+    images: Mapping[str, ImageId], work: Callable[[ImageId], _Done], workers: int, progress: Progress
+) -> dict[str, _Done]:
+    done: dict[str, _Done] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        futures: dict[Future[_Done], str] = {pool.submit(work, image): path for path, image in images.items()}
+        try:
+            for future in as_completed(futures):
+                done[futures[future]] = future.result()
+                progress(len(done), len(futures))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return done
 
 
 def _report(repository: RepositoryName, tag: str, image: ImageId, done: _Done) -> TagReport:

@@ -31,6 +31,9 @@ from registry_service.storage.driver import Driver, Offload, PathNotFound, Reade
 AT_ONCE = 2
 """Layers read at the same time; each keeps a core busy."""
 
+CHECK_SECONDS = 10.0
+"""How long a translation is given out without a look at whether its layers are still those it was made of."""
+
 UNREADABLE_SECONDS = 600.0
 """How long a layer that cannot be translated is known as such: finding out takes a pass over it."""
 
@@ -73,14 +76,21 @@ class Translations:
     """The translations of one store. An image kept apart for a repository has a translation of its own."""
 
     def __init__(
-        self, driver: Driver, images: Images, records: Records, *, offload: Offload = directly, at_once: int = AT_ONCE
+        self,
+        driver: Driver,
+        images: Images,
+        records: Records,
+        *,
+        offload: Offload = directly,
+        at_once: int = AT_ONCE,
+        check_seconds: float = CHECK_SECONDS,
     ) -> None:
         self._driver = driver
         self._images = images
         self._records = records
         self._offload = offload
         self._working = threading.Semaphore(at_once)
-        self._translated: Cache[str, Translated] = Cache(CACHE_BYTES, CACHE_SECONDS)
+        self._translated: Cache[str, Translated] = Cache(CACHE_BYTES, check_seconds)
         self._layers: Cache[str, LayerRecord] = Cache(_CACHED_LAYERS, CACHE_SECONDS)
         # By the layer's path: its entity tag, and what is wrong with it.
         self._unreadable: Cache[str, tuple[str, str]] = Cache(_CACHED_UNREADABLE, UNREADABLE_SECONDS)
@@ -95,19 +105,33 @@ class Translations:
 
     def layer(self, image: ImageId) -> LayerRecord:
         """What is recorded of an image's own layer, examined where nothing is. Raises as `of` does."""
-        stored, path = self._images.layer(image), paths.image_layer(image)
-        known = self._layers.get(path)
-        if known is not None and known.of == stored.etag:
-            return known
-        self._layers.discard(path)
-        return self._once(self._layers, path, lambda: self._recorded(image, stored))
+        return self._recorded(image, self._images.layer(image))
 
     def blob(self, image: ImageId) -> Layer:
         """An image's own layer as a blob, to be opened as any layer. Raises as `of` does."""
-        record = self.layer(image)
+        stored = self._images.layer(image)
+        return self._blob(image, stored, self._recorded(image, stored))
+
+    def content(self, named: Named, digest: Digest) -> Manifest | bytes | Layer | None:
+        """What an image has under a digest: a manifest, a config or a layer's blob; None where it has not, or not any
+        more. Raises as `of` does.
+        """
+        if named.kind is Kind.LAYER:
+            stored = self._images.layer(named.image)
+            record = self._recorded(named.image, stored)
+            return self._blob(named.image, stored, record) if record.digest == digest else None
+        translated = self.of(named.image)
+        found: dict[Digest, Manifest | bytes] = {
+            translated.config_digest: translated.config,
+            translated.schema2.digest: translated.schema2,
+            translated.oci.digest: translated.oci,
+        }
+        return found.get(digest)
+
+    def _blob(self, image: ImageId, stored: Layer, record: LayerRecord) -> Layer:
         etag = f'"{record.digest}"'
         if record.blob is None:
-            return replace(self._images.layer(image), etag=etag)
+            return replace(stored, etag=etag)
         path = paths.oci_layer_blob(image, record.blob)
         try:
             return Layer(path, record.size, etag, self._driver.stat(path).modified)
@@ -117,24 +141,13 @@ class Translations:
             self._layers.discard(paths.image_layer(image))
             raise ImageBusy from None
 
-    def content(self, named: Named, digest: Digest) -> Manifest | bytes | Layer | None:
-        """What an image has under a digest: a manifest, a config or a layer's blob; None where it has not, or not any
-        more. Raises as `of` does.
-        """
-        if named.kind is Kind.LAYER:
-            return self.blob(named.image) if self.layer(named.image).digest == digest else None
-        translated = self.of(named.image)
-        found: dict[Digest, Manifest | bytes] = {
-            translated.config_digest: translated.config,
-            translated.schema2.digest: translated.schema2,
-            translated.oci.digest: translated.oci,
-        }
-        return found.get(digest)
-
-    def forget(self, image: ImageId) -> None:
-        """Drop the cache entries of an image."""
-        self._translated.discard(paths.image(image))
-        self._layers.discard(paths.image_layer(image))
+    def _recorded(self, image: ImageId, stored: Layer) -> LayerRecord:
+        path = paths.image_layer(image)
+        known = self._layers.get(path)
+        if known is not None and known.of == stored.etag:
+            return known
+        self._layers.discard(path)
+        return self._once(self._layers, path, lambda: self._record(image, stored))
 
     def _once(
         self, cache: Cache[str, T], path: str, compute: Callable[[], T], weigh: Callable[[T], int] = lambda _: 1
@@ -177,7 +190,7 @@ class Translations:
             images=tuple(ancestry[index] for index in kept),
         )
 
-    def _recorded(self, image: ImageId, stored: Layer) -> LayerRecord:
+    def _record(self, image: ImageId, stored: Layer) -> LayerRecord:
         record = self._records.layer(image)
         if record is not None and record.of == stored.etag:
             return record

@@ -51,10 +51,10 @@ def store(tmp_path: Path) -> OciStore:
 def test_repositories_are_translated_once(store: OciStore, tmp_path: Path) -> None:
     done = translate(tmp_path, "--all")
     assert done.exit_code == 0
-    assert "2 tags translated, 0 were already" in done.stdout
+    assert "2 tags translated, 0 known before" in done.stdout
     assert store.records.image(TOP.id) is not None
     before = store.everything()
-    assert "0 tags translated, 2 were already" in translate(tmp_path, "--all").stdout
+    assert "2 tags translated, 2 known before" in translate(tmp_path, "--all").stdout
     assert store.everything() == before
 
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_translated_is_told_in_words(store: OciStore, tmp_path: P
         "acme/app:+odd: today's clients refuse the name of the tag",
         f"acme/app:broken: The layer of image {BROKEN.id} cannot be unpacked: Layer format not supported",
         "acme/app:gone: Image not found",
-        "2 tags translated, 0 were already",
+        "2 tags translated, 0 known before",
     ]
     assert "2 of 4 tags cannot be translated" in done.stderr
     assert "3 of 3 images" in done.stderr

@@ -32,14 +32,20 @@ from tests.units.registry_service.oci.store import TAR, Made, OciStore, gunzip_s
 
 MARKS = tar({".wh..wh.plnk/": b"", ".wh..wh.plnk/257.1": b"x", ".wh.gone": b"", "dir/": b"", "dir/.wh..wh..opq": b""})
 TWICE = write(member("a", b"first"), member("a", b"second"))
-GNU_LONG = write(member("x" * 300, b"long"), format_=tarfile.GNU_FORMAT)
+GNU_LONG = write(member("long/" * 60 + "name", b"long"), format_=tarfile.GNU_FORMAT)
 SPECIAL = write(
     member("fifo", type=tarfile.FIFOTYPE),
     member("device", type=tarfile.CHRTYPE, devmajor=1, devminor=3),
     member("file", b"1", mode=0o4755, uid=70000, pax_headers={"SCHILY.xattr.user.a": "b", "mtime": "1.5"}),
     member("hard", type=tarfile.LNKTYPE, linkname="file"),
 )
-SPARSE = header(b"sparse", 512, b"S", tail=bytes(41) + b"%011o\0%011o\0" % (0, 512) + bytes(78) + b"%011o\0" % 512)
+SPARSE = header(
+    b"sparse",
+    512,
+    b"S",
+    magic=b"ustar  \0",
+    tail=bytes(41) + b"%011o\0%011o\0" % (0, 512) + bytes(73) + b"%011o\0" % 512,
+)
 PACKED = gzip.compress(TAR, mtime=0)
 
 STORED: dict[str, tuple[bytes, bytes]] = {

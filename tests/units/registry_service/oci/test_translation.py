@@ -169,6 +169,15 @@ def test_replaced_layer_replaces_what_was_recorded(filled: OciStore) -> None:
     assert filled.translations.content(Named(MIDDLE.id, Kind.LAYER), before.layers[1].digest) is None
 
 
+def test_running_process_notices_a_replaced_layer(filled: OciStore, driver: Driver) -> None:
+    """Or its manifests would name a blob that it does not have any more."""
+    running = Translations(driver, filled.images, filled.records, check_seconds=0)
+    running.of(TOP.id)
+    better = gzip.compress(tar({"./better": b"content"}))
+    repair(OciStore(driver)).replace(BASE.id, BASE.json, in_blocks(better))
+    assert running.of(TOP.id).layers[0].digest == digest_of(better)
+
+
 def test_left_over_record_of_a_push_that_came_again_does_not_count(filled: OciStore, driver: Driver) -> None:
     """A disk lost a layer; whoever has the image pushes it again, packed in other bytes."""
     filled.translations.of(TOP.id)

@@ -1,0 +1,60 @@
+"""Export of translated images to an OCI image layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from common.names import RepositoryName
+from registry_service.graph.images import Images
+from registry_service.oci.bulk import BulkTranslation, Outcome, Progress, TagReport
+from registry_service.oci.layout import Layout, is_reference
+from registry_service.oci.translation import LayerBlob, Translated, Translations
+
+
+class Export:
+    """Brings what the tags of repositories name into a layout."""
+
+    def __init__(self, layout: Layout, images: Images, translations: Translations, bulk: BulkTranslation) -> None:
+        self._layout = layout
+        self._images = images
+        self._translations = translations
+        self._bulk = bulk
+
+    def run(self, repositories: Iterable[RepositoryName], workers: int, progress: Progress) -> list[TagReport]:
+        """A report for each tag. Tags that have come are named in the layout when all have. Raises as `bulk.run` does,
+        and Unavailable.
+        """
+        reports = [_named(report) for report in self._bulk.run(repositories, workers, progress, self._add)]
+        self._layout.name(dict(self._manifests(reports)))
+        return reports
+
+    def _manifests(self, reports: Iterable[TagReport]) -> Iterator[tuple[str, bytes]]:
+        for report in reports:
+            if report.outcome is not Outcome.FAILED:
+                yield _name(report), self._translations.of(report.image).oci.content
+
+    def _add(self, translated: Translated) -> None:
+        """The manifest last: what it names is there."""
+        for blob in translated.layers:
+            if not self._layout.has(blob.digest, blob.size):
+                self._add_layer(blob)
+        self._layout.add(translated.config)
+        self._layout.add(translated.oci.content)
+
+    def _add_layer(self, blob: LayerBlob) -> None:
+        layer = self._translations.blob(blob.image)
+        path = self._images.local_path(layer)
+        if path is None or not self._layout.link(blob.digest, path):
+            with self._images.open_layer(layer) as reader:
+                self._layout.copy(blob.digest, reader)
+
+
+def _name(report: TagReport) -> str:
+    return f"{report.repository}:{report.tag}"
+
+
+def _named(report: TagReport) -> TagReport:
+    if report.outcome is Outcome.FAILED or is_reference(_name(report)):
+        return report
+    return replace(report, outcome=Outcome.FAILED, problem="this is no name in an OCI image layout")
