@@ -1,4 +1,4 @@
-"""HTTP of both services: errors as a status and a JSON object (protocol §0.9, §0.19), the ping, request bodies.
+"""HTTP of both services: errors as a status and JSON (protocol §0.9, §0.19), the ping, request bodies.
 
 The only module of `common` that imports Flask.
 """
@@ -20,7 +20,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.routing import PathConverter
 
-from common import errors, headers, log
+from common import agents, distribution, errors, headers, log
 
 VERSION = "1.0"
 """The value of X-Docker-Registry-Version. Daemons up to 0.10 require the header; none compares it (protocol §1.3)."""
@@ -53,9 +53,6 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 _process = secrets.token_hex(3)
 _count = itertools.count(1)
 
-_NO_V2 = "This is a v1 service: there is no v2 here"
-_METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]
-
 logger = logging.getLogger(__name__)
 
 views = Blueprint("service", __name__)
@@ -79,6 +76,15 @@ def reply(data: Any, status: int = 200, extra: dict[str, str] | None = None) -> 
 def failure_reply(message: str, status: int) -> Response:
     """An error: a JSON object with the key `error`."""
     return reply({"error": message}, status)
+
+
+def send_to_v1(environ: WSGIEnvironment) -> Response | None:
+    """The answer below `/v2/` to a daemon that is served by v1, and goes on there after it; None to anybody else."""
+    if not agents.goes_on_by_v1(environ.get("HTTP_USER_AGENT", "")):
+        return None
+    logger.debug("%s goes on by v1", environ.get("HTTP_USER_AGENT"))
+    code, message = distribution.UNKNOWN_TO_DAEMONS, distribution.NOT_FOR_DAEMONS
+    return _finish(reply({"errors": [{"code": code, "message": message}]}, 404))
 
 
 def read_json(source: Request, limit: int = MAX_JSON_BYTES) -> Any:
@@ -147,7 +153,7 @@ def status_of(failure: errors.Failure) -> int:
 
 
 def install(app: Flask, *, standalone: bool) -> None:
-    """Add what both services share to an application: ping, the 404 of v2, request ids and JSON errors."""
+    """Add what both services share to an application: ping, request ids and JSON errors."""
     # Flask's own answer to OPTIONS calls itself HTML.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.converters["repository_of"] = RepositoryOfPart
@@ -170,19 +176,6 @@ def ping() -> Response:
     return reply(True, extra={headers.REGISTRY_VERSION: VERSION, headers.STANDALONE: standalone})
 
 
-@views.route("/v2", methods=_METHODS)
-@views.route("/v2/", methods=_METHODS)
-def no_v2() -> Response:
-    """Daemons try v2 first, and fall back to v1 on a 404 (protocol §0.2)."""
-    return failure_reply(_NO_V2, 404)
-
-
-@views.route("/v2/<path:anything>", methods=_METHODS)
-def no_v2_resource(**_: str) -> Response:
-    """In the form of v2: Docker 1.9 falls back to v1 on this code, and panics if there is no list of errors."""
-    return reply({"errors": [{"code": "MANIFEST_UNKNOWN", "message": _NO_V2}]}, 404)
-
-
 def _begin_process() -> None:
     """Gunicorn's arbiter has imported this module before it forks the workers."""
     global _process
@@ -200,9 +193,7 @@ def begin(environ: WSGIEnvironment) -> None:
 
 def failed(error: Exception, environ: WSGIEnvironment) -> Response:
     """The response to a request that is handled outside Flask and failed."""
-    asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
-    response = _refusal(error, asked) if isinstance(error, errors.Failure) else _surprise(asked)
-    return _finish(response)
+    return _finish(_failed(error, environ["REQUEST_METHOD"], environ["PATH_INFO"]))
 
 
 def _begin() -> None:
@@ -219,33 +210,52 @@ def _finish(response: Response) -> Response:
 
 
 def _on_failure(failure: errors.Failure) -> Response:
-    return _refusal(failure, f"{request.method} {request.path}")
-
-
-def _refusal(failure: errors.Failure, asked: str) -> Response:
-    response = failure_reply(failure.message, status_of(failure))
-    if isinstance(failure, errors.Unauthenticated):
-        response.headers["WWW-Authenticate"] = CHALLENGE
-    elif isinstance(failure, errors.TooMany | errors.Unavailable) and failure.retry_after is not None:
-        response.headers["Retry-After"] = str(failure.retry_after)
-    if isinstance(failure, errors.Unavailable | errors.OutOfSpace):
-        logger.warning("%s: %s", asked, failure.message)
-    return response
+    return _failed(failure, request.method, request.path)
 
 
 def _on_http_exception(exception: HTTPException) -> Response:
     """Errors of routing: no such route, method not allowed, body too large."""
-    response = failure_reply(exception.name, exception.code or 500)
+    return _failed(exception, request.method, request.path)
+
+
+def _on_surprise(error: Exception) -> Response:
+    return _failed(error, request.method, request.path)
+
+
+def _failed(error: Exception, method: str, path: str) -> Response:
+    if isinstance(error, errors.Failure):
+        response = _failure(error, path)
+        if isinstance(error, errors.Unavailable | errors.OutOfSpace):
+            logger.warning("%s %s: %s", method, path, error.message)
+        return response
+    if isinstance(error, HTTPException):
+        return _routing_failure(error, path)
+    logger.error("%s %s failed", method, path, exc_info=error)
+    return _in_form_of(path, f"Internal error; the log knows it as {log.request_id.get()}", 500)
+
+
+def _failure(failure: errors.Failure, path: str) -> Response:
+    response = _in_form_of(path, failure.message, status_of(failure), failure)
+    if isinstance(failure, errors.Unauthenticated):
+        challenge = failure.challenge if isinstance(failure, distribution.TokenRequired) else CHALLENGE
+        response.headers["WWW-Authenticate"] = challenge
+    elif isinstance(failure, errors.TooMany | errors.Unavailable) and failure.retry_after is not None:
+        response.headers["Retry-After"] = str(failure.retry_after)
+    return response
+
+
+def _routing_failure(exception: HTTPException, path: str) -> Response:
+    status = exception.code or 500
+    is_write = status == 405 and distribution.is_below(path)
+    response = _in_form_of(path, distribution.ONLY_READ if is_write else exception.name, status)
     for name, value in exception.get_headers():
         if name.lower() == "allow":
             response.headers[name] = value
     return response
 
 
-def _on_surprise(_: Exception) -> Response:
-    return _surprise(f"{request.method} {request.path}")
-
-
-def _surprise(asked: str) -> Response:
-    logger.exception("%s failed", asked)
-    return failure_reply(f"Internal error; the log knows it as {log.request_id.get()}", 500)
+def _in_form_of(path: str, message: str, status: int, failure: errors.Failure | None = None) -> Response:
+    """An error in the form of the protocol that the path belongs to."""
+    if distribution.is_below(path):
+        return reply(distribution.failure_body(message, status, failure), status)
+    return failure_reply(message, status)

@@ -3,11 +3,16 @@
 Clients and servers vary in how they write them (protocol §5.1): the scheme repeated inside the token or in lower case,
 blanks after commas, several tokens joined by commas, none at all. One tolerant parser accepts them all; a parsed token
 is trusted only after the index has verified it.
+
+Clients of `/v2/` bear the same tokens, as one opaque word: see `bearer`.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +23,7 @@ from common.names import RepositoryName
 _FIELD = re.compile(r'\b(\w{1,32})[:=][\s"]?([^",\s]+)"?')
 _MAX_LENGTH = 32 * 1024
 _SCHEME = re.compile(r"\s*token(?:\s+|$)", re.IGNORECASE)
+_BEARER = re.compile(r"\s*bearer\s+(\S+)\s*", re.IGNORECASE)
 
 
 class Access(StrEnum):
@@ -56,11 +62,42 @@ def read_authorization(value: str | None) -> list[Token] | None:
     if value is None:
         return None
     scheme = _SCHEME.match(value)
-    if scheme is None:
-        return None
+    return None if scheme is None else _read(value[scheme.end() : _MAX_LENGTH])
+
+
+def bearer(tokens: Iterable[Token]) -> str:
+    """Tokens as clients of `/v2/` bear them: base64url without padding, one word to them."""
+    return base64.urlsafe_b64encode(_join(tokens).encode()).decode().rstrip("=")
+
+
+def authorization(tokens: Iterable[Token]) -> str:
+    """Tokens as the value of an Authorization header of v1."""
+    return f"Token {_join(tokens)}"
+
+
+def read_bearer(word: str) -> list[Token]:
+    """The tokens that `bearer` made a word of; none of a word that is not ours."""
+    try:
+        text = base64.b64decode(word[:_MAX_LENGTH] + "=" * (-len(word) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return []
+    return _read(text.decode("latin-1"))
+
+
+def read_bearer_header(value: str | None) -> list[Token] | None:
+    """The tokens of an Authorization header of `/v2/`; None if it is absent or has another scheme."""
+    match = _BEARER.fullmatch(value) if value else None
+    return None if match is None else read_bearer(match[1])
+
+
+def _join(tokens: Iterable[Token]) -> str:
+    return ", ".join(map(str, tokens))
+
+
+def _read(text: str) -> list[Token]:
     tokens = []
     fields: dict[str, str] = {}
-    for key, content in _FIELD.findall(value[scheme.end() : _MAX_LENGTH]):
+    for key, content in _FIELD.findall(text):
         if key.lower() == "signature" and "signature" in fields:
             tokens.append(fields)
             fields = {}

@@ -33,7 +33,7 @@ def create_app(
     current.install(app, built)
     mailer = Mailer(choose_transport(settings.smtp_url, settings.mail_folder, clock), settings.mail_from, clock)
     http.install(app, standalone=False)
-    api.install(app)
+    api.install(app, site_url=settings.site_url)
     app.extensions[background.EXTENSION] = background.Background(built.jobs, built.pull_counts, built.retention)
     web.install(app, settings, mailer, clock)
     json_api.install(app, settings, clock)

@@ -40,7 +40,14 @@ def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload =
     http.install(app, standalone=registry.index is None and registry.mirror is None)
     request_context.install(app, registry)
     is_fronted = settings.trusted_proxies > 0
-    api.install(app, registry, delivery=settings.delivery, endpoints=settings.endpoints, is_fronted=is_fronted)
+    api.install(
+        app,
+        registry,
+        delivery=settings.delivery,
+        endpoints=settings.endpoints,
+        index_url=settings.index_public_url or ("" if is_fronted else settings.index_url),
+        is_fronted=is_fronted,
+    )
     if settings.standalone and ANY not in settings.hosts:
         app.wsgi_app = AllowedHosts(app.wsgi_app, (*settings.hosts, *settings.endpoints))  # type: ignore[method-assign]
     if settings.trusted_proxies:

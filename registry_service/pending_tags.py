@@ -14,9 +14,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from common.agents import Agent
 from common.errors import Failure, Unavailable
 from common.names import ImageId, RepositoryName, Tag
-from registry_service.graph.agents import Agent
 from registry_service.graph.tags import Tags
 
 RETRY_SECONDS = 2.0

@@ -9,10 +9,10 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
+from common.agents import Agent
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access
 from registry_service.grants import Credentials, Gate
-from registry_service.graph.agents import Agent
 from registry_service.graph.contents import Entry
 from registry_service.graph.errors import TagNotFound
 from registry_service.graph.holdings import Holdings

@@ -16,6 +16,12 @@ class RegistrySettings:
     listen: str = setting(str, "Address to listen on, host:port.", "127.0.0.1:5001")
     workers: int = setting(whole_number(1), "Number of worker processes.", 2)
     index_url: str = setting(url, "URL of the index that verifies tokens, as http://host:port.", "")
+    index_public_url: str = setting(
+        url,
+        "URL of the index as clients of /v2/ reach it, to get tokens there; empty means the host that the client named "
+        "where proxies are trusted (trusted_proxies), which sends them to the index, and else index_url.",
+        "",
+    )
     standalone: bool = setting(
         boolean, "Serve without an index: no accounts; anyone who can reach the port may push and pull.", False
     )

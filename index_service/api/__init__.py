@@ -1,4 +1,4 @@
-"""The HTTP API for Docker clients: the v1 index protocol (§2).
+"""The HTTP API for Docker clients: the v1 index protocol (§2), and `/v2/` for today's clients.
 
 A slash at the end of a path means the repository itself, as in `PUT /v1/repositories/ns/images/`; without it
 the same words name a part of a repository, here the images of `library/ns` (protocol §3.9).
@@ -9,7 +9,8 @@ from __future__ import annotations
 from flask import Flask
 from werkzeug.routing import PathConverter
 
-from index_service.api import repositories, search, users
+from common.distribution import PREFIX
+from index_service.api import distribution, repositories, search, users
 
 __all__ = ["install"]
 
@@ -20,9 +21,11 @@ class RepositoryItself(PathConverter):
     regex = r"[^/].*?(?<!/images)(?<!/auth)(?<!/tags)"
 
 
-def install(app: Flask) -> None:
-    """Give an application all routes of the index."""
+def install(app: Flask, *, site_url: str) -> None:
+    """Give an application all routes of the index. `site_url` is its public URL, empty if that is not known."""
     app.url_map.converters["itself"] = RepositoryItself
-    app.before_request(search.greet_podman)
+    app.before_request(distribution.send_to_v1)
     for views in (users, repositories, search):
         app.register_blueprint(views.views, url_prefix="/v1")
+    app.config["SITE_URL"] = site_url
+    app.register_blueprint(distribution.views, url_prefix=PREFIX)

@@ -18,21 +18,10 @@ MAX_LIST = 10_000
 
 MAX_QUERY = 255
 
-_PODMAN = re.compile(r"(containers|libpod|podman|buildah|skopeo)/", re.IGNORECASE)
 _NAMESPACE = re.compile(r"([A-Za-z0-9_.-]{1,255})/")
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 views = Blueprint("search", __name__)
-
-
-def greet_podman() -> Response | None:
-    """Podman probes for v2 first and searches by /v1/search only if it finds one; it speaks no other v1.
-
-    Daemons must not find one (protocol §0.2).
-    """
-    if request.path in ("/v2/", "/v2") and _PODMAN.match(request.headers.get("User-Agent", "")):
-        return reply({})
-    return None
 
 
 @views.get("/search")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict
@@ -53,6 +53,18 @@ def name_parameters(name: RepositoryName) -> dict[str, str]:
 
 def find(session: Session, name: RepositoryName) -> Repository | None:
     return session.scalar(_FIND, name_parameters(name))
+
+
+def names_after(
+    session: Session, visible: ColumnElement[bool], limit: int, last: RepositoryName | None
+) -> list[RepositoryName]:
+    """A page of the names of repositories with a tag that are `visible`: those after `last` by namespace and name."""
+    ordered = tuple_(Repository.namespace, Repository.name)
+    wanted = select(Repository.namespace, Repository.name).where(Repository.is_tagged.is_(True), visible)
+    if last is not None:
+        wanted = wanted.where(ordered > (last.namespace, last.name))
+    rows = session.execute(wanted.order_by(Repository.namespace, Repository.name).limit(limit))
+    return [RepositoryName(*row) for row in rows]
 
 
 def lock(session: Session, name: RepositoryName) -> Repository | None:

@@ -28,6 +28,7 @@ from index_service.services.accounts import Accounts
 from index_service.services.administration import Administration
 from index_service.services.authentication import Authentication
 from index_service.services.deletion import Deletion
+from index_service.services.distribution import Distribution
 from index_service.services.former_names import FormerNames
 from index_service.services.image_graph import ImageGraph
 from index_service.services.images import Images
@@ -49,6 +50,7 @@ from index_service.services.social import Social
 from index_service.services.summaries import Summaries
 from index_service.services.tag_comparison import TagComparison
 from index_service.services.tags import Tags
+from index_service.services.token_sweep import TokenSweep
 from index_service.settings import IndexSettings
 from index_service.social.comment_rate_limit import CommentRateLimit
 from index_service.tokens.protocol_tokens import ProtocolTokens
@@ -60,6 +62,7 @@ class Services:
     """All services."""
 
     protocol: Protocol
+    distribution: Distribution
     operations: Operations
     authentication: Authentication
     accounts: Accounts
@@ -104,7 +107,7 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     facts = MetadataReader(database, own, registries, clock)
     comparison = TagComparison(database, own, registries, clock)
     jobs = JobRunner(database, own, endpoints, registries, comparison, facts, former_names, clock)
-    summaries = Summaries(database, access_control)
+    summaries, sweep = Summaries(database, access_control), TokenSweep(database, clock)
     return Services(
         protocol=Protocol(
             database,
@@ -117,8 +120,10 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
             jobs,
             facts,
             pulls,
+            sweep,
             clock,
         ),
+        distribution=Distribution(database, authentication, tokens, access_control, endpoints, pulls, sweep, clock),
         operations=Operations(database, authentication, registration, clock),
         authentication=authentication,
         accounts=Accounts(

@@ -6,10 +6,8 @@ Every method first authenticates the caller. Before it returns it has committed;
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import timedelta
-from threading import Lock
 
 from sqlalchemy.orm import Session
 
@@ -38,11 +36,10 @@ from index_service.services.former_names import FormerNames
 from index_service.services.job_runner import JobRunner
 from index_service.services.metadata_reader import MetadataReader
 from index_service.services.registration import Registration, SignUp
+from index_service.services.token_sweep import TokenSweep
 from index_service.tokens import protocol_tokens
 from index_service.tokens.protocol_tokens import ProtocolTokens
 from index_service.tokens.signing import TokenRefused
-
-SWEEP_EVERY_SECONDS = 60.0
 
 TIME_TO_DO_IT = timedelta(seconds=5)
 """How long a registry usually takes to do what it asked for; the end of a push makes the comparison due at once."""
@@ -80,6 +77,7 @@ class Protocol:
         jobs: JobRunner,
         facts: MetadataReader,
         counted: PullCounter,
+        sweep: TokenSweep,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -93,8 +91,7 @@ class Protocol:
         self._facts = facts
         self._pulls = counted
         self._clock = clock
-        self._sweep_lock = Lock()
-        self._swept = time.monotonic()
+        self._sweep = sweep
 
     def sign_up(self, name: object, password: object, email: object, address: str) -> SignUp:
         """Protocol §2.2. Raises Invalid, WrongCredential or TooMany."""
@@ -312,7 +309,7 @@ class Protocol:
         )
 
     def _issue_read(self, caller: Caller, repository: Repository) -> Issued:
-        self._sweep_periodically()
+        self._sweep.run_periodically()
         with self._database.writing() as session:
             issued = self._issue(session, caller, repository, Access.READ)
         if caller.token is None:
@@ -325,18 +322,6 @@ class Protocol:
             session, caller.actor, repository, access, self._clock(), caller.client
         )
         return Issued(token, self._endpoints.announced(repository.endpoint))
-
-    def _sweep_periodically(self) -> None:
-        with self._sweep_lock:
-            due = time.monotonic() - self._swept >= SWEEP_EVERY_SECONDS
-            if due:
-                self._swept = time.monotonic()
-        if due:
-            self._sweep()
-
-    def _sweep(self) -> int:
-        with self._database.writing() as session:
-            return protocol_tokens.delete_expired(session, self._clock())
 
     def _locked(self, session: Session, caller: Caller, name: RepositoryName, action: Action) -> Repository:
         """The repository, its row locked, if this caller's own token or role permits this."""

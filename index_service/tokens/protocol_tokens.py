@@ -30,6 +30,9 @@ from index_service.tokens.signing import Signer, TokenRefused, digest
 
 DELETE_BATCH = 500
 
+IDENTITY = RepositoryName("library", "_catalog")
+"""What a token is for that opens no repository and only says whose it is; no repository can be created by this name."""
+
 OWN_LIFETIME = timedelta(minutes=10)
 """The index's own tokens are used at once."""
 
@@ -76,8 +79,8 @@ class ProtocolTokens:
     """The tokens of one index."""
 
     def __init__(self, signer: Signer, lifetime: timedelta, access_control: AccessControl) -> None:
+        self.lifetime = lifetime
         self._signer = signer
-        self._lifetime = lifetime
         self._access_control = access_control
 
     def issue(
@@ -93,11 +96,26 @@ class ProtocolTokens:
 
         Raises WrongCredential if the actor's access has ended meanwhile.
         """
-        name = repository.full_name
+        return self._issue(session, actor, repository.full_name, repository.id, access, moment, client)
+
+    def issue_identity(self, session: Session, actor: Actor | None, moment: datetime, client: str = "") -> Token:
+        """Issue a token that opens no repository, and says for as long as any other whose it is. Raises as `issue`."""
+        return self._issue(session, actor, IDENTITY, None, Access.READ, moment, client)
+
+    def _issue(
+        self,
+        session: Session,
+        actor: Actor | None,
+        name: RepositoryName,
+        repository_id: int | None,
+        access: Access,
+        moment: datetime,
+        client: str,
+    ) -> Token:
         if actor is None:
-            stated = (repository.id, int(moment.timestamp()), int((moment + self._lifetime).timestamp()))
+            stated = (repository_id or 0, int(moment.timestamp()), int((moment + self.lifetime).timestamp()))
             return self._signer.sign(name, access, *stated)
-        token, values = self._sign(name, access, moment, self._lifetime, repository_id=repository.id, client=client)
+        token, values = self._sign(name, access, moment, self.lifetime, repository_id=repository_id, client=client)
         values |= {"user_id": actor.id, "access_token_id": actor.limits and actor.limits.token_id}
         begin(session, actor, ProtocolToken, values)
         return token
@@ -165,6 +183,15 @@ class ProtocolTokens:
         if row is None or (found := IssuedToken(token, *row)).has_ended(moment):
             raise TokenRefused
         return found
+
+    def identify(self, session: Session, tokens: Iterable[Token], moment: datetime) -> IssuedToken:
+        """The first of some tokens that is still valid, whatever it is for. Raises TokenRefused if none is."""
+        for token in list(tokens)[:TOKENS_AT_ONCE]:
+            with suppress(TokenRefused):
+                found = self.find(session, token, moment)
+                if found.user is None or found.user.is_active:
+                    return found
+        raise TokenRefused
 
     def redeem(
         self,

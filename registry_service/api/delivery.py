@@ -14,7 +14,7 @@ from functools import partial
 from urllib.parse import urlsplit
 from wsgiref.types import WSGIEnvironment
 
-from werkzeug.http import is_resource_modified, parse_date
+from werkzeug.http import is_resource_modified, parse_date, parse_etags
 from werkzeug.wsgi import wrap_file
 
 from registry_service.graph.images import Layer
@@ -112,9 +112,17 @@ def unchanged(environ: WSGIEnvironment, etag: str) -> Answer | None:
     return Answer("304 NOT MODIFIED", cache_headers(environ, etag)) if is_known else None
 
 
-def small(environ: WSGIEnvironment, body: bytes, etag: str, extra: Headers) -> Answer:
-    """Immutable JSON."""
-    said = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+def has_version(environ: WSGIEnvironment, etag: str) -> bool:
+    """Whether the client has this version of what may change: no date tells."""
+    condition = environ.get("HTTP_IF_NONE_MATCH")
+    return condition is not None and parse_etags(condition).contains_weak(etag.strip('"'))
+
+
+def small(
+    environ: WSGIEnvironment, body: bytes, etag: str, extra: Headers, content_type: str = "application/json"
+) -> Answer:
+    """Immutable content of a few kilobytes."""
+    said = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
     return Answer("200 OK", [*said, *cache_headers(environ, etag), *extra], () if _is_head(environ) else (body,))
 
 

@@ -20,7 +20,7 @@ from common import headers, http, log
 from common.names import ImageId
 from common.tokens import Access
 from registry_service.api import delivery, request_context
-from registry_service.api.delivery import Answer
+from registry_service.api.delivery import Answer, DeliveryStrategy, Headers
 from registry_service.services import ReadableImages, Registry
 from registry_service.storage.paths import ApartImageId
 
@@ -32,15 +32,15 @@ _PATH = re.compile(rf"/v1/images/([^/]+)/({'|'.join(PARTS)})/?")
 class FastReads:
     """Answers GET and HEAD of images, each authorized by the gate, and passes all else on to the application behind."""
 
-    def __init__(self, registry: Registry, setting: str, behind: WSGIApplication, *, is_fronted: bool) -> None:
-        """`is_fronted`: a proxy stands in front; implied where the `setting` delivery is nginx."""
+    def __init__(
+        self, registry: Registry, strategy: DeliveryStrategy, nginx_headers: Headers, behind: WSGIApplication
+    ) -> None:
+        """`nginx_headers` let a proxy in front cache responses."""
         self._registry = registry
         self._gate = registry.gate
         self._behind = behind
-        is_fronted = setting == "nginx" or (setting == "redirect" and is_fronted)
-        # Nginx may cache responses only where reads need no authentication.
-        self._nginx_headers = delivery.NGINX_CACHE_HEADERS if is_fronted and registry.gate.is_open else ()
-        self._strategy = delivery.strategy_of(setting, self._nginx_headers)
+        self._nginx_headers = nginx_headers
+        self._strategy = strategy
 
     def routes(self) -> Blueprint:
         """The same routes for Flask, which needs them to answer other methods with 405 and Allow."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from common import headers, http
+from common import agents, headers, http
 from common.checksums import Checksum
 from common.errors import NotFound
 from common.names import ImageId
@@ -12,7 +12,6 @@ from common.tokens import Access
 from registry_service.api import request_context
 from registry_service.api.request_context import registry
 from registry_service.grants import Credentials
-from registry_service.graph import agents
 from registry_service.graph.errors import UnknownParent
 
 BLOCK = 256 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from common import http
+from common import agents, http
 from common.errors import Invalid
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties, write_properties
@@ -12,7 +12,6 @@ from common.tokens import Access
 from registry_service.api import request_context
 from registry_service.api.request_context import registry
 from registry_service.grants import Credentials
-from registry_service.graph import agents
 
 views = Blueprint("repositories", __name__)
 

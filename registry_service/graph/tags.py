@@ -11,10 +11,10 @@ from contextlib import suppress
 from operator import itemgetter
 from typing import Any
 
+from common.agents import Agent
 from common.cache import Cache
 from common.errors import NotFound
 from common.names import ImageId, RepositoryName, Tag
-from registry_service.graph.agents import Agent
 from registry_service.graph.errors import ImageNotFound, RepositoryNotFound, TagNotFound
 from registry_service.graph.images import CACHE_SECONDS, Images
 from registry_service.graph.single_flight import SingleFlight

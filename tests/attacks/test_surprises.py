@@ -47,6 +47,9 @@ PATHS = (
     *(f"/v1/images/{one}/{part}" for one in IDS for part in ("json", "layer", "ancestry", "checksum", "files", "diff")),
     *(f"/v1/repositories/{name}{part}" for name in NAMES for part in PARTS),
     *("/v1/users", "/v1/users/alice", "/v1/users/%ed%a0%80", "/", "/_status", "/v2/x", "/v1//users", "//evil/v1/_ping"),
+    *(f"/v2/{name}/{part}" for name in NAMES for part in ("manifests/latest", "manifests/sha256:x", "tags/list?n=%ff")),
+    *("/v2", "/v2/", "/v2/token?scope=repository:%ff:pull&scope=%00", "/v2/_catalog?n=%C2%B2&last=%ff"),
+    *("/v2/{name}/blobs/sha256:" + "0" * 64, "/v2/{name}/tags/list?token=%ff&last=%ed%a0%80", "/v2/x/blobs/%ff"),
     *(f"/v1/search?{query}" for query in ("q=%ff&n=-1", "q=%00", "page=99999999999", "n=%C2%B2", "q=" + "%25" * 200)),
 )
 API_PARTS = ("", "/@tags", "/@comments", "/@graph", "/@star")

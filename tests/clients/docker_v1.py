@@ -204,6 +204,9 @@ class Daemon:
         answer = yield from self._ask(self.index, line, headers)
         self.check("v2", answer.header("Docker-Distribution-Api-Version") is None, "no v2 header", answer)
         self._expect("v2", answer, {404})
+        # Docker 1.9 goes on by v1 after this code only.
+        is_unknown = answer.json()["errors"][0]["code"] == "MANIFEST_UNKNOWN"
+        self.check("v2", is_unknown, "MANIFEST_UNKNOWN", answer)
 
     def _sign_up(self) -> Steps[None]:
         """POST first: 201 is a new account, 400 with just these 34 bytes a known one; 401 goes on too (§2.2)."""

@@ -48,8 +48,7 @@ class Stub:
             "/v1/search": (200, {}, {"query": "x", "num_results": 0, "results": []}),
         }
         if path.startswith("/v2"):
-            unknown = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "no v2"}]}
-            return 404, {}, json.dumps({"error": "no v2"} if path == "/v2/" else unknown).encode()
+            return 404, {}, UNKNOWN
         if path.partition("?")[0] in answers:
             status, headers, body = answers[path.partition("?")[0]]
             return status, headers, json.dumps(body).encode()
@@ -114,12 +113,17 @@ PUT_JSON, PUT_LAYER = f"PUT /v1/images/{BASE.id}/json", f"PUT /v1/images/{BASE.i
 GET_JSON, GET_LAYER = f"GET /v1/images/{BASE.id}/json", f"GET /v1/images/{BASE.id}/layer"
 HOME = {"X-Docker-Endpoints": "127.0.0.1"}
 
+UNKNOWN = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "no v2"}]}'
+
 PUSH_BREAKERS: dict[str, tuple[Generation, str, Reply, str]] = {
     "ping without a version": (V0_10, "GET /v1/_ping", (200, {}, b"{}"), "ping .* wants a version header"),
     "v2 that answers": (V1_6, "GET /v2/", (200, {}, b"{}"), "v2 .* wants 404"),
     "v2 that names itself": (
-        V1_6, "GET /v2/", (404, {"Docker-Distribution-Api-Version": "registry/2.0"}, b'{"error": ""}'),
-        "wants no v2 header"
+        V1_6, "GET /v2/", (404, {"Docker-Distribution-Api-Version": "registry/2.0"}, UNKNOWN), "wants no v2 header"
+    ),
+    "v2 that knows a name": (
+        NEWEST, "POST /v2/a/b/blobs/uploads/", (404, {}, UNKNOWN.replace(b"MANIFEST", b"NAME")),
+        "wants MANIFEST_UNKNOWN"
     ),
     "no token": (V1_6, BEGIN, (200, HOME, b""), "token .* wants X-Docker-Token"),
     "no endpoints": (V1_7, BEGIN, (200, {"X-Docker-Token": TOKEN}, b""), "wants X-Docker-Endpoints"),

@@ -72,8 +72,8 @@ class Answer:
         return json.loads(self.body)
 
     def error(self) -> str:
-        """The message of a failure; a 404 below /v2/ has the form of v2. Raises WireError."""
-        is_v2 = self.status == 404 and re.search(r" /v2/\S", self.asked)
+        """The message of a failure, which below /v2 has the form of v2. Raises WireError."""
+        is_v2 = re.search(r" /v2(/\S*)?(\?| @|$)", self.asked)
         return v2_error_message(self.body) if is_v2 else error_message(self.body)
 
     def __str__(self) -> str:
@@ -92,14 +92,14 @@ def error_message(body: bytes) -> str:
 
 
 def v2_error_message(body: bytes) -> str:
-    """As a daemon reads it: Docker 1.9 panics if the list is empty, and goes on to v1 only after this code."""
+    """As a daemon reads it: Docker 1.9 panics if the list is empty. Raises WireError."""
     try:
-        first = json.loads(body)["errors"][0]
-        message = str(first["message"])
+        (first,) = json.loads(body)["errors"]
+        message, code = first["message"], first["code"]
     except (ValueError, LookupError, TypeError) as error:
         raise WireError(f"an error body daemons cannot read: {body[:200]!r}") from error
-    if first.get("code") != "MANIFEST_UNKNOWN":
-        raise WireError(f"an error after which daemons do not go on to v1: {body[:200]!r}")
+    if not isinstance(message, str) or not isinstance(code, str):
+        raise WireError(f"an error body daemons cannot read: {body[:200]!r}")
     return message
 
 

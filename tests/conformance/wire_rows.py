@@ -137,12 +137,20 @@ _PING_ROWS = tuple(
 )  # fmt: skip
 
 _V2_ROWS = tuple(
-    Row("0.2", f"{service}: there is no v2", line, 404, headers=NO_V2, at=service, body=body, answer=answer)
+    Row("0.2", f"{service}: daemons find no v2", line, 404, headers=NO_V2, at=service, body=body, answer=answer,
+        send={"User-Agent": "docker/1.9.1 go/go1.4.2 os/linux arch/amd64"})
     for service in ("index", "registry")
     for line, body, answer in (
-        ("GET /v2/", None, None), ("GET /v2", None, None), ("HEAD /v2/acme/app/blobs/sha256:00", None, None),
+        ("GET /v2/", None, UNKNOWN_IN_V2), ("GET /v2", None, None), ("HEAD /v2/acme/app/blobs/sha256:00", None, None),
         ("GET /v2/acme/app/manifests/latest", None, UNKNOWN_IN_V2), ("PUT /v2/a/b", "", UNKNOWN_IN_V2),
         ("POST /v2/acme/app/blobs/uploads/", "", UNKNOWN_IN_V2),
+    )
+) + tuple(
+    Row("0.2", f"{service}: v2 names no version", line, status, headers=NO_V2, at=service, body=body)
+    for service in ("index", "registry")
+    for line, status, body in (
+        ("GET /v2/", (200, 401), None), ("GET /v2/acme/app/manifests/latest", (401, 404), None),
+        ("POST /v2/acme/app/blobs/uploads/", 405, ""),
     )
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from common import errors, headers, http
+from common import distribution, errors, headers, http
 
 
 class TornStream(io.RawIOBase):
@@ -133,15 +133,43 @@ def test_ping(standalone: bool, path: str) -> None:
     assert answer.headers["X-Docker-Registry-Standalone"] == ("true" if standalone else "false")
 
 
-@pytest.mark.parametrize("path", ["/v2", "/v2/", "/v2/a/b/manifests/latest"])
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"])
-def test_there_is_no_v2(client: FlaskClient, path: str, method: str) -> None:
-    answer = client.open(path, method=method)
-    assert answer.status_code == 404
+FORMS = [
+    (errors.Invalid("bad"), 400, "UNKNOWN"),
+    (distribution.NameInvalid("bad"), 400, "NAME_INVALID"),
+    (distribution.DigestInvalid("bad"), 400, "DIGEST_INVALID"),
+    (errors.Unauthenticated("who"), 401, "UNAUTHORIZED"),
+    (errors.Forbidden("no"), 403, "DENIED"),
+    (errors.NotFound("none"), 404, "NAME_UNKNOWN"),
+    (distribution.ManifestUnknown("none"), 404, "MANIFEST_UNKNOWN"),
+    (distribution.BlobUnknown("none"), 404, "BLOB_UNKNOWN"),
+    (errors.TooMany("slow down", 7), 429, "TOOMANYREQUESTS"),
+    (errors.Unavailable("down"), 503, "UNAVAILABLE"),
+    (errors.OutOfSpace("full"), 507, "UNAVAILABLE"),
+    (ZeroDivisionError("secret detail"), 500, "UNKNOWN"),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "code"), FORMS)
+def test_failures_below_v2_have_its_form(error: Exception, status: int, code: str) -> None:
+    answer = http.failed(error, {"REQUEST_METHOD": "GET", "PATH_INFO": "/v2/acme/app/tags/list"})
+    (said,) = json.loads(answer.get_data())["errors"]
+    assert (answer.status_code, said["code"]) == (status, code)
+    assert said["message"]
+    assert "secret detail" not in said["message"]
     assert "Docker-Distribution-Api-Version" not in answer.headers
-    if method == "GET" and "manifests" in path:
-        (error,) = json.loads(answer.data)["errors"]
-        assert (error["code"], "no v2" in error["message"]) == ("MANIFEST_UNKNOWN", True)
+
+
+@pytest.mark.parametrize(
+    ("path", "key"), [("/v2", "errors"), ("/v2/x", "errors"), ("/v20", "error"), ("/v1/x", "error")]
+)
+def test_where_that_form_ends(client: FlaskClient, path: str, key: str) -> None:
+    assert list(json.loads(client.get(path).data)) == [key]
+
+
+def test_who_lacks_a_token_is_told_where_to_get_one() -> None:
+    failure = distribution.TokenRequired('Bearer realm="https://hub.example/v2/token",service="hub.example"')
+    answer = http.failed(failure, {"REQUEST_METHOD": "GET", "PATH_INFO": "/v2/"})
+    assert answer.headers["WWW-Authenticate"] == failure.challenge
 
 
 @pytest.mark.parametrize("given", ["abcd", "A-Za-z0-9._-", "x" * 64])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.names import RepositoryName
-from common.tokens import Access, Token, read_authorization
+from common.tokens import Access, Token, bearer, read_authorization, read_bearer, read_bearer_header
 
 TOKEN = Token("abc.DEF-_1", RepositoryName("acme", "app"), Access.WRITE)
 OTHER = Token("xyz", RepositoryName("library", "busybox"), Access.READ)
@@ -91,3 +91,36 @@ def test_no_header_is_too_strange_to_read(text: str) -> None:
 @pytest.mark.parametrize("access", Access)
 def test_every_access_reads_and_does_its_own(access: Access) -> None:
     assert {needed for needed in Access if access.allows(needed)} == {Access.READ, access}
+
+
+@given(st.lists(tokens, max_size=4))
+def test_clients_of_v2_bear_the_same_tokens(written: list[Token]) -> None:
+    word = bearer(written)
+    assert set(word) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+    assert read_bearer(word) == written
+    assert read_bearer_header(f"Bearer {word}") == (written if word else None)
+
+
+@pytest.mark.parametrize("value", ["Bearer {}", "bearer   {} ", " BEARER {}"])
+def test_spellings_of_the_scheme(value: str) -> None:
+    assert read_bearer_header(value.format(bearer([TOKEN, OTHER]))) == [TOKEN, OTHER]
+
+
+@pytest.mark.parametrize("value", [None, "", "Bearer", "Basic Og==", f"Token {TOKEN}", "Bearer a b"])
+def test_what_bears_no_word(value: str | None) -> None:
+    assert read_bearer_header(value) is None
+
+
+@pytest.mark.parametrize("word", ["x", "!!!!", "abc=", "_", "eyJhbGciOi.JIUzI1NiJ9.e30", "\xe9" * 4, "A" * 100_000])
+def test_a_word_that_is_not_ours(word: str) -> None:
+    assert read_bearer(word) == []
+
+
+@given(st.text(max_size=200))
+def test_any_word_is_read(word: str) -> None:
+    read_bearer(word)
+    read_bearer_header(f"Bearer {word}")
+
+
+def test_v1_takes_no_bearer() -> None:
+    assert read_authorization(f"Bearer {bearer([TOKEN])}") is None

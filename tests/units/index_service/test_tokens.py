@@ -253,7 +253,7 @@ def test_expired_tokens_are_cleaned_and_others_left(make_site):
 
 
 def test_serving_cleans_now_and_then(make_site, monkeypatch):
-    monkeypatch.setattr("index_service.services.protocol.SWEEP_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("index_service.services.token_sweep.SWEEP_EVERY_SECONDS", 0.0)
     site = make_site(token_seconds=100.0)
     site.push("alice/app", "alice")
     site.clock.move(seconds=101)

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from common.agents import Agent
 from common.errors import Invalid, Unavailable
 from common.names import RepositoryName, Tag
 from registry_service.cli import main
-from registry_service.graph.agents import Agent
 from registry_service.oci.digests import Digest
 from registry_service.oci.layout import Layout, is_reference
 from registry_service.storage import paths

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
+from common.agents import Agent
 from common.errors import Invalid, NotFound, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
 from registry_service.grants import MAX_COOKIE_BYTES, MAX_FINGERPRINTS, Credentials, OpenGate, TokenGate
-from registry_service.graph.agents import Agent
 from registry_service.index_client import Standing
 from registry_service.storage import paths
 from registry_service.storage.memory import Memory

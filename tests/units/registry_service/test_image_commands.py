@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from common.agents import Agent
 from common.names import RepositoryName, Tag
 from registry_service.cli import main
-from registry_service.graph.agents import Agent
 from registry_service.graph.holdings import RepositoryHolder
 from registry_service.storage import paths
 from registry_service.storage.filesystem import Filesystem

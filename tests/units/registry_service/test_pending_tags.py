@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from common.agents import Agent
 from common.errors import Failure, Forbidden, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
-from registry_service.graph.agents import Agent
 from registry_service.index_client import IndexUnreachable
 from registry_service.pending_tags import PendingTag, PendingTags
 from registry_service.storage.memory import Memory

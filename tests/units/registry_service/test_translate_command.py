@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from common.agents import Agent
 from common.names import RepositoryName, Tag
 from registry_service.cli import main
-from registry_service.graph.agents import Agent
 from registry_service.oci.config import MOST_LAYERS
 from registry_service.storage.filesystem import Filesystem
 from tests.units.registry_service.graph.store import Image

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from common.agents import Agent
 from common.checksums import Checksum
 from common.names import ImageId, RepositoryName, Tag
-from registry_service.graph.agents import Agent
 from registry_service.graph.description import are_equivalent
 from registry_service.graph.errors import ImageExists, ImageNotFound
 from registry_service.graph.holdings import RepositoryHolder

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from common.agents import Agent
 from common.names import ImageId, RepositoryName, Tag
-from registry_service.graph.agents import Agent
 from registry_service.graph.errors import ImageNotFound, RepositoryNotFound, TagNotFound
 from registry_service.storage.filesystem import Filesystem
 from registry_service.storage.guard import Guard

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from common.agents import Agent
 from common.names import RepositoryName, Tag
-from registry_service.graph.agents import Agent
 from registry_service.graph.errors import RepositoryNotFound
 from registry_service.storage import paths
 from registry_service.storage.filesystem import Filesystem

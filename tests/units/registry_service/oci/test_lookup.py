@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from common.agents import Agent
 from common.errors import Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
-from registry_service.graph.agents import Agent
 from registry_service.graph.holdings import RepositoryHolder
 from registry_service.oci.digests import Digest
 from registry_service.oci.records import Kind, Named

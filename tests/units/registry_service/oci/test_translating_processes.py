@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from common.agents import Agent
 from common.names import RepositoryName, Tag
-from registry_service.graph.agents import Agent
 from registry_service.oci.records import Kind
 from registry_service.storage.filesystem import Filesystem
 from registry_service.storage.guard import Guard

@@ -1,4 +1,4 @@
-"""What a daemon's User-Agent says of it, read tolerantly: what cannot be read is not known (protocol §1.10)."""
+"""What the User-Agent of a client says of it, read tolerantly: what cannot be read is not known (protocol §1.10)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 _FIELD = re.compile(r"(?:^|\s)(docker|go|kernel|os|arch)/([^\s()]{1,128})")
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?![\d])")
+
+_PROBE_OF_1_5 = "Go 1.1 package http"
+"""Docker 1.5 looks for v2 under the name of Go's library."""
+
+_READS_V2 = (17, 6)
+"""Older daemons read v2, from 1.5 on, but push by v1 only where they find none. From 17.06 on a pull by v1 is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +39,11 @@ def docker_version(user_agent: str) -> tuple[int, int] | None:
     """Major and minor version of the daemon; None where it does not say, or says `library-import`."""
     match = _VERSION.match(parse(user_agent).docker or "")
     return (int(match[1]), int(match[2])) if match else None
+
+
+def goes_on_by_v1(user_agent: str) -> bool:
+    """Whether it is a daemon that pushes and pulls by v1 where it finds no v2."""
+    if user_agent.strip() == _PROBE_OF_1_5:
+        return True
+    version = docker_version(user_agent)
+    return version is not None and version < _READS_V2

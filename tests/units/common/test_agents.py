@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_service.graph.agents import Agent, docker_version, parse
+from common.agents import Agent, docker_version, goes_on_by_v1, parse
 
 RECORDED = "docker/0.9.1 go/go1.3.3 git-commit/0000000 kernel/3.13.0-24-generic os/linux arch/amd64 "
 
@@ -51,3 +51,25 @@ def test_versions(user_agent: str, version: tuple[int, int] | None) -> None:
 def test_nothing_raises(user_agent: str) -> None:
     parse(user_agent)
     docker_version(f"docker/{user_agent}")
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "goes_on"),
+    [
+        (RECORDED, True),
+        ("docker/1.6.2 go/go1.4.1", True),
+        ("docker/17.05.0-ce go/go1.7.5", True),
+        ("Go 1.1 package http", True),
+        ("docker/17.06.0-ce go/go1.8.3", False),
+        ("docker/20.10.24 go/go1.19.8 UpstreamClient(docker/1.6)", False),
+        ("Docker-Client/28.2.2 (linux)", False),
+        ("docker/library-import", False),
+        ("docker/v28 (what)", False),
+        ("Go-http-client/1.1", False),
+        ("containerd/1.6.20~ds1", False),
+        ("skopeo/1.9.3", False),
+        ("", False),
+    ],
+)
+def test_who_goes_on_by_v1(user_agent: str, goes_on: bool) -> None:
+    assert goes_on_by_v1(user_agent) is goes_on
