@@ -7,7 +7,6 @@ import hashlib
 import json
 import lzma
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from registry_service.storage.filesystem import Filesystem
 from registry_service.storage.paths import ApartImageId
 from tests.units.registry_service.graph.store import in_blocks, tar
 from tests.units.registry_service.oci.store import TAR, Made, OciStore, gunzip_strictly
-from tests.units.registry_service.oci.test_layers import FORMS
 from tests.units.registry_service.oci.test_lookup import push
 
 APP, WEB = RepositoryName("acme", "app"), RepositoryName("library", "web")
@@ -94,26 +92,6 @@ def test_everything_is_there(root: Path, folder: Path) -> None:
     assert "2 tags exported" in done.stdout
     assert images(folder) == {"acme/app:1.0": [TAR] * 3, "library/web:latest": [tar({"./file": b"content"})]}
     assert sorted(path.name for path in folder.iterdir()) == ["blobs", "index.json", "oci-layout"]
-
-
-def test_tools_of_today_take_every_form_of_layer(root: Path, folder: Path, tmp_path: Path) -> None:
-    """Both are written in Go, whose readers are strict; umoci compares each diff id. It knows no sparse files."""
-    images = [Made("form", stored=TAR)]
-    for form in sorted(FORMS.keys() - {"gzip, sparse"}):
-        images.append(Made(form, images[-1], stored=FORMS[form][0]))
-    push(OciStore(Filesystem(root)), APP, *images, tag="forms")
-    assert export(root, folder, "acme/app").exit_code == 0
-    (tmp_path / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
-    source, copy = f"oci:{folder}:acme/app:forms", f"oci:{tmp_path}/copy:x"
-    run("skopeo", "--policy", tmp_path / "policy.json", "copy", "-q", source, copy)
-    run("umoci", "unpack", "--rootless", "--image", f"{tmp_path}/copy:x", tmp_path / "bundle")
-    found = {str(path.relative_to(tmp_path / "bundle/rootfs")) for path in (tmp_path / "bundle/rootfs").rglob("*")}
-    assert {"etc/passwd", "bin", "a", "long/" * 60 + "name", "file", "hard", "dir"} <= found
-
-
-def run(*command: str | Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_layers_are_linked(root: Path, folder: Path) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from common.agents import Agent
 from common.names import RepositoryName, Tag
 from registry_service.cli import main
-from registry_service.oci.config import MOST_LAYERS
+from registry_service.oci import bulk
 from registry_service.storage.filesystem import Filesystem
 from tests.units.registry_service.graph.store import Image
 from tests.units.registry_service.oci.store import TAR, Made, OciStore
@@ -105,14 +105,12 @@ def test_what_cannot_be_translated_is_told_in_words(store: OciStore, tmp_path: P
     assert "3 of 3 images" in done.stderr
 
 
-def test_more_layers_than_docker_takes(store: OciStore, tmp_path: Path) -> None:
-    images: list[Made] = [BASE]
-    for index in range(MOST_LAYERS):
-        images.append(Made(f"layer{index}", images[-1], stored=TAR))
-    push(store, APP, *images[1:], tag="high")
+def test_more_layers_than_docker_takes(store: OciStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bulk.MOST_LAYERS == 125
+    monkeypatch.setattr(bulk, "MOST_LAYERS", 1)
     done = translate(tmp_path, "acme/app")
     assert done.exit_code == 0
-    assert "acme/app:high: Docker refuses more than 125 layers, and these are 126" in done.stdout
+    assert "acme/app:latest: Docker refuses more than 1 layers, and these are 2" in done.stdout
 
 
 @pytest.mark.parametrize("words", [[], ["--all", "acme/app"]])

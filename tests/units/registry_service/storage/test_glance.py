@@ -30,6 +30,8 @@ PROBE = paths.probe("check-1")
     [
         paths.image_layer(IMAGE),
         paths.image_layer(ApartImageId(IMAGE, NAME)),
+        paths.oci_layer_blob(IMAGE, "0" * 64),
+        paths.oci_layer_blob(ApartImageId(IMAGE, NAME), "0" * 64),
         paths.upload_layer(STAGE, "1"),
         f"{PROBE}/layer",
         f"{PROBE}/layer.moved",
@@ -47,7 +49,8 @@ def test_layers(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        paths.image_json(IMAGE), paths.image_mark(IMAGE), paths.image_ancestry(IMAGE), paths.upload_json(STAGE),
+        paths.image_json(IMAGE), paths.image_mark(IMAGE), paths.image_ancestry(IMAGE), paths.oci_layer(IMAGE),
+        paths.oci_image(IMAGE), paths.digest("0" * 64), paths.digest("0" * 64, NAME), paths.upload_json(STAGE),
         paths.upload_claims(STAGE), paths.upload_received(STAGE, "0" * 64), paths.tag(NAME, Tag("layer")),
         paths.repository(NAME), f"{PROBE}/small", f"{PROBE}/layer/x", "layer", "images/layer/x",
         f"{paths.image_layer(IMAGE)}/below",
