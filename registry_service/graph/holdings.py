@@ -9,14 +9,18 @@ only.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from common.cache import Cache
 from common.names import ImageId, RepositoryName
 from registry_service.graph.errors import ImageNotFound, RepositoryNotFound
 from registry_service.graph.images import CACHE_SECONDS, Images
+from registry_service.graph.publication import Publication, Publisher
+from registry_service.graph.stages import Stage
 from registry_service.graph.tags import Tags
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, directly
@@ -81,6 +85,7 @@ class Holdings:
         self._offload = offload
         self._images = images
         self._tags = tags
+        self._publisher = Publisher(driver, images)
         self._reached: Cache[RepositoryName, tuple[Mapping[str, str], frozenset[str]]] = Cache(
             _CACHED_IDS, CACHE_SECONDS
         )
@@ -106,28 +111,37 @@ class Holdings:
         if not isinstance(image, ApartImageId) or image.repository == repository:
             return image
         for ancestor in reversed(self._images.ancestry(image)):
-            if isinstance(ancestor, ApartImageId):
+            if isinstance(ancestor, ApartImageId) and self.find(repository, ancestor) is None:
                 self._copy(ancestor, ApartImageId(ancestor, repository))
-        return ApartImageId(image, repository)
+        return self.find(repository, image) or image
 
     def _copy(self, source: ApartImageId, target: ApartImageId) -> None:
-        """In the order of a publication: what has its JSON is whole."""
-        with (
-            self._images.open_layer(self._images.layer(source)) as reader,
-            self._driver.open_writer(paths.image_layer(target)) as writer,
-        ):
+        """Published as an upload is, in place of what nobody holds under the name."""
+        stage = Stage(self._driver, source, f"copy {secrets.token_hex(8)}")
+        path = self._copy_layer(source, stage)
+        checksums = self._images.checksums(source)
+        publication = Publication(
+            subject=str(source.repository),
+            description=self._images.json(source),
+            ancestry=self._images.ancestry(source),
+            checksums=checksums,
+            bring_layer=partial(self._driver.move, path),
+            hold=partial(self.keep, target.repository, target, checksums),
+            is_leftover=lambda: self.find(target.repository, target) is None,
+        )
+        self._publisher.publish(target, publication)
+        stage.drop()
+
+    def _copy_layer(self, source: ApartImageId, stage: Stage) -> str:
+        name, writer = stage.open_layer()
+        with self._images.open_layer(self._images.layer(source)) as reader, writer:
             for block in reader:
                 if self._driver.is_blocking:
                     self._offload(writer.write, block)
                 else:
                     writer.write(block)
             writer.commit()
-        checksums = self._images.checksums(source)
-        self._driver.put(paths.image_ancestry(target), json.dumps(self._images.ancestry(source)).encode())
-        self._driver.put(paths.image_checksum(target), json.dumps(checksums).encode())
-        self._driver.put(paths.image_json(target), self._images.json(source))
-        self._images.forget(target)
-        self.keep(target.repository, target, checksums)
+        return stage.path_of(name)
 
     def pushed(self, repository: RepositoryName, image: ImageId) -> frozenset[str]:
         """As `Holder.pushed`."""

@@ -4,12 +4,11 @@
 `seal` verifies and publishes. Until then only the uploader can see it, and any step may be repeated. What came whole
 and is never sealed, because its uploader sends no checksums, `conclude` publishes when a child or a tag needs it.
 
-Publishing. The lease on the image's mark is made first and released last, and the JSON is written last but
-for that. So while the mark is a lease of ours, JSON and layer together mean a publication that lacks nothing
-but the release; without both there is nothing worth keeping. A process may be killed between any two steps, and
-the next push of the image goes on from there:
+Publishing is in `publication`: a process may be killed between any two steps of
 
-    lease `_inprogress` → drop leftovers → move layer → ancestry → _checksum → json → release → hold → drop the stage
+    stage → publish and hold → drop the stage
+
+and the next push of the image goes on from there.
 
 Whoever comes second with an image that another repository has pushed uploads it, and either holds the same image or,
 where the content differs, keeps its own apart (see `holdings`).
@@ -18,12 +17,11 @@ where the content differs, keeps its own apart (see `holdings`).
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from common.checksums import Checksum
 from common.names import ImageId
@@ -33,7 +31,6 @@ from registry_service.graph.description import are_equivalent, read_parent
 from registry_service.graph.errors import (
     ChecksumMismatch,
     ChecksumMissing,
-    ImageBusy,
     ImageExists,
     ImageNotFound,
     LayerEmpty,
@@ -43,30 +40,22 @@ from registry_service.graph.errors import (
 )
 from registry_service.graph.holdings import EVERYBODY, Holder
 from registry_service.graph.images import Images
-from registry_service.graph.leases import POLL_SECONDS, STALE_SECONDS, Lease, Leases, is_lease
+from registry_service.graph.leases import STALE_SECONDS
+from registry_service.graph.publication import WAIT_SECONDS, Publication, Publisher
 from registry_service.graph.stages import DeclaredChecksums, Received, Stage
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, Offload, PathNotFound, StorageProblem, Writer, directly
+from registry_service.storage.driver import Driver, Offload, PathNotFound, Writer, directly
 from registry_service.storage.paths import ApartImageId
 
 PIECE = 256 * 1024
 """Bytes hashed and written at a time."""
 
-WAIT_SECONDS = 10.0
-"""How long a seal waits while another process publishes the same image."""
-
-UNKNOWN_SECONDS = 60.0
-"""How long a process that may be dead, and publishes another upload in a file system, is watched before it is followed.
-"""
 
 COMPARED_AT_ONCE = 2
 """Uploads that are compared with an image's layer at the same time; each keeps a core busy."""
 
 SUMMED_AT_ONCE = 2
 """Tarsums computed at the same time, likewise; a layer of some megabytes may unpack to gigabytes."""
-
-_NOBODYS = "swept"
-"""The subject of a lease that is only taken over to be ended."""
 
 MOST_LAYERS = 4
 """Of the layers that an uploader sent for one image, only the last are looked through for the checksum."""
@@ -102,9 +91,7 @@ class Push:
         self._images = images
         self._expiry_seconds = expiry_seconds
         self._offload = offload
-        self._wait_seconds = wait_seconds
-        # A layer is renamed into place in a file system, and copied in a remote store.
-        self._leases = Leases(driver, stale_seconds, unknown_seconds=UNKNOWN_SECONDS if driver.is_blocking else None)
+        self._publisher = Publisher(driver, images, wait_seconds=wait_seconds, stale_seconds=stale_seconds)
         self._summing = threading.Semaphore(SUMMED_AT_ONCE)
         self._comparing = threading.Semaphore(COMPARED_AT_ONCE)
 
@@ -143,13 +130,13 @@ class Push:
             DeclaredChecksums(payload=declared if is_payload else None, tarsum=None if is_payload else declared),
         )
 
-    def adopt(self, image: ImageId, description: bytes, uploader: str) -> None:
+    def adopt(self, image: ImageId, description: bytes, uploader: str, *, holder: Holder = EVERYBODY) -> None:
         """Stage the JSON of an image that another registry has; `seal` asks for its parent, which may come meanwhile.
 
-        Raises Invalid for invalid JSON, ImageExists when the image is complete.
+        Raises Invalid for invalid JSON, ImageExists when the holder has the image complete.
         """
         self.parent_of(image, description)
-        if self._is_done(image):
+        if self._find_done(image, holder) is not None:
             raise ImageExists
         self._stage(image, uploader).describe(description, DeclaredChecksums())
 
@@ -224,7 +211,7 @@ class Push:
         unfinished publications, and what the driver knows of. Returns how many uploads."""
         expired = stages.expire(self._driver, self._expiry_seconds)
         for image in set(expired):
-            self._end_publication(image)
+            self._publisher.end(image)
         self._driver.sweep()
         return len(expired)
 
@@ -274,10 +261,6 @@ class Push:
             writer.commit()
         return stage.record(name, Checksum(f"sha256:{digest.hexdigest()}"), description)
 
-    def _is_done(self, image: ImageId) -> bool:
-        """Complete and released: readers need not wait for the release of a lease, but a push does."""
-        return self._images.is_complete(image) and not self._driver.exists(paths.image_mark(image))
-
     def _absorb(self, piece: bytes, digest: hashlib._Hash, writer: Writer) -> None:
         """Hash and write; in one task where writing blocks, because a thread switch costs as much as either."""
         if self._driver.is_blocking:
@@ -289,7 +272,7 @@ class Push:
     def _find_done(self, image: ImageId, holder: Holder) -> ImageId | None:
         """The image as it is held and done."""
         held = holder.find(image)
-        return held if held is not None and self._is_done(held) else None
+        return held if held is not None and self._publisher.is_done(held) else None
 
     def _is_stored(self, image: ImageId, wanted: list[Checksum], holder: Holder) -> bool:
         held = self._find_done(image, holder)
@@ -321,35 +304,38 @@ class Push:
         upload = Upload(description, received, ancestry, checksums)
         published = None
         if not any(isinstance(ancestor, ApartImageId) for ancestor in ancestry):
-            published = self._publish_at(image, upload)
+            published = self._publish_at(image, upload, holder)
         apart = holder.apart(image)
         if published is None and apart is not None:
-            self._drop_leftover(apart, holder)
-            published = self._publish_at(apart, upload)
-        if published is not None:
-            holder.keep(published, checksums)
+            published = self._publish_at(apart, upload, holder)
         stage.drop()
         if published is None:
             raise ImageExists
 
-    def _drop_leftover(self, apart: ImageId, holder: Holder) -> None:
-        """A repository of the same name may have left another image there, which nothing holds any more."""
-        if holder.find(apart) is None:
-            with suppress(PathNotFound):
-                self._driver.delete(paths.image(apart))
-            self._images.forget(apart)
-
-    def _publish_at(self, image: ImageId, upload: Upload) -> ImageId | None:
-        """The image, published or found there with the same content; None where other content was first."""
-        lease = self._acquire(image, upload.received.payload)
-        if lease is None:
-            return image if self._is_same(image, upload) else None
-        try:
-            self._write(image, upload, lease)
-        except BaseException:
-            self._withdraw(image, lease)
-            raise
+    def _publish_at(self, image: ImageId, upload: Upload, holder: Holder) -> ImageId | None:
+        """The image, published or found there with the same content, and held; None where other content was first."""
+        publication = Publication(
+            subject=upload.received.payload,
+            description=upload.description,
+            ancestry=upload.ancestry,
+            checksums=upload.checksums,
+            bring_layer=partial(self._move, upload.received),
+            hold=partial(holder.keep, image, upload.checksums),
+            # A repository of the same name may have left another image there.
+            is_leftover=lambda: isinstance(image, ApartImageId) and holder.find(image) is None,
+        )
+        if self._publisher.publish(image, publication):
+            return image
+        if not self._is_same(image, upload):
+            return None
+        holder.keep(image, upload.checksums)
         return image
+
+    def _move(self, received: Received, path: str) -> None:
+        try:
+            self._driver.move(received.path, path)
+        except PathNotFound as error:
+            raise LayerMissing from error
 
     def _is_same(self, image: ImageId, upload: Upload) -> bool:
         """Whether a complete image has the same content as an upload, packed in any way."""
@@ -369,73 +355,6 @@ class Push:
         except PathNotFound:
             return None
         return digest
-
-    def _acquire(self, image: ImageId, payload: Checksum) -> Lease | None:
-        """The right to publish; None where the image is complete meanwhile. Raises ImageBusy."""
-        deadline = time.monotonic() + self._wait_seconds
-        while not self._is_done(image):
-            lease = self._leases.acquire(paths.image_mark(image), payload)
-            if lease is not None and (lease.inherited or not self._is_written(image)):
-                return lease
-            if lease is not None:
-                # Written, but its publisher died before the release, or ended between our check and our lease.
-                self._leases.release(lease)
-            elif time.monotonic() > deadline:
-                raise ImageBusy
-            else:
-                time.sleep(POLL_SECONDS)
-        return None
-
-    def _is_written(self, image: ImageId) -> bool:
-        try:
-            layer = self._driver.stat(paths.image_layer(image))
-        except PathNotFound:
-            return False
-        return layer.size > 0 and self._driver.exists(paths.image_json(image))
-
-    def _write(self, image: ImageId, upload: Upload, lease: Lease) -> None:
-        self._require_hold(lease)
-        for leftover in (paths.image_json(image), paths.image_files(image), paths.image_diff(image)):
-            with suppress(PathNotFound):
-                self._driver.delete(leftover)
-        self._require_hold(lease)
-        self._bring_in(upload.received, image)
-        self._driver.put(paths.image_ancestry(image), json.dumps(upload.ancestry).encode())
-        self._driver.put(paths.image_checksum(image), json.dumps(upload.checksums).encode())
-        self._require_hold(lease)
-        self._driver.put(paths.image_json(image), upload.description)
-        self._leases.release(lease)
-        self._images.forget(image)
-
-    def _bring_in(self, received: Received, image: ImageId) -> None:
-        try:
-            self._driver.move(received.path, paths.image_layer(image))
-        except PathNotFound as error:
-            raise LayerMissing from error
-
-    def _require_hold(self, lease: Lease) -> None:
-        if not self._leases.holds(lease):
-            raise ImageBusy
-
-    def _end_publication(self, image: ImageId) -> None:
-        """Finish or roll back what a dead process was publishing: its stage outlives its mark, and names the image."""
-        mark = paths.image_mark(image)
-        with suppress(PathNotFound):
-            # Marks of docker-registry stay until a push of the image supersedes them.
-            if is_lease(self._driver.get(mark)):
-                lease = self._leases.acquire(mark, _NOBODYS)
-                if lease is not None:
-                    self._withdraw(image, lease)
-
-    def _withdraw(self, image: ImageId, lease: Lease) -> None:
-        """Roll an unfinished publication back, as far as the store still answers."""
-        with suppress(StorageProblem):
-            if self._leases.holds(lease):
-                if lease.inherited or not self._is_written(image):
-                    for part in (paths.image_json, paths.image_layer, paths.image_ancestry, paths.image_checksum):
-                        with suppress(PathNotFound):
-                            self._driver.delete(part(image))
-                self._leases.release(lease)
 
 
 class _Verification:

@@ -70,14 +70,18 @@ class Stage:
     def open_layer(self) -> tuple[str, Writer]:
         """A new layer's name, and its writer."""
         name = secrets.token_hex(8)
-        return name, self._driver.open_writer(paths.upload_layer(self._path, name))
+        return name, self._driver.open_writer(self.path_of(name))
 
     def record(self, name: str, payload: Checksum, description: bytes) -> Received:
         """Record a complete layer. The description is written again if it expired during a long upload."""
         if self.description() is None:
             self._driver.put(paths.upload_json(self._path), description)
         self._driver.put(paths.upload_received(self._path, payload.partition(":")[2]), name.encode())
-        return Received(payload, paths.upload_layer(self._path, name))
+        return Received(payload, self.path_of(name))
+
+    def path_of(self, name: str) -> str:
+        """Where the layer of this name is."""
+        return paths.upload_layer(self._path, name)
 
     def received(self) -> Iterator[Received]:
         """The complete layers; more than one if the uploader sent several."""
@@ -86,7 +90,7 @@ class Stage:
             if digits is not None:
                 with suppress(PathNotFound):
                     name = self._driver.get(paths.upload_received(self._path, digits)).decode()
-                    yield Received(Checksum(f"sha256:{digits}"), paths.upload_layer(self._path, name))
+                    yield Received(Checksum(f"sha256:{digits}"), self.path_of(name))
 
     def recent(self, most: int) -> list[Received]:
         """So many of the complete layers at most: the last ones."""

@@ -11,11 +11,15 @@ from common.agents import Agent
 from common.checksums import Checksum
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.description import are_equivalent
-from registry_service.graph.errors import ImageExists, ImageNotFound
+from registry_service.graph.errors import ImageBusy, ImageExists, ImageNotFound
 from registry_service.graph.holdings import RepositoryHolder
+from registry_service.graph.leases import Leases
+from registry_service.graph.publication import Publisher
 from registry_service.storage import paths
+from registry_service.storage.driver import Driver
 from registry_service.storage.memory import Memory
 from registry_service.storage.paths import ApartImageId
+from tests.units.registry_service.graph.counted import Counted
 from tests.units.registry_service.graph.store import Image, Store, in_blocks, payload_of
 
 OWNER, STRANGER, OTHER = (RepositoryName(namespace, "app") for namespace in ("owner", "stranger", "other"))
@@ -170,6 +174,17 @@ def test_what_a_deleted_repository_left_does_not_stand_in_the_way(store: Store) 
     assert held(store, OWNER, BASE) == BASE.layer
 
 
+def test_an_upload_under_way_is_not_taken_for_a_leftover() -> None:
+    store = Store(Memory(), wait_seconds=0)
+    push(store, STRANGER, TROJAN)
+    apart = ApartImageId(BASE.id, OWNER)
+    assert Leases(store.driver).acquire(paths.image_mark(apart), "another upload") is not None
+    store.driver.put(paths.image_layer(apart), b"on its way")
+    with pytest.raises(ImageBusy):
+        push(store, OWNER, BASE)
+    assert store.driver.get(paths.image_layer(apart)) == b"on its way"
+
+
 def test_what_one_repository_keeps_apart_is_carried_to_another(store: Store) -> None:
     push(store, STRANGER, TROJAN)
     push(store, OWNER, BASE)
@@ -183,6 +198,60 @@ def test_what_one_repository_keeps_apart_is_carried_to_another(store: Store) -> 
         assert held(store, OTHER, image) == image.layer
     assert store.images.ancestry(carried) == CHILD.ancestry
     assert store.holdings.carry(carried, OTHER) is carried
+
+
+def carried(driver: Driver) -> tuple[Store, ImageId]:
+    """A store in which OWNER keeps an image apart, and that image."""
+    store = Store(driver)
+    push(store, STRANGER, TROJAN)
+    push(store, OWNER, BASE)
+    found = store.holdings.find(OWNER, BASE.id)
+    assert isinstance(found, ApartImageId)
+    return store, found
+
+
+class Interrupted(Exception):
+    """A process ends here."""
+
+
+class Interrupting(Counted, Memory):
+    def strike(self) -> None:
+        raise Interrupted
+
+
+def test_a_copy_that_was_interrupted_at_any_step_is_made_whole_by_the_next() -> None:
+    for strike_at in range(1, 50):
+        driver = Interrupting()
+        store, image = carried(driver)
+        driver.strike_at = driver.done + strike_at
+        try:
+            store.holdings.carry(image, OTHER)
+        except Interrupted:
+            fresh = Store(driver, stale_seconds=-1)
+            assert fresh.holdings.carry(image, OTHER) == BASE.id
+        else:
+            break
+        assert held(fresh, OTHER, BASE) == BASE.layer
+        assert fresh.images.checksums(ApartImageId(BASE.id, OTHER)) == [BASE.payload]
+    assert 10 < strike_at < 49
+
+
+def test_a_copy_waits_for_whoever_publishes_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, image = carried(Memory())
+    target = ApartImageId(BASE.id, OTHER)
+    lease = Leases(store.driver).acquire(paths.image_mark(target), "an upload")
+    assert lease is not None
+    monkeypatch.setattr(store.holdings, "_publisher", Publisher(store.driver, store.images, wait_seconds=0))
+    with pytest.raises(ImageBusy):
+        store.holdings.carry(image, OTHER)
+    assert not store.driver.exists(paths.image_layer(target))
+
+
+def test_what_a_repository_holds_already_is_not_replaced_by_a_copy() -> None:
+    store, image = carried(Memory())
+    push(store, OTHER, replace(BASE, files={"./file": b"its own"}))
+    store.holdings.carry(image, OTHER)
+    assert held(store, OTHER, BASE) == replace(BASE, files={"./file": b"its own"}).layer
 
 
 @pytest.mark.parametrize(
