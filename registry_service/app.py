@@ -64,11 +64,11 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
     push = Push(driver, images, settings.upload_seconds, offload=offload)
     tags = Tags(driver, images)
     holdings = Holdings(driver, images, tags, offload=offload)
-    gate: Gate = OpenGate()
+    gate: Gate = OpenGate(holdings)
     if index is not None:
         gate = TokenGate(index, holdings, settings.secret_keys, settings.grant_seconds)
     records = Records(driver)
-    mirror = _create_mirror(settings, driver, images, push, tags, offload)
+    mirror = _create_mirror(settings, driver, images, push, tags, holdings, offload)
     return Registry(
         gate=gate,
         index=index,
@@ -86,7 +86,13 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
 
 
 def _create_mirror(
-    settings: RegistrySettings, driver: Driver, images: Images, push: Push, tags: Tags, offload: Offload
+    settings: RegistrySettings,
+    driver: Driver,
+    images: Images,
+    push: Push,
+    tags: Tags,
+    holdings: Holdings,
+    offload: Offload,
 ) -> Mirror | None:
     if not settings.mirror_sources:
         return None
@@ -96,6 +102,7 @@ def _create_mirror(
         images,
         push,
         tags,
+        holdings,
         timeout=settings.mirror_timeout,
         tag_seconds=settings.mirror_tag_seconds,
         offload=offload,

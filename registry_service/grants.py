@@ -129,10 +129,17 @@ class OpenGate:
 
     is_open = True
 
+    def __init__(self, holdings: Holdings) -> None:
+        self._holdings = holdings
+
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
         return None
 
     def readable(self, credentials: Credentials, image: ImageId) -> ImageId:
+        """The store may be one that a mirror or an index has left, where repositories keep images apart."""
+        for repository in self.repositories(credentials, Access.READ):
+            if self._holdings.keeps_apart(repository, image):
+                return ApartImageId(image, repository)
         return image
 
     def require_announced(self, credentials: Credentials, image: ImageId) -> None:
@@ -160,7 +167,7 @@ class OpenGate:
         pass
 
     def repositories(self, credentials: Credentials, access: Access) -> Sequence[RepositoryName]:
-        """All that its tokens name, unchecked."""
+        """All that their tokens name, unchecked."""
         return [token.repository for token in read_authorization(credentials.authorization) or ()]
 
 

@@ -83,6 +83,7 @@ class Registry:
             images = MirroredImages(self.images, self.mirror, self.gate.repositories(credentials, Access.READ))
             for each in images.ancestry(image):
                 images.bring(each)
+            image = images.bring(image)
         return self.translations.of(image)
 
     def require_creatable(self, repository: RepositoryName, tag: Tag | None = None) -> None:

@@ -106,12 +106,14 @@ class FastReads:
 
     def _immutable(self, environ: WSGIEnvironment, image: ImageId, body: bytes) -> Answer:
         """JSON derived from an image: as immutable as the image."""
-        etag = f'"{_entity(image)}"'
+        etag = f'"{self._entity(image, body)}"'
         return delivery.unchanged(environ, etag) or delivery.small(environ, body, etag, self._nginx_headers)
 
-
-def _entity(image: ImageId) -> str:
-    """What is the same for each response about an image, and for no other image of its id."""
-    if not isinstance(image, ApartImageId):
+    def _entity(self, image: ImageId, body: bytes) -> str:
+        """What is the same for each response about an image, and for no other image of its id."""
+        if self._registry.mirror is not None:
+            # It depends on the source, too, which image that is.
+            return f"{image}-{hashlib.sha256(body).hexdigest()[:16]}"
+        if isinstance(image, ApartImageId):
+            return f"{image}-{hashlib.sha256(str(image.repository).encode()).hexdigest()[:16]}"
         return image
-    return f"{image}-{hashlib.sha256(str(image.repository).encode()).hexdigest()[:16]}"

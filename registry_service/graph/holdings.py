@@ -28,6 +28,9 @@ from registry_service.storage.paths import ApartImageId
 
 _CACHED_IDS = 1024 * 1024
 
+_ANY_APART_SECONDS = 60.0
+"""How long it is cached that a store keeps no image apart at all."""
+
 
 class Holder(Protocol):
     """For whom an image is pushed: a repository, or everybody where nobody asks for whom."""
@@ -46,7 +49,7 @@ class Holder(Protocol):
 
 
 class Everybody:
-    """The holder of all images in a registry without an index, and of those that a mirror fetches."""
+    """The holder of all images in a registry without an index."""
 
     def find(self, image: ImageId) -> ImageId | None:
         return image
@@ -75,6 +78,10 @@ class Nobody(Everybody):
 class _Mark:
     is_apart: bool
     checksums: frozenset[str]
+    is_fetched: bool
+
+    def locate(self, image: ImageId, repository: RepositoryName) -> ImageId:
+        return ApartImageId(image, repository) if self.is_apart else ImageId(image)
 
 
 class Holdings:
@@ -89,18 +96,40 @@ class Holdings:
         self._reached: Cache[RepositoryName, tuple[Mapping[str, str], frozenset[str]]] = Cache(
             _CACHED_IDS, CACHE_SECONDS
         )
+        self._any_apart: Cache[str, bool] = Cache(1, _ANY_APART_SECONDS)
 
     def find(self, repository: RepositoryName, image: ImageId) -> ImageId | None:
         """As `Holder.find`, from the store."""
         mark = self._mark(repository, image)
-        if mark is not None:
-            return ApartImageId(image, repository) if mark.is_apart else image
-        return image if image in self._reached_by_tags(repository) else None
+        if mark is not None and not mark.is_fetched:
+            return mark.locate(image, repository)
+        if image not in self.reached(repository):
+            return None
+        return image if mark is None else mark.locate(image, repository)
 
-    def keep(self, repository: RepositoryName, image: ImageId, checksums: Iterable[str]) -> None:
-        """As `Holder.keep`."""
+    def keep(
+        self, repository: RepositoryName, image: ImageId, checksums: Iterable[str], *, is_fetched: bool = False
+    ) -> None:
+        """As `Holder.keep`. That a mirror has fetched an image for a repository says which one of its id the
+        repository has, and is no right to it.
+        """
         mark = {"apart": isinstance(image, ApartImageId), "checksums": sorted(checksums)}
+        if is_fetched:
+            mark["fetched"] = True
         self._driver.put(paths.held(repository, image), json.dumps(mark).encode())
+
+    def marked(self, repository: RepositoryName, image: ImageId) -> ImageId | None:
+        """The image as a push or a mirror marked it for the repository, shared or apart; None without a mark."""
+        mark = self._mark(repository, image)
+        return None if mark is None else mark.locate(image, repository)
+
+    def keeps_apart(self, repository: RepositoryName, image: ImageId) -> bool:
+        """Whether the repository keeps an image of its own under the id, as far as the store was looked at."""
+        any_apart = self._any_apart.get(paths.APART)
+        if any_apart is None:
+            any_apart = self._driver.exists(paths.APART)
+            self._any_apart.put(paths.APART, any_apart)
+        return any_apart and self._driver.exists(paths.image_json(ApartImageId(image, repository)))
 
     def is_in_place(self, image: ImageId) -> bool:
         """Whether an image is where it is kept; of shared ones, nobody doubts it."""
@@ -146,16 +175,17 @@ class Holdings:
     def pushed(self, repository: RepositoryName, image: ImageId) -> frozenset[str]:
         """As `Holder.pushed`."""
         mark = self._mark(repository, image)
-        return mark.checksums if mark else frozenset()
+        return frozenset() if mark is None else mark.checksums
 
     def _mark(self, repository: RepositoryName, image: ImageId) -> _Mark | None:
         try:
             mark = json.loads(self._driver.get(paths.held(repository, image)))
         except PathNotFound:
             return None
-        return _Mark(mark["apart"], frozenset(mark["checksums"]))
+        return _Mark(mark["apart"], frozenset(mark["checksums"]), mark.get("fetched", False))
 
-    def _reached_by_tags(self, repository: RepositoryName) -> frozenset[str]:
+    def reached(self, repository: RepositoryName) -> frozenset[str]:
+        """The ids that the repository's tags reach, complete or not."""
         try:
             tags = self._tags.all(repository)
         except RepositoryNotFound:

@@ -2,6 +2,7 @@
 
 sources.py       the setting: which namespace is mirrored from which source
 client.py        the client of one source, which speaks to it as a daemon would
+copies.py        which repositories are copies of a source's, and which images each of them has
 spool.py         a layer in transit, in a file that many readers share
 download.py      one layer, from its source into the store, retried and resumed
 pull_through.py  one download of a layer, however many clients and processes request it

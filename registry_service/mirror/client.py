@@ -104,6 +104,11 @@ class Source:
         self._stands_alone: bool | None = None
 
     @property
+    def url(self) -> str:
+        """The source as it is set, without credentials."""
+        return self._settings.url
+
+    @property
     def host(self) -> str:
         """The source as people know it, without credentials."""
         return urlsplit(self._settings.url).netloc

@@ -6,6 +6,7 @@ announced one and the checksum the source's own, where the source tells one.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from common.errors import Failure, NotFound
 from common.names import ImageId, RepositoryName
 from registry_service.graph.checksums import is_tarsum
 from registry_service.graph.errors import ImageBusy, ImageExists
+from registry_service.graph.holdings import Holder
 from registry_service.graph.leases import Lease, Leases
 from registry_service.graph.push import Push
 from registry_service.graph.stages import Received
@@ -24,9 +26,6 @@ from registry_service.mirror.client import Source, SourceUnavailable, SourceWron
 from registry_service.mirror.spool import Spool
 from registry_service.storage.driver import Offload
 from registry_service.storage.retrying import Retries, RetryPolicy
-
-UPLOADER = "mirror"
-"""The uploader whose stage holds a layer until it is sealed. One download runs at a time, so one name is enough."""
 
 STALE_SECONDS = 180.0
 """Age at which a layer's lease expires; it is renewed during the download."""
@@ -58,6 +57,21 @@ class Offer:
     source: Source
     repository: RepositoryName
 
+    @property
+    def payload(self) -> Checksum | None:
+        """The payload checksum, of JSON and layer, if the source tells one and no more."""
+        payloads = [one for one in self.checksums if not is_tarsum(one)]
+        return payloads[0] if len(payloads) == 1 else None
+
+    @property
+    def digest(self) -> str:
+        """What two offers of one id share that one download serves: one source's, of the same bytes.
+
+        No source's download serves another's repository, whatever it says that its layer is: it could come slowly.
+        """
+        content = f"{self.payload} {self.size}" if self.payload else f"of {self.repository}"
+        return hashlib.sha256(f"{self.source.url} {self.image} {content}".encode()).hexdigest()[:32]
+
 
 class LeaseKeeper:
     """A lease on a layer that is kept as long as the layer comes. `subject` names the spool."""
@@ -84,9 +98,14 @@ class LeaseKeeper:
 class Download:
     """One download, run once. `failure` is None after success."""
 
-    def __init__(self, push: Push, offer: Offer, keeper: LeaseKeeper, spool: Spool, offload: Offload) -> None:
+    def __init__(
+        self, push: Push, offer: Offer, holder: Holder, keeper: LeaseKeeper, spool: Spool, offload: Offload
+    ) -> None:
+        """`holder` is the repository that the layer is fetched for. A stage serves one download at a time."""
         self._push = push
         self._offer = offer
+        self._holder = holder
+        self._uploader = f"mirror {offer.digest}"
         self._keeper = keeper
         self._spool = spool
         self._offload = offload
@@ -98,7 +117,7 @@ class Download:
         try:
             self._store(bring_parents)
         except ImageExists:
-            """Somebody pushed the image meanwhile: it is there, which is all we want."""
+            """It was fetched for the repository meanwhile, which is all we want."""
         except Failure as failure:
             logger.warning(
                 "%s was not fetched from %s: %s", self._offer.image, self._offer.source.host, failure.message
@@ -121,16 +140,16 @@ class Download:
 
     def _store(self, bring_parents: BringParents) -> None:
         image = self._offer.image
-        self._push.adopt(image, self._offer.json, UPLOADER)
+        self._push.adopt(image, self._offer.json, self._uploader, holder=self._holder)
         try:
-            received = self._push.receive(image, UPLOADER, self._blocks())
+            received = self._push.receive(image, self._uploader, self._blocks(), holder=self._holder)
             self._compare(received)
             self._spool.finish()
             bring_parents(self._offer, self._keeper.keep)
-            self._push.seal(image, UPLOADER, payload=received.payload, tarsum=None)
+            self._push.seal(image, self._uploader, payload=received.payload, tarsum=None, holder=self._holder)
         except Failure:
             with suppress(Failure):
-                self._push.abandon(image, UPLOADER)
+                self._push.abandon(image, self._uploader)
             raise
 
     def _compare(self, received: Received) -> None:

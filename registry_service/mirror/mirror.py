@@ -12,10 +12,12 @@ from common.errors import Forbidden, Invalid
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.description import read_parent
 from registry_service.graph.errors import ImageNotFound
+from registry_service.graph.holdings import Holdings
 from registry_service.graph.images import CACHE_BYTES, CACHE_SECONDS, Images, Layer
 from registry_service.graph.push import Push
 from registry_service.graph.tags import Tags
 from registry_service.mirror.client import NotAtSource, Source, SourceUnavailable, SourceWrong, via_mirrors
+from registry_service.mirror.copies import Copies
 from registry_service.mirror.download import Offer
 from registry_service.mirror.pull_through import PullThrough
 from registry_service.mirror.sources import EVERY, MirrorSource
@@ -37,25 +39,27 @@ class Mirror:
         held: Images,
         push: Push,
         tags: Tags,
+        holdings: Holdings,
         *,
         timeout: float,
         tag_seconds: float,
         offload: Offload = directly,
     ) -> None:
-        """`held`, `push` and `tags` are the store's own; `timeout` bounds each silence of a source."""
+        """`held`, `push`, `tags` and `holdings` are the store's own; `timeout` bounds each silence of a source."""
         # Alike in all processes of a mirror. Mirrors that share it have the same sources, so none is another's.
         self._name = hashlib.sha256(repr(sources).encode()).hexdigest()[:16]
         self._sources = {source.namespace: Source(source, timeout, self._name) for source in sources}
-        self._tag_sync = TagSync(driver, tags, tag_seconds)
-        self._pull_through = PullThrough(driver, held, push, self._describe, offload)
+        self._copies = Copies(driver, held, tags, holdings)
+        self._tag_sync = TagSync(driver, self._copies, tags, tag_seconds)
+        self._pull_through = PullThrough(driver, held, push, self._copies, self._offer_of, offload)
         self._offers: Cache[tuple[RepositoryName, ImageId], Offer] = Cache(CACHE_BYTES, CACHE_SECONDS)
         self._ancestries: Cache[tuple[RepositoryName, ImageId], tuple[ImageId, ...]] = Cache(CACHE_BYTES, CACHE_SECONDS)
-        self._locks: Cache[ImageId, Lock] = Cache(4096)
+        self._locks: Cache[tuple[RepositoryName, ImageId], Lock] = Cache(4096)
 
     def require_writable(self, repository: RepositoryName) -> None:
         """Raises Forbidden for a repository that is, or would be, a copy."""
         source = self._source(repository)
-        if source is not None and not self._tag_sync.is_own(repository):
+        if source is not None and not self._copies.is_own(repository):
             raise Forbidden(f"{repository} is mirrored here: push to {source.host}")
 
     def follow(self, repository: RepositoryName) -> None:
@@ -67,25 +71,37 @@ class Mirror:
     def tag_description(self, repository: RepositoryName, tag: Tag | None) -> dict[str, Any] | None:
         """What the source says of who pushed a tag; None where it says nothing, or the repository is our own."""
         source = self._asked_source(repository)
-        if source is None or self._tag_sync.is_own(repository):
+        if source is None or self._copies.is_own(repository):
             return None
         try:
             return source.tag_description(repository, tag)
         except (NotAtSource, SourceUnavailable):
             return None
 
+    def find(self, image: ImageId, repositories: Sequence[RepositoryName]) -> Iterator[ImageId]:
+        """The image in the store as these repositories have it, in turn: copies by what was fetched for them, others
+        as the gate found it.
+        """
+        if not repositories:
+            yield image
+        for repository in repositories:
+            found = None if self._source(repository) is None else self._copies.find(repository, image)
+            if found is not None:
+                yield found
+            elif self._source(repository) is None or self._copies.is_own(repository):
+                yield image
+
     def offer(self, image: ImageId, repositories: Iterable[RepositoryName]) -> Offer:
         """An image that is not held, as the first source that has it describes it.
 
         Raises ImageNotFound, or SourceUnavailable where one that may have it does not answer.
         """
-        return self._first(image, repositories, self._offers, self._describe, _weigh_offer)
+        return self._first(ImageId(image), repositories, self._offers, self._describe, _weigh_offer)
 
     def ancestry(self, image: ImageId, repositories: Iterable[RepositoryName]) -> list[ImageId]:
         """The ancestry of an image that is not held. Raises as `offer` does."""
-
         found: tuple[ImageId, ...] = self._first(
-            image, repositories, self._ancestries, self._ask_ancestry, _weigh_ancestry
+            ImageId(image), repositories, self._ancestries, self._ask_ancestry, _weigh_ancestry
         )
         return list(found)
 
@@ -114,21 +130,34 @@ class Mirror:
         failure: ImageNotFound | SourceUnavailable = ImageNotFound()
         for repository in self._mirrored(repositories):
             try:
-                with self._locks.get_or_put(image, Lock):
-                    known = cache.get((repository, image))
-                    if known is None:
-                        known = ask(image, repository)
-                        cache.put((repository, image), known, weigh(known))
-                    return known
+                return self._cached(image, repository, cache, ask, weigh)
             except SourceUnavailable as error:
                 failure = error
             except NotAtSource:
                 continue
         raise failure
 
+    def _cached(
+        self,
+        image: ImageId,
+        repository: RepositoryName,
+        cache: Cache[tuple[RepositoryName, ImageId], T],
+        ask: Callable[[ImageId, RepositoryName], T],
+        weigh: Callable[[T], int],
+    ) -> T:
+        with self._locks.get_or_put((repository, image), Lock):
+            known = cache.get((repository, image))
+            if known is None:
+                known = ask(image, repository)
+                cache.put((repository, image), known, weigh(known))
+            return known
+
+    def _offer_of(self, image: ImageId, repository: RepositoryName) -> Offer:
+        return self._cached(image, repository, self._offers, self._describe, _weigh_offer)
+
     def _mirrored(self, repositories: Iterable[RepositoryName]) -> Iterator[RepositoryName]:
         for repository in repositories:
-            if self._asked_source(repository) is not None and not self._tag_sync.is_own(repository):
+            if self._asked_source(repository) is not None and not self._copies.is_own(repository):
                 yield repository
 
     def _describe(self, image: ImageId, repository: RepositoryName) -> Offer:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.contents import Entry
@@ -16,6 +17,8 @@ from registry_service.graph.tags import Tags
 from registry_service.mirror.mirror import Mirror
 from registry_service.mirror.pull_through import PartialLayer
 from registry_service.storage.driver import Driver, Reader
+
+T = TypeVar("T")
 
 
 class MirroredImages:
@@ -28,25 +31,25 @@ class MirroredImages:
 
     def describe(self, image: ImageId) -> Described:
         try:
-            return self._held.describe(image)
+            return self._stored(self._held.describe, image)
         except ImageNotFound:
             offer = self._mirror.offer(image, self._repositories)
         if offer.size is None:
             # Old daemons need the size, and this source tells it only by the layer itself.
             self._mirror.bring(offer)
-            return self._held.describe(image)
+            return self._stored(self._held.describe, image)
         return Described(offer.json, offer.size, 0.0, offer.checksums)
 
     def ancestry(self, image: ImageId) -> list[ImageId]:
         try:
-            return self._held.ancestry(image)
+            return self._stored(self._held.ancestry, image)
         except ImageNotFound:
             return self._mirror.ancestry(image, self._repositories)
 
     def layer(self, image: ImageId) -> Layer:
         """The layer; one that is not stored is then in download."""
         try:
-            return self._held.layer(image)
+            return self._stored(self._held.layer, image)
         except ImageNotFound:
             return self._mirror.layer(self._mirror.offer(image, self._repositories))
 
@@ -65,17 +68,35 @@ class MirroredImages:
         return None if isinstance(layer, PartialLayer) else self._held.url_for(layer)
 
     def files(self, image: ImageId) -> list[Entry]:
-        self.bring(image)
-        return self._held.files(image)
+        return self._brought(self._held.files, image)
 
     def diff(self, image: ImageId) -> dict[str, Any]:
-        self.bring(image)
-        return self._held.diff(image)
+        return self._brought(self._held.diff, image)
 
-    def bring(self, image: ImageId) -> None:
-        """Wait until an image is stored. Raises ImageNotFound, SourceUnavailable."""
+    def bring(self, image: ImageId) -> ImageId:
+        """Wait until an image is stored; returns it as it is kept, shared or apart. Raises ImageNotFound,
+        SourceUnavailable.
+        """
+        return self._brought(self._complete, image)
+
+    def _complete(self, image: ImageId) -> ImageId:
         if not self._held.is_complete(image):
+            raise ImageNotFound
+        return image
+
+    def _brought(self, read: Callable[[ImageId], T], image: ImageId) -> T:
+        try:
+            return self._stored(read, image)
+        except ImageNotFound:
             self._mirror.bring(self._mirror.offer(image, self._repositories))
+        return self._stored(read, image)
+
+    def _stored(self, read: Callable[[ImageId], T], image: ImageId) -> T:
+        """Read from the store, as the first repository has the image. Raises ImageNotFound where none has it."""
+        for found in self._mirror.find(image, self._repositories):
+            with suppress(ImageNotFound):
+                return read(found)
+        raise ImageNotFound
 
 
 class MirroredTags(Tags):

@@ -1,8 +1,7 @@
 """Synchronisation of a mirrored repository's tags and image list with its source.
 
 They are stored as any repository's are, so every reader of the store understands them, and the mirror is an ordinary
-registry once its setting is removed. An object `_mirrored` beside them marks the copy, with the timestamp of the last
-comparison. A repository without it was pushed here: it is never compared, and never changed.
+registry once its setting is removed. Which repositories are such copies, `copies` knows.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.errors import RepositoryNotFound, TagNotFound
 from registry_service.graph.tags import Tags
 from registry_service.mirror.client import NotAtSource, Source, SourceUnavailable
+from registry_service.mirror.copies import Copies
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, PathNotFound
 
@@ -33,17 +33,16 @@ logger = logging.getLogger(__name__)
 class TagSync:
     """The mirrored repositories of one store; `seconds` is the TTL of a comparison."""
 
-    def __init__(self, driver: Driver, tags: Tags, seconds: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, driver: Driver, copies: Copies, tags: Tags, seconds: float, clock: Callable[[], float] = time.time
+    ) -> None:
         self._driver = driver
+        self._copies = copies
         self._tags = tags
         self._seconds = seconds
         self._clock = clock
         self._locks: Cache[RepositoryName, threading.Lock] = Cache(4096)
         self._down_until: dict[Source, float] = {}
-
-    def is_own(self, repository: RepositoryName) -> bool:
-        """Whether the repository was pushed here."""
-        return self._compared(repository) is None and self._exists_unmarked(repository)
 
     def follow(self, repository: RepositoryName, source: Source) -> None:
         """Compare with the source if that is due; stale where it does not answer.
@@ -58,36 +57,20 @@ class TagSync:
                     self._compare(repository, source)
 
     def _is_due(self, repository: RepositoryName, source: Source) -> bool:
-        compared = self._compared(repository)
+        compared = self._copies.compared(repository)
         if compared is None:
-            return not self._exists_unmarked(repository)
+            return not self._copies.is_own(repository)
         now = self._clock()
         return now >= max(compared + self._seconds, self._down_until.get(source, 0)) or now < compared
-
-    def _exists_unmarked(self, repository: RepositoryName) -> bool:
-        """Whether it is there without a mark, asked where there was none a moment ago.
-
-        Looked for once more, because another process may have begun to write its copy meanwhile.
-        """
-        return self._tags.exists(repository) and self._compared(repository) is None
-
-    def _compared(self, repository: RepositoryName) -> float | None:
-        """When a mirrored repository was last compared, epoch seconds; None for any other."""
-        try:
-            return float(json.loads(self._driver.get(paths.mirrored(repository)))["compared"])
-        except PathNotFound:
-            return None
-        except (ValueError, TypeError, KeyError):
-            return 0.0
 
     def _compare(self, repository: RepositoryName, source: Source) -> None:
         try:
             images = source.images(repository)
             tags = as_map(source.tags(repository), images)
         except NotAtSource:
-            self._forget(repository)
+            self._copies.forget(repository)
         except SourceUnavailable as failure:
-            if self._compared(repository) is None:
+            if not self._copies.compared(repository):
                 raise
             self._down_until[source] = self._clock() + min(RETRY_SECONDS, self._seconds)
             logger.warning("%s is answered from what is held: %s", repository, failure.message)
@@ -95,9 +78,7 @@ class TagSync:
             self._write(repository, tags, images)
 
     def _write(self, repository: RepositoryName, tags: dict[Tag, ImageId], images: list[dict[str, Any]]) -> None:
-        if self._compared(repository) is None:
-            # First, or a crash in between would leave a repository that looks as if it were our own.
-            self._mark(repository, 0)
+        self._copies.begin(repository)
         held = self._held_tags(repository)
         for tag, image in tags.items():
             if held.get(tag) != image:
@@ -106,7 +87,7 @@ class TagSync:
             with suppress(TagNotFound, Invalid):
                 self._tags.delete(repository, Tag(gone))
         self._write_list(repository, json.dumps(images).encode())
-        self._mark(repository, self._clock())
+        self._copies.record(repository, self._clock())
 
     def _write_list(self, repository: RepositoryName, listed: bytes) -> None:
         path = paths.index_images(repository)
@@ -115,20 +96,11 @@ class TagSync:
                 return
         self._driver.put(path, listed)
 
-    def _mark(self, repository: RepositoryName, compared: float) -> None:
-        self._driver.put(paths.mirrored(repository), json.dumps({"compared": compared}).encode())
-
     def _held_tags(self, repository: RepositoryName) -> Mapping[str, str]:
         try:
             return self._tags.all(repository)
         except RepositoryNotFound:
             return {}
-
-    def _forget(self, repository: RepositoryName) -> None:
-        """Gone at the source; its images stay, as with every repository that is deleted."""
-        if self._compared(repository) is not None:
-            with suppress(PathNotFound):
-                self._driver.delete(paths.repository(repository))
 
 
 def as_map(tags: dict[str, str] | list[Any], images: list[dict[str, Any]]) -> dict[Tag, ImageId]:

@@ -20,15 +20,16 @@
         _index_images.claim[.<n>]   who is changing it
         _images_list      JSON array of ids, kept of an external index's answer
         _private          there if the repository is private
-        _held/<id>        JSON object: that the repository holds the image since it pushed it, with what checksums
+        _held/<id>        JSON object: which image of the id the repository has since it was pushed, or fetched by a
+                          mirror, with what checksums
         _mirrored         there if the repository is a mirror's copy; when it was last compared with its source
     _apart/<namespace>/<name>/<id>/
-                          as images/<id>/: an image kept apart for the repository that pushed it, because the one of
-                          that id in images/ has other content
+                          as images/<id>/: an image kept apart for the repository that pushed it, or that a mirror
+                          fetched it for, because the one of that id in images/ has other content
         _digests/…        as _digests/, for images kept apart
     _digests/<hh>/<hex>   JSON object: an image that has a layer, a config or a manifest of this digest, whose first
                           two digits are <hh>; perhaps not the only one, perhaps not any more
-    _mirror/<id>[.<n>]    who is fetching the image's layer from its source
+    _mirror/<id>-<offered>[.<n>]   who is fetching the layer that a source offers under the id
     _uploads/<id>/<uploader>/
         json              a described image's JSON
         claims            JSON object of the checksums claimed so far
@@ -204,8 +205,9 @@ def mirrored(name: RepositoryName) -> str:
     return f"{repository(name)}/_mirrored"
 
 
-def mirror_claim(image_id: ImageId) -> str:
-    return f"{MIRROR}/{image_id}"
+def mirror_claim(image_id: ImageId, offered: str) -> str:
+    """`offered` is a digest of what a source offers under the id."""
+    return f"{MIRROR}/{image_id}-{offered}"
 
 
 def tag(name: RepositoryName, tag: Tag) -> str:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from common.names import ImageId, RepositoryName
+from registry_service.graph.holdings import Holdings
 from registry_service.graph.images import Images
 from registry_service.graph.push import Push
 from registry_service.graph.tags import Tags
+from registry_service.mirror.copies import Copies
 from registry_service.mirror.mirror import Mirror
 from registry_service.mirror.mirrored import MirroredImages, MirroredRepositories, MirroredTags
 from registry_service.mirror.sources import MirrorSource
@@ -132,14 +134,33 @@ def serving(tls: ssl.SSLContext | None = None) -> Iterator[ScriptedSource]:
 class Site:
     """A mirror without its doors: what one process has."""
 
-    def __init__(self, url: str, driver: Driver | None = None, *, seconds: float = 0, **source: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        driver: Driver | None = None,
+        *,
+        repository: RepositoryName = ACME,
+        seconds: float = 0,
+        **source: str,
+    ) -> None:
         self.driver = driver or Memory()
+        self.repository = repository
         self.held = Images(self.driver)
         self.push = Push(self.driver, self.held, 3600)
         self.kept_tags = Tags(self.driver, self.held)
-        sources = [MirrorSource("*", url, **source)]
-        self.mirror = Mirror(sources, self.driver, self.held, self.push, self.kept_tags, timeout=5, tag_seconds=seconds)
-        self.images = MirroredImages(self.held, self.mirror, [ACME])
+        self.holdings = Holdings(self.driver, self.held, self.kept_tags)
+        self.copies = Copies(self.driver, self.held, self.kept_tags, self.holdings)
+        self.mirror = Mirror(
+            [MirrorSource("*", url, **source)],
+            self.driver,
+            self.held,
+            self.push,
+            self.kept_tags,
+            self.holdings,
+            timeout=5,
+            tag_seconds=seconds,
+        )
+        self.images = MirroredImages(self.held, self.mirror, [repository])
         self.tags = MirroredTags(self.driver, self.held, self.mirror)
         self.repositories = MirroredRepositories(self.driver, self.kept_tags, self.mirror)
 
@@ -149,4 +170,4 @@ class Site:
             return b"".join(reader)
 
     def store(self, image: Image) -> None:
-        self.mirror.bring(self.mirror.offer(ImageId(image.id), [ACME]))
+        self.mirror.bring(self.mirror.offer(ImageId(image.id), [self.repository]))

@@ -215,8 +215,9 @@ def test_what_a_request_is_about_is_the_good_token_s_repository_alone(index, clo
 
 def test_where_nobody_vouches_every_named_repository_counts():
     header = f"Token {Token('any', ACME, Access.READ)},{Token('any', RepositoryName('b', 'c'), Access.READ)}"
-    assert list(OpenGate().repositories(Credentials(header), Access.READ)) == [ACME, RepositoryName("b", "c")]
-    assert list(OpenGate().repositories(Credentials(None), Access.READ)) == []
+    gate = OpenGate(Store(Memory()).holdings)
+    assert list(gate.repositories(Credentials(header), Access.READ)) == [ACME, RepositoryName("b", "c")]
+    assert list(gate.repositories(Credentials(None), Access.READ)) == []
 
 
 def test_images_of_public_repositories_are_asked_for_once_and_hidden_ones_every_time(index, clock):

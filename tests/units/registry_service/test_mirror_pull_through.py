@@ -223,9 +223,13 @@ def lease_from(owner, name, since=None):
     return json.dumps({"subject": name, "owner": owner, "since": since or int(time.time()), "nonce": "n"}).encode()
 
 
+def claim_of(site, image):
+    return paths.mirror_claim(ImageId(image.id), site.mirror.offer(ImageId(image.id), [ACME]).digest)
+
+
 def test_another_machine_is_waited_for(source, site, monkeypatch):
     monkeypatch.setattr(pull_through, "_FAR_POLL_SECONDS", 0.01)
-    site.driver.put(paths.mirror_claim(ImageId(BASE.id)), lease_from("elsewhere", spool.new_name()))
+    site.driver.put(claim_of(site, BASE), lease_from("elsewhere", spool.new_name()))
     elsewhere = Site(source.url)
     elsewhere.driver = site.driver
     with ThreadPoolExecutor(1) as pool:
@@ -240,7 +244,7 @@ def test_another_machine_is_waited_for(source, site, monkeypatch):
 
 def test_another_machine_that_died_is_taken_over_from(source, site, monkeypatch):
     monkeypatch.setattr(pull_through, "_FAR_POLL_SECONDS", 0.01)
-    path, old = paths.mirror_claim(ImageId(BASE.id)), int(time.time() - download.STALE_SECONDS - 5)
+    path, old = claim_of(site, BASE), int(time.time() - download.STALE_SECONDS - 5)
     site.driver.put(path, lease_from("elsewhere", spool.new_name(), old))
     assert site.read(BASE) == BASE.layer
     until_held(site, BASE)
@@ -281,7 +285,7 @@ def test_a_download_keeps_its_lease(source, monkeypatch):
     monkeypatch.setattr(download, "STALE_SECONDS", 0.0)
     site = Site(source.url, Watched())
     site.store(BASE)
-    path = paths.mirror_claim(ImageId(BASE.id))
+    path = claim_of(site, BASE)
     renewals = [one for one in site.driver.created if one.startswith(f"{path}.")]
     assert renewals
     eventually(lambda: not site.driver.exists(paths.MIRROR), lambda: "a lease is still there")

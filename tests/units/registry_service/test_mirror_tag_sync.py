@@ -45,7 +45,7 @@ class Followed:
         self.site = Site(server.url)
         self.clock = Clock()
         self.source = Source(MirrorSource("*", server.url), 5.0, "me")
-        self.tag_sync = TagSync(self.site.driver, self.site.kept_tags, seconds, self.clock)
+        self.tag_sync = TagSync(self.site.driver, self.site.copies, self.site.kept_tags, seconds, self.clock)
 
     def tags(self):
         self.tag_sync.follow(ACME, self.source)
@@ -124,7 +124,7 @@ def test_what_the_source_never_had_leaves_nothing(server):
 def test_a_repository_pushed_here_is_never_touched(followed, server):
     followed.site.driver.put(paths.tag(ACME, Tag("own")), ONE.encode())
     assert followed.tags() == {"own": ONE}
-    assert followed.tag_sync.is_own(ACME)
+    assert followed.site.copies.is_own(ACME)
     assert not server.heard
 
 
@@ -132,7 +132,7 @@ def test_a_copy_half_written_by_a_crash_is_a_copy_and_is_mended(followed):
     """The mark comes first; tags without it would look as if they were pushed here."""
     followed.site.driver.put(paths.mirrored(ACME), b'{"compared": 0}')
     followed.site.driver.put(paths.tag(ACME, Tag("latest")), ONE.encode())
-    assert not followed.tag_sync.is_own(ACME)
+    assert not followed.site.copies.is_own(ACME)
     assert followed.tags() == {"latest": TWO}
     followed.site.driver.put(paths.mirrored(ACME), b"\xff torn")
     assert followed.tags() == {"latest": TWO}
