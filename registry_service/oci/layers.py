@@ -125,6 +125,8 @@ class _Pass:
             self._is_empty = self._is_empty and not block.strip(b"\0")
             if len(self._head) < tar.BLOCK:
                 self._head += block[: tar.BLOCK - len(self._head)]
+                if len(self._head) == tar.BLOCK:
+                    tar.require_beginning(self._head)
 
     def _kept(self) -> tuple[int | None, bytes]:
         unpacking = self._unpacking

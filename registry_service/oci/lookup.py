@@ -18,7 +18,8 @@ from registry_service.storage import paths
 from registry_service.storage.driver import Driver, PathNotFound
 from registry_service.storage.paths import ApartImageId
 
-_CACHED_DIGESTS = 256 * 1024
+_CACHED_HINTS = 16384
+_CACHED_DIGESTS = 65536
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class Lookup:
         self._driver = driver
         self._tags = tags
         self._records = records
-        self._hints: Cache[Digest, Named] = Cache(_CACHED_DIGESTS, CACHE_SECONDS)
+        self._hints: Cache[Digest, Named] = Cache(_CACHED_HINTS, CACHE_SECONDS)
         self._repositories: Cache[RepositoryName, _Repository] = Cache(_CACHED_DIGESTS, CACHE_SECONDS)
 
     def find(self, repository: RepositoryName, digest: Digest) -> Iterator[Named]:

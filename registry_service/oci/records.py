@@ -96,8 +96,12 @@ class Records:
         return self._keep(paths.oci_layer(image), record)
 
     def drop_layer(self, image: ImageId) -> None:
-        with suppress(PathNotFound):
-            self._driver.delete(paths.oci_layer(image))
+        self._drop(paths.oci_layer(image))
+
+    def drop_blob(self, image: ImageId, record: LayerRecord) -> None:
+        """Remove what was offered in place of a layer that was replaced."""
+        if record.blob is not None:
+            self._drop(paths.oci_layer_blob(image, record.blob))
 
     def image(self, image: ImageId) -> ImageRecord | None:
         return self._read(paths.oci_image(image), ImageRecord)
@@ -142,11 +146,19 @@ class Records:
         self._driver.put(path, content)
         return record
 
+    def _drop(self, path: str) -> None:
+        with suppress(PathNotFound):
+            self._driver.delete(path)
+
     def _read(self, path: str, kind: type[T]) -> T | None:
-        """None also for what cannot be read: it is written anew."""
+        """None also for what makes no sense: it is written anew."""
         try:
-            return msgspec.json.decode(self._driver.get(path), type=kind, dec_hook=_parse)
-        except (PathNotFound, msgspec.MsgspecError, Failure):
+            content = self._driver.get(path)
+        except PathNotFound:
+            return None
+        try:
+            return msgspec.json.decode(content, type=kind, dec_hook=_parse)
+        except (msgspec.MsgspecError, Failure):
             return None
 
 

@@ -37,7 +37,7 @@ CHECK_SECONDS = 10.0
 UNREADABLE_SECONDS = 600.0
 """How long a layer that cannot be translated is known as such: finding out takes a pass over it."""
 
-_CACHED_LAYERS = 65536
+_CACHED_LAYERS = 16384
 _CACHED_UNREADABLE = 10_000
 _LOCKS = 4096
 
@@ -203,7 +203,10 @@ class Translations:
                 self._unreadable.put(stored.path, (stored.etag, words))
                 raise Untranslatable(words) from error
         self._require_unchanged(image, stored)
-        return self._records.keep_layer(image, found)
+        kept = self._records.keep_layer(image, found)
+        if record is not None and record.blob != kept.blob:
+            self._records.drop_blob(image, record)
+        return kept
 
     def _require_readable(self, stored: Layer) -> None:
         of, words = self._unreadable.get(stored.path) or ("", "")

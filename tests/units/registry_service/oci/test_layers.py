@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from registry_service.graph.errors import LayerUnreadable
 from registry_service.graph.unpack import BLOCK, Gunzip
 from registry_service.oci import layers
 from registry_service.oci.layers import Examined, LayerCut, examine, examine_cut
@@ -209,3 +210,12 @@ def test_memory_does_not_grow_with_a_layer() -> None:
     tracemalloc.stop()
     assert found.unpacked_size == 512 + 50 * 2**20 + 200 * BLOCK
     assert most < 10 * BLOCK
+
+
+def test_what_does_not_begin_as_an_archive_is_read_no_further() -> None:
+    def blocks() -> Iterator[bytes]:
+        yield b"no archive" * 1000
+        raise AssertionError("It is known already")
+
+    with pytest.raises(LayerUnreadable):
+        examine(blocks())

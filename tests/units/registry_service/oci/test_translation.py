@@ -23,11 +23,11 @@ from registry_service.oci import translation
 from registry_service.oci.config import MOST_LAYERS
 from registry_service.oci.digests import Digest
 from registry_service.oci.manifests import OCI, SCHEMA2, Manifest
-from registry_service.oci.records import Kind, Named
+from registry_service.oci.records import Kind, Named, Records
 from registry_service.oci.translation import Translated, Translations
 from registry_service.offload import offload
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, Reader
+from registry_service.storage.driver import Driver, Reader, StorageFailure
 from registry_service.storage.memory import Memory
 from registry_service.storage.paths import ApartImageId
 from tests.units.registry_service.graph.store import Image, in_blocks, tar
@@ -181,6 +181,31 @@ def test_running_process_notices_a_replaced_layer(filled: OciStore, driver: Driv
     better = gzip.compress(tar({"./better": b"content"}))
     repair(OciStore(driver)).replace(BASE.id, BASE.json, in_blocks(better))
     assert running.of(TOP.id).layers[0].digest == digest_of(better)
+
+
+def test_blob_of_a_replaced_layer_is_cleared_away(store: OciStore, driver: Driver) -> None:
+    """Where the image was not removed as a whole."""
+    image = Made("image", stored=gzip.compress(TAR) + b"junk")
+    store.add(image)
+    store.blob(image.id)
+    for path in (paths.image_layer(image.id), paths.image_json(image.id)):
+        driver.delete(path)
+    again = OciStore(driver)
+    again.add(replace(image, stored=gzip.compress(TAR) + b"other junk"))
+    assert again.blob(image.id) == gzip.compress(TAR)
+    assert len([name for name in driver.list(paths.image(image.id)) if name.startswith("_oci_layer.")]) == 1
+
+
+def test_store_that_fails_is_no_store_without_records(filled: OciStore) -> None:
+    """Or each failed read would cost a pass over a layer."""
+
+    class Failing(Memory):
+        def get(self, path: str) -> bytes:
+            raise StorageFailure(path)
+
+    filled.translations.of(TOP.id)
+    with pytest.raises(StorageFailure):
+        Translations(filled.driver, filled.images, Records(Failing())).of(TOP.id)
 
 
 def test_left_over_record_of_a_push_that_came_again_does_not_count(filled: OciStore, driver: Driver) -> None:
