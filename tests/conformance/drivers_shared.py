@@ -24,8 +24,14 @@ Start = Callable[..., Child]
 MEMORY_BYTES = 24 * 1024**2
 """By how much a process may grow while a content of any size passes through it."""
 
+LARGE = 4 * 1024**3 + 16 * 1024**2
+"""More than 32 bits can count."""
+
 FIVE_GIB = 5 * 1024**3
-"""More than 32 bits can count, and than stores take in one piece."""
+"""More than S3 takes, or copies, in one piece."""
+
+STREAM = 256 * 1024**2
+"""Ten times as much as a process may grow by."""
 
 
 def first_line(process: Child) -> str:
@@ -43,14 +49,14 @@ def rest_of(process: Child) -> str:
     return output.strip()
 
 
-def keep_five_gib(start: Start, driver: Driver, staged: str, kept: str) -> None:
+def keep_large(start: Start, driver: Driver, staged: str, kept: str, size: int = LARGE) -> None:
     """Written by a child that stays small, moved, and read across the bound of 32 bits and at its end."""
-    assert int(rest_of(start("pad", staged, FIVE_GIB, "end"))) < MEMORY_BYTES
+    assert int(rest_of(start("pad", staged, size, "end"))) < MEMORY_BYTES
     driver.move(staged, kept)
     assert not driver.exists(staged)
-    assert driver.stat(kept).size == FIVE_GIB + 3
+    assert driver.stat(kept).size == size + 3
     assert read(driver.open_reader(kept, 4 * 1024**3 - 5, 10)) == bytes(10)
-    assert read(driver.open_reader(kept, FIVE_GIB - 10**6)) == bytes(10**6) + b"end"
+    assert read(driver.open_reader(kept, size - 10**6)) == bytes(10**6) + b"end"
 
 
 class SharedDriverContract(DriverContract):
@@ -115,11 +121,11 @@ class SharedDriverContract(DriverContract):
             rest_of(child)
         assert read(driver.open_reader("layer")) in [b"".join(generated(8, str(number))) for number in range(4)]
 
-    def test_gibibyte_in_constant_memory(self, driver: Driver, start: Start) -> None:
-        blocks = 1024**3 // BLOCK
+    def test_stream_in_constant_memory(self, driver: Driver, start: Start) -> None:
+        blocks = STREAM // BLOCK
         grown = int(rest_of(start("write", "layer", blocks, "", "weigh")))
         assert grown < MEMORY_BYTES
-        assert driver.stat("layer").size == 1024**3
+        assert driver.stat("layer").size == STREAM
         digest, grown_reading = rest_of(start("read", "layer")).split()
         assert int(grown_reading) < MEMORY_BYTES
         expected = hashlib.sha256()

@@ -13,10 +13,10 @@ from tests.conformance.drivers_contract import DriverContract
 from tests.conformance.drivers_faults import DriverFaults
 from tests.conformance.drivers_gevent import check_cooperation
 from tests.conformance.drivers_shared import (
-    FIVE_GIB,
+    LARGE,
     SharedDriverContract,
     Start,
-    keep_five_gib,
+    keep_large,
 )
 from tests.servers.faults import FaultProxy
 from tests.servers.gcs import Gcs
@@ -28,12 +28,12 @@ class TestGcs(SharedDriverContract):
     def store(self, gcs: Gcs) -> Store:
         return gcs.store(gcs.new_bucket())
 
-    def test_five_gib(self, gcs: Gcs, driver: Driver, start: Start) -> None:
+    def test_size_beyond_32_bits(self, gcs: Gcs, driver: Driver, start: Start) -> None:
         """All zeros but for the end, so that the stand-in keeps a hole; copied in several requests."""
         gcs.plan()
-        keep_five_gib(start, driver, "layer", "moved/layer")
-        assert len([line for line in gcs.seen() if "/rewriteTo/" in line]) == 6
-        assert sum(map(len, driver.open_reader("moved/layer", FIVE_GIB - 100 * BLOCK))) == 100 * BLOCK + 3
+        keep_large(start, driver, "layer", "moved/layer")
+        assert len([line for line in gcs.seen() if "/rewriteTo/" in line]) == 5
+        assert sum(map(len, driver.open_reader("moved/layer", LARGE - 100 * BLOCK))) == 100 * BLOCK + 3
 
 
 class TestGcsInTrouble(DriverFaults):

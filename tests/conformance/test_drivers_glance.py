@@ -25,7 +25,7 @@ from tests.conformance.drivers_shared import (
     MEMORY_BYTES,
     SharedDriverContract,
     first_line,
-    keep_five_gib,
+    keep_large,
     rest_of,
 )
 from tests.servers.faults import Exchange, FaultProxy
@@ -85,11 +85,11 @@ class TestGlance(SharedDriverContract):
     def store(self, environ: dict[str, str], root: str) -> Store:
         return Store("glance", root, environ)
 
-    def test_five_gib(self, environ: dict[str, str], root: str, driver: Driver) -> None:
+    def test_size_beyond_32_bits(self, environ: dict[str, str], root: str, driver: Driver) -> None:
         """All zeros but for the end, which Glance keeps as holes; it answers once it has hashed them all."""
         patient = Store("glance", root, {**environ, "WHARFINGER_GLANCE_READ_TIMEOUT": "600"})
         start = SharedDriverContract.start.__wrapped__(self, patient)
-        keep_five_gib(start, driver, STAGED, LAYER)
+        keep_large(start, driver, STAGED, LAYER)
         _, grown = rest_of(start("read", LAYER)).split()
         assert int(grown) < MEMORY_BYTES
         driver.delete(LAYER)

@@ -14,9 +14,10 @@ from tests.conformance.drivers_contract import DriverContract
 from tests.conformance.drivers_faults import DriverFaults
 from tests.conformance.drivers_gevent import check_cooperation
 from tests.conformance.drivers_shared import (
+    FIVE_GIB,
     SharedDriverContract,
     Start,
-    keep_five_gib,
+    keep_large,
 )
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.radosgw import Radosgw
@@ -30,7 +31,7 @@ class TestS3(SharedDriverContract):
 
     def test_five_gib(self, radosgw: Radosgw, store: Store, driver: Driver, start: Start) -> None:
         """Ceph copies it by reference, so that the memory it is kept in is taken once."""
-        keep_five_gib(start, driver, "layer", "moved/layer")
+        keep_large(start, driver, "layer", "moved/layer", FIVE_GIB)
         driver.delete("moved")
         assert radosgw.uploads(store) == []
 

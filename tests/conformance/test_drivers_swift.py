@@ -26,7 +26,7 @@ from tests.conformance.drivers_shared import (
     SharedDriverContract,
     Start,
     first_line,
-    keep_five_gib,
+    keep_large,
 )
 from tests.servers import keystone
 from tests.servers.faults import Exchange, FaultProxy
@@ -75,9 +75,9 @@ class TestSwift(SharedDriverContract):
     def store(self, container: SwiftContainer) -> Store:
         return Store("swift", f"/{ROOT}", container.environ())
 
-    def test_five_gib(self, container: SwiftContainer, start: Start, driver: Driver) -> None:
+    def test_size_beyond_32_bits(self, container: SwiftContainer, start: Start, driver: Driver) -> None:
         """In more segments than one manifest has here; moved without being copied."""
-        keep_five_gib(start, driver, "layer", "moved/layer")
+        keep_large(start, driver, "layer", "moved/layer")
         driver.delete("moved")
         assert container.names() == container.names(segments=True) == []
 

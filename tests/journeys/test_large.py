@@ -1,4 +1,4 @@
-"""A layer of five GiB passes through a live registry in a few MiB."""
+"""A layer of more than four GiB passes through a live registry in a few MiB."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tests.clients.wire import Connection, call
 from tests.servers.services import Service, running, start_registry
 
 MIB = 1024 * 1024
-SIZE = 5 * 1024 * MIB
+SIZE = 4 * 1024 * MIB + 16 * MIB
+"""More than 32 bits count."""
 MOST_GROWTH = 32 * MIB
 
 
@@ -37,14 +38,14 @@ def peak_bytes(service: Service) -> int:
 
 
 def blocks() -> Iterator[bytes]:
-    """Five GiB that no buffer could guess: the block changes with each turn."""
+    """So much that no buffer could guess: the block changes with each turn."""
     block = bytearray(secrets.token_bytes(MIB))
     for turn in range(SIZE // MIB):
         block[:8] = turn.to_bytes(8)
         yield bytes(block)
 
 
-def test_five_gib_go_in_and_come_out(registry: Service) -> None:
+def test_a_layer_beyond_32_bits_goes_in_and_comes_out(registry: Service) -> None:
     image = secrets.token_hex(32)
     document = json.dumps({"id": image}).encode()
     payload = hashlib.sha256(document + b"\n")
