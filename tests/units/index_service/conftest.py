@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from flask import Flask
-from jinja2 import BytecodeCache, Environment
+from jinja2 import Environment, FileSystemBytecodeCache
 from jinja2.bccache import Bucket
 from sqlalchemy import Engine
 from werkzeug.routing import Rule
@@ -44,11 +45,12 @@ class RuleCompiledOnce(Rule):
         self._build, self._build_unknown = (builder.__get__(self, None) for builder in known["builders"])
 
 
-class TemplatesCompiledOnce(BytecodeCache):
+class TemplatesCompiledOnce(FileSystemBytecodeCache):
     """Jinja compiles a template for each application anew, which takes more than half of the time of a test that goes
-    to a page or two. What it compiles to depends on its source and its language alone."""
+    to a page or two. What it compiles to depends on its source and its language alone. Workers share it in files."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder))
         self._compiled: dict[tuple[str, str], Any] = {}
 
     def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
@@ -58,16 +60,24 @@ class TemplatesCompiledOnce(BytecodeCache):
 
     def load_bytecode(self, bucket: Bucket) -> None:
         bucket.code = self._compiled.get((bucket.key, bucket.checksum))
+        if bucket.code is None:
+            super().load_bytecode(bucket)
+            self._compiled[bucket.key, bucket.checksum] = bucket.code
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         self._compiled[bucket.key, bucket.checksum] = bucket.code
+        super().dump_bytecode(bucket)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compiled_once() -> Iterator[None]:
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "templates"
+    folder.mkdir(exist_ok=True)
+    options = {**Flask.jinja_options, "bytecode_cache": TemplatesCompiledOnce(folder)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "url_rule_class", RuleCompiledOnce)
-        patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": TemplatesCompiledOnce()})
+        patch.setattr(Flask, "jinja_options", options)
         yield
 
 
