@@ -27,9 +27,6 @@ MEMORY_BYTES = 24 * 1024**2
 LARGE = 4 * 1024**3 + 16 * 1024**2
 """More than 32 bits can count."""
 
-FIVE_GIB = 5 * 1024**3
-"""More than S3 takes, or copies, in one piece."""
-
 STREAM = 256 * 1024**2
 """Ten times as much as a process may grow by."""
 
@@ -49,14 +46,14 @@ def rest_of(process: Child) -> str:
     return output.strip()
 
 
-def keep_large(start: Start, driver: Driver, staged: str, kept: str, size: int = LARGE) -> None:
+def keep_large(start: Start, driver: Driver, staged: str, kept: str) -> None:
     """Written by a child that stays small, moved, and read across the bound of 32 bits and at its end."""
-    assert int(rest_of(start("pad", staged, size, "end"))) < MEMORY_BYTES
+    assert int(rest_of(start("pad", staged, LARGE, "end"))) < MEMORY_BYTES
     driver.move(staged, kept)
     assert not driver.exists(staged)
-    assert driver.stat(kept).size == size + 3
+    assert driver.stat(kept).size == LARGE + 3
     assert read(driver.open_reader(kept, 4 * 1024**3 - 5, 10)) == bytes(10)
-    assert read(driver.open_reader(kept, size - 10**6)) == bytes(10**6) + b"end"
+    assert read(driver.open_reader(kept, LARGE - 10**6)) == bytes(10**6) + b"end"
 
 
 class SharedDriverContract(DriverContract):
