@@ -87,7 +87,7 @@ def create(session: Session, context: AuditContext, user: Actor, asked: NewToken
         "digest": digest(secret),
         "can_write": asked.can_write,
         "pattern": asked.pattern,
-        "created_at": context.moment,
+        "created_at": context.at,
         "expires_at": asked.expires_at,
     }
     begin(session, user, AccessToken, values)

@@ -64,7 +64,7 @@ def is_of(session: Session, user_id: int, address: str) -> bool:
 def add(session: Session, context: AuditContext, user: Named, address: str) -> None:
     """Add an unconfirmed email address. Raises AddressTaken or TooManyAddresses."""
     _require_room(session, user.id)
-    session.add(Email(user_id=user.id, address=address, created_at=context.moment))
+    session.add(Email(user_id=user.id, address=address, created_at=context.at))
     try:
         session.flush()
     except IntegrityError as error:
@@ -116,7 +116,7 @@ def confirm(session: Session, context: AuditContext, user_id: int, address: str)
         return False
     claimed = update(Email).where(Email.user_id == user_id, Email.address == address)
     try:
-        session.execute(claimed.values(confirmed_at=context.moment))
+        session.execute(claimed.values(confirmed_at=context.at))
     except IntegrityError as error:
         raise AddressTaken from error
     replace(context, actor=user).record(session, Change.EMAIL_CONFIRMED, user.name, email=address)

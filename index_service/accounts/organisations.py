@@ -106,12 +106,12 @@ def create(
         raise Conflict(f"Limit of {MAX_OWNED} organisations per owner reached")
     if session.get(Namespace, name) is not None:
         raise NameTaken
-    made = Organisation(name=name, created_at=context.moment)
+    made = Organisation(name=name, created_at=context.at)
     _set_profile(made, profile)
     session.add(made)
     session.flush()
     session.add(Namespace(name=name, organisation_id=made.id))
-    session.add(Member(organisation_id=made.id, user_id=owner_id, is_owner=True, created_at=context.moment))
+    session.add(Member(organisation_id=made.id, user_id=owner_id, is_owner=True, created_at=context.at))
     context.record(session, Change.ORGANISATION_MADE, name)
     return made
 
@@ -131,7 +131,7 @@ def add_member(session: Session, context: AuditContext, organisation: Organisati
     """Raises Conflict if the person is a member."""
     if membership(session, organisation.id, user.id) is not None:
         raise AlreadyIn("This person is already a member")
-    session.add(Member(organisation_id=organisation.id, user_id=user.id, created_at=context.moment))
+    session.add(Member(organisation_id=organisation.id, user_id=user.id, created_at=context.at))
     context.record(session, Change.MEMBER_ADDED, organisation.name, person=user.name)
 
 
@@ -194,7 +194,7 @@ def create_team(
     held = select(func.count()).where(Team.organisation_id == organisation.id)
     if (session.scalar(held) or 0) >= MAX_TEAMS:
         raise Conflict(f"Limit of {MAX_TEAMS} teams per organisation reached")
-    team = Team(organisation_id=organisation.id, name=name, about=about, created_at=context.moment)
+    team = Team(organisation_id=organisation.id, name=name, about=about, created_at=context.at)
     session.add(team)
     session.flush()
     context.record(session, Change.TEAM_MADE, organisation.name, team=name)

@@ -43,12 +43,12 @@ def reset_link(
     """A link that sets a new password; `address` is the email address it is sent to, None for one that an administrator
     hands over."""
     context.record(session, Change.PASSWORD_RESET_ASKED, user.name)
-    return links.sign_reset(user, context.moment, address)
+    return links.sign_reset(user, context.at, address)
 
 
 def resettable(session: Session, context: AuditContext, links: EmailLinks, link: str, *, hold: bool = False) -> User:
     """Whose password a link resets, with `hold` kept from other writers. Raises LinkExpired."""
-    found = links.read_reset(link, context.moment)
+    found = links.read_reset(link, context.at)
     wanted = select(User).where(User.id == found.user_id, User.is_active)
     user = session.scalar(wanted.with_for_update() if hold else wanted)
     if user is None or not found.is_for(user):

@@ -35,12 +35,12 @@ def create(
 
     Where the name is taken, the transaction ends in SQLAlchemy's IntegrityError.
     """
-    user = User(name=name, password_hash=password_hash, is_admin=is_admin, created_at=context.moment)
+    user = User(name=name, password_hash=password_hash, is_admin=is_admin, created_at=context.at)
     session.add(user)
     session.flush()
     session.add(Namespace(name=name, user_id=user.id))
     if email is not None:
-        session.add(Email(user_id=user.id, address=email, created_at=context.moment))
+        session.add(Email(user_id=user.id, address=email, created_at=context.at))
     by = replace(context, actor=user) if signs_up else context
     by.record(session, Change.ACCOUNT_MADE, name)
     return user

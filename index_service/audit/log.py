@@ -81,13 +81,13 @@ class AuditContext:
 
     actor: Named | None
     address: str
-    moment: datetime
+    at: datetime
 
     def record(self, session: Session, action: Change, subject: str, **details: object) -> None:
         """Write down one change in the transaction that makes it. No secret may stand in the details."""
         session.add(
             AuditRecord(
-                at=self.moment,
+                at=self.at,
                 actor_id=None if self.actor is None else self.actor.id,
                 actor_name="" if self.actor is None else self.actor.name,
                 action=action,

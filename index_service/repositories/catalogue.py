@@ -96,9 +96,9 @@ def allocate(
         "creator_id": creator.id,
         "is_private": bool(session.scalar(default_private)),
         "endpoint": endpoint,
-        "created_at": context.moment,
-        "updated_at": context.moment,
-        "pushed_at": context.moment,
+        "created_at": context.at,
+        "updated_at": context.at,
+        "pushed_at": context.at,
     }
     made = insert_for(session, Repository).values(row).on_conflict_do_nothing().returning(Repository.id)
     if session.scalar(made) is not None:

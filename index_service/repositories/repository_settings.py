@@ -94,7 +94,7 @@ def rename(session: Session, context: AuditContext, repository: Repository, targ
     if target.namespace != old.namespace:
         role_assignments.revoke_from_teams(session, repository)
     repository.namespace, repository.name = target.namespace, target.name
-    repository.updated_at = context.moment
+    repository.updated_at = context.at
     context.record(session, Change.REPOSITORY_TRANSFERRED, str(target), **{"from": str(old)})
 
 

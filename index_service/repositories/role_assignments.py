@@ -90,7 +90,7 @@ def grant(session: Session, context: AuditContext, to: User | Team, scope: Scope
     _require_room(session, to, scope)
     column = "user_id" if isinstance(to, User) else "team_id"
     key = (column, *scope.columns)
-    row = {column: to.id, **scope.columns, "role": str(role), "created_at": context.moment}
+    row = {column: to.id, **scope.columns, "role": str(role), "created_at": context.at}
     upsert(session, RoleRecord, [row], key=key, changed=("role",))
     context.record(session, Change.ROLE_GIVEN, str(scope), **_named(to), role=str(role))
 

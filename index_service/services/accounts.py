@@ -171,7 +171,7 @@ class Accounts:
         """Confirm the email address of a link; `address` is the browser's IP address, for the audit log. Raises
         LinkExpired, or AddressTaken if another account has confirmed it."""
         context = self._context(None, address)
-        user_id, confirmed = self._links.read_confirmation(link, context.moment)
+        user_id, confirmed = self._links.read_confirmation(link, context.at)
         with self._database.writing() as session:
             if not email_addresses.confirm(session, context, user_id, confirmed):
                 raise LinkExpired
@@ -213,7 +213,7 @@ class Accounts:
             password_changes.reset(session, context, user, hashed)
             # Whoever reads the account's letters is not stopped by those who guess its password.
             network = network_of(browser.address)
-            known_networks.record(session, user.id, known_networks.PASSWORD, network, context.moment)
+            known_networks.record(session, user.id, known_networks.PASSWORD, network, context.at)
 
     def _begin(self, actor: Actor, browser: Browser, old: str) -> str:
         with self._database.writing() as session:
@@ -252,7 +252,7 @@ class Accounts:
         with self._database.writing() as session:
             context = self._context(who.actor, browser.address)
             actor = password_changes.change_own(session, context, who.actor, hashed)
-            return sessions.create(session, actor, context.moment, browser.address, browser.name)
+            return sessions.create(session, actor, context.at, browser.address, browser.name)
 
     def addresses(self, actor: Actor) -> list[Email]:
         """The email addresses, the primary one first."""

@@ -93,4 +93,4 @@ def rename(session: Session, context: AuditContext, repository: Repository, targ
     old = repository.full_name
     repository_settings.rename(session, context, repository, target)
     documents.refresh(session, repository.id)
-    jobs.enqueue(session, jobs.MOVE, repository.id, {"from": str(old)}, context.moment)
+    jobs.enqueue(session, jobs.MOVE, repository.id, {"from": str(old)}, context.at)

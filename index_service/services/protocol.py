@@ -134,8 +134,8 @@ class Protocol:
             repository = self._locked(session, caller, name, Action.WRITE)
             if is_new:
                 documents.refresh(session, repository.id)
-            catalogue.announce_images(session, repository, checksums(entries), context.moment)
-            catalogue.announce_tags(session, repository, announced_tags(entries), context.moment)
+            catalogue.announce_images(session, repository, checksums(entries), context.at)
+            catalogue.announce_tags(session, repository, announced_tags(entries), context.at)
             return self._issue(session, caller, repository, Access.WRITE)
 
     def read_listing(self, credential: Credential, name: RepositoryName, *, asks_token: bool) -> Listing:

@@ -90,7 +90,7 @@ class Registration:
             with self._database.writing() as session:
                 user = registration.create(session, context, name, password_hash, email, signs_up=True)
                 network = network_of(address)
-                known_networks.record(session, user.id, known_networks.PASSWORD, network, context.moment)
+                known_networks.record(session, user.id, known_networks.PASSWORD, network, context.at)
         except IntegrityError:
             return False
         return True

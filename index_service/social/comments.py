@@ -182,7 +182,7 @@ def set_hidden(session: Session, context: AuditContext, view: CommentView, by: V
             raise Forbidden("An administrator of the index has hidden this comment")
     elif not by.may_manage:
         raise Forbidden("Only an administrator of the repository may hide a comment")
-    comment.hidden_at, comment.hidden_by = (context.moment, by.id) if is_hidden else (None, None)
+    comment.hidden_at, comment.hidden_by = (context.at, by.id) if is_hidden else (None, None)
     comment.is_moderated = is_hidden and by.may_moderate
     if is_hidden is not was_hidden:
         _record(session, context, Change.COMMENT_HIDDEN if is_hidden else Change.COMMENT_SHOWN, view)
