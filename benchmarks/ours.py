@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from urllib.request import urlopen
 
 from benchmarks.client import Daemon, Habits
 from benchmarks.direct import Direct
@@ -10,6 +12,7 @@ from benchmarks.layers import Image
 from benchmarks.processes import Server
 from benchmarks.set_up import LOGIN, NAMESPACE, SetUp
 from benchmarks.v1 import V1
+from benchmarks.v2 import V2
 from tests.servers import services
 from tests.servers.process import free_port
 
@@ -27,6 +30,27 @@ class Standalone(SetUp):
 
     def session(self, repository: str, habits: Habits) -> Daemon:
         return V1(self.address, f"{NAMESPACE}/{repository}", habits)
+
+
+class StandaloneV2(Standalone):
+    """The same registry and the same push by v1, pulled by v2."""
+
+    _translated: tuple[bytes, bytes] | None = None
+
+    def fill(self, image: Image, repository: str) -> None:
+        super().fill(image, repository)
+        manifest = self._get(f"{repository}/manifests/latest")
+        self._translated = manifest, self._get(f"{repository}/blobs/{json.loads(manifest)['config']['digest']}")
+
+    def session(self, repository: str, habits: Habits) -> Daemon:
+        if self._translated is None:
+            return super().session(repository, habits)
+        return V2(self.address, f"{NAMESPACE}/{repository}", habits, self._translated)
+
+    def _get(self, path: str) -> bytes:
+        with urlopen(f"http://127.0.0.1:{self.port}/v2/{NAMESPACE}/{path}") as answer:
+            content: bytes = answer.read()
+        return content
 
 
 class OnStore(SetUp):

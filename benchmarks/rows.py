@@ -36,6 +36,9 @@ _MANY = (50, 500, 1000)
 
 ROWS: Mapping[str, Row] = {
     "files": Row("pull", ("standalone", "distribution"), (Target("standalone", "distribution", 1.8),)),
+    "files-v2": Row(
+        "pull", ("standalone-v2", "distribution"), (Target("standalone-v2", "distribution", 1.9),), clients=(50, 500)
+    ),
     "files-front": Row("pull", ("front", "nginx"), (Target("front", "nginx", 0.8),), _MANY),
     "store-redirect": Row(
         "pull",

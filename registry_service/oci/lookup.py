@@ -19,7 +19,7 @@ from registry_service.storage.driver import Driver, PathNotFound
 from registry_service.storage.paths import ApartImageId
 
 _CACHED_HINTS = 16384
-_CACHED_DIGESTS = 65536
+_CACHED_DIGESTS = 32768
 
 
 @dataclass(slots=True)
