@@ -74,6 +74,30 @@ def test_every_daemon_finds_everything_behind_one_name(harbour: Harbour, generat
     assert [result["name"] for result in daemon.search(name.partition("/")[2])] == [name]
 
 
+def test_clients_of_v2_find_both_services_behind_one_name(harbour: Harbour) -> None:
+    (name, chain), front = (harbour.setup.fresh_name("today"), chain_for(NEWEST)), harbour.setup.index
+    daemon_of(NEWEST, harbour.setup).push(name, chain)
+    base = call(front, "GET /v2/")
+    assert (base.status, f'realm="{front.url}/v2/token"' in (base.header("WWW-Authenticate") or "")) == (401, True)
+    refused = call(front, f"GET /v2/{name}/manifests/latest")
+    assert f'realm="{front.url}/v2/token"' in (refused.header("WWW-Authenticate") or "")
+    token = call(front, f"GET /v2/token?scope=repository:{name}:pull").json()["token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert call(front, "GET /v2/", bearer).status == 200
+    assert name in call(front, "GET /v2/_catalog?n=1000", bearer).json()["repositories"]
+    assert call(front, f"GET /v2/{name}/tags/list", bearer).json() == {"name": name, "tags": ["latest"]}
+    manifest = call(front, f"GET /v2/{name}/manifests/latest", bearer)
+    assert len(manifest.headers_named("Docker-Content-Digest")) == 1
+    for described, image in zip(manifest.json()["layers"], chain, strict=True):
+        layer = call(front, f"GET /v2/{name}/blobs/{described['digest']}", bearer)
+        assert (layer.status, layer.body) == (200, image.layer)
+        assert layer.headers_named("Docker-Content-Digest") == [described["digest"]]
+        # nginx sent it itself: it sends no other date and tag than those of the file.
+        assert layer.header("Last-Modified") != "Thu, 01 Jan 1970 00:00:00 GMT"
+    for line in ("PUT /v2/a/b/manifests/x", "POST /v2/a/b/blobs/uploads/"):
+        assert call(front, line, bearer, b"{}").status == 405
+
+
 def token_for(harbour: Harbour, name: str) -> dict[str, str]:
     answer = call(harbour.setup.index, f"GET /v1/repositories/{name}/images", {"X-Docker-Token": "true"})
     return {"Authorization": f"Token {answer.header('X-Docker-Token')}"}

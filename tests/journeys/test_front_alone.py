@@ -198,3 +198,35 @@ def test_nothing_is_kept_of_registries_that_look_at_tokens(tmp_path: Path) -> No
                 assert call(quay.front, f"GET {path}", owner).status == 200
                 assert call(quay.front, f"GET {path}").status == 401
                 assert call(quay.front, f"GET {path}", stranger).status == 404
+
+
+def test_clients_of_v2_are_served_from_the_same_answers(quay: Quay) -> None:
+    chain = chain_for(NEWEST)
+    name = quay.setup.fresh_name("today")
+    daemon_of(NEWEST, quay.setup).push(name, chain)
+    manifest = call(quay.front, f"GET /v2/{name}/manifests/latest")
+    digests = [each["digest"] for each in manifest.json()["layers"]]
+    quay.way.asked.clear()
+    for _ in range(PULLS):
+        by_digest = call(quay.front, f"GET /v2/{name}/manifests/{manifest.header('Docker-Content-Digest')}")
+        assert (by_digest.status, by_digest.body) == (200, manifest.body)
+        for digest, image in zip(digests, chain, strict=True):
+            layer = call(quay.front, f"GET /v2/{name}/blobs/{digest}")
+            assert (layer.status, layer.body) == (200, image.layer)
+            assert layer.headers_named("Docker-Content-Digest") == [digest]
+            assert (layer.header("Content-Encoding"), layer.header("X-Accel-Expires")) == (None, None)
+    assert quay.asked(f"/v2/{name}/") < PULLS
+    path, length = f"/v2/{name}/blobs/{digests[0]}", len(chain[0].layer)
+    part = call(quay.front, f"GET {path}", {"Range": "bytes=10-"})
+    assert (part.status, part.body, part.headers_named("Docker-Content-Digest")) == (
+        206,
+        chain[0].layer[10:],
+        [digests[0]],
+    )
+    assert call(quay.front, f"GET {path}", {"Range": f"bytes={length}-"}).status == 416
+    head = call(quay.front, f"HEAD {path}")
+    assert (head.status, head.header("Content-Length")) == (200, str(length))
+    # What is kept for one is not for daemons that go on by v1.
+    old = {"User-Agent": "docker/1.12.6 go/go1.6.4"}
+    assert call(quay.front, f"GET {path}", old).status == 404
+    assert call(quay.front, f"GET /v2/{name}/manifests/{manifest.header('Docker-Content-Digest')}", old).status == 404
