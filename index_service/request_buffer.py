@@ -20,7 +20,8 @@ _FRAMING = re.compile(
     rb"\r\n(?:content-length:[ \t]*0*(\d{1,18})[ \t]*|(transfer-encoding):[^\r]*)(?=\r\n)", re.IGNORECASE
 )
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
-_TOKEN = re.compile(rb"\r\nauthorization:[ \t]*token[ \t]", re.IGNORECASE)
+_TOKEN = re.compile(rb"\r\nauthorization:[ \t]*(token[ \t]|bearer[ \t]+(?!whp_)[^ \t])", re.IGNORECASE)
+"""Of v1 or of `/v2/`. The site's access tokens, which programs bear alike, are no protocol tokens."""
 _CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r]*)?\r\n")
 
 
