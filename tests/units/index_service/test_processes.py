@@ -75,7 +75,7 @@ def test_what_one_process_decides_holds_in_all(served):
     assert {ask(served, "GET /v1/users/", Authorization=login).status for _ in range(12)} == {401}
 
 
-READERS, READS = 12, 400
+READERS, READS = 12, 200
 
 
 def read(served, _):
