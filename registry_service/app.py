@@ -76,7 +76,7 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
         images=images,
         push=push,
         tags=MirroredTags(driver, images, mirror) if mirror else tags,
-        pending_tags=PendingTags(tags),
+        pending_tags=PendingTags(driver, tags, index, settings.secret_keys) if index else None,
         holdings=holdings,
         repositories=MirroredRepositories(driver, tags, mirror) if mirror else Repositories(driver, tags),
         translations=Translations(driver, images, records, offload=offload),

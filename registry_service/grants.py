@@ -105,6 +105,9 @@ class Gate(Protocol):
     def holder(self, credentials: Credentials) -> Holder:
         """For whom the bearer pushes."""
 
+    def authorization(self, credentials: Credentials, access: Access, repository: RepositoryName) -> str:
+        """The header with the bearer's token for this access alone, to ask the index with later."""
+
     def set_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag, image: ImageId) -> None:
         """Ask for consent to a tag, before it is set. Raises what `IndexClient.set_tag` does."""
 
@@ -150,6 +153,9 @@ class OpenGate:
 
     def holder(self, credentials: Credentials) -> Holder:
         return EVERYBODY
+
+    def authorization(self, credentials: Credentials, access: Access, repository: RepositoryName) -> str:
+        return ""
 
     def set_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag, image: ImageId) -> None:
         pass
@@ -229,6 +235,9 @@ class TokenGate:
 
     def holder(self, credentials: Credentials) -> Holder:
         return _GrantHolder(self._held, self._redeemed(credentials, Access.WRITE).grant)
+
+    def authorization(self, credentials: Credentials, access: Access, repository: RepositoryName) -> str:
+        return _authorization(self._redeemed(credentials, access, repository).token)
 
     def set_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag, image: ImageId) -> None:
         redeemed = self._redeemed(credentials, Access.WRITE, repository)

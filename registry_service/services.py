@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from io import FileIO
@@ -26,7 +27,7 @@ from registry_service.mirror.mirror import Mirror
 from registry_service.mirror.mirrored import MirroredImages
 from registry_service.oci.lookup import Lookup
 from registry_service.oci.translation import Translated, Translations
-from registry_service.pending_tags import PendingTag, PendingTags
+from registry_service.pending_tags import PendingTags, TagChange
 from registry_service.storage.driver import Reader
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,9 @@ class ReadableImages(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """The services behind the views. `index` is None in a standalone registry, `mirror` where nothing is mirrored."""
+    """The services behind the views. `index` and `pending_tags` are None in a standalone registry, `mirror` where it
+    mirrors nothing.
+    """
 
     gate: Gate
     index: IndexClient | None
@@ -64,7 +67,7 @@ class Registry:
     images: Images
     push: Push
     tags: Tags
-    pending_tags: PendingTags
+    pending_tags: PendingTags | None
     holdings: Holdings
     repositories: Repositories
     translations: Translations
@@ -108,30 +111,31 @@ class Registry:
         """Set a tag with the consent of the index. Raises ImageNotFound unless the image is complete."""
         self.tags.require_taggable(image)
         image = self.holdings.carry(image, repository)
-        ask = partial(self.gate.set_tag, credentials, repository, tag, image)
         before = self.tags.find(repository, tag)
-        self._change_tag(PendingTag(repository=repository, tag=tag, now=image, before=before, agent=agent, ask=ask))
+        change = TagChange(repository=repository, tag=tag, now=image, before=before, agent=agent)
+        self._change_tag(credentials, change, partial(self.gate.set_tag, credentials, repository, tag, image))
 
     def delete_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag, agent: Agent) -> None:
         """Delete a tag with the consent of the index. Raises TagNotFound."""
         before = self.tags.find(repository, tag)
         if before is None:
             raise TagNotFound(f"Tag not found: {tag}")
-        ask = partial(self.gate.delete_tag, credentials, repository, tag)
-        self._change_tag(PendingTag(repository=repository, tag=tag, now=None, before=before, agent=agent, ask=ask))
+        change = TagChange(repository=repository, tag=tag, now=None, before=before, agent=agent)
+        self._change_tag(credentials, change, partial(self.gate.delete_tag, credentials, repository, tag))
 
-    def _change_tag(self, change: PendingTag) -> None:
-        is_asked = self._ask(change)
+    def _change_tag(self, credentials: Credentials, change: TagChange, ask: Callable[[], None]) -> None:
+        pending, is_asked = self.pending_tags, self._ask(change, ask)
+        if pending is not None and not is_asked:
+            access = Access.WRITE if change.now else Access.DELETE
+            pending.add(change, self.gate.authorization(credentials, access, change.repository))
         self.tags.change(change.repository, change.tag, change.now, change.agent)
-        if is_asked:
-            self.pending_tags.settle(change.repository, change.tag)
-        else:
-            self.pending_tags.add(change)
+        if pending is not None and is_asked:
+            pending.settle(change.repository, change.tag)
 
-    def _ask(self, change: PendingTag) -> bool:
+    def _ask(self, change: TagChange, ask: Callable[[], None]) -> bool:
         """Whether the index has consented; not where it cannot be reached. Raises what it refuses with."""
         try:
-            change.ask()
+            ask()
         except IndexUnreachable as failure:
             logger.warning("%s:%s is changed without the index: %s", change.repository, change.tag, failure.message)
             return False

@@ -16,6 +16,9 @@ try:
         settings.storage, settings.storage_path, serving.environ, redis_url=settings.redis_url, offload=offload
     )
     app = create_app(settings, driver, offload=offload)
-    Sweeper(app.extensions[EXTENSION].push).start()
+    registry = app.extensions[EXTENSION]
+    Sweeper(registry.push).start()
+    if registry.pending_tags is not None:
+        registry.pending_tags.start()
 except SettingsError as error:
     serving.refuse_to_start(f"wharfinger-registry: {error}")

@@ -35,6 +35,9 @@
         claims            JSON object of the checksums claimed so far
         layer.<n>         a received layer
         received.<hex>    names the `layer.<n>` whose payload checksum is <hex>
+    _pending/<n>.<m>      JSON object: a change of a tag that the index is still to be asked about; <n> is a digest of
+                          repository and tag
+    _pending.claim[.<n>]  who is asking about them
     _probes/<n>           what a health check writes, reads and deletes
     _probes/<n>/…         what an operator's check does; layer and layer.moved are layers
 
@@ -59,6 +62,8 @@ REPOSITORIES = "repositories"
 UPLOADS = "_uploads"
 APART = "_apart"
 MIRROR = "_mirror"
+PENDING = "_pending"
+PENDING_CLAIM = f"{PENDING}.claim"
 PROBES = "_probes"
 DIGESTS = "_digests"
 
@@ -216,6 +221,11 @@ def tag(name: RepositoryName, tag: Tag) -> str:
 
 def tag_json(name: RepositoryName, tag: Tag) -> str:
     return f"{repository(name)}/tag{quote(tag)}_json"
+
+
+def pending_tag(name: RepositoryName, tag: Tag) -> str:
+    """What the names of a tag's contents below `PENDING` begin with."""
+    return f"{hashlib.sha256(f'{name}:{tag}'.encode()).hexdigest()[:32]}."
 
 
 def tag_in(entry: str) -> str | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -312,6 +315,51 @@ def test_a_tag_that_the_index_refuses_once_it_is_back_is_as_it_was(
         lambda: (folder / "tag_latest").read_text() == chain[1].id and not (folder / "tag_stable").exists(),
         lambda: "what the index refuses stands",
     )
+
+
+def killed(service: Service) -> None:
+    """The whole service, at once and with no chance to say anything."""
+    for pid in (service.process.pid, *service.process.children()):
+        os.kill(pid, signal.SIGKILL)
+    service.process.stop()
+
+
+def test_a_registry_killed_before_the_index_is_back_has_forgotten_no_tag(
+    patient_harbour: Harbour, patient_index_restored: IndexProxy, tmp_path: Path
+) -> None:
+    """What it let pass is made good, or undone, by the process that is started in its place."""
+    store, keys = str(patient_harbour.first.store), secrets.token_hex(32)
+    settings = {"storage_path": store, "secret_keys": keys, "grant_seconds": "600"}
+    doomed = start_registry(tmp_path / "doomed", patient_index_restored.target.url, **settings)
+    leaver = sign_up(patient_harbour.index.target, Account(f"leaver{secrets.token_hex(4)}"))
+    changes = []
+    with running(doomed):
+        harbour = replace(patient_harbour, first=doomed)
+        for account in (ALICE, leaver):
+            name = patient_harbour.push(chain := make_chain(2), account=account)
+            changes.append((name, chain, pushing(harbour, name, account)))
+        patient_index_restored.is_down = True
+        index_command(patient_harbour.index.environ, "deactivate", leaver.name)
+        for name, chain, token in changes:
+            for tag in ("latest", "stable"):
+                assert put_tag(harbour, token, name, tag, chain[0].id) == 200
+        killed(doomed)
+    folders = [patient_harbour.first.store / "repositories" / name for name, _, _ in changes]
+    assert [(folder / "tag_stable").read_text() for folder in folders] == [chain[0].id for _, chain, _ in changes]
+    with running(start_registry(tmp_path / "next", patient_index_restored.target.url, **settings)):
+        patient_index_restored.is_down = False
+        kept, refused = changes
+        eventually(
+            lambda: tags_in_the_index(patient_harbour, kept[0]) == dict.fromkeys(("latest", "stable"), kept[1][0].id),
+            lambda: f"the index was never asked: {tags_in_the_index(patient_harbour, kept[0])}",
+        )
+        eventually(
+            lambda: (folders[1] / "tag_latest").read_text() == refused[1][1].id,
+            lambda: "what the index refuses stands",
+        )
+        eventually(lambda: not (Path(store) / "_pending").exists(), lambda: "a record is left")
+        assert not (folders[1] / "tag_stable").exists()
+        assert (folders[0] / "tag_stable").read_text() == kept[1][0].id
 
 
 def test_an_index_that_does_not_answer_is_not_waited_for(harbour: Harbour, index_restored: IndexProxy) -> None:
