@@ -17,7 +17,7 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import Blueprint, Flask, Request, Response, current_app, request
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 from werkzeug.routing import PathConverter
 
 from common import agents, distribution, errors, headers, log
@@ -214,7 +214,9 @@ def _on_failure(failure: errors.Failure) -> Response:
 
 
 def _on_http_exception(exception: HTTPException) -> Response:
-    """Errors of routing: no such route, method not allowed, body too large."""
+    """Errors of routing: no such route, method not allowed, body too large; OPTIONS is told what is allowed."""
+    if request.method == "OPTIONS" and isinstance(exception, MethodNotAllowed) and request.path.startswith("/v1/"):
+        return Response(status=204, headers={"Allow": ", ".join(sorted({*(exception.valid_methods or ()), "OPTIONS"}))})
     return _failed(exception, request.method, request.path)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from common import http
+from common.cors import Cors
 from index_service import api, background, current, json_api, services, web
 from index_service.database import open_engine
 from index_service.db import Clock, now
@@ -37,6 +38,8 @@ def create_app(
     app.extensions[background.EXTENSION] = background.Background(built.jobs, built.pull_counts, built.retention)
     web.install(app, settings, mailer, clock)
     json_api.install(app, settings, clock)
+    if settings.cors_origins:
+        app.wsgi_app = Cors(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from common.cors import origins
 from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, whole_number
 
 SERVICE = "index"
@@ -205,6 +206,12 @@ class IndexSettings:
         "Contact of people who find a vulnerability, as mailto:, https: or tel: URL, for /.well-known/security.txt; "
         "empty means that there is no such file.",
         "",
+    )
+    cors_origins: tuple[str, ...] = setting(
+        origins,
+        "Comma-separated origins of web pages that may use the v1 protocol from a browser, as https://ui.example; "
+        "* lets any page read. Empty: none.",
+        (),
     )
     log_level: str = setting(one_of("debug", "info", "warning", "error"), "Lowest level to log.", "info")
 

@@ -6,6 +6,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from common import http
+from common.cors import Cors
 from registry_service import api
 from registry_service.api import request_context
 from registry_service.api.allowed_hosts import ANY, AllowedHosts
@@ -48,6 +49,8 @@ def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload =
         index_url=settings.index_public_url or ("" if is_fronted else settings.index_url),
         is_fronted=is_fronted,
     )
+    if settings.cors_origins:
+        app.wsgi_app = Cors(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]
     if settings.standalone and ANY not in settings.hosts:
         app.wsgi_app = AllowedHosts(app.wsgi_app, (*settings.hosts, *settings.endpoints))  # type: ignore[method-assign]
     if settings.trusted_proxies:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from common.cors import origins
 from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, url, whole_number
 from registry_service.mirror.sources import MirrorSource, read_sources
 
@@ -82,6 +83,12 @@ class RegistrySettings:
     )
     trusted_proxies: int = setting(
         whole_number(), "Number of reverse proxies whose X-Forwarded-* headers are trusted.", 0
+    )
+    cors_origins: tuple[str, ...] = setting(
+        origins,
+        "Comma-separated origins of web pages that may use the v1 protocol from a browser, as https://ui.example; "
+        "* lets any page read. Empty: none.",
+        (),
     )
     log_level: str = setting(one_of("debug", "info", "warning", "error"), "Lowest level to log.", "info")
 

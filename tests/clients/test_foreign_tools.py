@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from tests.clients.docker_v1 import Daemon
+from tests.clients.generations import NEWEST
 from tests.clients.images import Chain, make_chain
 from tests.clients.wire import Answer, call
 from tests.servers.setups import ALICE, SetUp
@@ -52,3 +54,43 @@ def test_a_client_without_checksums_pushes(setup: SetUp, images: int) -> None:
         assert call(setup.registry, f"GET /v1/images/{image.id}/layer", token).body == image.layer
         described = call(setup.registry, f"GET /v1/images/{image.id}/json", token)
         assert (described.body, described.header("X-Docker-Checksum-Payload")) == (image.json, image.payload)
+
+
+@pytest.mark.parametrize("setup", ["standalone-http", "one-host-http", "split-http"], indirect=True)
+def test_the_calls_of_scripts_and_frontends_that_know_one_host_and_a_password(setup: SetUp) -> None:
+    """docker/migrator and jq scripts; the frontends of kwk and atcol, docker-registry-web, and yodle's client.
+
+    Each asks for all repositories in one answer, for the tags of each, and for a tag, with a password or none, and
+    without a token.
+    """
+    names = [setup.fresh_name("tool") for _ in range(2)]
+    chains = [make_chain(1) for _ in names]
+    for name, chain in zip(names, chains, strict=True):
+        Daemon(NEWEST, setup.index, ALICE.name, ALICE.password).push(name, chain, "one")
+    # A registry alone has no accounts: over plain HTTP these tools send it no password.
+    for credentials in ({}, basic()):
+        for term in ("?q=", "", "?q=tool-"):
+            listed = call(setup.index, f"GET /v1/search{term}", credentials).json()
+            assert {result["name"] for result in listed["results"]} >= set(names), term
+            assert listed["num_results"] == len(listed["results"])
+        for name, chain in zip(names, chains, strict=True):
+            for path, told in ((f"{name}/tags", {"one": chain[0].id}), (f"{name}/tags/one", chain[0].id)):
+                assert call(setup.index, f"GET /v1/repositories/{path}", credentials).json() == told
+            images = call(setup.index, f"GET /v1/repositories/{name}/images", credentials).json()
+            assert [entry["id"] for entry in images] == [chain[0].id]
+    assert call(setup.index, f"OPTIONS /v1/repositories/{names[0]}/tags").status == 204
+
+
+def test_the_writes_of_frontends_of_a_registry_alone(standalone: SetUp) -> None:
+    """They delete and copy tags, read JSON and ancestry, and delete a repository without the slash at its end."""
+    name, chain = standalone.fresh_name("tool"), make_chain(2)
+    Daemon(NEWEST, standalone.index, ALICE.name, ALICE.password).push(name, chain, "one")
+    path, top = f"/v1/repositories/{name}", chain[-1].id
+    assert call(standalone.index, f"PUT {path}/tags/two", body=f'"{top}"'.encode()).status == 200
+    assert call(standalone.index, f"DELETE {path}/tags/one").status == 200
+    assert call(standalone.index, f"GET {path}/tags").json() == {"two": top}
+    assert call(standalone.index, f"GET {path}/tags/two/json").json()["last_update"]
+    assert call(standalone.index, f"GET /v1/images/{top}/json").json()["id"] == top
+    assert call(standalone.index, f"GET /v1/images/{top}/ancestry").json() == [top, chain[0].id]
+    assert call(standalone.index, f"DELETE {path}").status == 200
+    assert call(standalone.index, f"GET {path}/tags").status == 404

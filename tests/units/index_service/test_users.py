@@ -582,7 +582,7 @@ def test_a_taken_name_does_not_leave_half_an_account(site):
 
 def test_nothing_but_json_is_answered(site):
     for method, path in [
-        ("OPTIONS", "/v1/users/"),
+        ("PATCH", "/v1/search"),
         ("PATCH", "/v1/users"),
         ("GET", "/v1/nowhere"),
         ("PUT", "/v1/users"),
