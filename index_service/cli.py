@@ -227,27 +227,42 @@ def shared_images() -> None:
         click.echo(f"{_count(count, 'image')} shared between namespaces.", err=True)
 
 
+_PROGRESS = 100
+"""After so many repositories `reindex` says how far it is."""
+
+
 @main.command()
 @click.argument("repositories", nargs=-1)
 @click.option("--take-over", "owner", metavar="OWNER", help="Take over repositories that the index does not know.")
 def reindex(repositories: tuple[str, ...], owner: str | None) -> None:
     """Reread tags and images of REPOSITORIES, or of all, from their registries, while the index is being served.
 
-    What a registry returns is added or updated; nothing is removed. A registry has no list of its repositories: to
-    take over those it held before this index, name them. With --take-over a repository becomes private where its
-    store marks it so.
+    What a registry returns is added or updated; nothing is removed. To take over what a store held before this index,
+    name it, or read names from standard input with `-`: `wharfinger-registry repositories` prints them. With
+    --take-over a repository becomes private where its store marks it so.
     """
-    names = [RepositoryName.parse(repository) for repository in repositories]
     with _services() as services:
-        names = names or services.reindex.repositories()
-        failed = [name for name in names if not _reindex(services.reindex, name, owner)]
+        names = list(_named(repositories)) if repositories else [str(name) for name in services.reindex.repositories()]
+        failed = 0
+        for number, name in enumerate(names, 1):
+            failed += not _reindex(services.reindex, name, owner)
+            if number % _PROGRESS == 0:
+                click.echo(f"{number} of {len(names)}", err=True)
     if failed:
-        raise click.ClickException(f"{len(failed)} of {len(names)} repositories could not be read")
+        raise click.ClickException(f"{failed} of {len(names)} repositories could not be read")
 
 
-def _reindex(reindex: Reindex, name: RepositoryName, owner: str | None) -> bool:
+def _named(repositories: tuple[str, ...]) -> Iterator[str]:
+    for repository in repositories:
+        if repository == "-":
+            yield from (line.strip() for line in sys.stdin if line.strip())
+        else:
+            yield repository
+
+
+def _reindex(reindex: Reindex, name: str, owner: str | None) -> bool:
     try:
-        found = reindex.run(name, owner)
+        found = reindex.run(RepositoryName.parse(name), owner)
     except Failure as failure:
         click.echo(f"{name}: {failure.message}", err=True)
         return False

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -34,6 +37,8 @@ MAX_SIZE = 2**45
 
 MAX_CHECKSUMS = 5
 
+_VERSION = re.compile(r"[A-Za-z0-9.+~_-]{1,64}")
+
 AGENT = "wharfinger-index"
 
 logger = logging.getLogger(__name__)
@@ -55,6 +60,14 @@ class Ancestry:
 
     images: list[ImageId]
     apart: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """When a tag was pushed, and the version of the daemon; None and empty where nobody knows."""
+
+    at: datetime | None
+    client: str
 
 
 class RegistryFailed(Unavailable):
@@ -103,6 +116,12 @@ class RegistryClient:
             raise RegistryFailed(endpoint, "told tags that are none")
         pairs = ((_tag(name), _image(image)) for name, image in listed.items())
         return {tag: image for tag, image in pairs if tag is not None and image is not None}
+
+    def pushed(self, endpoint: str, token: Token, repository: RepositoryName, tag: Tag) -> Pushed:
+        """When a tag was pushed, and by what, as far as the store knows. Raises as `describe` does."""
+        answer = self._ask("GET", endpoint, f"{_tag_path(repository, tag)}/json", token)
+        told = self._decoded(endpoint, answer.body)
+        return _pushed(told) if isinstance(told, dict) else Pushed(None, "")
 
     def is_private(self, endpoint: str, token: Token, repository: RepositoryName) -> bool:
         """Whether the registry's store marks a repository as private. Raises as `describe` does."""
@@ -231,6 +250,14 @@ def _checksums(texts: list[str]) -> tuple[Checksum, ...]:
         with suppress(Invalid):
             found.append(Checksum(text))
     return tuple(found)
+
+
+def _pushed(told: dict[str, Any]) -> Pushed:
+    version, at = told.get("docker_version"), told.get("last_update")
+    client = f"docker/{version}" if isinstance(version, str) and _VERSION.fullmatch(version) else ""
+    if not isinstance(at, int) or not 0 < at < time.time():
+        return Pushed(None, client)
+    return Pushed(datetime.fromtimestamp(at, UTC), client)
 
 
 def _image(value: Any) -> ImageId | None:

@@ -20,6 +20,7 @@ from common.names import ImageId, RepositoryName
 from common.settings import SettingsError
 from registry_service.app import create_registry
 from registry_service.graph.image_repair import ImageRepair, Report
+from registry_service.graph.images import Images
 from registry_service.graph.push import PIECE
 from registry_service.graph.repositories import Repositories
 from registry_service.graph.tags import Tags
@@ -84,6 +85,17 @@ def sweep() -> None:
     with _one_line_errors():
         dropped = create_registry(*_open()).push.expire()
     click.echo(f"{dropped} unfinished uploads dropped")
+
+
+@main.command("repositories")
+def list_repositories() -> None:
+    """List the repositories of the store by name, one a line, as `wharfinger-index reindex --take-over OWNER -` reads
+    them.
+    """
+    with _one_line_errors():
+        _, driver = _open()
+        for name in sorted(Repositories(driver, Tags(driver, Images(driver))).all()):
+            click.echo(str(name))
 
 
 _repositories = click.argument("repositories", metavar="[REPOSITORY]...", nargs=-1)

@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Forbidden, NotFound
 from common.names import ImageId, RepositoryName, Tag
-from common.tokens import Access
+from common.tokens import Access, Token
 from index_service.accounts import authentication
 from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.db import Clock
-from index_service.registry_client import RegistryClient
+from index_service.registry_client import Pushed, RegistryClient
 from index_service.repositories import catalogue, repository_settings
 from index_service.repositories.catalogue import Pusher
 from index_service.repositories.endpoints import Endpoints
@@ -61,8 +61,9 @@ class Reindex:
         """
         endpoint, token = self._endpoint_of(name, owner), self._tokens.issue(name, Access.READ)
         tags = self._registries.tags(endpoint, token, name)
+        pushed = self._pushed(name, endpoint, token, tags)
         is_marked = owner is not None and self._registries.is_private(endpoint, token, name)
-        repository = self._with_tags(name, owner, tags, make_private=is_marked)
+        repository = self._with_tags(name, owner, tags, pushed, make_private=is_marked)
         images, missing = self._facts.read(repository, tags.values(), everything=True, heartbeat=lambda: None)
         return Reindexed(len(tags), images, missing)
 
@@ -78,11 +79,25 @@ class Reindex:
             raise NotFound(f"the index knows no repository {name}")
         return self._endpoints.choose(name) if found is None else self._endpoints.announced(found.endpoint)
 
+    def _pushed(self, name: RepositoryName, endpoint: str, token: Token, tags: dict[Tag, ImageId]) -> dict[Tag, Pushed]:
+        """When the tags that the index does not know were pushed: a store remembers, and a take-over is no push."""
+        with self._database.reading() as session:
+            repository = catalogue.find(session, name)
+            known = catalogue.tags(session, repository.id) if repository is not None else {}
+        return {tag: self._registries.pushed(endpoint, token, name, tag) for tag in tags if tag not in known}
+
     def _with_tags(
-        self, name: RepositoryName, owner: str | None, tags: dict[Tag, ImageId], *, make_private: bool
+        self,
+        name: RepositoryName,
+        owner: str | None,
+        tags: dict[Tag, ImageId],
+        pushed: dict[Tag, Pushed],
+        *,
+        make_private: bool,
     ) -> Repository:
         with self._database.writing() as session:
-            if catalogue.find(session, name) is None and owner is not None:
+            is_new = catalogue.find(session, name) is None
+            if is_new and owner is not None:
                 self._allocate(session, name, owner)
             repository = catalogue.lock(session, name)
             if repository is None:
@@ -90,16 +105,24 @@ class Reindex:
             if make_private:
                 context = AuditContext(None, "", self._clock())
                 repository_settings.set_private(session, context, repository, is_private=True)
-            pushed_at = repository.pushed_at
+            updated_at, pushed_at = repository.updated_at, repository.pushed_at
             catalogue.record_images(session, repository, dict.fromkeys(tags.values()), self._clock())
+            known = catalogue.tags(session, repository.id)
             for tag, image in tags.items():
-                catalogue.set_tag(session, repository, tag, image, Pusher(None), self._clock())
-            repository.pushed_at = pushed_at
+                if known.get(tag) != image:
+                    told = pushed.get(tag, Pushed(None, ""))
+                    by, moment = Pusher(None, told.client), told.at or self._clock()
+                    catalogue.set_tag(session, repository, tag, image, by, moment)
+            repository.updated_at, repository.pushed_at = updated_at, pushed_at
+            dates = [told.at for told in pushed.values() if told.at is not None]
+            if is_new and dates:
+                repository.created_at, repository.updated_at, repository.pushed_at = min(dates), max(dates), max(dates)
             documents.refresh(session, repository.id)
             return repository
 
     def _allocate(self, session: Session, name: RepositoryName, owner: str) -> None:
         user = authentication.require(session, owner)
+        name.require_unambiguous()
         if not catalogue.namespace_exists(session, name.namespace):
             raise Conflict(f"no account or organisation is named {name.namespace}; create it first")
         if name.is_library and not user.is_admin:

@@ -14,8 +14,17 @@ from tests.clients.docker_v1 import Daemon
 from tests.clients.generations import NEWEST, V0_8
 from tests.clients.images import Chain, make_chain
 from tests.clients.wire import call
-from tests.servers.process import eventually, free_port, listening
-from tests.servers.services import Account, Service, index_command, running, sign_up, start_index, start_registry
+from tests.servers.process import ServerFailed, eventually, free_port, listening
+from tests.servers.services import (
+    Account,
+    Service,
+    index_command,
+    registry_command,
+    running,
+    sign_up,
+    start_index,
+    start_registry,
+)
 
 ALICE = Account("alice")
 
@@ -97,7 +106,7 @@ def test_a_registry_killed_before_it_was_asked_is_asked_when_it_is_back(pair: tu
 def test_reindexing_brings_back_what_was_lost_and_takes_over_what_was_never_known(
     pair: tuple[Service, Service],
 ) -> None:
-    index, _ = pair
+    index, registry = pair
     chain, other = make_chain(3), make_chain(2)
     push(index, "alice/app", chain, "1.0")
     push(index, "alice/other", other)
@@ -110,6 +119,13 @@ def test_reindexing_brings_back_what_was_lost_and_takes_over_what_was_never_know
     change(index, "DELETE FROM repositories WHERE name = 'app'")
     told = index_command(index.environ, "reindex", "--take-over", "alice", "alice/app")
     assert told == "alice/app: 1 tags, 3 images\n"
+    change(index, "DELETE FROM repositories")
+    names = registry_command(registry.process.environ, "repositories")
+    assert names == "alice/app\nalice/other\n"
+    with pytest.raises(ServerFailed, match="1 of 3 repositories could not be read") as failed:
+        index_command(index.environ, "reindex", "--take-over", "alice", "-", typed=f"team%252Fapp!\n{names}")
+    assert "team%252Fapp!: Invalid repository name" in str(failed.value)
+    assert "alice/app: 1 tags, 3 images\nalice/other: 1 tags, 2 images\n" in str(failed.value)
     assert len(Daemon(V0_8, index.target).pull("alice/app", "1.0")) == 3
 
 

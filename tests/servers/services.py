@@ -166,6 +166,15 @@ def index_command(environ: dict[str, str], *words: str, typed: str = "") -> str:
     return done.stdout
 
 
+def registry_command(environ: dict[str, str], *words: str) -> str:
+    """As `index_command`, of a registry."""
+    command = [sys.executable, "-c", "from registry_service.cli import main; main()", *words]
+    done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ServerFailed(f"{' '.join(words)} failed\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
 def sign_up(index: Target, account: Account) -> Account:
     """Make an account as a daemon's first login does."""
     body = f'{{"username":"{account.name}","password":"{account.password}","email":"{account.name}@example.com"}}'

@@ -368,6 +368,31 @@ def test_a_repository_of_an_old_store_is_taken_over_and_pushed_to_whatever_its_n
     assert [tuple(row)[1:] for row in rows][1:] == [(tag, other[0].id) for tag in ("1+2", "latest", "new")]
 
 
+def test_a_take_over_is_no_push(harbour):
+    chain = make_chain(1)
+    harbour.push("alice/app", chain)
+    then, later = 1_400_000_000, 1_420_000_000
+    for tag, at in (("old", then), ("new", later), ("unknown", None)):
+        harbour.driver.put(f"repositories/alice/old/tag_{tag}", chain[0].id.encode())
+        if at is not None:
+            told = json.dumps({"last_update": at, "docker_version": "1.6.2"}).encode()
+            harbour.driver.put(f"repositories/alice/old/tag{tag}_json", told)
+    name = RepositoryName.parse("alice/old")
+    asked = "SELECT created_at, updated_at, pushed_at FROM repositories WHERE name = 'old'"
+    tags = "SELECT name, updated_at FROM tags WHERE name <> 'latest' ORDER BY name"
+    moves = "SELECT tag, client FROM tag_moves WHERE tag <> 'latest' ORDER BY tag"
+    told = []
+    for _ in range(2):
+        assert harbour.reindex.run(name, "alice").tags == 3
+        told.append([harbour.site.rows(statement) for statement in (asked, tags, moves)])
+    assert told[0] == told[1]
+    (dates,), set_at, by = told[0]
+    years = [str(moment)[:4] for moment in dates]
+    assert years == ["2014", "2014", "2014"]
+    assert [str(row.updated_at)[:10] for row in set_at][:2] == ["2014-12-31", "2014-05-13"]
+    assert [(row.tag, row.client) for row in by] == [("new", "docker/1.6.2"), ("old", "docker/1.6.2"), ("unknown", "")]
+
+
 def test_taking_over_wants_an_owner_of_the_name(harbour):
     chain = make_chain(1)
     for name in ("library/app", "stranger/app"):
