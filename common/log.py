@@ -65,5 +65,6 @@ def configure(service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # urllib3 writes a line for every connection it opens.
-    logging.getLogger("urllib3").setLevel(max(logging.WARNING, root.level))
+    # urllib3 writes a line for every connection it opens, swiftclient three for every request it sends.
+    for chatty in ("urllib3", "swiftclient"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

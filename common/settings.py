@@ -22,7 +22,7 @@ S = TypeVar("S")
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message names it and says what to mend."""
+    """Settings are missing or wrong; the message names all of them and says what to mend."""
 
 
 def setting(read: Callable[[str], Any], doc: str, default: Any = _REQUIRED, secret: bool = False) -> Any:
@@ -49,15 +49,19 @@ def load(cls: type[S], service: str, environ: Mapping[str, str]) -> S:
     given = {key: text for key, text in environ.items() if key.startswith(prefix)}
     unknown = [key for key in given if key.removeprefix(prefix).lower() not in fields]
     unknown += [f"{key} (in {environ.get(CONFIG_FILE)})" for key in filed if key not in fields]
-    if unknown:
-        raise SettingsError(f"unknown setting: {', '.join(sorted(unknown))}")
+    wrong = [f"unknown setting: {', '.join(sorted(unknown))}"] if unknown else []
     values = {}
     for name, field in fields.items():
         text = given.get(variable(service, name), filed.get(name))
         if text is not None:
-            values[name] = _read_value(variable(service, name), text, field.metadata["read"])
+            try:
+                values[name] = field.metadata["read"](text.strip())
+            except ValueError as error:
+                wrong.append(f"{variable(service, name)}: {error}")
         elif field.default is dataclasses.MISSING:
-            raise SettingsError(f"{variable(service, name)} is not set: {field.metadata['doc']}")
+            wrong.append(f"{variable(service, name)} is not set: {field.metadata['doc']}")
+    if wrong:
+        raise SettingsError("; ".join(wrong))
     try:
         return cls(**values)
     except ValueError as error:
@@ -98,13 +102,6 @@ def _as_text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
     return str(value)
-
-
-def _read_value(name: str, text: str, read: Callable[[str], Any]) -> Any:
-    try:
-        return read(text.strip())
-    except ValueError as error:
-        raise SettingsError(f"{name}: {error}") from error
 
 
 def boolean(text: str) -> bool:

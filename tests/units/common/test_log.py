@@ -146,3 +146,14 @@ def test_a_traceback_gives_no_secret_away(capsys: pytest.CaptureFixture[str]) ->
     written = capsys.readouterr().err
     assert "Traceback" in written
     assert BASIC not in written
+
+
+def test_libraries_that_tell_of_every_request_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("registry", "info")
+    for library in ("swiftclient", "urllib3.connectionpool"):
+        logging.getLogger(library).info("RESP STATUS: 200 OK")
+        logging.getLogger(library).warning("gave up")
+    assert capsys.readouterr().err.count("\n") == 2
+    log.configure("registry", "error")
+    logging.getLogger("swiftclient").warning("gave up")
+    assert capsys.readouterr().err == ""

@@ -128,6 +128,14 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load(Cellar, "cellar", NEEDED | {CONFIG_FILE: str(tmp_path / "absent.toml")})
 
 
+def test_all_wrong_settings_are_named_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(Cellar, "cellar", {variable("cellar", "doors"): "many", variable("cellar", "dors"): "2"})
+    for name in ("doors", "dors", "keys"):
+        assert variable("cellar", name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_settings_that_contradict_each_other_are_refused() -> None:
     @dataclass(frozen=True)
     class Contrary:
