@@ -108,5 +108,6 @@ def _create_mirror(
         holdings,
         timeout=settings.mirror_timeout,
         tag_seconds=settings.mirror_tag_seconds,
+        proxy=settings.mirror_proxy,
         offload=offload,
     )

@@ -81,6 +81,13 @@ class RegistrySettings:
     mirror_timeout: float = setting(
         seconds, "Read timeout of a source, in seconds; the connect timeout is at most 5 of them.", 20.0
     )
+    mirror_proxy: str = setting(
+        url,
+        "HTTP proxy to sources, http://[user:password@]host:port, except to the hosts of NO_PROXY; empty means what "
+        "HTTP_PROXY and HTTPS_PROXY say.",
+        "",
+        secret=True,
+    )
     trusted_proxies: int = setting(
         whole_number(), "Number of reverse proxies whose X-Forwarded-* headers are trusted.", 0
     )

@@ -26,6 +26,7 @@ from common.checksums import Checksum
 from common.deadline import read_body
 from common.errors import Invalid, NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
+from registry_service.mirror.proxies import Connections
 from registry_service.mirror.sources import MirrorSource
 
 MAX_LIST_BYTES = 32 * 1024 * 1024
@@ -93,13 +94,14 @@ class Source:
     Every request raises NotAtSource or SourceUnavailable.
     """
 
-    def __init__(self, settings: MirrorSource, timeout: float, mirror: str) -> None:
-        """`timeout`: seconds for each silence; `mirror` is our name in the header that breaks loops."""
+    def __init__(self, settings: MirrorSource, timeout: float, mirror: str, proxy: str = "") -> None:
+        """`timeout`: seconds for each silence; `mirror` is our name in the header that breaks loops; `proxy` see
+        `Connections`.
+        """
         self._settings = settings
         self._mirror = mirror
-        self._pool = urllib3.PoolManager(
-            maxsize=64, timeout=urllib3.Timeout(connect=min(timeout, _CONNECT_SECONDS), read=timeout)
-        )
+        limits = urllib3.Timeout(connect=min(timeout, _CONNECT_SECONDS), read=timeout)
+        self._pool = Connections(proxy, limits)
         self._sessions: Cache[RepositoryName, _Session] = Cache(1024)
         self._stands_alone: bool | None = None
 

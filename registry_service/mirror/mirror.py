@@ -43,12 +43,13 @@ class Mirror:
         *,
         timeout: float,
         tag_seconds: float,
+        proxy: str = "",
         offload: Offload = directly,
     ) -> None:
         """`held`, `push`, `tags` and `holdings` are the store's own; `timeout` bounds each silence of a source."""
         # Alike in all processes of a mirror. Mirrors that share it have the same sources, so none is another's.
         self._name = hashlib.sha256(repr(sources).encode()).hexdigest()[:16]
-        self._sources = {source.namespace: Source(source, timeout, self._name) for source in sources}
+        self._sources = {source.namespace: Source(source, timeout, self._name, proxy) for source in sources}
         self._copies = Copies(driver, held, tags, holdings)
         self._tag_sync = TagSync(driver, self._copies, tags, tag_seconds)
         self._pull_through = PullThrough(driver, held, push, self._copies, self._offer_of, offload)
