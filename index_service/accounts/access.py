@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import Flag, auto
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Select, delete, false, insert, literal, select, update
+from sqlalchemy import ColumnElement, CursorResult, Insert, Table, bindparam, delete, false, insert, select, update
 from sqlalchemy.orm import Session
 
 from common.errors import NotFound
@@ -26,6 +27,8 @@ from index_service.accounts.actor import Actor
 from index_service.accounts.authentication import WrongCredential
 from index_service.accounts.models import AccessToken, BrowserSession, ProtocolToken, User
 from index_service.audit.log import AuditContext, Change
+
+_Access = type[BrowserSession | ProtocolToken | AccessToken]
 
 
 class Kind(Flag):
@@ -76,18 +79,19 @@ class Ended:
     access_tokens: int = 0
 
 
-def begin(
-    session: Session, actor: Actor, model: type[BrowserSession | ProtocolToken | AccessToken], values: dict[str, Any]
-) -> None:
+def begin(session: Session, actor: Actor, model: _Access, values: dict[str, Any]) -> None:
     """Insert a row of a session or token, unless the actor's access has ended since the actor was authenticated.
 
     One statement also locks the account, or the access token, until the transaction ends: whatever ends access at the
     same time comes before, and nothing is inserted, or after, and deletes this row too. Raises WrongCredential.
     """
-    columns = model.__table__.c
-    row = select(*(literal(value, columns[name].type) for name, value in values.items()))
-    statement = insert(model).from_select(list(values), _if_current(row, actor))
-    result = session.execute(statement.execution_options(preserve_rowcount=True))
+    statement = _beginning(model, tuple(values), by_access_token=actor.limits is not None)
+    given = {f"new_{name}": value for name, value in values.items()}
+    if actor.limits is not None:
+        given |= {"token": actor.limits.token_id}
+    else:
+        given |= {"actor": actor.id, "generation": actor.generation}
+    result = session.execute(statement, given)
     if cast("CursorResult[tuple[()]]", result).rowcount != 1:
         raise WrongCredential
 
@@ -100,13 +104,19 @@ def lock(session: Session, actor: Actor) -> None:
         raise WrongCredential
 
 
-def _if_current(row: Select[Any], actor: Actor) -> Select[Any]:
-    if actor.limits is not None:
+@cache
+def _beginning(model: _Access, names: tuple[str, ...], *, by_access_token: bool) -> Insert:
+    """The statement of `begin`, for a row of these columns."""
+    table = cast("Table", model.__table__)
+    row = select(*(bindparam(f"new_{name}", type_=table.c[name].type) for name in names))
+    if by_access_token:
         # Deleting it is all that ends it. A foreign key takes the same lock.
-        return row.where(AccessToken.id == actor.limits.token_id).with_for_update(read=True, key_share=True)
-    # A foreign key's lock is not enough: a password may change beside it.
-    current = (User.id == actor.id, User.reset_generation == actor.generation)
-    return row.where(*current).with_for_update(read=True)
+        current = row.where(AccessToken.id == bindparam("token")).with_for_update(read=True, key_share=True)
+    else:
+        # A foreign key's lock is not enough: a password may change beside it.
+        is_current = (User.id == bindparam("actor"), User.reset_generation == bindparam("generation"))
+        current = row.where(*is_current).with_for_update(read=True)
+    return insert(table).from_select(list(names), current).execution_options(preserve_rowcount=True)
 
 
 def end(session: Session, user_id: int, kinds: Kind = Kind.ALL, only: str = "") -> Ended:
@@ -142,9 +152,6 @@ def end_selected(session: Session, context: AuditContext, user: User, selection:
     details |= {kind: number for kind, number in asdict(ended).items() if number}
     context.record(session, Change.ACCESS_ENDED, user.name, **details)
     return ended
-
-
-_Access = type[BrowserSession | ProtocolToken | AccessToken]
 
 
 def _delete(session: Session, model: _Access, user_id: int, only: str) -> int:

@@ -10,7 +10,7 @@ import logging
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from common.errors import Forbidden, NotFound, Unauthenticated
@@ -20,6 +20,7 @@ from index_service.accounts.credential_cache import CredentialCache
 from index_service.accounts.login_rate_limit import LoginAttempt
 from index_service.accounts.models import AccessToken, User
 from index_service.accounts.passwords import Passwords
+from index_service.db import PREPARED_STATEMENT
 
 logger = logging.getLogger(__name__)
 
@@ -93,9 +94,12 @@ class PasswordCheck:
         return user is not None and self._cache.holds(user.name, password, user.password_hash)
 
 
+_FIND = select(User).where(User.name == bindparam("name")).execution_options(**PREPARED_STATEMENT)
+
+
 def find(session: Session, name: str) -> User | None:
     """An account by its name, including closed ones."""
-    return session.scalar(select(User).where(User.name == name)) if validators.may_be_name(name) else None
+    return session.scalar(_FIND, {"name": name}) if validators.may_be_name(name) else None
 
 
 def require(session: Session, name: str) -> User:

@@ -40,6 +40,12 @@ _HOLD = select(Repository).where(IS_NAMED).with_for_update()
 _OF_REPOSITORY = TagRecord.repository_id == bindparam("repository")
 _TAGS = select(TagRecord.name, TagRecord.image_id).where(_OF_REPOSITORY, TagRecord.image_id.is_not(None))
 _TAGS = _TAGS.execution_options(**PREPARED_STATEMENT)
+_LISTED = (
+    select(ListedImage.image_id, ListedImage.checksum)
+    .where(ListedImage.repository_id == bindparam("repository"), ListedImage.is_announced.is_(False))
+    .order_by(ListedImage.id)
+    .execution_options(**PREPARED_STATEMENT)
+)
 _MEANT = func.coalesce(TagRecord.image_id, TagRecord.announced_id)
 _ANNOUNCED = select(TagRecord.name, _MEANT).where(_OF_REPOSITORY, _MEANT.is_not(None))
 
@@ -108,11 +114,7 @@ def allocate(
 
 def listed(session: Session, repository_id: int) -> list[tuple[str, str | None]]:
     """The images that a repository lists to readers, oldest first, with the checksum that its pusher gave for each."""
-    rows = session.execute(
-        select(ListedImage.image_id, ListedImage.checksum)
-        .where(ListedImage.repository_id == repository_id, ListedImage.is_announced.is_(False))
-        .order_by(ListedImage.id)
-    )
+    rows = session.execute(_LISTED, {"repository": repository_id})
     return [(image_id, checksum) for image_id, checksum in rows]
 
 

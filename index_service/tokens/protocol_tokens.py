@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Delete, Update, and_, delete, select, update
+from sqlalchemy import CursorResult, Delete, Update, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
@@ -23,6 +23,8 @@ from common.tokens import Access, Token
 from index_service.accounts.access import begin
 from index_service.accounts.actor import Actor, Limits
 from index_service.accounts.models import AccessToken, ProtocolToken, User
+from index_service.db import PREPARED_STATEMENT
+from index_service.repositories import catalogue
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import GRANTED_BY
 from index_service.repositories.roles import AccessControl
@@ -38,6 +40,16 @@ OWN_LIFETIME = timedelta(minutes=10)
 
 TOKENS_AT_ONCE = 8
 """The limit of matching tokens in one header that are checked."""
+
+
+_FIND = (
+    select(ProtocolToken, User, AccessToken, Repository)
+    .outerjoin(User, User.id == ProtocolToken.user_id)
+    .outerjoin(AccessToken, AccessToken.id == ProtocolToken.access_token_id)
+    .outerjoin(Repository, catalogue.IS_NAMED)
+    .where(ProtocolToken.digest == bindparam("digest"))
+    .execution_options(**PREPARED_STATEMENT)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +184,7 @@ class ProtocolTokens:
         stated = self._signer.verify(token)
         if stated:
             return _anonymous(session, token, stated, moment)
-        name = token.repository
-        row = session.execute(
-            select(ProtocolToken, User, AccessToken, Repository)
-            .outerjoin(User, User.id == ProtocolToken.user_id)
-            .outerjoin(AccessToken, AccessToken.id == ProtocolToken.access_token_id)
-            .outerjoin(Repository, and_(Repository.namespace == name.namespace, Repository.name == name.name))
-            .where(ProtocolToken.digest == digest(token))
-        ).first()
+        row = session.execute(_FIND, {"digest": digest(token)} | catalogue.name_parameters(token.repository)).first()
         if row is None or (found := IssuedToken(token, *row)).has_ended(moment):
             raise TokenRefused
         return found
@@ -228,9 +233,7 @@ def _anonymous(session: Session, token: Token, stated: list[int], moment: dateti
         is_own=False,
         client="",
     )
-    name = token.repository
-    repository = select(Repository).where(Repository.namespace == name.namespace, Repository.name == name.name)
-    found = IssuedToken(token, record, None, None, session.scalar(repository))
+    found = IssuedToken(token, record, None, None, catalogue.find(session, token.repository))
     if found.has_ended(moment):
         raise TokenRefused
     return found

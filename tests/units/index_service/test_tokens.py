@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from itsdangerous import URLSafeSerializer
+from sqlalchemy import event
 
 from common.names import RepositoryName
 from tests.units.index_service.site import IMAGES, KEY, authorization, basic
@@ -380,3 +381,25 @@ def test_a_delete_token_may_tell_of_a_tag_that_is_gone(site):
     token = token_of(site, "delete")
     assert site.request("DELETE", "/v1/repositories/alice/app/tags/latest", auth=token).status_code == 200
     assert site.rows("SELECT * FROM tags") == []
+
+
+@pytest.mark.parametrize("user", ["alice", None])
+def test_the_statements_of_a_pull_are_built_once(site, user):
+    """To build them anew took a quarter of the time of a pull."""
+    site.push("alice/app", "alice")
+    site.pull_token("alice/app", user)
+    runs = []
+    for _ in range(2):
+        statements = []
+
+        def note(_connection, statement, *_, statements=statements):
+            statements.append(statement)
+
+        event.listen(site.engine, "before_execute", note)
+        token = site.pull_token("alice/app", user)
+        site.request("GET", "/v1/repositories/alice/app/images", auth=token)
+        event.remove(site.engine, "before_execute", note)
+        runs.append(statements)
+    assert len(runs[0]) == len(runs[1]) > 2
+    built_again = [str(one) for one, other in zip(*runs, strict=True) if one is not other]
+    assert built_again == []
