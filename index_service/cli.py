@@ -14,10 +14,11 @@ from common.errors import Failure
 from common.names import RepositoryName
 from common.serving import become_gunicorn
 from common.settings import SettingsError
-from index_service import schema
+from index_service import schema, sizes
 from index_service.accounts.access import SELECTABLE, Ended, Selection
 from index_service.database import open_engine
 from index_service.db import now
+from index_service.images.quotas import Quota, read_bytes, read_count
 from index_service.services import Services, build
 from index_service.services.operations import Operations
 from index_service.services.reindex import Reindex
@@ -187,6 +188,28 @@ def set_access(repository: str, access: str) -> None:
     with _operations() as operations:
         operations.set_private(RepositoryName.parse(repository), is_private=access == "private")
         click.echo(f"{RepositoryName.parse(repository)} is now {access}.")
+
+
+@main.command("set-quota")
+@click.argument("namespace")
+@click.option("--bytes", "size", metavar="SIZE", help="As 500MB or 10GB; 0 is no limit, `default` the setting's.")
+@click.option("--repositories", "count", metavar="NUMBER", help="0 is no limit, `default` the setting's.")
+def set_quota(namespace: str, size: str | None, count: str | None) -> None:
+    """Set how much NAMESPACE may have, and print what it has. What is not given stays as it is."""
+    with _operations() as operations:
+        before = operations.quota(namespace).own
+        given = [None if text is None else text.replace("default", "") for text in (size, count)]
+        quota = Quota(
+            before.bytes if given[0] is None else read_bytes(given[0]),
+            before.repositories if given[1] is None else read_count(given[1]),
+        )
+        operations.set_quota(namespace, quota)
+        usage = operations.quota(namespace)
+        limits = usage.allowed
+        click.echo(
+            f"bytes: {sizes.rounded(usage.bytes)} of {sizes.rounded(limits.bytes) if limits.bytes else 'no limit'}"
+        )
+        click.echo(f"repositories: {usage.repositories} of {limits.repositories or 'no limit'}")
 
 
 @main.command("rename")

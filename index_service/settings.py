@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from common.cors import origins
 from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, whole_number
+from index_service import sizes
 
 SERVICE = "index"
 
@@ -197,6 +198,14 @@ class IndexSettings:
     audit_days: int = setting(_days, "Days to keep the audit log; 0 keeps it forever.", 0)
     request_seconds: float = setting(
         seconds, "Deadline for a client to send its request, and to receive the response, in seconds.", 20.0
+    )
+    quota_bytes: int = setting(
+        sizes.read,
+        "Bytes that a namespace's layers may take, such as 10 GB, unless it has a quota of its own; 0 is no limit.",
+        0,
+    )
+    quota_repositories: int = setting(
+        whole_number(), "Number of repositories of a namespace, unless it has a quota of its own; 0 is no limit.", 0
     )
     trusted_proxies: int = setting(
         whole_number(), "Number of reverse proxies whose X-Forwarded-* headers are trusted.", 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from index_service.db import Base, Moment
@@ -203,7 +203,7 @@ class Namespace(Base):
     """The first part of repositories' names and its owner: a person, an organisation or, for `library`, nobody.
 
     People and organisations share one set of names because of it. A new repository is private where `default_private`
-    says so.
+    says so. A quota that is None is the default of the settings, and 0 no limit.
     """
 
     __tablename__ = "namespaces"
@@ -213,3 +213,5 @@ class Namespace(Base):
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), unique=True)
     organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisations.id", ondelete="CASCADE"), unique=True)
     default_private: Mapped[bool] = mapped_column(default=False)
+    quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    quota_repositories: Mapped[int | None] = mapped_column(BigInteger)

@@ -54,6 +54,7 @@ class Change(StrEnum):
     ROLE_GIVEN = "role.given"
     ROLE_TAKEN = "role.taken"
     NAMESPACE_CHANGED = "namespace.changed"
+    QUOTA_CHANGED = "quota.changed"
     REPOSITORY_MADE = "repository.made"
     REPOSITORY_PUBLISHED = "repository.published"
     REPOSITORY_HIDDEN = "repository.hidden"

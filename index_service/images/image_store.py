@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ScalarSelect, cast, func, or_, select, update
+from sqlalchemy import ScalarSelect, case, cast, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from common.names import ImageId
@@ -45,6 +45,23 @@ def unknown(session: Session, repository_id: int, *, after: str = "", everything
     return list(session.scalars(shared.order_by(HeldImage.image_id).limit(BATCH_SIZE)))
 
 
+def unsized(session: Session, repository_id: int, *, after: str = "", everything: bool = False) -> list[str]:
+    """The same of what the repository keeps apart, of which only the bytes are to be read."""
+    apart = select(HeldImage.image_id).where(
+        HeldImage.repository_id == repository_id, HeldImage.image_id > after, HeldImage.is_apart
+    )
+    if not everything:
+        apart = apart.where(HeldImage.apart_size.is_(None))
+    return list(session.scalars(apart.order_by(HeldImage.image_id).limit(BATCH_SIZE)))
+
+
+def record_sizes(session: Session, repository_id: int, sizes: Mapping[str, int]) -> None:
+    """Record the bytes of what the repository keeps apart."""
+    for image_id, size in sizes.items():
+        of_it = (HeldImage.repository_id == repository_id, HeldImage.image_id == image_id, HeldImage.is_apart)
+        session.execute(update(HeldImage).where(*of_it).values(apart_size=size))
+
+
 def record(session: Session, facts: Sequence[ImageMetadata], moment: datetime) -> None:
     """Insert or update metadata, and the sums that depend on it: of descendants and of repositories."""
     if not facts:
@@ -59,7 +76,7 @@ def record(session: Session, facts: Sequence[ImageMetadata], moment: datetime) -
 
 
 def sum_layers(session: Session, repository_ids: Iterable[int]) -> None:
-    """Sum the bytes of all layers that each of these repositories holds shared, as far as they are known."""
+    """Sum the bytes of all layers that each of these repositories holds, as far as they are known."""
     ids = sorted(set(repository_ids))
     # In one order, so that two transactions cannot deadlock.
     own = select(Repository.id).where(Repository.id.in_(ids)).order_by(Repository.id)
@@ -74,11 +91,12 @@ def sum_layers(session: Session, repository_ids: Iterable[int]) -> None:
 
 
 def _layer_bytes() -> ScalarSelect[int]:
-    summed = func.coalesce(func.sum(ImageRecord.size), 0)
+    size = case((HeldImage.is_apart, HeldImage.apart_size), else_=ImageRecord.size)
     return (
-        select(cast(summed, Repository.layer_bytes.type))
-        .join(HeldImage, HeldImage.image_id == ImageRecord.image_id)
-        .where(HeldImage.repository_id == Repository.id, HeldImage.is_apart.is_(False))
+        select(cast(func.coalesce(func.sum(size), 0), Repository.layer_bytes.type))
+        .select_from(HeldImage)
+        .outerjoin(ImageRecord, ImageRecord.image_id == HeldImage.image_id)
+        .where(HeldImage.repository_id == Repository.id)
         .correlate(Repository)
         .scalar_subquery()
     )

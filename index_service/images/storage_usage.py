@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from index_service.images.models import ImageRecord
@@ -61,14 +62,24 @@ def measure(session: Session) -> StorageTotals:
     Layers of unknown size count nothing.
     """
     apart = {name: (count, size) for name, count, size in session.execute(_apart())}
-    together = {name: (count, size) for name, count, size in session.execute(_together())}
-    images, size = session.execute(_in_all()).one()
+    kept: dict[str, tuple[int, int]] = {}
+    for name, images, size in [*session.execute(_shared_once()), *session.execute(_own())]:
+        before = kept.get(name, (0, 0))
+        kept[name] = (before[0] + images, before[1] + int(size))
+    (images, size), (own_images, own_size) = session.execute(_in_all()).one(), session.execute(_own_in_all()).one()
     rows = [
-        NamespaceStorage(name, count, together.get(name, (0, 0))[0], int(total), int(together.get(name, (0, 0))[1]))
+        NamespaceStorage(name, count, kept.get(name, (0, 0))[0], int(total), kept.get(name, (0, 0))[1])
         for name, (count, total) in apart.items()
     ]
     rows.sort(key=lambda row: (-row.together, row.namespace))
-    return StorageTotals(rows, sum(row.repositories for row in rows), images, sum(row.apart for row in rows), int(size))
+    repositories, in_sum = sum(row.repositories for row in rows), sum(row.apart for row in rows)
+    return StorageTotals(rows, repositories, images + own_images, in_sum, int(size) + int(own_size))
+
+
+def kept_by(session: Session, namespace: str) -> int:
+    """The bytes of one namespace, counted as `measure` does: its `together`."""
+    of_it = Repository.namespace == namespace
+    return sum(int(size) for query in (_shared_once(of_it), _own(of_it)) for _, _, size in session.execute(query))
 
 
 def _apart() -> Select[str, int, int]:
@@ -76,11 +87,12 @@ def _apart() -> Select[str, int, int]:
     return select(Repository.namespace, func.count(), size).group_by(Repository.namespace)
 
 
-def _together() -> Select[str, int, int]:
+def _shared_once(*conditions: ColumnElement[bool]) -> Select[str, int, int]:
+    """What repositories hold shared, by namespace: images and their bytes."""
     once = (
         select(Repository.namespace, HeldImage.image_id)
         .join(HeldImage, HeldImage.repository_id == Repository.id)
-        .where(HeldImage.is_apart.is_(False))
+        .where(HeldImage.is_apart.is_(False), *conditions)
         .distinct()
         .subquery()
     )
@@ -92,7 +104,21 @@ def _together() -> Select[str, int, int]:
     )
 
 
+def _own(*conditions: ColumnElement[bool]) -> Select[str, int, Any]:
+    """The same of what they keep apart, each for itself."""
+    return (
+        select(Repository.namespace, func.count(), func.coalesce(func.sum(HeldImage.apart_size), 0))
+        .join(HeldImage, HeldImage.repository_id == Repository.id)
+        .where(HeldImage.is_apart, *conditions)
+        .group_by(Repository.namespace)
+    )
+
+
 def _in_all() -> Select[int, int]:
     """Of what was deleted everywhere the facts stay; it does not count."""
     held = exists().where(HeldImage.image_id == ImageRecord.image_id, HeldImage.is_apart.is_(False))
     return select(func.count(), func.coalesce(func.sum(ImageRecord.size), 0)).where(held)
+
+
+def _own_in_all() -> Select[int, Any]:
+    return select(func.count(), func.coalesce(func.sum(HeldImage.apart_size), 0)).where(HeldImage.is_apart)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from index_service import sizes
 from index_service.accounts.directory import PersonRow
 from index_service.accounts.models import ProtocolToken
 from index_service.audit.queries import LogEntry
 from index_service.images.queue_stats import QueueStats
+from index_service.images.quotas import Quota, QuotaUsage
 from index_service.images.storage_usage import NamespaceStorage, StorageTotals
 from index_service.pages.account import SessionShown, SessionsPage, TokenShown
 from index_service.pages.forms import EMPTY, FormState
@@ -87,13 +90,31 @@ class RegistriesPage:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaPage:
+    """What a namespace has and may have; the form gives it a quota of its own."""
+
+    usage: QuotaUsage
+    form: FormState = EMPTY
+
+    @property
+    def own_bytes(self) -> str:
+        return "" if self.usage.own.bytes is None else sizes.exact(self.usage.own.bytes)
+
+    @property
+    def own_repositories(self) -> str:
+        return "" if self.usage.own.repositories is None else str(self.usage.own.repositories)
+
+
+@dataclass(frozen=True, slots=True)
 class StoragePage:
-    """What namespaces keep, the largest first; `apart` is what it would be without sharing, all in bytes."""
+    """What namespaces keep, the largest first, and what each may keep; `apart` is what it would be without sharing, all
+    in bytes."""
 
     namespaces: tuple[NamespaceStorage, ...]
     paging: Paging
     storage: StorageTotals
     counted_at: datetime
+    allowed: Mapping[str, Quota]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

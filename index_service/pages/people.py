@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from common.names import RepositoryName
+from index_service.images.quotas import QuotaUsage
 from index_service.pages.forms import EMPTY, FormState
 from index_service.pages.repositories import RepositoryCard
 from index_service.paging import Paging
@@ -54,12 +55,13 @@ class Holder:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccessPage:
-    """The role assignments of a namespace; `teams` can be granted a role."""
+    """The role assignments of a namespace; `teams` can be granted a role, `quota` is None without a limit."""
 
     profile: PublicProfile
     default_private: bool
     holders: tuple[Holder, ...]
     teams: tuple[str, ...]
+    quota: QuotaUsage | None
     form: FormState = EMPTY

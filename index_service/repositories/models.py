@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, String, Text, UniqueConstraint, false
+from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.names import RepositoryName
@@ -74,7 +74,8 @@ class ListedImage(Base):
 class HeldImage(Base):
     """An image that a repository holds, as its registry said: one of its tags reaches it.
 
-    `is_apart`: its registry keeps content of the repository's own under this id, not what others share.
+    `is_apart`: its registry keeps content of the repository's own under this id, not what others share; `apart_size`
+    are the bytes of that layer, None as long as the registry has not told them.
     """
 
     __tablename__ = "held_images"
@@ -82,6 +83,7 @@ class HeldImage(Base):
     repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True)
     image_id: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
     is_apart: Mapped[bool] = mapped_column(default=False)
+    apart_size: Mapped[int | None] = mapped_column(BigInteger)
     held_at: Mapped[datetime] = mapped_column(Moment)
 
 

@@ -19,6 +19,7 @@ from index_service.accounts.login_rate_limit import LoginRateLimit
 from index_service.accounts.passwords import Passwords
 from index_service.database import Database
 from index_service.db import Clock
+from index_service.images.quotas import Quota, Quotas
 from index_service.registry_client import RegistryClient
 from index_service.registry_health import RegistryHealth
 from index_service.repositories.endpoints import Endpoints
@@ -108,6 +109,7 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     comparison = TagComparison(database, own, registries, clock)
     jobs = JobRunner(database, own, endpoints, registries, comparison, facts, former_names, clock)
     summaries, sweep = Summaries(database, access_control), TokenSweep(database, clock)
+    quotas = Quotas(Quota(settings.quota_bytes, settings.quota_repositories))
     return Services(
         protocol=Protocol(
             database,
@@ -121,10 +123,11 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
             facts,
             pulls,
             sweep,
+            quotas,
             clock,
         ),
         distribution=Distribution(database, authentication, tokens, access_control, endpoints, pulls, sweep, clock),
-        operations=Operations(database, authentication, registration, clock),
+        operations=Operations(database, authentication, registration, quotas, clock),
         authentication=authentication,
         accounts=Accounts(
             database,
@@ -138,8 +141,8 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         ),
         profiles=Profiles(database, access_control, tells_names=settings.sign_up == "open"),
         organisations=Organisations(database, clock),
-        permissions=Permissions(database, access_control, jobs.wake_up, clock),
-        administration=Administration(database, endpoints, health, links, clock),
+        permissions=Permissions(database, access_control, quotas, jobs.wake_up, clock),
+        administration=Administration(database, endpoints, health, links, quotas, clock),
         summaries=summaries,
         tags=Tags(database, access_control, summaries, clock),
         images=Images(database, access_control),

@@ -6,6 +6,7 @@ Each method is one request, refused unless the actor is an administrator without
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -23,8 +24,9 @@ from index_service.audit.log import AuditContext
 from index_service.audit.queries import AuditFilter, LogEntry
 from index_service.database import Database
 from index_service.db import Clock
-from index_service.images import storage_usage
+from index_service.images import quotas, storage_usage
 from index_service.images.queue_stats import QueueStats, queue_stats
+from index_service.images.quotas import Quota, Quotas, QuotaUsage
 from index_service.images.storage_usage import StorageTotals
 from index_service.registry_health import Health, RegistryHealth
 from index_service.repositories import repository_stats
@@ -90,12 +92,19 @@ class Administration:
     """The requests of the administration pages."""
 
     def __init__(
-        self, database: Database, endpoints: Endpoints, health: RegistryHealth, links: EmailLinks, clock: Clock
+        self,
+        database: Database,
+        endpoints: Endpoints,
+        health: RegistryHealth,
+        links: EmailLinks,
+        quotas: Quotas,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._endpoints = endpoints
         self._health = health
         self._links = links
+        self._quotas = quotas
         self._clock = clock
         self._measuring = Lock()
         self._measured: tuple[float, MeasuredStorage] | None = None
@@ -177,6 +186,24 @@ class Administration:
                     measured = MeasuredStorage(storage_usage.measure(session), self._clock())
                 self._measured = (time.monotonic(), measured)
             return self._measured[1]
+
+    def allowed(self, actor: Actor | None, namespaces: Collection[str]) -> dict[str, Quota]:
+        """What each of these namespaces may have."""
+        require_administrator(actor)
+        with self._database.reading() as session:
+            return self._quotas.allowed(session, namespaces)
+
+    def quota(self, actor: Actor | None, namespace: str) -> QuotaUsage:
+        """What a namespace has and may have. Raises NotFound."""
+        require_administrator(actor)
+        with self._database.reading() as session:
+            return self._quotas.usage(session, namespace)
+
+    def set_quota(self, actor: Actor | None, address: str, namespace: str, quota: Quota) -> None:
+        """Give a namespace a quota of its own, or the default. Raises NotFound or Invalid."""
+        context = self._context(actor, address)
+        with self._database.writing() as session:
+            quotas.set_quota(session, context, namespace, quota)
 
     def audit(self, actor: Actor | None, wanted: AuditFilter, limit: int, offset: int) -> tuple[list[LogEntry], int]:
         """A part of the log, newest first, and the number of matching entries."""

@@ -38,6 +38,7 @@ class MetadataReader:
         `everything` all of it. Returns the number of images described, and of those that the registry lacks."""
         missing = self._read_ancestries(repository, sorted(set(tagged)), heartbeat, everything=everything)
         read, undescribed = self._read_metadata(repository, heartbeat, everything=everything)
+        self._read_sizes(repository, heartbeat, everything=everything)
         with self._database.writing() as session:
             image_store.sum_layers(session, [repository.id])
         return read, missing + undescribed
@@ -89,6 +90,19 @@ class MetadataReader:
             with self._database.writing() as session:
                 image_store.record(session, found, self._clock())
             read, missing, after = read + len(found), missing + len(wanted) - len(found), wanted[-1]
+
+    def _read_sizes(self, repository: Repository, heartbeat: Heartbeat, *, everything: bool) -> None:
+        """Read the bytes of what the repository keeps apart: they count against the quota of its namespace."""
+        after = ""
+        while True:
+            with self._database.reading() as session:
+                wanted = image_store.unsized(session, repository.id, after=after, everything=everything)
+            if not wanted:
+                return
+            found = self._describe_all(repository, wanted, heartbeat)
+            with self._database.writing() as session:
+                image_store.record_sizes(session, repository.id, {fact.image_id: fact.size for fact in found})
+            after = wanted[-1]
 
     def _describe_all(self, repository: Repository, ids: list[str], heartbeat: Heartbeat) -> list[ImageMetadata]:
         endpoint, token = self._tokens.to_read(repository)

@@ -26,6 +26,8 @@ from index_service.accounts.organisations import OrganisationProfile
 from index_service.audit.log import AuditContext
 from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
+from index_service.images import quotas
+from index_service.images.quotas import Quota, Quotas, QuotaUsage
 from index_service.repositories import catalogue, repository_settings, shared_images
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import RepositoryNotFound
@@ -42,11 +44,17 @@ class Operations:
     """The commands that change the database; those that read registries are `Reindex`'s."""
 
     def __init__(
-        self, database: Database, authentication: Authentication, registration: Registration, clock: Clock
+        self,
+        database: Database,
+        authentication: Authentication,
+        registration: Registration,
+        quotas: Quotas,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._authentication = authentication
         self._registration = registration
+        self._quotas = quotas
         self._clock = clock
 
     def create_user(self, name: str, password: str, email: str | None, *, is_admin: bool) -> None:
@@ -140,6 +148,16 @@ class Operations:
         """Move repositories to a registry's new endpoint; returns how many."""
         with self._database.writing() as session:
             return catalogue.move_endpoint(session, self._context(), old, new)
+
+    def quota(self, namespace: str) -> QuotaUsage:
+        """Raises NotFound."""
+        with self._database.reading() as session:
+            return self._quotas.usage(session, namespace)
+
+    def set_quota(self, namespace: str, quota: Quota) -> None:
+        """Give a namespace a quota of its own, or the default. Raises NotFound or Invalid."""
+        with self._database.writing() as session:
+            quotas.set_quota(session, self._context(), namespace, quota)
 
     def _sweep(self) -> int:
         with self._database.writing() as session:

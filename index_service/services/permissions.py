@@ -20,6 +20,7 @@ from index_service.accounts.models import Namespace, Team, User
 from index_service.audit.log import AuditContext
 from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
+from index_service.images.quotas import Quotas, QuotaUsage
 from index_service.repositories import catalogue, repository_settings, repository_stats, role_assignments
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action, Role
@@ -50,11 +51,13 @@ class RepositorySettings:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceSettings:
-    """The settings and role assignments of a namespace; `teams` are those of its organisation."""
+    """The settings and role assignments of a namespace; `teams` are those of its organisation, and `quota` is None
+    without a limit."""
 
     default_private: bool
     given: list[Assignment]
     teams: list[str]
+    quota: QuotaUsage | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,13 @@ class Grantee:
 class Permissions:
     """The requests of the settings pages."""
 
-    def __init__(self, database: Database, access_control: AccessControl, wake_up: Event, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, access_control: AccessControl, quotas: Quotas, wake_up: Event, clock: Clock
+    ) -> None:
         """`wake_up` is set when a job for a registry is enqueued."""
         self._database = database
         self._access_control = access_control
+        self._quotas = quotas
         self._wake_up = wake_up
         self._clock = clock
 
@@ -141,13 +147,16 @@ class Permissions:
     def transfer(self, actor: Actor, address: str, name: RepositoryName, target: RepositoryName) -> None:
         """Rename the repository, here and at the registry; the roles of teams do not follow to another namespace.
 
-        Out of its namespace it is moved only by an owner of that, since its owners lose it. Raises Invalid, Conflict or
-        Forbidden, and as the policy does where the target may not be taken.
+        Out of its namespace it is moved only by an owner of that, since its owners lose it, and into one whose quota
+        permits it. Raises Invalid, Conflict or Forbidden, and as the policy does where the target may not be taken.
         """
         with conflict_on_duplicate(TAKEN), self._changing(actor, name) as (session, repository):
             if target.namespace != name.namespace and not self._access_control.owns(session, actor, name.namespace):
                 raise Forbidden("Only an owner of the namespace may move a repository out of it")
             self._access_control.require_creatable(session, actor, target)
+            if target.namespace != name.namespace:
+                self._quotas.require_room(session, target)
+                self._quotas.require_bytes(session, target.namespace)
             former_names.rename(session, self._context(actor, address), repository, target)
         self._wake_up.set()
 
@@ -160,6 +169,7 @@ class Permissions:
                 default,
                 role_assignments.list_assignments(session, NamespaceScope(namespace)),
                 _teams(session, namespace),
+                self._quotas.shown(session, namespace),
             )
 
     def set_default(self, actor: Actor, address: str, namespace: str, *, is_private: bool) -> None:

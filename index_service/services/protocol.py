@@ -22,6 +22,7 @@ from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import image_store, jobs
+from index_service.images.quotas import Quotas
 from index_service.repositories import catalogue, holdings
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.image_list import ImageListEntry, announced_tags, checksums
@@ -78,6 +79,7 @@ class Protocol:
         facts: MetadataReader,
         counted: PullCounter,
         sweep: TokenSweep,
+        quotas: Quotas,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -90,6 +92,7 @@ class Protocol:
         self._jobs = jobs
         self._facts = facts
         self._pulls = counted
+        self._quotas = quotas
         self._clock = clock
         self._sweep = sweep
 
@@ -121,7 +124,10 @@ class Protocol:
             raise NameTaken from error
 
     def announce_push(self, credential: Credential, name: RepositoryName, entries: list[ImageListEntry]) -> Issued:
-        """Start a push: allocate the name if it is free, add to its list, issue a write token (protocol §2.3)."""
+        """Start a push: allocate the name if it is free, add to its list, issue a write token (protocol §2.3).
+
+        Raises QuotaReached.
+        """
         caller = self._authentication.caller(credential, name, Access.WRITE)
         name.require_unambiguous()
         with self._database.writing() as session:
@@ -129,9 +135,11 @@ class Protocol:
             is_new = catalogue.find(session, name) is None
             if is_new:
                 self._access_control.require_creatable(session, caller.actor, name)
+                self._quotas.require_room(session, name)
                 endpoint = self._endpoints.choose(name)
                 catalogue.allocate(session, context, name, caller.known(), endpoint, "push")
             repository = self._locked(session, caller, name, Action.WRITE)
+            self._quotas.require_bytes(session, name.namespace)
             if is_new:
                 documents.refresh(session, repository.id)
             catalogue.announce_images(session, repository, checksums(entries), context.at)

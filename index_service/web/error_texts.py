@@ -5,8 +5,10 @@ from __future__ import annotations
 from common import errors
 from index_service.accounts import access_tokens, email_addresses, organisations
 from index_service.accounts.organisations import SoleOwner
+from index_service.images.quotas import QuotaReached
 from index_service.repositories import role_assignments
 from index_service.repositories.repository_settings import UnmovableTags
+from index_service.web.formats import number, size
 from index_service.web.languages import Text, gettext, lazy
 
 TITLES = {
@@ -54,6 +56,8 @@ TRANSLATED = (
     lazy("Invalid name: use 2 to 30 of a-z 0-9, joined by one of . _ - in between"),
     lazy("Invalid name: library is kept for official repositories"),
     lazy("Invalid text"),
+    lazy("Invalid size: use a number and a unit, such as 500 MB or 10 GB, and 0 for no limit"),
+    lazy("Invalid number: use a whole number, and 0 for no limit"),
     lazy("This name is taken"),
     lazy("No account or organisation has this name"),
     lazy("Cannot remove the last owner; make somebody else an owner first"),
@@ -140,7 +144,19 @@ def explain(failure: errors.Failure) -> str:
         )
     if isinstance(failure, UnmovableTags):
         return gettext("These tags cannot be moved to another name, delete them first: %(tags)s", tags=failure.tags)
+    if isinstance(failure, QuotaReached):
+        return _used_up(failure)
     return _translated(failure.message)
+
+
+def _used_up(failure: QuotaReached) -> str:
+    used, allowed = ((number if failure.is_count else size)(each) for each in (failure.used, failure.allowed))
+    return gettext(
+        "The quota of %(namespace)s is used up: %(used)s of %(allowed)s; delete repositories, or ask for more",
+        namespace=failure.namespace,
+        used=used,
+        allowed=allowed,
+    )
 
 
 def title(status: int) -> str:

@@ -44,7 +44,7 @@ MEMBERS = [
 ]  # fmt: skip
 ADMINISTRATORS = [
     "/admin", "/admin/people", "/admin/registries", "/admin/storage", "/admin/audit", "/admin/comments",
-    "/admin/people/ada", "/admin/people/ada/end?kind=all",
+    "/admin/people/ada", "/admin/people/ada/end?kind=all", "/admin/quotas?namespace=ada", "/admin/quotas/north-quay",
 ]  # fmt: skip
 VIEWERS = {"": EVERYBODYS, "ada": MEMBERS, content.ADMIN: ADMINISTRATORS}
 """Who looks at what; nobody is somebody, too."""

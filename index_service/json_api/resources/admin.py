@@ -13,6 +13,7 @@ from index_service.accounts.directory import PersonRow
 from index_service.audit.queries import LogEntry
 from index_service.images import storage_usage
 from index_service.images.queue_stats import FailedJob, QueueStats
+from index_service.images.quotas import QuotaUsage
 from index_service.services import administration
 from index_service.services.administration import Counts, MeasuredStorage, RegistryRow
 
@@ -212,6 +213,32 @@ class NamespaceStorage:
             images=row.images,
             apart=row.apart,
             together=row.together,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceQuota:
+    """What a namespace has, in bytes and repositories, and what it may have: `quota_bytes` and `quota_repositories`
+    are its own, null where the default holds, and 0 is no limit; those `allowed` are null without a limit."""
+
+    namespace: str
+    bytes: int
+    repositories: int
+    bytes_allowed: int | None
+    repositories_allowed: int | None
+    quota_bytes: int | None
+    quota_repositories: int | None
+
+    @classmethod
+    def of(cls, usage: QuotaUsage) -> NamespaceQuota:
+        return cls(
+            namespace=usage.namespace,
+            bytes=usage.bytes,
+            repositories=usage.repositories,
+            bytes_allowed=usage.allowed.bytes or None,
+            repositories_allowed=usage.allowed.repositories or None,
+            quota_bytes=usage.own.bytes,
+            quota_repositories=usage.own.repositories,
         )
 
 

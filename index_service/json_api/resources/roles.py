@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from index_service.images.quotas import QuotaUsage
 from index_service.json_api.resources.summaries import RepositorySummary
 from index_service.repositories import repository_stats
 from index_service.repositories.role_assignments import Assignment
@@ -45,12 +46,33 @@ class RepositoryRoles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What a namespace has, in bytes and repositories, and how much it may have, null without a limit."""
+
+    bytes: int
+    repositories: int
+    bytes_allowed: int | None
+    repositories_allowed: int | None
+
+    @classmethod
+    def of(cls, usage: QuotaUsage) -> Quota:
+        return cls(
+            bytes=usage.bytes,
+            repositories=usage.repositories,
+            bytes_allowed=usage.allowed.bytes or None,
+            repositories_allowed=usage.allowed.repositories or None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
-    """The role assignments of a namespace, and whether its new repositories are private."""
+    """The role assignments of a namespace, whether its new repositories are private, and its quota, null without a
+    limit."""
 
     default_private: bool
     holders: tuple[RoleAssignment, ...]
     teams: tuple[str, ...]
+    quota: Quota | None
 
     @classmethod
     def of(cls, found: NamespaceSettings) -> Namespace:
@@ -58,6 +80,7 @@ class Namespace:
             default_private=found.default_private,
             holders=tuple(map(RoleAssignment.of, found.given)),
             teams=tuple(found.teams),
+            quota=None if found.quota is None else Quota.of(found.quota),
         )
 
 

@@ -14,6 +14,7 @@ from index_service.accounts.access import SELECTABLE, Selection
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.queries import AuditFilter
 from index_service.current import services
+from index_service.images.quotas import Quota
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.json_api.bodies import UNSET, UnsetType
 from index_service.json_api.requester import (
@@ -28,6 +29,7 @@ from index_service.json_api.resources.admin import (
     AccountListItem,
     AuditEntry,
     IndexTotals,
+    NamespaceQuota,
     NamespaceStorage,
     PasswordResetLink,
     ProtocolToken,
@@ -48,6 +50,14 @@ class AccountStatus:
 
     is_active: bool | UnsetType = UNSET
     is_admin: bool | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaChange:
+    """A namespace's own quota: null for the default, 0 for no limit; what is left out stays as it is."""
+
+    quota_bytes: int | UnsetType | None = UNSET
+    quota_repositories: int | UnsetType | None = UNSET
 
 
 @routes.get("/admin", who=administrator)
@@ -184,6 +194,25 @@ def list_storage() -> Page[NamespaceStorage]:
     asked = paging.asked(request.args, STORAGE_SORTS).of(len(kept))
     rows = ordered(kept, asked.sort)[asked.offset : asked.offset + asked.size]
     return Page.of(asked, map(NamespaceStorage.of, rows))
+
+
+@routes.get("/admin/quotas/<someone:namespace>", who=administrator)
+def get_quota(namespace: str) -> NamespaceQuota:
+    """Get what a namespace has and may have."""
+    return NamespaceQuota.of(services().administration.quota(administrator(), namespace))
+
+
+@routes.patch("/admin/quotas/<someone:namespace>", who=proved_administrator)
+def change_quota(namespace: str, body: QuotaChange) -> NamespaceQuota:
+    """Set the quota of a namespace, or the default again."""
+    who, ask = proved_administrator(), services().administration
+    own = ask.quota(who, namespace).own
+    quota = Quota(
+        own.bytes if body.quota_bytes is UNSET else body.quota_bytes,
+        own.repositories if body.quota_repositories is UNSET else body.quota_repositories,
+    )
+    ask.set_quota(who, client_address(), namespace, quota)
+    return NamespaceQuota.of(ask.quota(who, namespace))
 
 
 @routes.get(

@@ -16,6 +16,7 @@ from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.log import Change
 from index_service.audit.queries import AuditFilter
 from index_service.current import services
+from index_service.images.quotas import Quota, read_bytes, read_count
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.pages.admin import (
     AdminPage,
@@ -23,6 +24,7 @@ from index_service.pages.admin import (
     EndAccessPage,
     PeoplePage,
     PersonPage,
+    QuotaPage,
     RegistriesPage,
     ResetLinkPage,
     StoragePage,
@@ -122,7 +124,31 @@ def storage() -> Response:
     kept = measured.storage
     asked = paging.asked(request.args, STORAGE_SORTS).of(len(kept.namespaces))
     rows = ordered(kept.namespaces, asked.sort)[asked.offset : asked.offset + asked.size]
-    return render_page(StoragePage(tuple(rows), asked, kept, measured.at), "admin/storage.html")
+    allowed = services().administration.allowed(require_admin(), [row.namespace for row in rows])
+    return render_page(StoragePage(tuple(rows), asked, kept, measured.at, allowed), "admin/storage.html")
+
+
+@views.get("/admin/quotas")
+def choose_quota() -> Response:
+    require_admin()
+    name = _printable("namespace")
+    return redirect_to(url_for("admin.quota", name=name) if name else url_for("admin.storage"))
+
+
+@page(views, "/admin/quotas/<name>", "/admin/quotas/{name}")
+def quota(name: str) -> Response:
+    return _show_quota(require_admin(), name)
+
+
+@views.post("/admin/quotas/<name>")
+def set_quota(name: str) -> Response:
+    who, form = _proved_admin(), Form.read("bytes", "repositories")
+    own = Quota(form.validate("bytes", read_bytes), form.validate("repositories", read_count))
+    form.attempt(services().administration.set_quota, who, client_address(), name, own)
+    if not form.ok:
+        return _show_quota(who, name, form.state(), form.status)
+    flash("success", gettext("Saved."))
+    return redirect_to(url_for("admin.quota", name=name))
 
 
 @page(views, "/admin/audit", "/admin/audit", without=("since", "until"))
@@ -182,6 +208,10 @@ def _day(text: str) -> datetime | None:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if text else None
     except ValueError as error:
         raise Invalid("Give a day as 2015-06-08") from error
+
+
+def _show_quota(who: Actor, name: str, form: FormState = EMPTY, status: int = 200) -> Response:
+    return render_page(QuotaPage(services().administration.quota(who, name), form), "admin/quota.html", status)
 
 
 def _show_people(who: Actor, form: FormState = EMPTY, status: int = 200) -> Response:

@@ -137,5 +137,12 @@ def _show_repositories(name: str, asked: Paging, found: tuple[list[Hit], int], *
 def _show_access(name: str, form: FormState = EMPTY, status: int = 200) -> Response:
     who = require_signed_in().actor
     found, profile = services().permissions.namespace(who, name), services().profiles.shown(who, name)
-    shown = AccessPage(profile, found.default_private, Holder.all(found.given), tuple(found.teams), form)
+    shown = AccessPage(
+        profile=profile,
+        default_private=found.default_private,
+        holders=Holder.all(found.given),
+        teams=tuple(found.teams),
+        quota=found.quota,
+        form=form,
+    )
     return render_page(shown, "people/access.html", status)

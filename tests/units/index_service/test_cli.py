@@ -118,6 +118,18 @@ def test_access_and_endpoints_are_set(run, site):
     assert run("move-endpoint", "127.0.0.1:5001", "r:1") == (0, "Moved 1 repository to r:1.", "")
 
 
+def test_quotas_are_set_and_shown(run, site):
+    site.user("alice")
+    assert run("set-quota", "alice", "--bytes", "10GB") == (
+        0,
+        "bytes: 0 B of 10.0 GB\nrepositories: 0 of no limit",
+        "",
+    )
+    assert run("set-quota", "alice", "--repositories", "5")[1].endswith("of 10.0 GB\nrepositories: 0 of 5")
+    assert run("set-quota", "alice", "--bytes", "default")[1].startswith("bytes: 0 B of no limit")
+    assert run("set-quota", "alice", "--bytes", "many")[0] == run("set-quota", "nobody")[0] == 1
+
+
 def test_organisations_are_made_and_never_left_alone(run, site):
     site.user("alice")
     site.user("bob")

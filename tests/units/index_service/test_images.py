@@ -253,7 +253,9 @@ def test_what_a_registry_keeps_apart_is_recorded_so_and_never_described(harbour)
     assert described.author != "bob"
     assert top.payload in described.checksums.split()
     summed = harbour.site.rows("SELECT layer_bytes FROM repositories ORDER BY namespace")
-    assert [row.layer_bytes for row in summed] == [len(base.layer) + len(top.layer), len(base.layer)]
+    own = sum(map(len, pack(tar, "gzip")))
+    assert [row.layer_bytes for row in summed] == [len(base.layer) + len(top.layer), len(base.layer) + own]
+    assert harbour.site.services.operations.quota("bob").bytes == len(base.layer) + own
 
 
 def test_a_base_that_is_known_late_brings_the_sums_along(site, database, repository_id):

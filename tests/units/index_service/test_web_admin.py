@@ -12,7 +12,7 @@ from tests.units.index_service.reader import Page, Reader, counted_queries
 from tests.units.index_service.site import IMAGES
 from tests.units.index_service.test_web_sign_in import read_letters
 
-PAGES = ("/admin", "/admin/people", "/admin/registries", "/admin/storage", "/admin/audit")
+PAGES = ("/admin", "/admin/people", "/admin/registries", "/admin/storage", "/admin/quotas/alice", "/admin/audit")
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 

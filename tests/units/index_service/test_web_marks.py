@@ -51,6 +51,7 @@ DEEDS = [
     ("olga", f"{ACME}/@members/remove", {"person": "mia"}, Change.MEMBER_REMOVED),
     ("root", "/admin/people", {"person": "carl", "change": "make-admin"}, Change.ACCOUNT_MADE_ADMIN),
     ("root", "/admin/people", {"person": "carl", "change": "unmake-admin"}, Change.ACCOUNT_UNMADE_ADMIN),
+    ("root", "/admin/quotas/carl", {"bytes": "5 GB", "repositories": ""}, Change.QUOTA_CHANGED),
     ("root", "/admin/people/carl/end", {"kind": "all"}, Change.ACCESS_ENDED),
     ("root", "/admin/people", {"person": "carl", "change": "close"}, Change.ACCOUNT_DEACTIVATED),
     ("root", "/admin/people", {"person": "carl", "change": "open"}, Change.ACCOUNT_ACTIVATED),

@@ -124,6 +124,7 @@ CASES = [
         for part in ("", "/sessions", "/access-tokens", "/protocol-tokens")
     ),
     *(Case("GET", f"/admin/storage{part}", ("site admin",)) for part in ("", "/namespaces")),
+    Case("GET", "/admin/quotas/acme", ("site admin",)),
     # What everybody may do who is known; a token for reading says and stars nothing.
     Case("PUT", f"{R}/@star", SAYING, 204),
     Case(
@@ -205,6 +206,7 @@ CASES = [
         for part in (f"sessions/{'0' * 64}", f"protocol-tokens/{'0' * 64}", "access-tokens/999")
     ),
     Case("PATCH", "/admin/people/carl", ("site admin",), 204, {"is_active": False}),
+    Case("PATCH", "/admin/quotas/acme", ("site admin",), 200, {"quota_repositories": 9}),
     Case("POST", "/admin/people/bob/reset", ("site admin",), 201),
     Case("PATCH", "/admin/comments/2", ("site admin",), 204, {"hide": True}),
     Case("DELETE", f"{R}/@tags", WRITERS, 204, {"tags": ["old"]}),
