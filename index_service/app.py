@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy import Engine
@@ -14,6 +16,7 @@ from index_service.database import open_engine
 from index_service.db import Clock, now
 from index_service.mail.transport import Mailer, choose_transport
 from index_service.settings import IndexSettings
+from index_service.web.emails import Postman
 
 
 def create_app(
@@ -35,8 +38,9 @@ def create_app(
     mailer = Mailer(choose_transport(settings.smtp_url, settings.mail_folder, clock), settings.mail_from, clock)
     http.install(app, standalone=False)
     api.install(app, site_url=settings.site_url)
-    app.extensions[background.EXTENSION] = background.Background(built.jobs, built.pull_counts, built.retention)
-    web.install(app, settings, mailer, clock)
+    web.install(app, settings, clock)
+    post = partial(built.letters.send_next, Postman(app, mailer).send)
+    app.extensions[background.EXTENSION] = background.Background(built.jobs, built.pull_counts, built.retention, post)
     json_api.install(app, settings, clock)
     if settings.cors_origins:
         app.wsgi_app = Cors(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]

@@ -27,6 +27,7 @@ from index_service.accounts import models as _accounts
 from index_service.audit import models as _audit
 from index_service.db import Base
 from index_service.images import models as _images
+from index_service.mail import models as _mail
 from index_service.repositories import models as _repositories
 from index_service.search import documents, engines
 from index_service.social import models as _social
@@ -36,7 +37,7 @@ LOCK_SECONDS = 120
 
 _LOCK_NUMBER = 0x77686172
 
-_MODELS = (_accounts, _audit, _images, _repositories, _social)
+_MODELS = (_accounts, _audit, _images, _mail, _repositories, _social)
 
 
 class SchemaError(Exception):

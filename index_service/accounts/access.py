@@ -23,6 +23,7 @@ from sqlalchemy import ColumnElement, CursorResult, Insert, Table, bindparam, de
 from sqlalchemy.orm import Session
 
 from common.errors import NotFound
+from index_service.accounts import notices
 from index_service.accounts.actor import Actor
 from index_service.accounts.authentication import WrongCredential
 from index_service.accounts.models import AccessToken, BrowserSession, ProtocolToken, User
@@ -137,6 +138,7 @@ def revoke_tokens(session: Session, context: AuditContext, user: User) -> Ended:
     ended = end(session, user.id, Kind.TOKENS)
     counts = {"protocol_tokens": ended.protocol_tokens, "access_tokens": ended.access_tokens}
     context.record(session, Change.TOKENS_REVOKED, user.name, **counts)
+    notices.write(session, context, Change.TOKENS_REVOKED, user)
     return ended
 
 
@@ -151,6 +153,7 @@ def end_selected(session: Session, context: AuditContext, user: User, selection:
         raise NotFound("This account has no such session or token")
     details |= {kind: number for kind, number in asdict(ended).items() if number}
     context.record(session, Change.ACCESS_ENDED, user.name, **details)
+    notices.write(session, context, Change.ACCESS_ENDED, user)
     return ended
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Invalid, NotFound
-from index_service.accounts import validators
+from index_service.accounts import notices, validators
 from index_service.accounts.access import begin
 from index_service.accounts.actor import Actor
 from index_service.accounts.models import AccessToken, User
@@ -93,6 +93,7 @@ def create(session: Session, context: AuditContext, user: Actor, asked: NewToken
     begin(session, user, AccessToken, values)
     details = {"token": asked.name, "pattern": asked.pattern, "write": asked.can_write}
     context.record(session, Change.ACCESS_TOKEN_MADE, user.name, **details)
+    notices.write(session, context, Change.ACCESS_TOKEN_MADE, user, token=asked.name)
     return secret
 
 

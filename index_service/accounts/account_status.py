@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict
-from index_service.accounts import access, organisations
+from index_service.accounts import access, notices, organisations
 from index_service.accounts.models import User
 from index_service.audit.log import AuditContext, Change
 
@@ -45,6 +45,7 @@ def set_active(session: Session, context: AuditContext, user: User, *, is_active
     user.is_active = is_active
     change = Change.ACCOUNT_ACTIVATED if is_active else Change.ACCOUNT_DEACTIVATED
     context.record(session, change, user.name)
+    notices.write(session, context, change, user)
 
 
 def set_admin(session: Session, context: AuditContext, user: User, *, is_admin: bool) -> None:
@@ -54,7 +55,9 @@ def set_admin(session: Session, context: AuditContext, user: User, *, is_admin: 
     if not is_admin:
         _require_other_admin(session, user)
     user.is_admin = is_admin
-    context.record(session, Change.ACCOUNT_MADE_ADMIN if is_admin else Change.ACCOUNT_UNMADE_ADMIN, user.name)
+    change = Change.ACCOUNT_MADE_ADMIN if is_admin else Change.ACCOUNT_UNMADE_ADMIN
+    context.record(session, change, user.name)
+    notices.write(session, context, change, user)
 
 
 def _require_other_admin(session: Session, user: User) -> None:

@@ -20,6 +20,7 @@ from index_service.accounts.credential_cache import CredentialCache
 from index_service.accounts.login_rate_limit import LoginAttempt
 from index_service.accounts.models import AccessToken, User
 from index_service.accounts.passwords import Passwords
+from index_service.client_address import network_of
 from index_service.db import PREPARED_STATEMENT
 
 logger = logging.getLogger(__name__)
@@ -66,10 +67,11 @@ class PasswordCheck:
 
     def require(self, user: User | None, name: str, password: str, address: str) -> str | None:
         """As `verify`, but cached and single-flight: of many equal credentials arriving at once one is hashed."""
-        if self._is_cached(user, password):
+        network = network_of(address)
+        if self._is_cached(user, password, network):
             return None
-        with self._cache.lock(name, password):
-            return None if self._is_cached(user, password) else self.verify(user, name, password, address)
+        with self._cache.lock(name, password, network):
+            return None if self._is_cached(user, password, network) else self.verify(user, name, password, address)
 
     def verify(
         self, user: User | None, name: str, password: str, address: str, *, signed_in: bool = False
@@ -87,11 +89,11 @@ class PasswordCheck:
         if user is None:
             return None
         renewed = self._passwords.hash(password) if self._passwords.is_outdated(user.password_hash) else None
-        self._cache.put(name, password, renewed or user.password_hash)
+        self._cache.put(name, password, network_of(address), renewed or user.password_hash)
         return renewed
 
-    def _is_cached(self, user: User | None, password: str) -> bool:
-        return user is not None and self._cache.holds(user.name, password, user.password_hash)
+    def _is_cached(self, user: User | None, password: str, network: str) -> bool:
+        return user is not None and self._cache.holds(user.name, password, network, user.password_hash)
 
 
 _FIND = select(User).where(User.name == bindparam("name")).execution_options(**PREPARED_STATEMENT)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, NotFound
+from index_service.accounts import notices
 from index_service.accounts.models import Email, User
 from index_service.audit.log import AuditContext, Change, Named
 
@@ -70,6 +71,7 @@ def add(session: Session, context: AuditContext, user: Named, address: str) -> N
     except IntegrityError as error:
         raise AddressTaken from error
     context.record(session, Change.EMAIL_ADDED, user.name, email=address)
+    notices.write(session, context, Change.EMAIL_ADDED, user, email=address)
 
 
 def _require_room(session: Session, user_id: int) -> None:
@@ -87,8 +89,10 @@ def remove(session: Session, context: AuditContext, user: Named, address: str) -
         raise NoSuchAddress
     if len(held) == 1:
         raise LastAddress
+    before = notices.addresses(session, user.id)
     session.execute(delete(Email).where(Email.user_id == user.id, Email.address == address))
     context.record(session, Change.EMAIL_REMOVED, user.name, email=address)
+    notices.write(session, context, Change.EMAIL_REMOVED, user, to=before, email=address)
 
 
 def make_main(session: Session, context: AuditContext, user: Named, address: str) -> None:
@@ -104,6 +108,7 @@ def make_main(session: Session, context: AuditContext, user: Named, address: str
         session.add(Email(user_id=user.id, address=kept, created_at=created_at, confirmed_at=confirmed_at))
         session.flush()
     context.record(session, Change.EMAIL_MADE_MAIN, user.name, email=address)
+    notices.write(session, context, Change.EMAIL_MADE_MAIN, user, email=address)
 
 
 def confirm(session: Session, context: AuditContext, user_id: int, address: str) -> bool:
@@ -119,7 +124,9 @@ def confirm(session: Session, context: AuditContext, user_id: int, address: str)
         session.execute(claimed.values(confirmed_at=context.at))
     except IntegrityError as error:
         raise AddressTaken from error
-    replace(context, actor=user).record(session, Change.EMAIL_CONFIRMED, user.name, email=address)
+    own = replace(context, actor=user)
+    own.record(session, Change.EMAIL_CONFIRMED, user.name, email=address)
+    notices.write(session, own, Change.EMAIL_CONFIRMED, user, email=address)
     return True
 
 

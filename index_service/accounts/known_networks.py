@@ -23,6 +23,13 @@ def is_known(session: Session, user_id: int, network: str, moment: datetime) -> 
     return _used_at(session, user_id, PASSWORD, network, moment) is not None
 
 
+def is_new(session: Session, user_id: int, network: str, moment: datetime) -> bool:
+    """Whether the account's password was given lately, and never there; the first network of all is not new."""
+    given = (KnownNetwork.user_id == user_id, KnownNetwork.access_token_id == PASSWORD)
+    lately = session.scalars(select(KnownNetwork.network).where(*given, KnownNetwork.used_at > moment - KEPT)).all()
+    return bool(lately) and network not in lately
+
+
 def is_recorded(session: Session, user_id: int, access_token_id: int, network: str, moment: datetime) -> bool:
     """Whether a use is recorded for this day in UTC."""
     used_at = _used_at(session, user_id, access_token_id, network, moment)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from index_service.accounts import access, email_addresses
+from index_service.accounts import access, email_addresses, notices
 from index_service.accounts.access import Kind
 from index_service.accounts.actor import Actor
 from index_service.accounts.email_links import EmailLinks, LinkExpired
@@ -25,6 +25,7 @@ def change(
     """Set a password, and end the access that came with the one before."""
     _replace(session, user, password_hash, Kind.ALL ^ Kind.ACCESS_TOKENS if keeps_access_tokens else Kind.ALL)
     context.record(session, Change.PASSWORD_CHANGED, user.name)
+    notices.write(session, context, Change.PASSWORD_CHANGED, user)
 
 
 def change_own(session: Session, context: AuditContext, actor: Actor, password_hash: str) -> Actor:
@@ -37,13 +38,9 @@ def change_own(session: Session, context: AuditContext, actor: Actor, password_h
     return replace(actor, generation=actor.generation + 1)
 
 
-def reset_link(
-    session: Session, context: AuditContext, links: EmailLinks, user: User, address: str | None = None
-) -> str:
-    """A link that sets a new password; `address` is the email address it is sent to, None for one that an administrator
-    hands over."""
+def record_request(session: Session, context: AuditContext, user: User) -> None:
+    """Record that a link was asked for that sets a new password: by email, or for an administrator to hand over."""
     context.record(session, Change.PASSWORD_RESET_ASKED, user.name)
-    return links.sign_reset(user, context.at, address)
 
 
 def resettable(session: Session, context: AuditContext, links: EmailLinks, link: str, *, hold: bool = False) -> User:
@@ -61,7 +58,9 @@ def resettable(session: Session, context: AuditContext, links: EmailLinks, link:
 def reset(session: Session, context: AuditContext, user: User, password_hash: str) -> None:
     """Set a password by a link, as the account's own doing; all access ends, for somebody else may have had it."""
     _replace(session, user, password_hash, Kind.ALL)
-    replace(context, actor=user).record(session, Change.PASSWORD_RESET, user.name)
+    own = replace(context, actor=user)
+    own.record(session, Change.PASSWORD_RESET, user.name)
+    notices.write(session, own, Change.PASSWORD_RESET, user)
 
 
 def _replace(session: Session, user: Named, password_hash: str, ended: Kind) -> None:

@@ -6,6 +6,7 @@ transaction.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from datetime import datetime, timedelta
 
@@ -33,6 +34,11 @@ def add(session: Session, key: str, limit: int, period: timedelta, moment: datet
     ).returning(RateCount.count, RateCount.ends_at)
     count, ends_at = session.execute(counted).one()
     return 0 if count <= limit else max(1, math.ceil((ends_at - moment).total_seconds()))
+
+
+def digest(text: str) -> str:
+    """A part of a key for a name or an address, of any length, which the table does not tell."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def take_back(session: Session, key: str) -> None:

@@ -1,17 +1,13 @@
 """The mailer and its transports: an SMTP server, or a folder that an operator reads.
 
-An email is sent in the background: the time of a response must not reveal whether one was written. A failure is logged
-and not retried; the person who waits for the email requests it again.
+They raise what goes wrong; the outbox tries again.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import smtplib
 import ssl
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
@@ -22,8 +18,6 @@ from urllib.parse import unquote, urlsplit
 from index_service.db import Clock
 
 TIMEOUT_SECONDS = 20
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,50 +90,24 @@ class SmtpTransport:
 
 
 class Mailer:
-    """Composes email and sends it in a background thread."""
+    """Composes email and sends it."""
 
     def __init__(self, transport: Transport, sender: str, clock: Clock) -> None:
         self._transport = transport
         self._sender = sender
         self._clock = clock
-        # Its thread starts with the first email, so after a fork.
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="mail")
 
-    def send(self, email: OutgoingEmail) -> None:
-        """Queue an email."""
-        self._executor.submit(self._deliver, self._composed(email))
-
-    def run(self, write: Callable[[], None]) -> None:
-        """Queue what finds out whom to write to, and sends it."""
-        self._executor.submit(self._run, write)
-
-    def finish(self) -> None:
-        """Wait until all queued email is sent."""
-        for _ in ("what writes", "what was written"):
-            self._executor.submit(bool).result()
-
-    def _composed(self, email: OutgoingEmail) -> EmailMessage:
+    def send(self, email: OutgoingEmail, identity: str) -> None:
+        """Send an email; one that is sent again has the same `identity`. Raises OSError or smtplib.SMTPException."""
         message = EmailMessage()
         message["From"] = self._sender
         message["To"] = email.to
         message["Subject"] = email.subject
         message["Date"] = format_datetime(self._clock())
-        message["Message-ID"] = make_msgid(domain=self._sender.rpartition("@")[2].strip("<> ") or None)
+        message["Message-ID"] = f"<{identity}@{self._sender.rpartition('@')[2].strip('<> ') or 'localhost'}>"
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(email.text)
-        return message
-
-    def _run(self, write: Callable[[], None]) -> None:
-        try:
-            write()
-        except Exception:
-            logger.exception("an email could not be written")
-
-    def _deliver(self, message: EmailMessage) -> None:
-        try:
-            self._transport.deliver(message)
-        except (OSError, smtplib.SMTPException) as error:
-            logger.error("an email could not be sent: %s", error)
+        self._transport.deliver(message)
 
 
 def choose_transport(smtp_url: str, folder: str, clock: Clock) -> Transport:

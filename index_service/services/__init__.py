@@ -34,6 +34,7 @@ from index_service.services.former_names import FormerNames
 from index_service.services.image_graph import ImageGraph
 from index_service.services.images import Images
 from index_service.services.job_runner import JobRunner
+from index_service.services.letters import Letters
 from index_service.services.login_guard import LoginGuard
 from index_service.services.metadata_reader import MetadataReader
 from index_service.services.operations import Operations
@@ -82,6 +83,7 @@ class Services:
     jobs: JobRunner
     pull_counts: PullCounts
     retention: Retention
+    letters: Letters
 
 
 def registry_urls(settings: IndexSettings) -> dict[str, str]:
@@ -161,4 +163,5 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         jobs=jobs,
         pull_counts=PullCounts(database, pulls),
         retention=Retention(database, clock, audit_days=settings.audit_days),
+        letters=Letters(database, links, clock),
     )

@@ -32,6 +32,8 @@ from index_service.audit.log import AuditContext, Named
 from index_service.client_address import network_of
 from index_service.database import Database
 from index_service.db import Clock
+from index_service.mail import outbox
+from index_service.services import letters
 from index_service.services.authentication import Authentication
 from index_service.services.login_guard import LETTERS_PERIOD, LoginGuard
 from index_service.services.registration import Registration, SignUp
@@ -48,16 +50,6 @@ class Browser:
 
     address: str
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResetEmail:
-    """The email for a person who forgot the password."""
-
-    to: str
-    name: str
-    language: str
-    link: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,13 +143,14 @@ class Accounts:
             user = authentication.require(session, name)
         return self._begin(authentication.actor_of(user), browser, old)
 
-    def confirmation(self, name: str, address: str) -> str | None:
-        """The link that confirms an email address of an account, to be sent there; None if too many letters were."""
-        if not self._guard.may_write_to(address):
-            return None
-        with self._database.reading() as session:
+    def send_confirmation(self, name: str, address: str, language: str) -> bool:
+        """Write the letter that confirms an email address of an account; False if too many letters were sent there."""
+        with self._database.writing() as session:
+            if not self._guard.may_write_to(session, address):
+                return False
             user = authentication.require(session, name)
-        return self._links.sign_confirmation(user.id, address, self._clock())
+            letters.write_confirmation(session, user.id, address, self._clock(), user.language or language)
+            return True
 
     def to_confirm(self, link: str) -> str:
         """The email address that a link would confirm. Raises LinkExpired."""
@@ -177,24 +170,20 @@ class Accounts:
                 raise LinkExpired
         return confirmed
 
-    def request_reset(self, email: str, address: str) -> None:
-        """Count a request for letters that reset a password, whether the address has an account or not. Raises
-        TooMany."""
-        self._guard.count(f"reset {email.lower()}", address)
-        if not self._guard.may_write_to(email.lower()):
-            raise TooMany("Too many attempts, try again later", int(LETTERS_PERIOD.total_seconds()))
+    def request_reset(self, email: str, address: str, language: str) -> None:
+        """Request letters that reset a password. Raises TooMany.
 
-    def reset_emails(self, email: str, address: str) -> list[ResetEmail]:
-        """The letters to send to this email address, for each account that its reader may reset the password of."""
+        Whether the address has an account is found out when they are sent: the time of the response tells nothing.
+        """
+        to = email.lower()
+        self._guard.count(f"reset {to}", address)
         with self._database.writing() as session:
-            # The request is unauthenticated: the account is not its actor.
-            context, to = self._context(None, address), email.lower()
-            return [
-                ResetEmail(
-                    to, user.name, user.language, password_changes.reset_link(session, context, self._links, user, to)
-                )
-                for user in email_addresses.owners_for_reset(session, to)
-            ]
+            is_allowed = self._guard.may_write_to(session, to)
+            if is_allowed:
+                details = {"address": address}
+                outbox.add(session, letters.RESET_ASKED, to, self._clock(), language=language, details=details)
+        if not is_allowed:
+            raise TooMany("Too many attempts, try again later", int(LETTERS_PERIOD.total_seconds()))
 
     def to_reset(self, link: str) -> str:
         """The account whose password a link would reset. Raises LinkExpired."""

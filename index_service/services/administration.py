@@ -31,6 +31,7 @@ from index_service.images.storage_usage import StorageTotals
 from index_service.registry_health import Health, RegistryHealth
 from index_service.repositories import repository_stats
 from index_service.repositories.endpoints import Endpoints
+from index_service.services import letters
 
 STORAGE_KEPT_SECONDS = 600.0
 
@@ -76,7 +77,6 @@ class ResetLink:
 
     name: str
     email: str | None
-    language: str
     link: str
 
 
@@ -147,16 +147,20 @@ class Administration:
             _require_other(context, user.name)
             account_status.set_admin(session, context, user, is_admin=is_admin)
 
-    def reset_link(self, actor: Actor | None, address: str, name: str) -> ResetLink:
-        """A password reset link for a person. Raises NotFound, or Conflict for a closed account."""
+    def reset_link(self, actor: Actor | None, address: str, name: str, *, sends: bool = False) -> ResetLink:
+        """A password reset link for a person, and with `sends` a letter with another one to the primary address. Raises
+        NotFound, or Conflict for a closed account."""
         context = self._context(actor, address)
         with self._database.writing() as session:
             user = directory.find_person(session, name)
             if not user.is_active:
                 raise Conflict("This account is closed: open it first")
             addresses = email_addresses.listed(session, user.id)
-            link = password_changes.reset_link(session, context, self._links, user)
-            return ResetLink(user.name, addresses[0].address if addresses else None, user.language, link)
+            email = addresses[0].address if addresses else None
+            password_changes.record_request(session, context, user)
+            if sends and email is not None:
+                letters.write_reset(session, user, email, context.at, "")
+            return ResetLink(user.name, email, self._links.sign_reset(user, context.at))
 
     def registries(self, actor: Actor | None) -> Registries:
         """Configured registries first, then those that only old repositories are on."""

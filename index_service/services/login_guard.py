@@ -7,15 +7,15 @@ which the account's password was given lately, nor for whoever is signed in. Acc
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 
 from limits import parse
+from sqlalchemy.orm import Session
 
 from common.errors import TooMany
-from index_service.accounts import access_tokens, known_networks, rate_counts
+from index_service.accounts import access_tokens, known_networks, notices, rate_counts
 from index_service.accounts.login_rate_limit import AccountCreation, LoginAttempt, LoginRateLimit
 from index_service.accounts.models import AccessToken, User
 from index_service.audit.log import AuditContext, Change
@@ -77,11 +77,10 @@ class LoginGuard:
         """Wraps the verification of an access token. Raises TooMany."""
         return self._limit.attempt(counted, address)
 
-    def may_write_to(self, recipient: str) -> bool:
-        """Count a letter that is about to be sent to an email address; whether there were not too many already."""
-        with self._database.writing() as session:
-            key = f"letter/{_digest(recipient)}"
-            return rate_counts.add(session, key, LETTERS, LETTERS_PERIOD, self._clock()) == 0
+    def may_write_to(self, session: Session, recipient: str) -> bool:
+        """Count a letter that is about to be written to an email address; whether there were not too many already."""
+        key = f"letter/{rate_counts.digest(recipient)}"
+        return rate_counts.add(session, key, LETTERS, LETTERS_PERIOD, self._clock()) == 0
 
     def record_use(self, user: User, token: AccessToken, address: str) -> None:
         """Record the use of an access token: when, and once a day and network in the audit log."""
@@ -103,7 +102,7 @@ class LoginGuard:
             is_known = known_networks.is_known(session, 0 if user is None else user.id, network, moment)
         if is_known and not signed_in:
             return None
-        key = f"{'prove' if signed_in else 'login'}/{_digest(name)}"
+        key = f"{'prove' if signed_in else 'login'}/{rate_counts.digest(name)}"
         with self._database.writing() as session:
             wait = rate_counts.add(session, key, self._guesses, self._period, moment)
         if wait:
@@ -113,9 +112,9 @@ class LoginGuard:
     def _leave(self, key: str | None, address: str, user: User | None, *, failed: bool) -> None:
         """Keep the count of a failure, of which the first of a day are in the audit log, and no other."""
         if failed and user is not None:
-            moment = self._clock()
+            moment, counted = self._clock(), f"failed/{rate_counts.digest(user.name)}"
             with self._database.writing() as session:
-                if rate_counts.add(session, f"failed/{_digest(user.name)}", FAILURES, FAILURES_PERIOD, moment) == 0:
+                if rate_counts.add(session, counted, FAILURES, FAILURES_PERIOD, moment) == 0:
                     AuditContext(None, address, moment).record(session, Change.SIGN_IN_FAILED, user.name)
         elif not failed and key is not None:
             with self._database.writing() as session:
@@ -129,9 +128,9 @@ class LoginGuard:
             if known_networks.is_recorded(session, user.id, known_networks.PASSWORD, network, moment):
                 return
         with self._database.writing() as session:
+            is_new = known_networks.is_new(session, user.id, network, moment)
             if known_networks.record(session, user.id, known_networks.PASSWORD, network, moment):
-                AuditContext(user, address, moment).record(session, Change.SIGNED_IN, user.name)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+                context = AuditContext(user, address, moment)
+                context.record(session, Change.SIGNED_IN, user.name)
+                if is_new:
+                    notices.write(session, context, Change.SIGNED_IN, user)

@@ -14,7 +14,6 @@ from flask import Flask, Response, request
 from index_service.converters import Number
 from index_service.cookies import Cookies
 from index_service.db import Clock
-from index_service.mail.transport import Mailer
 from index_service.settings import IndexSettings
 from index_service.web import (
     assets,
@@ -31,13 +30,12 @@ from index_service.web.views import VIEWS
 __all__ = ["install"]
 
 
-def install(app: Flask, settings: IndexSettings, mailer: Mailer, clock: Clock) -> None:
+def install(app: Flask, settings: IndexSettings, clock: Clock) -> None:
     """Give an application the site."""
     secure = urlsplit(settings.site).scheme == "https"
     cookies = Cookies(settings.secret_keys, secure=secure)
     app.extensions[request_context.EXTENSION] = request_context.Site(
         cookies=cookies,
-        mailer=mailer,
         clock=clock,
         url=settings.site,
         sign_up=settings.sign_up,

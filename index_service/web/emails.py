@@ -1,58 +1,63 @@
-"""The emails of the site: in the reader's language, from plain-text templates."""
+"""The emails of the site: plain-text templates in the reader's language, sent in the background."""
 
 from __future__ import annotations
 
-from flask import copy_current_request_context, url_for
+from typing import Any
 
-from index_service.current import services
-from index_service.mail.transport import OutgoingEmail
-from index_service.services.accounts import ResetEmail
+from flask import Flask
+
+from index_service.audit.log import Change
+from index_service.mail.transport import Mailer, OutgoingEmail
+from index_service.services.letters import CONFIRM, RESET, LetterContent
 from index_service.web import languages
+from index_service.web.languages import gettext, lazy
 from index_service.web.rendering import render
 from index_service.web.request_context import site
 
+SUBJECTS = {
+    CONFIRM: lazy("Confirm your address"),
+    RESET: lazy("Set a new password"),
+    Change.PASSWORD_CHANGED: lazy("Your password was changed"),
+    Change.PASSWORD_RESET: lazy("Your password was reset"),
+    Change.EMAIL_ADDED: lazy("An e-mail address was added to your account"),
+    Change.EMAIL_CONFIRMED: lazy("An e-mail address of your account was confirmed"),
+    Change.EMAIL_REMOVED: lazy("An e-mail address was removed from your account"),
+    Change.EMAIL_MADE_MAIN: lazy("Your account has another main e-mail address"),
+    Change.ACCESS_TOKEN_MADE: lazy("An access token was created for your account"),
+    Change.SIGNED_IN: lazy("Your account was signed in to from a new network"),
+    Change.ACCOUNT_MADE_ADMIN: lazy("Your account was given administrator rights"),
+    Change.ACCOUNT_UNMADE_ADMIN: lazy("Your account has no administrator rights any more"),
+    Change.ACCOUNT_ACTIVATED: lazy("Your account was opened again"),
+    Change.ACCOUNT_DEACTIVATED: lazy("Your account was closed"),
+    Change.ACCESS_ENDED: lazy("Access of your account was ended"),
+    Change.TOKENS_REVOKED: lazy("The tokens of your account were revoked"),
+}
+"""By the kind of a letter; those of notices also say what has happened."""
 
-def send_confirmation(name: str, address: str) -> bool:
-    """Ask the owner of an email address to confirm that it is `name`'s; in the language of the current page. False if
-    too many letters were sent there already."""
-    signed = services().accounts.confirmation(name, address)
-    if signed is None:
-        return False
-    link = _absolute(url_for("sign_up.confirm", link=signed))
-    text = render("mail/confirm.txt", name=name, address=address, link=link, site=site().url)
-    site().mailer.send(OutgoingEmail(address, languages.gettext("Confirm your address"), text))
-    return True
-
-
-def send_resets(email: str, address: str) -> None:
-    """Send what resets the password of the accounts with this email address, in the background: how long a response
-    takes tells nothing about them. `address` is the browser's IP address."""
-    language = languages.current()
-
-    @copy_current_request_context
-    def send() -> None:
-        with languages.speaking(language):
-            for letter in services().accounts.reset_emails(email, address):
-                send_reset(letter)
-
-    site().mailer.run(send)
+_PATHS = {CONFIRM: "sign_up.confirm", RESET: "sign_up.reset"}
 
 
-def send_reset(email: ResetEmail | None) -> None:
-    """Send the link that resets a password, in the person's own language; nothing without a recipient."""
-    if email is None:
-        return
-    with languages.speaking(email.language or languages.current()):
-        link = reset_url(email.link)
-        text = render("mail/reset.txt", name=email.name, link=link, site=site().url)
-        site().mailer.send(OutgoingEmail(email.to, languages.gettext("Set a new password"), text))
+class Postman:
+    """Composes letters and sends them, without a request."""
 
+    def __init__(self, app: Flask, mailer: Mailer) -> None:
+        self._app = app
+        self._mailer = mailer
 
-def reset_url(link: str) -> str:
-    """The URL at which a new password can be set."""
-    return _absolute(url_for("sign_up.reset", link=link))
+    def send(self, letter: LetterContent) -> None:
+        """Raises OSError or smtplib.SMTPException."""
+        with self._app.app_context(), languages.speaking(letter.language):
+            email = OutgoingEmail(letter.to, str(SUBJECTS[letter.kind]), self._text(letter))
+        self._mailer.send(email, f"letter-{letter.id}-{letter.at.timestamp():.0f}")
 
-
-def _absolute(path: str) -> str:
-    """From the settings, not from the request, whose Host header cannot be trusted."""
-    return site().url + path
+    def _text(self, letter: LetterContent) -> str:
+        facts: dict[str, Any] = {"name": letter.name, "address": letter.to, "site": site().url}
+        if letter.kind in _PATHS:
+            # From the settings, not from a request, whose Host header cannot be trusted.
+            path = self._app.url_map.bind("").build(_PATHS[letter.kind], {"link": letter.link})
+            return render(f"mail/{letter.kind}.txt", link=site().url + path, **facts)
+        told = {key: letter.details.get(key, "") for key in ("by", "email", "token")}
+        at = f"{letter.at:%Y-%m-%d %H:%M} UTC"
+        what, browser = gettext(SUBJECTS[letter.kind].message), letter.details.get("address", "")
+        link = facts["site"] + self._app.url_map.bind("").build("account.sessions")
+        return render("mail/notice.txt", what=what, at=at, link=link, **told, **{**facts, "address": browser})

@@ -15,7 +15,6 @@ from index_service.accounts.sessions import SignedIn
 from index_service.cookies import LANGUAGE, SESSION, Cookies
 from index_service.current import services
 from index_service.db import Clock
-from index_service.mail.transport import Mailer
 from index_service.services.accounts import Browser
 from index_service.web import languages
 
@@ -32,7 +31,6 @@ class Site:
     """What the views depend on."""
 
     cookies: Cookies
-    mailer: Mailer
     clock: Clock
     url: str
     sign_up: str

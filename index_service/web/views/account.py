@@ -22,7 +22,7 @@ from index_service.pages.account import (
 )
 from index_service.pages.forms import EMPTY, FormState
 from index_service.services.accounts import ProfileUpdate
-from index_service.web import emails, languages
+from index_service.web import languages
 from index_service.web.forms import Form
 from index_service.web.languages import gettext, ngettext
 from index_service.web.request_context import browser, client_address, require_reauthenticated, require_signed_in, site
@@ -169,7 +169,7 @@ def revoke_token() -> Response:
 
 
 def _send_confirmation(name: str, email: str) -> None:
-    if emails.send_confirmation(name, email):
+    if services().accounts.send_confirmation(name, email, languages.current()):
         flash("success", gettext("We have sent a link to %(email)s: follow it to confirm the address.", email=email))
     else:
         flash("warn", too_many_letters(email))

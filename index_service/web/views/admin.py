@@ -30,8 +30,6 @@ from index_service.pages.admin import (
     StoragePage,
 )
 from index_service.pages.forms import EMPTY, FormState
-from index_service.services.accounts import ResetEmail
-from index_service.web import emails
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
 from index_service.web.request_context import (
@@ -79,12 +77,12 @@ def change_person() -> Response:
 @views.post("/admin/people/reset")
 def reset_person() -> Response:
     who, form = _proved_admin(), Form.read("person", "send")
-    found = form.attempt(services().administration.reset_link, who, client_address(), form["person"])
+    sends = form.ticked("send")
+    found = form.attempt(services().administration.reset_link, who, client_address(), form["person"], sends=sends)
     if found is None:
         return _show_people(who, form.state(), form.status)
-    to = found.email if form.ticked("send") else None
-    emails.send_reset(None if to is None else ResetEmail(to, found.name, found.language, found.link))
-    shown = ResetLinkPage(found.name, emails.reset_url(found.link), found.email, to is not None)
+    url = site().url + url_for("sign_up.reset", link=found.link)
+    shown = ResetLinkPage(found.name, url, found.email, sends and found.email is not None)
     response = render_page(shown, "admin/reset_link.html", 201)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -8,7 +8,7 @@ from index_service.accounts import validators
 from index_service.cookies import SESSION
 from index_service.current import services
 from index_service.pages.sign_in import AskResetPage, ConfirmPage, ResetPage, SignUpPage
-from index_service.web import emails
+from index_service.web import languages
 from index_service.web.forms import Form
 from index_service.web.languages import gettext
 from index_service.web.request_context import browser, signed_in, site
@@ -35,7 +35,7 @@ def submit_sign_up() -> Response:
     secret = form.attempt(services().accounts.sign_up, form["name"], form["email"], form["password"], browser(), old)
     if secret is None or email is None:
         return render_page(SignUpPage(_is_open(), form.state()), "sign_in/sign_up.html", form.status)
-    if emails.send_confirmation(form["name"], email):
+    if services().accounts.send_confirmation(form["name"], email, languages.current()):
         welcome = gettext(
             "Welcome aboard! We have sent a link to %(email)s: follow it to confirm your address.", email=email
         )
@@ -68,10 +68,9 @@ def submit_ask_reset() -> Response:
     """The response is the same whether or not the address belongs to an account."""
     form = Form.read("email")
     email = form.validate("email", validators.validate_email)
-    form.attempt(services().accounts.request_reset, form["email"], browser().address)
+    form.attempt(services().accounts.request_reset, form["email"], browser().address, languages.current())
     if not form.ok or email is None:
         return render_page(AskResetPage(form=form.state()), "sign_in/ask_reset.html", form.status)
-    emails.send_resets(email, browser().address)
     return render_page(AskResetPage(is_sent=True, form=form.state()), "sign_in/ask_reset.html")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -149,18 +150,9 @@ def engine(url: str, compiled: Compiled) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def make_site(engine: Engine) -> Iterator[Callable[..., Site]]:
+def make_site(engine: Engine) -> Callable[..., Site]:
     """Makes an index with other settings than the default."""
-    made: list[Site] = []
-
-    def make(**settings: object) -> Site:
-        made.append(Site(engine, **settings))
-        return made[-1]
-
-    yield make
-    # What is written after an answer uses a connection that nobody would close any more.
-    for site in made:
-        site.finish_email()
+    return partial(Site, engine)
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ from argon2 import PasswordHasher
 from sqlalchemy import Engine, text
 
 from common.names import ImageId, RepositoryName
-from index_service.accounts import authentication
+from index_service import background
+from index_service.accounts import authentication, email_addresses
 from index_service.accounts.actor import Actor
+from index_service.accounts.email_links import EmailLinks
 from index_service.app import create_app
 from index_service.audit.log import AuditContext
 from index_service.current import EXTENSION
@@ -72,8 +74,19 @@ class Site:
         self.restart(**settings)
 
     def finish_email(self) -> None:
-        """Wait until all is sent that was to be sent after an answer."""
-        self.app.extensions["wharfinger-site"].mailer.finish()
+        """Send all letters that are due."""
+        self.app.extensions[background.EXTENSION].send_letters()
+
+    def confirmation_link(self, name: str, address: str) -> str:
+        """What a letter that confirms an address has in it."""
+        return EmailLinks(self.settings.secret_keys).sign_confirmation(self.actor(name).id, address, self.clock())
+
+    def reset_links(self, address: str) -> dict[str, str]:
+        """What letters that reset a password have in them, for each account that this address may reset."""
+        links = EmailLinks(self.settings.secret_keys)
+        with Database(self.engine).reading() as session:
+            owners = email_addresses.owners_for_reset(session, address)
+            return {user.name: links.sign_reset(user, self.clock(), address) for user in owners}
 
     def restart(self, **settings: object) -> None:
         """Another process on the same database, perhaps with other settings."""

@@ -39,7 +39,7 @@ class Held:
         self.access_token = accounts.make_access_token(alice, NewToken("laptop", "*", True, None), "")
         with_it = site.request("GET", APP, auth=basic("alice", self.access_token), ask=True)
         self._pull_token_of_access_token = authorization(with_it)
-        self.link = accounts.reset_emails("alice@example.com", "")[0].link
+        self.link = site.reset_links("alice@example.com")["alice"]
 
     @property
     def alive(self):

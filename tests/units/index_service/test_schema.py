@@ -33,7 +33,7 @@ TABLES = {
         "namespaces",
     ),
     *("repositories", "listed_images", "held_images", "tags", "tag_moves", "roles", "pulls", "images", "jobs"),
-    *("stars", "comments", "comment_versions", "flags", "tokens", "audit", "known_networks", "rate_counts"),
+    *("stars", "comments", "comment_versions", "flags", "tokens", "audit", "known_networks", "rate_counts", "letters"),
 }
 
 

@@ -388,7 +388,7 @@ def test_an_address_has_to_be_confirmed_where_that_is_wanted(make_site, site):
     strict = make_site(comment_confirmed=True)
     with pytest.raises(Forbidden, match="Confirm"):
         strict.services.social.write(strict.actor("bob"), APP, "hello")
-    strict.services.accounts.confirm(strict.services.accounts.confirmation("bob", "bob@example.com"), "192.0.2.1")
+    strict.services.accounts.confirm(strict.confirmation_link("bob", "bob@example.com"), "192.0.2.1")
     strict.services.social.write(strict.actor("bob"), APP, "hello")
 
 

@@ -1,0 +1,114 @@
+"""The outbox: letters are written in the transaction of what they tell of, and sent once it is committed.
+
+A worker leases a letter in a transaction of its own, sends it and deletes it. A letter that could not be sent is tried
+again with exponential backoff, and given up after a day. A worker that dies between sending and deleting leaves a
+letter that is sent twice, with one Message-ID. Every function takes the session of the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from index_service.mail.models import Letter
+
+LEASE = timedelta(minutes=2)
+"""Longer than a mail server may take; then another worker sends the letter."""
+
+FIRST_BACKOFF = timedelta(seconds=30)
+MAX_BACKOFF = timedelta(hours=1)
+KEPT = timedelta(days=1)
+"""How long it is tried to send a letter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasedLetter:
+    """A letter leased to this worker until `until`; `attempts` counts this one."""
+
+    id: int
+    user_id: int | None
+    recipient: str
+    kind: str
+    language: str
+    details: Mapping[str, str]
+    created_at: datetime
+    until: datetime
+    attempts: int
+
+
+def add(
+    session: Session,
+    kind: str,
+    recipient: str,
+    moment: datetime,
+    *,
+    user_id: int | None = None,
+    language: str = "",
+    details: Mapping[str, str] | None = None,
+) -> None:
+    """Write a letter, to be sent once the transaction is committed."""
+    session.add(
+        Letter(
+            user_id=user_id,
+            recipient=recipient,
+            kind=kind,
+            language=language,
+            details=json.dumps(details or {}, ensure_ascii=False),
+            created_at=moment,
+            due_at=moment,
+            attempts=0,
+        )
+    )
+
+
+def is_any_due(session: Session, moment: datetime) -> bool:
+    """Whether a letter is due: worth a writing transaction."""
+    return session.scalar(select(Letter.id).where(_is_free(moment)).limit(1)) is not None
+
+
+def lease(session: Session, moment: datetime) -> LeasedLetter | None:
+    """Lease the letter that has been due longest; None if there is none, or other workers are leasing them."""
+    free = select(Letter).where(_is_free(moment)).order_by(Letter.due_at, Letter.id).limit(1)
+    letter = session.scalar(free.with_for_update(skip_locked=True))
+    if letter is None:
+        return None
+    letter.taken_until, letter.attempts = moment + LEASE, letter.attempts + 1
+    return LeasedLetter(
+        id=letter.id,
+        user_id=letter.user_id,
+        recipient=letter.recipient,
+        kind=letter.kind,
+        language=letter.language,
+        details=json.loads(letter.details),
+        created_at=letter.created_at,
+        until=letter.taken_until,
+        attempts=letter.attempts,
+    )
+
+
+def remove(session: Session, letter: LeasedLetter) -> None:
+    """Delete a letter that was sent, or that has nothing to say any more."""
+    session.execute(delete(Letter).where(_is_leased_as(letter)))
+
+
+def postpone(session: Session, letter: LeasedLetter, moment: datetime) -> bool:
+    """Try a letter again after a backoff; False if it is given up instead."""
+    due_at = moment + min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(letter.attempts - 1, 16))
+    if due_at - letter.created_at > KEPT:
+        remove(session, letter)
+        return False
+    session.execute(update(Letter).where(_is_leased_as(letter)).values(taken_until=None, due_at=due_at))
+    return True
+
+
+def _is_free(moment: datetime) -> ColumnElement[bool]:
+    return and_(Letter.due_at <= moment, or_(Letter.taken_until.is_(None), Letter.taken_until <= moment))
+
+
+def _is_leased_as(letter: LeasedLetter) -> ColumnElement[bool]:
+    return and_(Letter.id == letter.id, Letter.taken_until == letter.until)
