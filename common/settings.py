@@ -135,6 +135,11 @@ def url(text: str) -> str:
     return text.rstrip("/")
 
 
+def urls(text: str) -> str:
+    """Several of them, separated by commas; or nothing."""
+    return ",".join(map(url, listed(text)))
+
+
 def file(text: str) -> str:
     """A file that is there, as one of certificates; or nothing."""
     if text and not Path(text).is_file():

@@ -102,6 +102,11 @@ class Worker(ThreadWorker):
         super().accept(listener)
         self._publish()
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if not self.alive:
+            self._stop_listening()
+
     def on_client_socket_readable(self, conn: Any, client: ClientSocket) -> None:
         if not _is_closed(client):
             super().on_client_socket_readable(conn, client)
@@ -160,6 +165,17 @@ class Worker(ThreadWorker):
         self.tpool.grow()
         self._publish()
         super().notify()
+
+    def _stop_listening(self) -> None:
+        """Accept who has connected already, and be closed for others: gunicorn's worker would leave them waiting until
+        it ends, and reset their connections then."""
+        listeners, self.sockets = self.sockets, []  # type: ignore[has-type,var-annotated]
+        for listener in listeners:
+            before = -1
+            while before < self.nr_conns:
+                before = self.nr_conns
+                ThreadWorker.accept(self, listener)
+            listener.close()
 
     def _begin_request(self, conn: Any, fs: Any) -> None:
         """Go on with what the client sent behind the last request, or wait for more."""

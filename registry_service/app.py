@@ -46,7 +46,7 @@ def create_app(settings: RegistrySettings, driver: Driver, *, offload: Offload =
         registry,
         delivery=settings.delivery,
         endpoints=settings.endpoints,
-        index_url=settings.index_public_url or ("" if is_fronted else settings.index_url),
+        index_url=settings.index_public_url or ("" if is_fronted else settings.index_url.partition(",")[0]),
         is_fronted=is_fronted,
     )
     if settings.cors_origins:

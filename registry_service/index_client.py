@@ -22,6 +22,7 @@ from common.deadline import pool_with_deadline, read_body
 from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties, write_properties
+from common.settings import listed
 from registry_service.turns import TooLate, Turns
 
 CONNECTIONS = 8
@@ -39,6 +40,12 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
 _GATEWAY_STATUSES = (502, 503, 504)
 """With these a proxy says that it did not reach the index, or an index that it is going down."""
+
+_NOT_REACHED = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.ProtocolError,
+)
 
 
 class IndexUnreachable(Unavailable):
@@ -66,8 +73,10 @@ class IndexClient:
     """Requests to one index over pooled connections; share one among all greenlets of a process."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        """`url` is scheme://host:port; `timeout` in seconds, see `pool_with_deadline`."""
-        self._url = url
+        """`url` is scheme://host:port, or several of them separated by commas, for processes of one index; `timeout` in
+        seconds, see `pool_with_deadline`."""
+        self._urls = listed(url)
+        self._reached = 0
         self._timeout = timeout
         self._pool = pool_with_deadline(timeout, connections=CONNECTIONS)
         self._turns = Turns(CONNECTIONS)
@@ -168,25 +177,37 @@ class IndexClient:
         """Send until it is answered: a question that one worker is too slow for, another one may answer."""
         while True:
             try:
-                return self._send_again(method, path, authorization, body)
+                return self._ask_one(method, path, authorization, body)
             except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ConnectTimeoutError) as error:
                 if not _is_repeatable(method, error) or time.monotonic() >= until:
                     raise
 
-    def _send_again(self, method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
+    def _ask_one(self, method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
+        """With the process that was reached last, or the first of the others that is."""
+        order = [*range(self._reached, len(self._urls)), *range(self._reached)]
+        for number in order[:-1]:
+            try:
+                answer = self._send_again(method, self._urls[number] + path, authorization, body)
+            except _NOT_REACHED:
+                continue
+            self._reached = number
+            return answer
+        answer = self._send_again(method, self._urls[order[-1]] + path, authorization, body)
+        self._reached = order[-1]
+        return answer
+
+    def _send_again(self, method: str, url: str, authorization: str, body: bytes) -> tuple[int, bytes]:
         try:
-            return self._send(method, path, authorization, body)
+            return self._send(method, url, authorization, body)
         except urllib3.exceptions.ProtocolError:
             # The index may have closed a pooled connection just as it was picked: retry once, on another.
-            return self._send(method, path, authorization, body)
+            return self._send(method, url, authorization, body)
 
-    def _send(self, method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
+    def _send(self, method: str, url: str, authorization: str, body: bytes) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"}
         if authorization:
             headers["Authorization"] = authorization
-        with self._pool.request(
-            method, self._url + path, headers=headers, body=body or None, preload_content=False
-        ) as response:
+        with self._pool.request(method, url, headers=headers, body=body or None, preload_content=False) as response:
             return response.status, read_body(response, MAX_ANSWER_BYTES)
 
 

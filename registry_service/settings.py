@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.cors import origins
-from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, url, whole_number
+from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, url, urls, whole_number
 from registry_service.mirror.sources import MirrorSource, read_sources
 
 
@@ -16,11 +16,16 @@ class RegistrySettings:
 
     listen: str = setting(str, "Address to listen on, host:port.", "127.0.0.1:5001")
     workers: int = setting(whole_number(1), "Number of worker processes.", 2)
-    index_url: str = setting(url, "URL of the index that verifies tokens, as http://host:port.", "")
+    index_url: str = setting(
+        urls,
+        "URL of the index that verifies tokens, as http://host:port; or those of its processes, separated by commas: "
+        "where one cannot be reached the next is asked.",
+        "",
+    )
     index_public_url: str = setting(
         url,
         "URL of the index as clients of /v2/ reach it, to get tokens there; empty means the host that the client named "
-        "where proxies are trusted (trusted_proxies), which sends them to the index, and else index_url.",
+        "where proxies are trusted (trusted_proxies), which sends them to the index, and else the first index_url.",
         "",
     )
     standalone: bool = setting(

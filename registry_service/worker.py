@@ -17,8 +17,10 @@ from typing import Any, BinaryIO
 
 import gevent
 import gevent.socket
+from gevent.server import StreamServer
 from gunicorn import util
 from gunicorn.http.body import ChunkedReader
+from gunicorn.workers import ggevent
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -74,6 +76,15 @@ class SendfileSocket(gevent.socket.socket):
         return sent
 
 
+class Listener(StreamServer):
+    """A listening socket that accepts who has connected already before it is closed; theirs would be reset."""
+
+    def close(self) -> None:
+        while not self.closed and not self.full() and (accepted := self.do_read()) is not None:
+            self.do_handle(*accepted)
+        super().close()
+
+
 class Worker(GeventWorker):
     """Serves the registry; one greenlet a connection, closed when its client is idle for `IDLE_SECONDS`."""
 
@@ -81,6 +92,7 @@ class Worker(GeventWorker):
         # What gunicorn would look up in its settings thirty times a request, by way of `__getattr__`.
         self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
         util.http_date = http_date
+        ggevent.StreamServer = Listener
         super().init_process()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:

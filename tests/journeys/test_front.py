@@ -44,7 +44,8 @@ def start_harbour(folder: Path, delivery: str = "nginx") -> Harbour:
     port = free_port()
     index = start_index(folder / "index", [f"127.0.0.1:{port}"], trusted_proxies="1")
     indexes = [index, start_another(index, folder / "another-index")]
-    registry = start_registry(folder / "registry", index.url, trusted_proxies="1", delivery=delivery)
+    urls = ",".join(service.url for service in indexes)
+    registry = start_registry(folder / "registry", urls, trusted_proxies="1", delivery=delivery)
     registries = [registry, start_another(registry, folder / "another-registry")]
     front = start_front(
         folder / "nginx",

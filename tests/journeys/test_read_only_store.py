@@ -14,7 +14,7 @@ from tests.clients.generations import NEWEST
 from tests.clients.wire import call
 from tests.journeys.test_generations import chain_for, daemon_of, same_bytes
 from tests.servers.process import eventually
-from tests.servers.services import Service, running, start_registry
+from tests.servers.services import Service, answers, running, start_registry
 from tests.servers.setups import SetUp
 
 _AS_ROOT = () if os.geteuid() == 0 else ("--map-root-user",)
@@ -37,14 +37,7 @@ def replace_workers(service: Service) -> None:
     for worker in old:
         os.kill(worker, signal.SIGKILL)
     eventually(lambda: bool(set(service.process.children()) - old), service.process.tail)
-    eventually(lambda: is_up(service), service.process.tail)
-
-
-def is_up(service: Service) -> bool:
-    try:
-        return call(service.target, "GET /v1/_ping").status == 200
-    except OSError:
-        return False
+    eventually(lambda: answers(service.target), service.process.tail)
 
 
 def test_what_is_stored_is_served_on(tmp_path: Path) -> None:

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from common.settings import CONFIG_FILE
-from tests.clients.wire import WireError, call
 from tests.servers.process import Process, eventually, free_port, listening
-from tests.servers.services import ROOT, Service, running, start_index, start_registry
+from tests.servers.services import ROOT, Service, answers, running, start_index, start_registry
 
 SERVICES = pytest.mark.parametrize("name", ["index", "registry"])
 
@@ -25,15 +24,8 @@ def start(name: str, folder: Path, port: int | None = None, prefix: Sequence[str
     return start_registry(folder, None, port, prefix=prefix)
 
 
-def is_up(service: Service) -> bool:
-    try:
-        return call(service.target, "GET /v1/_ping").status == 200
-    except (OSError, WireError):
-        return False
-
-
 def demand_up(service: Service) -> None:
-    eventually(lambda: is_up(service), service.process.tail)
+    eventually(lambda: answers(service.target), service.process.tail)
 
 
 def demand_log(service: Service, words: str) -> None:
@@ -65,7 +57,7 @@ def test_a_wrong_reload_is_refused_and_the_service_goes_on(tmp_path: Path, name:
             file.write_text(f"[{name}]\n{line}\n" if "listen" in line else right + line, encoding="utf-8")
             os.kill(service.process.pid, signal.SIGHUP)
             demand_log(service, words.format(service=name.upper()))
-            assert is_up(service)
+            assert answers(service.target)
         assert set(service.process.children()) == workers
 
         # A worker that is started meanwhile has the settings of the others.
@@ -90,7 +82,7 @@ def test_a_reload_on_a_store_that_is_away_is_refused(tmp_path: Path) -> None:
         demand_log(
             service, f"Nothing is reloaded: wharfinger-registry: storage path {service.store} is not a directory"
         )
-        assert is_up(service)
+        assert answers(service.target)
         assert set(service.process.children()) == workers
 
 
@@ -113,7 +105,7 @@ def test_a_successor_takes_over(tmp_path: Path, name: str) -> None:
     application = f"{name}_service.wsgi:app"
     command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), application]
     process = Process("successor", command, tmp_path, first.process.environ)
-    process.start(lambda: is_up(first))
+    process.start(lambda: answers(first.target))
     with process:
         workers = set(process.children())
         os.kill(process.pid, signal.SIGUSR2)
@@ -122,7 +114,7 @@ def test_a_successor_takes_over(tmp_path: Path, name: str) -> None:
         eventually(lambda: bool(children_of(successor)), process.tail)
         process.terminate()
         assert process.wait() == 0
-        assert is_up(first)
+        assert answers(first.target)
         os.kill(successor, signal.SIGTERM)
         eventually(lambda: not listening(first.port), process.tail)
 

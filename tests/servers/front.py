@@ -38,11 +38,11 @@ def start_front(
     site = folder / "site.conf"
     text = (folder / ("site-alone.conf" if indexes is None else "site.conf")).read_text(encoding="utf-8")
     if indexes is None:
-        text = _changed(text, "127.0.0.1:5009;", f"127.0.0.1:{free_port()};", times=2)
-        text = _changed(text, "    server 127.0.0.1:5001;\n", _servers(registries), times=2)
+        text = _changed(text, "127.0.0.1:5009", f"127.0.0.1:{free_port()}", times=2)
+        text = _changed(text, "    server 127.0.0.1:5001 max_fails=0;\n", _servers(registries), times=2)
     else:
-        text = _changed(text, "    server 127.0.0.1:5000;\n", _servers(indexes))
-        text = _changed(text, "    server 127.0.0.1:5001;\n", _servers(registries))
+        text = _changed(text, "    server 127.0.0.1:5000 max_fails=0;\n", _servers(indexes))
+        text = _changed(text, "    server 127.0.0.1:5001 max_fails=0;\n", _servers(registries))
     if store is not None:
         text = _changed(text, "alias /srv/registry/;", f"alias {store}/;")
     listen = f"listen 127.0.0.1:{port} backlog={backlog}"
@@ -62,7 +62,9 @@ def start_front(
     if rate is not None:
         http, server = folder / "wharfinger" / "http.conf", folder / "wharfinger" / "server.conf"
         http.write_text(_changed(http.read_text(encoding="utf-8"), "rate=100r/s", f"rate={rate}"), encoding="utf-8")
-        server.write_text(_changed(server.read_text(encoding="utf-8"), "burst=1000", "burst=3"), encoding="utf-8")
+        server.write_text(
+            _changed(server.read_text(encoding="utf-8"), "burst=1000", "burst=3", times=2), encoding="utf-8"
+        )
     orders = f"daemon off; pid {folder}/nginx.pid; error_log stderr warn; user {getpass.getuser()};"
     command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr", "-g", orders]
     process = Process("nginx", command, folder)
@@ -71,7 +73,7 @@ def start_front(
 
 
 def _servers(ports: Sequence[int]) -> str:
-    return "".join(f"    server 127.0.0.1:{port};\n" for port in ports)
+    return "".join(f"    server 127.0.0.1:{port} max_fails=0;\n" for port in ports)
 
 
 def _changed(text: str, old: str, new: str, times: int = 1) -> str:

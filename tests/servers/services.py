@@ -196,11 +196,12 @@ def serve(name: str, folder: Path, port: int, environ: dict[str, str], prefix: S
     command = [*prefix, str(BIN / "gunicorn"), "-c", str(ROOT / "gunicorn.conf.py"), f"{name}_service.wsgi:app"]
     process = Process(name, command, folder, environ)
     target = Target("http", "127.0.0.1", port)
-    process.start(lambda: _answers(target))
+    process.start(lambda: answers(target))
     return Service(process, port, folder, environ)
 
 
-def _answers(target: Target) -> bool:
+def answers(target: Target) -> bool:
+    """Whether a service answers there."""
     try:
         return call(target, "GET /v1/_ping").status == 200
     except (OSError, WireError):

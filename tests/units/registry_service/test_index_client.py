@@ -263,3 +263,17 @@ def test_who_would_wait_too_long_is_told_at_once_when_to_come_again(index):
     assert all(answer.retry_after >= RETRY_SECONDS for answer in refused)
     # Nobody waits for much longer than is allowed, and not one after the other.
     assert took < 3 * PATIENCE * 0.4
+
+
+def test_where_one_process_cannot_be_reached_the_next_is_asked(index):
+    """And again it, until it cannot be reached either."""
+    gone = ScriptedIndex()
+    gone.server_close()
+    client = IndexClient(f"{gone.url},{index.url},{gone.url}", 5.0)
+    for _ in range(2):
+        assert client.images(ACME, AUTHORIZATION) == {}
+    assert index.connections == 1
+    index.shutdown()
+    index.server_close()
+    with pytest.raises(IndexUnreachable):
+        IndexClient(f"{gone.url},{gone.url}", 5.0).images(ACME, AUTHORIZATION)
