@@ -18,12 +18,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    InvalidatePoolError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from common.errors import Conflict, Unavailable
+from common.errors import Conflict, Failure, OutOfSpace, Unavailable
 from index_service.db import PREPARED
 
 BUSY_SECONDS = 30
@@ -35,8 +42,29 @@ RESTED_SECONDS = 1.0
 _READS = "wharfinger_reads"
 _USED = "wharfinger_used"
 _LOST = (OperationalError, InterfaceError, PoolTimeout)
+_READ_ONLY = ("25006", "SQLITE_READONLY")
+_FULL = ("53100", "SQLITE_FULL")
+"""SQLSTATE of PostgreSQL, and the beginning of SQLite's name for it."""
 
 logger = logging.getLogger(__name__)
+
+
+class ReadOnly(Unavailable):
+    """The database takes no writes, as a standby or after a failure of its disk."""
+
+    def __init__(self) -> None:
+        super().__init__("The database can only be read now, try again later")
+
+
+class Full(OutOfSpace):
+    """The database has no space for a write."""
+
+    def __init__(self) -> None:
+        super().__init__("The database has no space left")
+
+
+UNWRITABLE = (ReadOnly, Full)
+"""What reads need not fail with: only what they would have noted down by the way is missing."""
 
 
 class Database:
@@ -57,7 +85,8 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """Commits at the end, rolls back on a raise. Raises Unavailable when the database does not answer."""
+        """Commits at the end, rolls back on a raise. Raises Unavailable when the database does not answer, ReadOnly or
+        Full when it can only be read."""
         with _translated(), self._writing.begin() as session:
             yield session
 
@@ -66,9 +95,23 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except _LOST as error:
+    except (*_LOST, InternalError) as error:
+        failure = _failure_of(error)
+        if failure is None:
+            raise
         logger.warning("database: %s", error.args[0] if error.args else error)
-        raise Unavailable("The database does not answer, try again later") from error
+        raise failure from error
+
+
+def _failure_of(error: Exception) -> Failure | None:
+    """None for what is an error of ours."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    code = str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", ""))
+    if code.startswith(_READ_ONLY):
+        return ReadOnly()
+    if code.startswith(_FULL):
+        return Full()
+    return None if isinstance(error, InternalError) else Unavailable("The database does not answer, try again later")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Each method is one request, served within short transactions or refused. Passwor
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -30,7 +31,7 @@ from index_service.accounts.registration import NameTaken
 from index_service.accounts.sessions import SignedIn
 from index_service.audit.log import AuditContext, Named
 from index_service.client_address import network_of
-from index_service.database import Database
+from index_service.database import UNWRITABLE, Database
 from index_service.db import Clock
 from index_service.mail import outbox
 from index_service.services import letters
@@ -107,7 +108,7 @@ class Accounts:
         with self._database.reading() as session:
             found = sessions.find(session, secret, moment, self._longest)
         if found is not None and found.is_due(moment):
-            with self._database.writing() as session:
+            with suppress(*UNWRITABLE), self._database.writing() as session:
                 sessions.touch(session, found, moment)
         return found
 

@@ -6,6 +6,7 @@ Passwords are verified between transactions: that takes longer than a transactio
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from common.errors import Unauthenticated
 from common.names import RepositoryName
@@ -17,7 +18,7 @@ from index_service.accounts.credential_cache import CredentialCache
 from index_service.accounts.models import AccessToken, User
 from index_service.accounts.passwords import Passwords
 from index_service.audit.log import Named
-from index_service.database import Database
+from index_service.database import UNWRITABLE, Database
 from index_service.db import Clock
 from index_service.services.credentials import Bearer, Caller, Credential, Login
 from index_service.services.login_guard import LoginGuard
@@ -157,5 +158,5 @@ class Authentication:
     def _store(self, user: User | None, renewed: str | None) -> None:
         """Store the recomputed hash, if any."""
         if user is not None and renewed is not None:
-            with self._database.writing() as session:
+            with suppress(*UNWRITABLE), self._database.writing() as session:
                 authentication.replace_hash(session, user, renewed)

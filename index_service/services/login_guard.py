@@ -3,12 +3,13 @@
 Wrong passwords are counted per IP address in the memory of a process, and per account in the database. The shared limit
 stops one who guesses from many addresses; so that nobody locks an owner out with it, it does not hold for networks from
 which the account's password was given lately, nor for whoever is signed in. Access tokens are too long to be guessed.
+While the database can only be read, whoever the shared limit does not hold for logs in, and nobody else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 
 from limits import parse
@@ -20,7 +21,7 @@ from index_service.accounts.login_rate_limit import AccountCreation, LoginAttemp
 from index_service.accounts.models import AccessToken, User
 from index_service.audit.log import AuditContext, Change
 from index_service.client_address import network_of
-from index_service.database import Database
+from index_service.database import UNWRITABLE, Database
 from index_service.db import Clock
 
 FAILURES = 10
@@ -89,7 +90,7 @@ class LoginGuard:
             is_first = not known_networks.is_recorded(session, user.id, token.id, network, moment)
         if not is_first and not access_tokens.is_use_due(token, moment):
             return
-        with self._database.writing() as session:
+        with suppress(*UNWRITABLE), self._database.writing() as session:
             access_tokens.record_use(session, token.id, moment, address)
             if is_first and known_networks.record(session, user.id, token.id, network, moment):
                 context = AuditContext(user, address, moment)
@@ -113,11 +114,11 @@ class LoginGuard:
         """Keep the count of a failure, of which the first of a day are in the audit log, and no other."""
         if failed and user is not None:
             moment, counted = self._clock(), f"failed/{rate_counts.digest(user.name)}"
-            with self._database.writing() as session:
+            with suppress(*UNWRITABLE), self._database.writing() as session:
                 if rate_counts.add(session, counted, FAILURES, FAILURES_PERIOD, moment) == 0:
                     AuditContext(None, address, moment).record(session, Change.SIGN_IN_FAILED, user.name)
         elif not failed and key is not None:
-            with self._database.writing() as session:
+            with suppress(*UNWRITABLE), self._database.writing() as session:
                 rate_counts.take_back(session, key)
 
     def _record_success(self, address: str, user: User | None) -> None:
@@ -127,7 +128,7 @@ class LoginGuard:
         with self._database.reading() as session:
             if known_networks.is_recorded(session, user.id, known_networks.PASSWORD, network, moment):
                 return
-        with self._database.writing() as session:
+        with suppress(*UNWRITABLE), self._database.writing() as session:
             is_new = known_networks.is_new(session, user.id, network, moment)
             if known_networks.record(session, user.id, known_networks.PASSWORD, network, moment):
                 context = AuditContext(user, address, moment)

@@ -19,7 +19,7 @@ from index_service.accounts.actor import Actor
 from index_service.accounts.email_addresses import AddressTaken
 from index_service.accounts.registration import NameTaken
 from index_service.audit.log import AuditContext
-from index_service.database import Database
+from index_service.database import UNWRITABLE, Database
 from index_service.db import Clock
 from index_service.images import image_store, jobs
 from index_service.images.quotas import Quotas
@@ -318,11 +318,24 @@ class Protocol:
 
     def _issue_read(self, caller: Caller, repository: Repository) -> Issued:
         self._sweep.run_periodically()
-        with self._database.writing() as session:
-            issued = self._issue(session, caller, repository, Access.READ)
+        issued = self._issued_for_reading(caller, repository)
         if caller.token is None:
             self._pulls.count(repository.id, self._clock())
         return issued
+
+    def _issued_for_reading(self, caller: Caller, repository: Repository) -> Issued:
+        """Where no row can be written, as to anybody, if anybody may read this."""
+        if caller.actor is not None and caller.token is None:
+            try:
+                with self._database.writing() as session:
+                    return self._issue(session, caller, repository, Access.READ)
+            except UNWRITABLE:
+                with self._database.reading() as session:
+                    if not self._access_control.permits(session, None, repository, Action.READ):
+                        raise
+                caller = Caller()
+        with self._database.reading() as session:
+            return self._issue(session, caller, repository, Access.READ)
 
     def _issue(self, session: Session, caller: Caller, repository: Repository, access: Access) -> Issued:
         """Issue a token; a caller with a token gets the same one, or tokens could renew themselves for ever."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from threading import Lock
 
-from index_service.database import Database
+from index_service.database import UNWRITABLE, Database
 from index_service.db import Clock
 from index_service.tokens import protocol_tokens
 
@@ -28,5 +29,5 @@ class TokenSweep:
             if due:
                 self._swept = time.monotonic()
         if due:
-            with self._database.writing() as session:
+            with suppress(*UNWRITABLE), self._database.writing() as session:
                 protocol_tokens.delete_expired(session, self._clock())
