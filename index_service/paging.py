@@ -42,7 +42,7 @@ class Paging:
     def of(self, total: int) -> Paging:
         """With the total, once it is known. Raises NotFound for a page behind the last."""
         if self.number > 1 and self.offset >= total:
-            raise NotFound("The list has no such page")
+            raise NotFound("This list has no such page")
         return replace(self, total=total)
 
     def near(self) -> list[int]:

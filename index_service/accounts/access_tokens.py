@@ -59,7 +59,7 @@ def looks_like(password: str) -> bool:
 def validate_name(text: str) -> str:
     """Validates the token's name. Raises Invalid."""
     if not 1 <= len(text) <= 100 or not text.isprintable():
-        raise Invalid("Give the token a name of up to 100 characters")
+        raise Invalid("Enter a name of up to 100 characters")
     return text
 
 

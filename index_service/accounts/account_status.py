@@ -18,7 +18,7 @@ class LastAdministrator(Conflict):
     """The index would be left without an administrator."""
 
     def __init__(self) -> None:
-        super().__init__("Cannot remove the last administrator; make somebody else one first")
+        super().__init__("Cannot remove the last administrator; make someone else an administrator first")
 
 
 def lock(session: Session, user_id: int) -> User:

@@ -43,7 +43,7 @@ class LastOwner(Conflict):
     """The organisation would be left without an owner whose account is open."""
 
     def __init__(self) -> None:
-        super().__init__("Cannot remove the last owner; make somebody else an owner first")
+        super().__init__("Cannot remove the last owner; make someone else an owner first")
 
 
 class SoleOwner(Conflict):

@@ -23,7 +23,7 @@ def require_administrator(actor: Actor | None) -> Actor:
     if actor is None:
         raise Unauthenticated("Requires authorization")
     if not is_administrator(actor):
-        raise Forbidden("Only administrators may do this")
+        raise Forbidden("Only administrators can do this")
     return actor
 
 

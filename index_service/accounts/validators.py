@@ -31,7 +31,7 @@ def validate_name(text: object) -> str:
     if not isinstance(text, str) or _NAME.fullmatch(text) is None:
         raise Invalid("Invalid username: use 2 to 30 of a-z 0-9, joined by one of . _ - in between")
     if text == LIBRARY:
-        raise Invalid("Invalid username: library is kept for official repositories")
+        raise Invalid("Invalid username: library is reserved for official repositories")
     return text
 
 

@@ -154,7 +154,7 @@ class Administration:
         with self._database.writing() as session:
             user = directory.find_person(session, name)
             if not user.is_active:
-                raise Conflict("This account is closed: open it first")
+                raise Conflict("This account is closed: reopen it first")
             addresses = email_addresses.listed(session, user.id)
             email = addresses[0].address if addresses else None
             password_changes.record_request(session, context, user)

@@ -120,7 +120,7 @@ class Organisations:
         with self._database.writing() as session:
             organisation, is_owner = _seen(session, actor, name, hold=True)
             if not is_owner and person != actor.name:
-                raise Forbidden("Only an owner of the organisation may do this")
+                raise Forbidden("Only an owner of the organisation can do this")
             user, context = directory.find_person(session, person), self._context(actor, address)
             organisations.remove_member(session, context, organisation, user)
             role_assignments.revoke_all(session, context, user, name)
@@ -204,7 +204,7 @@ def _owned(session: Session, actor: Actor, organisation: Organisation | None) ->
         raise NotFound("no such organisation")
     member = organisations.membership(session, organisation.id, actor.id)
     if member is None or not member.is_owner or actor.limits is not None:
-        raise Forbidden("Only an owner of the organisation may do this")
+        raise Forbidden("Only an owner of the organisation can do this")
     return organisation
 
 

@@ -152,7 +152,7 @@ class Permissions:
         """
         with conflict_on_duplicate(TAKEN), self._changing(actor, name) as (session, repository):
             if target.namespace != name.namespace and not self._access_control.owns(session, actor, name.namespace):
-                raise Forbidden("Only an owner of the namespace may move a repository out of it")
+                raise Forbidden("Only an owner of the namespace can move a repository out of it")
             self._access_control.require_creatable(session, actor, target)
             if target.namespace != name.namespace:
                 self._quotas.require_room(session, target)
@@ -204,7 +204,7 @@ class Permissions:
 
     def _require_administrator(self, session: Session, actor: Actor, namespace: str) -> None:
         if not self._access_control.administers(session, actor, namespace):
-            raise Forbidden("Only an administrator of the namespace may do this")
+            raise Forbidden("Only an administrator of the namespace can do this")
 
     def _context(self, actor: Actor, address: str) -> AuditContext:
         return AuditContext(actor, address, self._clock())

@@ -338,4 +338,4 @@ def _require_pin(viewer: Viewer) -> None:
 
 def _require_moderator(actor: Actor) -> None:
     if not is_administrator(actor):
-        raise Forbidden("Only administrators may do this")
+        raise Forbidden("Only administrators can do this")

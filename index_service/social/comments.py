@@ -50,7 +50,7 @@ class CommentNotFound(NotFound):
     """Absent, hidden, or of another repository."""
 
     def __init__(self) -> None:
-        super().__init__("There is no such comment")
+        super().__init__("Comment not found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def write(
 def edit(session: Session, view: CommentView, editor: Viewer, body: object, moment: datetime) -> None:
     """Edit a comment as its author; the old version is stored. Raises Forbidden or Invalid."""
     if not _is_author(view, editor):
-        raise Forbidden("Only the author of a comment may edit it")
+        raise Forbidden("Only the author of a comment can edit it")
     text = _checked(body)
     comment = _locked(session, view)
     if text == comment.body:
@@ -158,7 +158,7 @@ def edit(session: Session, view: CommentView, editor: Viewer, body: object, mome
 def require_deletable(view: CommentView, by: Viewer) -> None:
     """Raises Forbidden unless `by` is the author."""
     if not _is_author(view, by):
-        raise Forbidden("Only the author of a comment may delete it")
+        raise Forbidden("Only the author of a comment can delete it")
 
 
 def remove(session: Session, view: CommentView, by: Viewer) -> None:
@@ -181,7 +181,7 @@ def set_hidden(session: Session, context: AuditContext, view: CommentView, by: V
         if not by.may_moderate:
             raise Forbidden("An administrator of the index has hidden this comment")
     elif not by.may_manage:
-        raise Forbidden("Only an administrator of the repository may hide a comment")
+        raise Forbidden("Only an administrator of the repository can hide a comment")
     comment.hidden_at, comment.hidden_by = (context.at, by.id) if is_hidden else (None, None)
     comment.is_moderated = is_hidden and by.may_moderate
     if is_hidden is not was_hidden:

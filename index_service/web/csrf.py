@@ -17,7 +17,7 @@ class CsrfFailure(Forbidden):
     """The CSRF check failed: another site sent the form, or a page older than this session."""
 
     def __init__(self) -> None:
-        super().__init__("The form is too old or was not sent from this site; load its page again")
+        super().__init__("The form has expired or was not sent from this site; reload the page")
 
 
 def verify() -> None:

@@ -15,21 +15,21 @@ from index_service.web.rendering import render
 from index_service.web.request_context import site
 
 SUBJECTS = {
-    CONFIRM: lazy("Confirm your address"),
+    CONFIRM: lazy("Confirm your e-mail address"),
     RESET: lazy("Set a new password"),
     Change.PASSWORD_CHANGED: lazy("Your password was changed"),
     Change.PASSWORD_RESET: lazy("Your password was reset"),
     Change.EMAIL_ADDED: lazy("An e-mail address was added to your account"),
     Change.EMAIL_CONFIRMED: lazy("An e-mail address of your account was confirmed"),
     Change.EMAIL_REMOVED: lazy("An e-mail address was removed from your account"),
-    Change.EMAIL_MADE_MAIN: lazy("Your account has another main e-mail address"),
+    Change.EMAIL_MADE_MAIN: lazy("Your account has a new primary e-mail address"),
     Change.ACCESS_TOKEN_MADE: lazy("An access token was created for your account"),
     Change.SIGNED_IN: lazy("Your account was signed in to from a new network"),
-    Change.ACCOUNT_MADE_ADMIN: lazy("Your account was given administrator rights"),
-    Change.ACCOUNT_UNMADE_ADMIN: lazy("Your account has no administrator rights any more"),
-    Change.ACCOUNT_ACTIVATED: lazy("Your account was opened again"),
+    Change.ACCOUNT_MADE_ADMIN: lazy("Your account was granted administrator rights"),
+    Change.ACCOUNT_UNMADE_ADMIN: lazy("Administrator rights were removed from your account"),
+    Change.ACCOUNT_ACTIVATED: lazy("Your account was reopened"),
     Change.ACCOUNT_DEACTIVATED: lazy("Your account was closed"),
-    Change.ACCESS_ENDED: lazy("Access of your account was ended"),
+    Change.ACCESS_ENDED: lazy("Sessions or tokens of your account were ended"),
     Change.TOKENS_REVOKED: lazy("The tokens of your account were revoked"),
 }
 """By the kind of a letter; those of notices also say what has happened."""

@@ -52,7 +52,7 @@ class Journey:
         link = re.search(r"http\S+/confirm/\S+", self._letter())
         assert link is not None
         self.open(link[0].removeprefix(self.index.url))
-        self.press("Yes, confirm it")
+        self.press("Confirm")
         self.open("/account/emails")
         self.expect(f"{self.name}@example.com")
 
@@ -77,7 +77,7 @@ class Journey:
 
     def describe(self, repository: str, line: str, readme: str) -> None:
         self.open(f"{self._page(repository)}/@settings")
-        self.fill("In one line", line)
+        self.fill("Short description", line)
         self.fill("README", readme)
         self.press("Save")
         self.expect_sound()
@@ -90,17 +90,17 @@ class Journey:
 
     def star(self) -> None:
         """On a page of a repository."""
-        self.press("Give a star")
-        self.visitor.page.get_by_role("button", name=self.say("Take the star back")).wait_for()
+        self.press("Star")
+        self.visitor.page.get_by_role("button", name=self.say("Unstar")).wait_for()
 
     def comment(self, repository: str, text: str, tag: str = "") -> None:
         """With a tag it is an annotation."""
         self.open(f"{self._page(repository)}/@comments")
         self.fill("Comment", text)
         if tag:
-            self.visitor.unfold(self.say("Pin it as an annotation"))
+            self.visitor.unfold(self.say("Pin as an annotation"))
             self.visitor.select(self.say("Pin to a tag"), tag)
-        self.press("Say it")
+        self.press("Post comment")
         self.expect(text)
         self.expect_sound()
 
@@ -123,7 +123,7 @@ class Journey:
         self.open(f"{self._page(repository)}/@settings/delete")
         full_name = f"{self.name}/{repository}"
         self.fill("Type %(name)s to confirm", full_name, name=full_name)
-        self.press("Delete the repository")
+        self.press("Delete this repository")
         self.visitor.page.wait_for_load_state()
         answer = self.visitor.page.goto(self._page(repository))
         assert answer is not None

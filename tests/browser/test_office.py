@@ -35,10 +35,10 @@ def fleet(browser: Browser, harbour: Service) -> tuple[str, str]:
     name = f"o{secrets.token_hex(4)}"
     with visit(browser, harbour.url) as visitor:
         sign_in(visitor)
-        send(visitor, "/organisations/new", "Make the organisation", Name=name)
-        send(visitor, f"/u/{name}/@teams", "Make the team", Name="crew")
+        send(visitor, "/organisations/new", "Create organisation", Name=name)
+        send(visitor, f"/u/{name}/@teams", "Create team", Name="crew")
         send(visitor, f"/u/{name}/@teams/crew", "Add", Person=ADMIN.name)
-        send(visitor, f"/u/{name}/@access", "Give the role", Who="@crew")
+        send(visitor, f"/u/{name}/@access", "Grant access", **{"Person or team": "@crew"})
     Daemon(V1_6, harbour.target, ADMIN.name, ADMIN.password).push(f"{name}/app", make_chain(2), "latest")
     return name, f"{name}/app"
 

@@ -16,7 +16,7 @@ from tests.servers.services import ADMIN, Service
 
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 TAGS = [f"{number}.0" for number in range(6)]
-FIELD = "Only rows with these words"
+FIELD = "Filter rows"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_rows_without_the_words_are_hidden_but_never_what_is_ticked(
         assert sorted(shown(visitor)) == TAGS
         visitor.fill(FIELD, "3.0")
         assert shown(visitor) == ["3.0"]
-        page.get_by_role("status").get_by_text("1 of 6 rows are shown").wait_for(state="attached")
+        page.get_by_role("status").get_by_text("1 of 6 rows shown").wait_for(state="attached")
         visitor.expect_accessible()
         visitor.choose("3.0")
         visitor.fill(FIELD, "4.0 ")

@@ -52,7 +52,7 @@ def submit_profile() -> Response:
         shown = ProfilePage.of(services().accounts.account(actor), form.state())
         return render_page(shown, "account/profile.html", form.status)
     languages.use(form["language"] or languages.current())
-    flash("success", gettext("Your profile is saved."))
+    flash("success", gettext("Profile saved."))
     response = redirect_to(url_for("account.profile"))
     if form["language"]:
         site().cookies.set(response, LANGUAGE, form["language"], YEAR_SECONDS)
@@ -72,7 +72,7 @@ def submit_password() -> Response:
     secret = form.attempt(services().accounts.change_password, who, form["current"], form["password"], browser())
     if secret is None:
         return render_page(PasswordPage(form.state()), "account/password.html", form.status)
-    flash("success", gettext("The new password is set, and all other browsers are signed out."))
+    flash("success", gettext("Password changed. All other browsers are signed out."))
     return begin_session(secret, url_for("account.password"))
 
 
@@ -104,7 +104,7 @@ def send_confirmation() -> Response:
 def make_main() -> Response:
     actor, form = require_reauthenticated().actor, Form.read("email")
     services().accounts.make_main(actor, form["email"], client_address())
-    flash("success", gettext("%(email)s is your main address now.", email=form["email"]))
+    flash("success", gettext("%(email)s is now your primary address.", email=form["email"]))
     return redirect_to(url_for("account.addresses"))
 
 
@@ -114,7 +114,7 @@ def remove_address() -> Response:
     form.attempt(services().accounts.remove_address, actor, form["email"], client_address())
     if not form.ok:
         return _show_addresses(FormState(errors=form.state().errors), form.status)
-    flash("success", gettext("%(email)s is removed.", email=form["email"]))
+    flash("success", gettext("%(email)s removed.", email=form["email"]))
     return redirect_to(url_for("account.addresses"))
 
 
@@ -128,14 +128,14 @@ def sessions() -> Response:
 def end_session() -> Response:
     form = Form.read("session")
     services().accounts.end_session(require_signed_in().actor, form["session"], client_address())
-    flash("success", gettext("That browser is signed out."))
+    flash("success", gettext("Browser signed out."))
     return redirect_to(url_for("account.sessions"))
 
 
 @views.post("/account/sessions/end-others")
 def end_other_sessions() -> Response:
     count = services().accounts.end_other_sessions(require_signed_in(), client_address())
-    flash("success", ngettext("%(num)s other browser is signed out.", "%(num)s other browsers are signed out.", count))
+    flash("success", ngettext("Signed out of %(num)s other browser.", "Signed out of %(num)s other browsers.", count))
     return redirect_to(url_for("account.sessions"))
 
 
@@ -164,13 +164,13 @@ def make_token() -> Response:
 def revoke_token() -> Response:
     form = Form.read("token")
     name = services().accounts.revoke_access_token(require_signed_in().actor, _number(form["token"]), client_address())
-    flash("success", gettext("The access token “%(name)s” is revoked.", name=name))
+    flash("success", gettext("Access token “%(name)s” revoked.", name=name))
     return redirect_to(url_for("account.tokens"))
 
 
 def _send_confirmation(name: str, email: str) -> None:
     if services().accounts.send_confirmation(name, email, languages.current()):
-        flash("success", gettext("We have sent a link to %(email)s: follow it to confirm the address.", email=email))
+        flash("success", gettext("We e-mailed a link to %(email)s. Open it to confirm the address.", email=email))
     else:
         flash("warn", too_many_letters(email))
 
@@ -204,7 +204,7 @@ def _language(text: str) -> str:
 
 def _access(text: str) -> bool:
     if text not in ("read", "write"):
-        raise Invalid("Choose what the token may do")
+        raise Invalid("Choose what the token can do")
     return text == "write"
 
 

@@ -106,7 +106,7 @@ def ask_to_end_access(name: str) -> Response:
 def end_access(name: str) -> Response:
     who, form = _proved_admin(), Form.read("kind", "id")
     services().administration.end_access(who, client_address(), name, _selection(form["kind"], form["id"]))
-    flash("success", gettext("Ended."))
+    flash("success", gettext("Access ended."))
     return redirect_to(url_for("admin.person", name=name))
 
 
@@ -178,7 +178,7 @@ def _proved_admin() -> Actor:
 def _selection(kind: str, identifier: str) -> Selection:
     """Raises Invalid."""
     if kind not in SELECTABLE or (kind == "all" and identifier):
-        raise Invalid("Choose what is to be ended")
+        raise Invalid("Choose what to end")
     return Selection(SELECTABLE[kind], identifier)
 
 
@@ -191,7 +191,7 @@ def _check_change(text: str) -> Callable[[Actor, str, str], None]:
         "unmake-admin": partial(ask.set_admin, is_admin=False),
     }
     if text not in changes:
-        raise Invalid("Choose what is to be changed")
+        raise Invalid("Choose what to change")
     return changes[text]
 
 
@@ -205,7 +205,7 @@ def _day(text: str) -> datetime | None:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if text else None
     except ValueError as error:
-        raise Invalid("Give a day as 2015-06-08") from error
+        raise Invalid("Enter a date such as 2015-06-08") from error
 
 
 def _show_quota(who: Actor, name: str, form: FormState = EMPTY, status: int = 200) -> Response:

@@ -33,7 +33,7 @@ def write(repository: str) -> Response:
     number = form.attempt(services().social.write, who, name, form["body"], anchor)
     if number is None:
         return _show_thread(name, form.state(), form.status)
-    flash("success", gettext("Your comment is there to be read."))
+    flash("success", gettext("Comment posted."))
     return redirect_to(f"{repository_url(name, 'comments')}#comment-{number}")
 
 
@@ -48,7 +48,7 @@ def edit(repository: str, number: int) -> Response:
     form.attempt(services().social.edit, who, name, number, form["body"])
     if not form.ok:
         return _show_one(name, number, form.state(), form.status)
-    return _done(name, number, gettext("Your comment is changed."))
+    return _done(name, number, gettext("Comment saved."))
 
 
 @page(views, f"{_ONE}/delete")
@@ -62,7 +62,7 @@ def confirm_deletion(repository: str, number: int) -> Response:
 def delete(repository: str, number: int) -> Response:
     who, name = require_signed_in().actor, RepositoryName.parse(repository)
     services().social.delete(who, name, number)
-    flash("success", gettext("Your comment is deleted."))
+    flash("success", gettext("Comment deleted."))
     return redirect_to(repository_url(name, "comments"))
 
 
@@ -74,7 +74,7 @@ def pin(repository: str, number: int) -> Response:
     form.attempt(services().social.pin, who, name, number, anchor)
     if not form.ok:
         return _show_one(name, number, form.state(), form.status)
-    return _done(name, number, gettext("Where the comment is pinned is changed."))
+    return _done(name, number, gettext("Pin changed."))
 
 
 @views.post(f"{_ONE}/hide")
@@ -82,7 +82,7 @@ def hide(repository: str, number: int) -> Response:
     """Hide it, or show it again if `hidden` is empty."""
     name, who, form = RepositoryName.parse(repository), require_signed_in().actor, Form.read("hidden")
     services().social.set_hidden(who, client_address(), name, number, is_hidden=form.ticked("hidden"))
-    return _done(name, number, gettext("The comment is hidden.") if form.ticked("hidden") else gettext("It is shown."))
+    return _done(name, number, gettext("Comment hidden.") if form.ticked("hidden") else gettext("Comment unhidden."))
 
 
 @views.post(f"{_ONE}/flag")
@@ -91,11 +91,11 @@ def flag(repository: str, number: int) -> Response:
     name, who, form = RepositoryName.parse(repository), require_signed_in().actor, Form.read("flagged", "reason")
     if not form.ticked("flagged"):
         services().social.unflag(who, name, number)
-        return _done(name, number, gettext("Your flag is taken back."))
+        return _done(name, number, gettext("Flag removed."))
     form.attempt(services().social.flag, who, name, number, form["reason"])
     if not form.ok:
         return _show_one(name, number, form.state(), form.status)
-    return _done(name, number, gettext("The moderators will look at it."))
+    return _done(name, number, gettext("The moderators will review it."))
 
 
 @page(views, "/admin/comments", "/admin/comments")
@@ -110,9 +110,7 @@ def moderate(number: int) -> Response:
     """Hide it, or dismiss its flags if `hidden` is empty."""
     form = Form.read("hidden")
     services().social.moderate(require_admin(), client_address(), number, hide=form.ticked("hidden"))
-    flash(
-        "success", gettext("The comment is hidden.") if form.ticked("hidden") else gettext("The flags are dismissed.")
-    )
+    flash("success", gettext("Comment hidden.") if form.ticked("hidden") else gettext("Flags dismissed."))
     return redirect_to("/admin/comments")
 
 

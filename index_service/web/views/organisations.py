@@ -43,7 +43,7 @@ def create() -> Response:
     )
     if not form.ok:
         return render_page(NewOrganisationPage(form.state()), "organisations/new.html", form.status)
-    flash("success", gettext("%(name)s is made, and you own it.", name=form["name"]))
+    flash("success", gettext("Organisation %(name)s created. You are its owner.", name=form["name"]))
     return redirect_to(person_url(form["name"], "members"))
 
 
@@ -58,7 +58,7 @@ def add_member(name: str) -> Response:
     form.attempt(services().organisations.add_member, who, client_address(), name, form["person"])
     if not form.ok:
         return _show_members(name, form.state(), form.status)
-    flash("success", gettext("%(person)s is a member now.", person=form["person"]))
+    flash("success", gettext("%(person)s added to the organisation.", person=form["person"]))
     return redirect_to(person_url(name, "members"))
 
 
@@ -68,7 +68,7 @@ def remove_member(name: str) -> Response:
     form.attempt(services().organisations.remove_member, who, client_address(), name, form["person"])
     if not form.ok:
         return _show_members(name, _only_errors(form), form.status)
-    flash("success", gettext("%(person)s is no member any more.", person=form["person"]))
+    flash("success", gettext("%(person)s removed from the organisation.", person=form["person"]))
     return redirect_to(person_url(name, "members" if form["person"] != who.name else ""))
 
 
@@ -94,7 +94,7 @@ def create_team(name: str) -> Response:
     form.attempt(services().organisations.create_team, who, client_address(), name, form["name"], form["about"])
     if not form.ok:
         return _show_teams(name, form.state(), form.status)
-    flash("success", gettext("The team %(name)s is made.", name=form["name"]))
+    flash("success", gettext("Team %(name)s created.", name=form["name"]))
     return redirect_to(_team_url(name, form["name"]))
 
 
@@ -109,7 +109,7 @@ def join_team(name: str, team: str) -> Response:
     form.attempt(services().organisations.join_team, who, client_address(), name, team, form["person"])
     if not form.ok:
         return _show_team(name, team, form.state(), form.status)
-    flash("success", gettext("%(person)s is in the team now.", person=form["person"]))
+    flash("success", gettext("%(person)s added to the team.", person=form["person"]))
     return redirect_to(_team_url(name, team))
 
 
@@ -117,7 +117,7 @@ def join_team(name: str, team: str) -> Response:
 def leave_team(name: str, team: str) -> Response:
     who, form = require_reauthenticated().actor, Form.read("person")
     services().organisations.leave_team(who, client_address(), name, team, form["person"])
-    flash("success", gettext("%(person)s is not in the team any more.", person=form["person"]))
+    flash("success", gettext("%(person)s removed from the team.", person=form["person"]))
     return redirect_to(_team_url(name, team))
 
 
@@ -139,7 +139,7 @@ def delete_team(name: str, team: str) -> Response:
     form.attempt(services().organisations.delete_team, who, client_address(), name, team)
     if not form.ok:
         return _show_team(name, team, form.state(), form.status)
-    flash("success", gettext("The team %(name)s is deleted, and its roles with it.", name=team))
+    flash("success", gettext("Team %(name)s deleted, with all its access.", name=team))
     return redirect_to(person_url(name, "teams"))
 
 

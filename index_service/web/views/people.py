@@ -64,7 +64,7 @@ def give(name: str) -> Response:
         form.attempt(services().permissions.grant_namespace_role, who, client_address(), name, to, role)
     if not form.ok:
         return _show_access(name, form.state(), form.status)
-    flash("success", gettext("%(name)s has the role now.", name=form["person"]))
+    flash("success", gettext("Access granted to %(name)s.", name=form["person"]))
     return redirect_to(person_url(name, "access"))
 
 
@@ -72,7 +72,7 @@ def give(name: str) -> Response:
 def take(name: str) -> Response:
     who, form = require_reauthenticated().actor, Form.read("person")
     services().permissions.revoke_namespace_role(who, client_address(), name, read_receiver(form["person"]))
-    flash("success", gettext("%(name)s has no role of that kind any more.", name=form["person"]))
+    flash("success", gettext("Access of %(name)s removed.", name=form["person"]))
     return redirect_to(person_url(name, "access"))
 
 
@@ -96,7 +96,7 @@ def receiver(form: Form) -> Grantee | None:
 def read_receiver(text: str) -> Grantee:
     """A person's name, or a team's with `@` before it, which no name contains. Raises Invalid."""
     if not text.removeprefix("@"):
-        raise Invalid("Whose role is it to be?")
+        raise Invalid("Choose a person or a team")
     return Grantee(text.removeprefix("@"), is_team=text.startswith("@"))
 
 
@@ -110,7 +110,7 @@ def validate_role(text: str) -> Role:
 def validate_visibility(text: str) -> bool:
     """Whether it is to be private. Raises Invalid."""
     if text not in ("public", "private"):
-        raise Invalid("Choose who may see it")
+        raise Invalid("Choose who can see it")
     return text == "private"
 
 

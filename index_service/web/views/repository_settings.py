@@ -64,7 +64,7 @@ def give(repository: str) -> Response:
         form.attempt(services().permissions.grant_role, who, client_address(), name, to, role)
     if not form.ok:
         return _show(name, ACCESS, form.state(), form.status)
-    flash("success", gettext("%(name)s has the role now.", name=form["person"]))
+    flash("success", gettext("Access granted to %(name)s.", name=form["person"]))
     return redirect_to(repository_url(name, "settings/access"))
 
 
@@ -72,7 +72,7 @@ def give(repository: str) -> Response:
 def take(repository: str) -> Response:
     who, name, form = require_reauthenticated().actor, RepositoryName.parse(repository), Form.read("person")
     services().permissions.revoke_role(who, client_address(), name, read_receiver(form["person"]))
-    flash("success", gettext("%(name)s has no role of that kind any more.", name=form["person"]))
+    flash("success", gettext("Access of %(name)s removed.", name=form["person"]))
     return redirect_to(repository_url(name, "settings/access" if services().permissions.manages(who, name) else ""))
 
 
@@ -84,7 +84,7 @@ def set_visibility(repository: str) -> Response:
         form.attempt(services().permissions.set_private, who, client_address(), name, is_private=is_private)
     if not form.ok:
         return _show(name, ACCESS, form.state(), form.status)
-    hidden, shown = gettext("Only those with a role see it now."), gettext("Everybody sees it now.")
+    hidden, shown = gettext("Only people with access can see it now."), gettext("Everyone can see it now.")
     flash("success", hidden if is_private else shown)
     return redirect_to(repository_url(name, "settings/access"))
 
@@ -103,7 +103,7 @@ def submit_transfer(repository: str) -> Response:
         form.attempt(services().permissions.transfer, who, client_address(), name, target)
     if target is None or not form.ok:
         return _show(name, TRANSFER, form.state(), form.status)
-    flash("success", gettext("%(old)s is %(new)s now. Its registry follows in a moment.", old=name, new=target))
+    flash("success", gettext("%(old)s renamed to %(new)s. The registry will follow in a moment.", old=name, new=target))
     return redirect_to(repository_url(target))
 
 
@@ -120,14 +120,14 @@ def submit_delete(repository: str) -> Response:
     form.attempt(services().deletion.delete_repository, who, name, client_address())
     if not form.ok:
         return _show(name, DELETE, form.state(), form.status)
-    flash("success", gettext("%(name)s is deleted.", name=name))
+    flash("success", gettext("%(name)s deleted.", name=name))
     return redirect_to(person_url(who.name))
 
 
 def _check_target(text: str) -> RepositoryName:
     """A whole name, of a namespace and what follows it. Raises Invalid."""
     if "/" not in text:
-        raise Invalid("Give the whole name, such as acme/app")
+        raise Invalid("Enter the full name, such as acme/app")
     return RepositoryName.parse(text).require_creatable()
 
 

@@ -37,7 +37,7 @@ def submit_sign_up() -> Response:
         return render_page(SignUpPage(_is_open(), form.state()), "sign_in/sign_up.html", form.status)
     if services().accounts.send_confirmation(form["name"], email, languages.current()):
         welcome = gettext(
-            "Welcome aboard! We have sent a link to %(email)s: follow it to confirm your address.", email=email
+            "Welcome aboard! We e-mailed a link to %(email)s. Open it to confirm your address.", email=email
         )
         flash("success", welcome)
     else:
@@ -54,7 +54,7 @@ def confirm(link: str) -> Response:
 @views.post("/confirm/<link>")
 def submit_confirm(link: str) -> Response:
     address = services().accounts.confirm(link, browser().address)
-    flash("success", gettext("%(address)s is confirmed.", address=address))
+    flash("success", gettext("%(address)s confirmed.", address=address))
     return redirect_to(url_for("account.addresses") if signed_in() else url_for("sign_in.sign_in"))
 
 
@@ -86,7 +86,7 @@ def submit_reset(link: str) -> Response:
     form.attempt(services().accounts.reset, link, form["password"], browser())
     if not form.ok:
         return render_page(ResetPage(name, form.state()), "sign_in/reset.html", form.status)
-    flash("success", gettext("The new password is set. Sign in with it."))
+    flash("success", gettext("Password changed. Sign in with your new password."))
     return redirect_to(url_for("sign_in.sign_in"))
 
 

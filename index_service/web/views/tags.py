@@ -30,7 +30,7 @@ def confirm_deletion(repository: str) -> Response:
     who, name = require_reauthenticated().actor, RepositoryName.parse(repository)
     preview = services().deletion.preview(who, name, _chosen(request.args.getlist("tag")))
     if not preview.tags:
-        flash("note", gettext("Choose the tags to delete first."))
+        flash("note", gettext("Select the tags to delete first."))
         return redirect_to(repository_url(name, "tags"))
     return render_page(DeleteTagsPage.of(services().summaries.of(who, name), preview), "tags/delete.html")
 
@@ -43,7 +43,7 @@ def delete(repository: str) -> Response:
         _chosen(request.form.getlist("tag")),
     )
     services().deletion.delete_tags(who, name, tags)
-    flash("success", ngettext("%(num)s tag is deleted.", "%(num)s tags are deleted.", len(tags)))
+    flash("success", ngettext("%(num)s tag deleted.", "%(num)s tags deleted.", len(tags)))
     return redirect_to(repository_url(name, "tags"))
 
 

@@ -236,7 +236,7 @@ def test_everything_follows_a_repository_to_its_new_name(site, permissions):
 def test_who_administers_a_namespace_that_is_anothers_moves_nothing_out_of_it(site, permissions):
     """Not with a role in one repository, nor with one in all of them; names within are another matter."""
     olga, adam = site.actor("olga"), site.actor("adam")
-    with pytest.raises(Forbidden, match="Only an owner of the namespace may move a repository out of it"):
+    with pytest.raises(Forbidden, match="Only an owner of the namespace can move a repository out of it"):
         permissions.transfer(adam, "", APP, RepositoryName("adam", "app"))
     permissions.grant_namespace_role(olga, "", "acme", Grantee("adam"), Role.ADMIN)
     with pytest.raises(Forbidden, match="Only an owner"):

@@ -53,7 +53,7 @@ def test_every_page_wants_somebody_signed_in(harbour, alice, path):
 
 
 def test_a_profile_is_changed_and_found_again(harbour, alice):
-    assert "Your profile is saved." in alice.send("/account", **PROFILE).text
+    assert "Profile saved." in alice.send("/account", **PROFILE).text
     shown = alice.api("/account")
     assert shown["name"] == "alice"
     assert shown["about"] == "First line\nsecond line"
@@ -94,7 +94,7 @@ def test_a_new_password_signs_the_other_browsers_out_and_ends_tokens(harbour, al
     harbour.push("alice/app", "alice")
     bearer = harbour.pull_token("alice/app", "alice")
     page = alice.send("/account/password", current="password-alice", password="another-password")
-    assert "The new password is set" in page.text
+    assert "Password changed" in page.text
     assert alice.get("/account").status_code == 200
     assert other.get("/account").status_code == 303
     assert harbour.redeem("alice/app", bearer) == 401
@@ -134,7 +134,7 @@ def test_what_is_dangerous_wants_a_password_given_lately(harbour, alice):
     assert "Wrong password" in Page(alice.answer).text
     alice.post("/prove", **{**page.forms["/prove"], "password": "password-alice"})
     assert alice.answer.location == "/account/emails"
-    assert "We have sent a link" in alice.send("/account/emails", email="new@example.com").text
+    assert "We e-mailed a link" in alice.send("/account/emails", email="new@example.com").text
 
 
 def test_addresses_are_added_confirmed_made_main_and_removed(harbour, alice):
@@ -171,7 +171,7 @@ def test_an_account_has_an_address_once(alice):
 
 def test_an_address_is_whose_who_confirms_it_and_nobody_else_is_shut_out(harbour, alice):
     """Nor told that an account has it."""
-    assert "We have sent a link" in alice.send("/account/emails", email="bob@example.com").text
+    assert "We e-mailed a link" in alice.send("/account/emails", email="bob@example.com").text
     stranger = harbour.confirmation_link("alice", "bob@example.com")
     assert names_to_reset(harbour, "bob@example.com") == ["bob"]
     confirm(harbour, "bob", "bob@example.com")
@@ -228,7 +228,7 @@ def test_all_other_sessions_are_ended_at_once(harbour, alice):
     others = [Reader(harbour, "alice") for _ in range(2)]
     bob = Reader(harbour, "bob")
     page = alice.send("/account/sessions/end-others", "/account/sessions")
-    assert "2 other browsers are signed out." in page.text
+    assert "Signed out of 2 other browsers." in page.text
     assert [reader.get("/account").status_code for reader in (*others, bob, alice)] == [303, 303, 200, 200]
 
 

@@ -129,7 +129,7 @@ def test_a_reset_link_can_be_sent_by_letter(office, tmp_path):
     assert page.forms["/admin/people/reset"]["send"] == "yes"
     assert not (tmp_path / "mail").exists()
     page = Page(reader.post("/admin/people/reset", csrf=csrf(reader), person="alice", send="yes"))
-    assert "on its way to alice@example.com" in page.text
+    assert "We e-mailed you a link at alice@example.com" in page.text
     (letter,) = read_letters(office)
     assert letter["To"] == "alice@example.com"
 
@@ -225,6 +225,6 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(office):
 @SQLITE
 def test_the_pages_speak_chinese(office):
     reader = Reader(office, "root")
-    for language, words in (("en", "Account made"), ("zh", "创建账户"), ("en", "Account made")):
+    for language, words in (("en", "Account created"), ("zh", "创建账户"), ("en", "Account created")):
         page = reader.open("/admin/audit", **{"Accept-Language": language})
-        assert {words} == {found for found in ("Account made", "创建账户") if found in page.text}
+        assert {words} == {found for found in ("Account created", "创建账户") if found in page.text}

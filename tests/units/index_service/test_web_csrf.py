@@ -25,7 +25,7 @@ FORMS = ["/sign-in", "/sign-out", "/sign-up", "/language", "/reset", "/prove", "
 def test_a_form_without_its_token_is_refused(alice, path, given):
     answer = alice.post(path, **given)
     assert answer.status_code == 403
-    assert "load its page again" in Page(answer).text
+    assert "reload the page" in Page(answer).text
     assert alice.open("/account").all("form", action="/sign-out")
 
 

@@ -16,7 +16,7 @@ from tests.units.index_service.site import IMAGES
 BASE, TOP = IMAGES[:2]
 APP, MINE = RepositoryName.parse("bob/app"), RepositoryName.parse("alice/mine")
 FORGED, REAL = "sha256:" + "f" * 64, "sha256:" + "a" * 64
-SENTENCE = "under this image id the repository has content of its own"
+SENTENCE = "Under this image ID the repository has content of its own"
 SIZE = 123_456
 
 LISTED, APART, HELD = "listed", "apart", "held"

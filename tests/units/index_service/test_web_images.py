@@ -146,7 +146,7 @@ def test_search_leads_to_the_image_whose_id_begins_so(harbour, family):
     for words in (whole[:12], f" {whole[:8].upper()} ", whole):
         page = reader.open(f"/search?q={words}")
         assert page.all("a", href=f"/i/{whole}"), words
-        assert "The image whose id begins so" in page.text
+        assert "The image whose ID begins with this" in page.text
     mine = image(size=100)
     harbour.push("bob/secret", (mine,), "mine")
     harbour.work_off()
@@ -178,7 +178,7 @@ def test_lanes_are_drawn_and_told_as_a_list(harbour, family):
     page = reader.open("/r/alice/app/@graph")
     drawn = [given["href"] for given in page.all("a") if "layer" in given.get("class", "")]
     assert sorted(drawn) == sorted(f"/i/{each.id}" for each in family)
-    listed = page.text.partition("The same as a list")[2]
+    listed = page.text.partition("Show as a list")[2]
     for text in ("ADD file:ab in /", "RUN apt-get update", "RUN make one", "CMD [two]", "one", "two"):
         assert text in listed
     # Whoever also reads the other repository sees that the layers came with it.
@@ -233,8 +233,8 @@ def test_the_tree_of_all_images_links_to_each(harbour, family):
 def test_an_image_that_nothing_is_made_from_says_so(harbour, family):
     for reader, found, is_alone in ((Reader(harbour.site), family[2], True), (Reader(harbour.site), family[1], False)):
         text = reader.open(f"/i/{found.id}/graph").text
-        assert ("Nothing is based on it yet" in text) is is_alone
-        assert ("these are to be built anew" in text) is not is_alone
+        assert ("No derived images yet" in text) is is_alone
+        assert ("rebuild these" in text) is not is_alone
 
 
 def test_of_a_long_name_in_the_tree_the_tag_is_kept(harbour, family):
@@ -253,7 +253,7 @@ def test_the_tree_says_what_is_shared(harbour, family):
     reader = Reader(harbour.site, "bob")
     told = reader.api("/graph")
     assert told["shared"] == told["stored"] - len(family[2].layer)
-    assert "of it shared by several repositories" in reader.open("/graph").text
+    assert "shared by several repositories" in reader.open("/graph").text
 
 
 def test_the_tree_is_narrowed_by_words(harbour, family):
@@ -265,7 +265,7 @@ def test_the_tree_is_narrowed_by_words(harbour, family):
     assert reader.get(link["href"]).get_json()["query"] == "alice/app"
     for words in ("secret", "stowaway", "no-such"):
         page = reader.open(f"/graph?q={words}")
-        assert "No repository with these words has an image" in page.text
+        assert "No repository matching these words has an image" in page.text
         assert family[0].id not in reader.answer.text
     assert reader.get(f"/graph?q={'x' * 256}").status_code == 400
     assert Reader(harbour.site, "bob").api("/graph?q=secret")["images"] == 3
@@ -277,16 +277,16 @@ def test_pages_without_anything_say_so(harbour):
     harbour.site.push("alice/app", "alice", told=False)
     reader = Reader(harbour.site)
     assert "No tags yet" in reader.open("/r/alice/app/@tags").text
-    assert "No layers to show yet" in reader.open("/r/alice/app/@graph").text
-    assert "Nothing has happened yet" in reader.open("/r/alice/app/@activity").text
-    assert "No image has been looked at yet" in reader.open("/graph").text
+    assert "No layers yet" in reader.open("/r/alice/app/@graph").text
+    assert "No activity yet" in reader.open("/r/alice/app/@activity").text
+    assert "No images yet" in reader.open("/graph").text
 
 
 def test_an_image_nobody_described_yet_has_a_page(harbour):
     harbour.site.push("alice/app", "alice")
     id_ = Reader(harbour.site).api("/repositories/alice/app/@tags")["items"][0]["image_id"]
-    assert "Not looked at yet" in Reader(harbour.site).open(f"/i/{id_}").text
-    assert "Not looked at yet" in Reader(harbour.site).open(f"/i/{id_}/graph").text
+    assert "Not inspected yet" in Reader(harbour.site).open(f"/i/{id_}").text
+    assert "Not inspected yet" in Reader(harbour.site).open(f"/i/{id_}/graph").text
 
 
 def test_nothing_an_image_or_a_client_says_becomes_code(harbour):
@@ -331,13 +331,13 @@ def test_who_may_write_deletes_tags_by_several(harbour, family):
         environ_overrides=reader.environ,
     )
     assert answer.status_code == 303
-    assert "2 tags are deleted" in reader.open(answer.location).text
+    assert "2 tags deleted" in reader.open(answer.location).text
     assert reader.api("/repositories/alice/app/@tags")["items"] == []
 
 
 def test_nothing_chosen_is_said(harbour, family):
     reader = Reader(harbour.site, "alice")
-    assert "Choose the tags to delete first" in reader.open("/r/alice/app/@tags/delete?tag=no-such").text
+    assert "Select the tags to delete first" in reader.open("/r/alice/app/@tags/delete?tag=no-such").text
 
 
 def test_strangers_are_offered_and_permitted_no_deletion(harbour, family):

@@ -282,23 +282,23 @@ def test_a_form_sets_nothing_that_it_does_not_show(town):
 def test_an_organisation_is_made_filled_and_shared_by_its_pages(town):
     reader = Reader(town, "eve")
     page = reader.send("/organisations/new", name="zeta", full_name="Zeta & Co")
-    assert "zeta is made, and you own it." in page.text
+    assert "Organisation zeta created. You are its owner." in page.text
     page = reader.send("/u/zeta/@members", person="mia")
     assert page.all("a", href="/u/mia")
     reader.send("/u/zeta/@teams", name="crew", about="They push")
     page = reader.send("/u/zeta/@teams/crew", person="mia")
     assert page.all("a", href="/u/mia")
     page = reader.send("/u/zeta/@teams/crew/role", "/u/zeta/@teams/crew", role="write")
-    assert "may write all repositories" in page.text
+    assert "can write all repositories" in page.text
     assert town.push("zeta/app", "mia")
     page = reader.send("/u/zeta/@access", person="@crew", role="admin")
     assert "administer" in page.text
     page = reader.send("/u/zeta/@access/take", "/u/zeta/@access", person="@crew")
-    assert "No roles given yet" in page.text
+    assert "Nobody has been granted access yet" in page.text
     page = reader.send("/u/zeta/@teams/crew/delete", "/u/zeta/@teams/crew", confirm="crew")
     assert "No teams yet" in page.text
     page = Reader(town, "mia").send("/u/zeta/@members/remove", "/u/zeta/@members", person="mia")
-    assert "mia is no member any more." in page.text
+    assert "mia removed from the organisation." in page.text
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -308,12 +308,12 @@ def test_an_organisation_is_made_filled_and_shared_by_its_pages(town):
         ("/organisations/new", {"name": "acme"}, "This name is taken"),
         ("/organisations/new", {"name": "mia"}, "This name is taken"),
         ("/organisations/new", {"name": "Bad Name"}, "Invalid name"),
-        ("/organisations/new", {"name": "library"}, "library is kept"),
+        ("/organisations/new", {"name": "library"}, "library is reserved"),
         ("/u/acme/@members", {"person": "nobody"}, "No account or organisation has this name"),
         ("/u/acme/@members", {"person": "mia"}, "This person is already a member"),
         ("/u/acme/@members/remove", {"person": "olga"}, "Cannot remove the last owner"),
         ("/u/acme/@members/owner", {"person": "olga"}, "Cannot remove the last owner"),
-        ("/u/acme/@access", {"person": "", "role": "read"}, "Whose role is it to be?"),
+        ("/u/acme/@access", {"person": "", "role": "read"}, "Choose a person or a team"),
         ("/u/acme/@access", {"person": "eve", "role": "owner"}, "Choose a role"),
         ("/u/olga/@access", {"person": "olga", "role": "read"}, "This person owns the namespace"),
         ("/u/acme/@teams", {"name": "crew"}, "This name is taken"),
@@ -321,7 +321,7 @@ def test_an_organisation_is_made_filled_and_shared_by_its_pages(town):
         ("/u/acme/@teams/crew/role", {"role": "owner"}, "Choose a role"),
         ("/u/acme/@teams/crew/delete", {"confirm": "acme"}, "The name does not match"),
         ("/u/acme/@settings", {"member_role": "admin", "visibility": "public"}, "Choose a role"),
-        ("/u/acme/@settings", {"member_role": "read", "visibility": ""}, "Choose who may see it"),
+        ("/u/acme/@settings", {"member_role": "read", "visibility": ""}, "Choose who can see it"),
         ("/u/acme/@settings", {"member_role": "read", "visibility": "public", "website": "x"}, "Invalid website"),
     ],
 )

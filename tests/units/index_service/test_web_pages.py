@@ -16,7 +16,7 @@ def reader(site):
 
 
 def test_an_empty_index_says_so(reader):
-    assert "The quay is empty" in reader.open("/").text
+    assert "No repositories yet" in reader.open("/").text
 
 
 def test_a_page_names_the_resource_of_the_api_that_tells_the_same(reader):
@@ -68,7 +68,7 @@ def test_a_page_that_did_not_change_is_not_sent_again(reader):
 def test_what_is_missing_is_a_page_with_the_requests_id(reader):
     page = reader.open("/nowhere", **{"X-Request-Id": "seen-in-the-log"})
     assert reader.answer.status_code == 404
-    assert "Nothing is moored here" in page.text
+    assert "Page not found" in page.text
     assert "seen-in-the-log" in page.text
 
 

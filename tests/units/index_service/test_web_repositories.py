@@ -55,7 +55,7 @@ def reader(site):
 def test_exploring(site, reader, social):
     social.set_starred(site.actor("bob"), APP, is_starred=True)
     page = reader.open("/")
-    for words in ("Pushed lately", "Most starred", "Most pulled", "docker login -u alice", "docker search"):
+    for words in ("Recently pushed", "Most starred", "Most pulled", "docker login -u alice", "docker search"):
         assert words in page.text
     assert "/r/alice/app" in page.links.values()
     assert page.links["busybox"] == "/r/busybox"
@@ -72,7 +72,7 @@ def test_searching(site, reader):
         page = reader.open(f"/search?q={quote(query)}")
         assert "/r/alice/app" in page.links.values()
         assert reader.api(f"/search?q={quote(query)}")["repositories"][0]["full_name"] == "alice/app"
-    assert "Nothing was found" in reader.open("/search?q=secret").text
+    assert "No results" in reader.open("/search?q=secret").text
     assert "/r/alice/secret" in Reader(site, "alice").open("/search?q=secret").links.values()
     assert reader.api("/search")["paging"]["total"] == 2
     assert reader.api("/search?official=yes")["repositories"][0]["full_name"] == "library/busybox"
@@ -169,7 +169,7 @@ def test_a_private_repository_is_not_there(site, reader, part):
 def test_giving_a_star(site, reader):
     bob = Reader(site, "bob")
     page = bob.send("/r/alice/app/@star", "/r/alice/app")
-    assert "Take the star back" in page.text
+    assert "Unstar" in page.text
     assert bob.api("/repositories/alice/app")["head"]["star_count"] == 1
     bob.send("/r/alice/app/@star", "/r/alice/app/@comments")
     assert bob.answer.request.path == "/r/alice/app/@comments"
@@ -188,7 +188,7 @@ def test_a_comment_from_its_writing_to_its_history(site, reader):
     assert (comment["body"], comment["author"], told["paging"]["total"]) == ("It *works*", "bob", 1)
     here = f"/r/alice/app/@comments/{comment['id']}"
     page = bob.send(here, body="It *worked*")
-    for words in ("It worked", "What it said before", "It works"):
+    for words in ("It worked", "Earlier versions", "It works"):
         assert words in page.text
     assert [version["body"] for version in reader.api("/repositories/alice/app/@comments/1")["versions"]] == [
         "It *works*"
@@ -202,18 +202,18 @@ def test_a_comment_of_ones_own_is_deleted_after_one_question(site, reader):
     alice, bob = Reader(site, "alice"), Reader(site, "bob")
     bob.send("/r/alice/app/@comments", body="never mind")
     here = "/r/alice/app/@comments/1"
-    page = bob.open(bob.open(here).links["Delete it"])
+    page = bob.open(bob.open(here).links["Delete"])
     assert bob.answer.request.path == f"{here}/delete"
-    for words in ("Delete this comment?", "never mind", "nothing brings it back"):
+    for words in ("Delete this comment?", "never mind", "This cannot be undone"):
         assert words in page.text
-    assert page.links["Keep it"] == here
+    assert page.links["Cancel"] == here
     assert bob.alternate(f"{here}/delete") is None
-    assert "Delete it" not in alice.open(here).links
+    assert "Delete" not in alice.open(here).links
     assert alice.get(f"{here}/delete").status_code == 403
     assert reader.get(f"{here}/delete").headers["Location"].startswith("/sign-in")
     csrf = alice.open(here).forms["/language"]["csrf"]
-    assert "Only the author of a comment may delete it" in Page(alice.post(f"{here}/delete", csrf=csrf)).text
-    assert "Your comment is deleted." in bob.send(f"{here}/delete").text
+    assert "Only the author of a comment can delete it" in Page(alice.post(f"{here}/delete", csrf=csrf)).text
+    assert "Comment deleted." in bob.send(f"{here}/delete").text
     assert bob.answer.request.path == "/r/alice/app/@comments"
     assert bob.get(f"{here}/delete").status_code == bob.get(here).status_code == 404
 
@@ -259,7 +259,7 @@ def test_hiding_flagging_moderating(site, reader):
     assert "rude words" in bob.open("/r/alice/app/@comments").text
     alice.send(f"{here}/hide", here)
     carol.send(f"{here}/flag", here, reason="manners")
-    assert "You have flagged it" in carol.open(here).text
+    assert "You have flagged this comment" in carol.open(here).text
     assert carol.get("/admin/comments").status_code == 403
     assert reader.get("/admin/comments").headers["Location"].startswith("/sign-in")
     page = root.open("/admin/comments")
@@ -268,11 +268,11 @@ def test_hiding_flagging_moderating(site, reader):
     assert root.api("/admin/comments")["items"][0]["reasons"] == ["manners"]
     root.send("/admin/comments/1", "/admin/comments", hidden="yes")
     assert "rude words" not in reader.open("/r/alice/app/@comments").text
-    assert "Nothing has been reported" in root.open("/admin/comments").text
+    assert "No reported comments" in root.open("/admin/comments").text
     assert f"{here}/hide" not in alice.open(here).forms
-    assert "only such a one can show it again" in alice.open(here).text
+    assert "only an administrator can show it again" in alice.open(here).text
     assert alice.api("/repositories/alice/app/@comments/1")["comment"]["is_moderated"] is True
-    assert "It is shown." in root.send(f"{here}/hide", here).text
+    assert "Comment unhidden." in root.send(f"{here}/hide", here).text
     assert f"{here}/hide" not in root.open(here).forms
     assert "rude words" in reader.open("/r/alice/app/@comments").text
 

@@ -112,7 +112,7 @@ def test_nothing_is_changed_without_the_forms_token(harbour, who):
         for headers, fields in (({}, {}), ({"Origin": "https://evil.example"}, {"csrf": csrf(reader)})):
             answer = reader.post(path, headers, **fields)
             assert answer.status_code == 403, path
-            assert "load its page again" in Page(answer).text, path
+            assert "reload the page" in Page(answer).text, path
 
 
 def csrf(reader):

@@ -211,9 +211,9 @@ def test_relative_links_of_a_readme_lead_into_its_source(town):
         ("", {"description": "a\nb"}, "characters that cannot be shown"),
         ("/access", {"person": "nobody", "role": "read"}, "No account or organisation has this name"),
         ("/access", {"person": "eve", "role": "king"}, "Choose a role"),
-        ("/visibility", {"visibility": "secret"}, "Choose who may see it"),
+        ("/visibility", {"visibility": "secret"}, "Choose who can see it"),
         ("/transfer", {"target": "acme/app"}, "The repository already has this name"),
-        ("/transfer", {"target": "app"}, "Give the whole name"),
+        ("/transfer", {"target": "app"}, "Enter the full name"),
         ("/transfer", {"target": "acme/App"}, "Invalid repository name"),
         ("/transfer", {"target": "../../etc"}, "Invalid repository name"),
         ("/transfer", {"target": "olga/taken"}, "This name is taken"),
@@ -237,7 +237,7 @@ def test_roles_and_visibility_are_changed_by_their_page(town):
     page = reader.send(f"{SETTINGS}/access/take", f"{SETTINGS}/access", person="@crew")
     assert "Team crew" not in page.text
     page = reader.send(f"{SETTINGS}/visibility", f"{SETTINGS}/access", visibility="private")
-    assert "Only those with a role see it now." in page.text
+    assert "Only people with access can see it now." in page.text
     assert town.request("GET", "/v1/repositories/acme/app/images").status_code == 404
 
 
@@ -271,7 +271,7 @@ def test_a_transfer_ends_in_the_registry_too(harbour):
     harbour.work_off()
     reader = Reader(harbour.site, "olga")
     page = reader.send("/r/olga/app/@settings/transfer", target="acme/moved")
-    assert "olga/app is acme/moved now." in page.text
+    assert "olga/app renamed to acme/moved." in page.text
     assert harbour.work_off() > 0
     harbour.daemon("olga").pull("acme/moved")
     assert harbour.site.request("GET", "/v1/repositories/olga/app/images", user="olga").status_code == 404
@@ -283,9 +283,9 @@ def test_a_deletion_ends_in_the_registry_too(harbour):
     harbour.work_off()
     reader = Reader(harbour.site, "olga")
     page = reader.open("/r/olga/app/@settings/delete")
-    assert "1 tag, at the registry too" in page.text
+    assert "1 tag, also at the registry" in page.text
     page = reader.send("/r/olga/app/@settings/delete", confirm="olga/app")
-    assert "olga/app is deleted." in page.text
+    assert "olga/app deleted." in page.text
     assert reader.get("/r/olga/app/@settings").status_code == 404
     assert [path for path in stored(harbour) if "olga/app" in path] == []
     (row,) = harbour.site.rows("SELECT actor_name, subject FROM audit WHERE action = 'repository.deleted'")

@@ -46,12 +46,12 @@ def audit(site):
 def test_signing_up_makes_an_account_that_is_signed_in_at_once(harbour, letters):
     reader = Reader(harbour)
     page = reader.send("/sign-up", **NEW)
-    assert "Welcome aboard! We have sent a link to dora@example.com" in page.text
+    assert "Welcome aboard! We e-mailed a link to dora@example.com" in page.text
     assert page.all("form", action="/sign-out")
     assert "Welcome aboard" not in reader.open("/").text
     assert harbour.request("GET", "/v1/users/", auth=basic("dora", NEW["password"])).status_code == 200
     (letter,) = letters()
-    assert (letter["To"], letter["Subject"]) == ("dora@example.com", "Confirm your address")
+    assert (letter["To"], letter["Subject"]) == ("dora@example.com", "Confirm your e-mail address")
     assert audit(harbour) == ["account.made"]
 
 
@@ -79,7 +79,7 @@ def test_the_letters_link_asks_and_its_form_confirms_once(harbour, letters):
     link = link_of(letters()[0])
     assert "dora@example.com" in reader.open(link).text
     assert harbour.rows("SELECT confirmed_at FROM emails") == [(None,)]
-    assert "dora@example.com is confirmed." in reader.send(link).text
+    assert "dora@example.com confirmed." in reader.send(link).text
     assert harbour.rows("SELECT confirmed_at FROM emails") != [(None,)]
     assert reader.api("/account/emails")["items"][0]["confirmed_at"] == "2015-06-08T12:00:00Z"
     assert reader.get(link).status_code == 404
@@ -271,7 +271,7 @@ def test_a_forgotten_password_is_set_by_letter_and_everything_older_ends(harbour
     assert letter["To"] == "alice@example.com"
     link = link_of(letter)
     assert "alice" in reader.open(link).text
-    assert "Sign in with it" in reader.send(link, password="another-password").text
+    assert "Sign in with your new password" in reader.send(link, password="another-password").text
     assert old.get("/account").status_code == 303
     assert harbour.redeem("alice/app", bearer) == 401
     assert harbour.request("GET", "/v1/users/", user="alice").status_code == 401
@@ -342,7 +342,7 @@ def test_an_address_nobody_confirmed_resets_nothing_once_another_is(harbour, let
     reader.send("/account/emails", email="typo@example.org")
     harbour.clock.move(minutes=1)
     assert Reader(harbour).send("/reset", email="typo@example.org").text
-    assert [letter["Subject"] for letter in letters()] == ["Confirm your address"]
+    assert [letter["Subject"] for letter in letters()] == ["Confirm your e-mail address"]
 
 
 def test_accounts_are_not_made_without_end(make_site, tmp_path):
@@ -379,7 +379,7 @@ def test_letters_to_one_address_are_limited_whoever_asks_from_wherever(make_site
         statuses.append(reader.answer.status_code)
         alice.site, alice.client.application = site, site.app
         page = alice.send("/account/emails/confirm", "/account/emails", email="alice@example.com")
-        letters += "We have sent a link" in page.text
+        letters += "We e-mailed a link" in page.text
         read_letters(site)
     assert statuses == [200, 200, 200, 200, 200, 429]
     assert letters == 3
@@ -387,8 +387,7 @@ def test_letters_to_one_address_are_limited_whoever_asks_from_wherever(make_site
     assert len(read_letters(site)) == 5
     site.clock.move(minutes=61)
     assert (
-        "We have sent a link"
-        in alice.send("/account/emails/confirm", "/account/emails", email="alice@example.com").text
+        "We e-mailed a link" in alice.send("/account/emails/confirm", "/account/emails", email="alice@example.com").text
     )
 
 
