@@ -76,18 +76,28 @@ class Registry:
 
     def reading(self, credentials: Credentials) -> ReadableImages:
         """The images as an authorized request may read them."""
-        if self.mirror is None:
-            return self.images
-        return MirroredImages(self.images, self.mirror, self.gate.repositories(credentials, Access.READ))
+        return self._mirrored(credentials) or self.images
+
+    def located(self, credentials: Credentials, image: ImageId) -> ImageId:
+        """The image as the bearer may read it and as it is kept; a mirror's as it was fetched for the request's
+        repository. Raises NotFound.
+        """
+        readable, images = self.gate.readable(credentials, image), self._mirrored(credentials)
+        return readable if images is None else images.stored(readable)
 
     def translated(self, credentials: Credentials, image: ImageId) -> Translated:
         """An image in the words of the OCI distribution protocol. A mirror fetches the layers that it lacks first."""
-        if self.mirror is not None:
-            images = MirroredImages(self.images, self.mirror, self.gate.repositories(credentials, Access.READ))
+        images = self._mirrored(credentials)
+        if images is not None:
             for each in images.ancestry(image):
                 images.bring(each)
             image = images.bring(image)
         return self.translations.of(image)
+
+    def _mirrored(self, credentials: Credentials) -> MirroredImages | None:
+        if self.mirror is None:
+            return None
+        return MirroredImages(self.images, self.mirror, self.gate.repositories(credentials, Access.READ))
 
     def require_creatable(self, repository: RepositoryName, tag: Tag | None = None) -> None:
         """Raises Invalid for a name that newer clients refuse, unless the store has it already; always for one whose

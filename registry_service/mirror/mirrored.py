@@ -73,6 +73,10 @@ class MirroredImages:
     def diff(self, image: ImageId) -> dict[str, Any]:
         return self._brought(self._held.diff, image)
 
+    def stored(self, image: ImageId) -> ImageId:
+        """An image as it is kept, shared or apart. Raises ImageNotFound where it was not fetched yet."""
+        return self._stored(self._complete, image)
+
     def bring(self, image: ImageId) -> ImageId:
         """Wait until an image is stored; returns it as it is kept, shared or apart. Raises ImageNotFound,
         SourceUnavailable.

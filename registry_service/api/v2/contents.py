@@ -74,7 +74,7 @@ class Contents:
         """What images have by this digest that the bearer may read; a hint at one that is gone names nothing."""
         for named in self._registry.lookup.find(name, digest):
             with suppress(NotFound, Invalid):
-                image = self._registry.gate.readable(credentials, ImageId(named.image))
+                image = self._registry.located(credentials, ImageId(named.image))
                 if paths.image(image) == paths.image(named.image):
                     content = self._registry.translations.content(replace(named, image=image), digest)
                     if content is not None:

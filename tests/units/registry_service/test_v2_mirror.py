@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from common.names import RepositoryName
 from registry_service.mirror.sources import MirrorSource
 from registry_service.storage.memory import Memory
 from tests.clients.images import make_chain
 from tests.units.registry_service.mirror_source import serving
+from tests.units.registry_service.test_mirror_copies import trojan
 from tests.units.registry_service.test_v2 import client_of, digest_of, manifest_of
 
 CHAIN = make_chain(3)
@@ -57,3 +59,24 @@ def test_image_that_the_source_lacks_a_layer_of(source):
     answer = mirror_of(source).get(f"/v2/{NAME}/manifests/latest")
     assert answer.status_code == 404
     assert answer.json["errors"][0]["code"] == "MANIFEST_UNKNOWN"
+
+
+@pytest.mark.parametrize("first", [NAME, "other/app"])
+def test_each_repository_has_the_images_of_its_own_source(source, first):
+    theirs = tuple(map(trojan, CHAIN))
+    with serving() as other:
+        other.hold(theirs, RepositoryName("other", "app"))
+        sources = [MirrorSource("acme", source.url), MirrorSource("other", other.url)]
+        client = client_of(Memory(), mirror_sources=sources, mirror_timeout=5)
+        chains = {NAME: CHAIN, "other/app": theirs}
+        for name in sorted(chains, key=lambda name: name != first):
+            manifest = json.loads(manifest_of(client, name=name).data)
+            assert [layer["digest"] for layer in manifest["layers"]] == [
+                digest_of(image.layer) for image in chains[name]
+            ]
+        for name, chain in chains.items():
+            for image in chain:
+                assert client.get(f"/v2/{name}/blobs/{digest_of(image.layer)}").data == image.layer
+        for name, foreign in ((NAME, theirs), ("other/app", CHAIN)):
+            for image in foreign:
+                assert client.get(f"/v2/{name}/blobs/{digest_of(image.layer)}").status_code == 404
