@@ -25,10 +25,16 @@ from index_service.markdown.highlighting import highlight
 HEADINGS_BELOW = 2
 """A README's headings start below the page's own two levels."""
 
+FORMATTING = "formatting"
+"""In the environment of a rendering: the names of raw elements that HTML opens again in later paragraphs."""
+
 _LOWEST = 6
 
 _RAW_HEADING = re.compile(r"<(/?)(h[1-6])\b", re.IGNORECASE)
 _RAW_TABLE = re.compile(r"(<table\b)|(</table\s*>)", re.IGNORECASE)
+_RAW_FORMATTING = re.compile(
+    r"<(b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/>]|$)[^>]*>?", re.IGNORECASE
+)
 _RAW_ANCHOR = re.compile(r"<a(\s+)name=", re.IGNORECASE)
 _TABLE_OPEN, _TABLE_CLOSE = '<div class="table" tabindex="0">', "</div>"
 
@@ -110,10 +116,16 @@ def _list_item(_renderer: RendererProtocol, tokens: Sequence[Token], index: int,
     return f'<li class="task">{_DONE if meta["checked"] else _TO_DO} '
 
 
-def _raw_html(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
-    """Raw HTML with its headings lowered, its tables in boxes and its old anchors as ids, to be sanitised after."""
+def _raw_html(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, env: Any) -> str:
+    """Raw HTML with its headings lowered, its tables in boxes and its old anchors as ids, to be sanitised after.
+
+    Formatting that is not closed HTML opens again in each paragraph that follows, up to three times where it is alike:
+    it loses its attributes, and `rendering` is told its names.
+    """
     content = _RAW_HEADING.sub(lambda found: f"<{found[1]}{_lowered(found[2])}", tokens[index].content)
     content = _RAW_TABLE.sub(lambda found: _TABLE_OPEN + found[1] if found[1] else found[2] + _TABLE_CLOSE, content)
+    names = env.setdefault(FORMATTING, set())
+    content = _RAW_FORMATTING.sub(lambda found: names.add(found[1].lower()) or f"<{found[1]}>", content)
     return _RAW_ANCHOR.sub(r"<a\1id=", content)
 
 

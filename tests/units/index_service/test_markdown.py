@@ -149,7 +149,7 @@ def test_the_same_text_is_rendered_once():
     rendered = []
 
     class Counting:
-        def render(self, text):
+        def render(self, text, _found):
             rendered.append(text)
             return f"<p>{text}</p>"
 
@@ -270,3 +270,17 @@ def test_the_headings_of_a_readme():
         markdown.Heading(2, "readme-c--d", "C & D"),
         markdown.Heading(4, "readme-e", "E"),
     ]
+
+
+@pytest.mark.parametrize("opening", ["<b {}>", "<font x={}>", "<i\n{}", "<u {}><tt {}><big {}>"])
+def test_formatting_that_is_never_closed_is_not_opened_for_ever(opening):
+    """HTML opens it again in each paragraph: these would be 30 MB and more."""
+    text = "<p>" + "".join(opening.replace("{}", str(number)) for number in range(3000)) + "<p>x" * 6000
+    rendered = markdown.readme(text)
+    assert len(rendered) < 20 * len(text)
+
+
+def test_formatting_goes_on_in_later_paragraphs():
+    rendered = markdown.readme('<p><b title="x">one\n<p>two</b>\n\n' + "more `code`\n\n" * 500)
+    assert "<p><b>two</b>" in rendered
+    assert rendered.startswith("<p><b>one")

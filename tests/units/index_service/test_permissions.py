@@ -134,7 +134,7 @@ def test_a_readme_is_rendered_once_and_anew_where_the_renderer_has_changed(site,
     assert '<h3 id="readme-ducks">Ducks</h3>' in rendered
 
     class Refusing:
-        def render(self, _text):
+        def render(self, _text, _found):
             raise AssertionError("rendered again")
 
     with monkeypatch.context() as patch:
