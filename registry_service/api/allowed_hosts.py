@@ -37,9 +37,9 @@ class AllowedHosts:
         return http.failed(Forbidden(words), environ)(environ, start_response)
 
     def _look_up(self, host: str) -> bool:
-        """What is malformed is no browser's."""
+        """Browsers take more characters in a host than DNS has, so what is malformed is looked at as well."""
         name = _name(host)
-        if not http.is_host(host) or "." not in name or name in self._names or name.endswith(".localhost"):
+        if "." not in name or name in self._names or name.endswith(".localhost"):
             return True
         try:
             ipaddress.ip_address(name)

@@ -28,9 +28,10 @@ def test_a_page_that_rebinds_its_name_gets_nothing(line):
     client = client_of()
     push(client)
     method, path = line.split()
-    for host in ("evil.example", "evil.example:5001", "EVIL.example.:80"):
+    for host in ("evil.example", "evil.example:5001", "EVIL.example.:80", "a!b.evil.example", "a*~.evil.example:80"):
         answer = client.open(path, method=method, data=b"[]" if method == "PUT" else None, headers={"Host": host})
-        assert (answer.status_code, answer.json) == (403, {"error": REFUSED})
+        assert answer.status_code == 403
+        assert answer.json["error"].endswith(REFUSED)
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
@@ -38,7 +39,7 @@ def test_a_page_that_rebinds_its_name_gets_nothing(line):
     "host",
     [
         *("127.0.0.1", "127.0.0.1:5001", "192.0.2.7:80", "[::1]:5001", "[2001:db8::1]", "[::ffff:127.0.0.1]:5001"),
-        *("localhost", "LOCALHOST:5001", "images.localhost:5001", "registry:5000", "docker_registry", "", "a b.c"),
+        *("localhost", "LOCALHOST:5001", "images.localhost:5001", "registry:5000", "docker_registry", "", "a b"),
         *(socket.gethostname(), "registry.example", "Registry.Example.:5000", "other.example", "other.example:81"),
     ],
 )
