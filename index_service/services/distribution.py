@@ -5,7 +5,6 @@ They bear the tokens of v1 (`common.tokens.bearer`), so that registries, revocat
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from common.names import RepositoryName
 from common.tokens import Access, Token
 from index_service.accounts import rate_counts
 from index_service.accounts.actor import Actor
-from index_service.database import Database
+from index_service.database import UNWRITABLE, Database
 from index_service.db import Clock
 from index_service.repositories import catalogue
 from index_service.repositories.endpoints import Endpoints
@@ -90,14 +89,10 @@ class Distribution:
         self._sweep.run_periodically()
         caller = address if actor is None else f"account {actor.id}"
         moment = self._clock()
-        with self._database.writing() as session:
-            opened = [found for name in read if (found := self._readable(session, actor, name)) is not None]
-            tokens = [self._tokens.issue(session, actor, each, Access.READ, moment, client) for each in opened]
-            if not tokens:
-                tokens = [self._tokens.issue_identity(session, actor, moment, client)]
-            pulled = [each for each in opened if is_pull and self._is_new_pull(session, caller, each, moment)]
-        for repository in pulled:
-            self._pulls.count(repository.id, moment)
+        opened, tokens = self._open(actor, read, moment, client)
+        if is_pull:
+            for repository in self._new_pulls(caller, opened, moment):
+                self._pulls.count(repository.id, moment)
         return IssuedTokens(tuple(tokens), moment, max(60, int(self._tokens.lifetime.total_seconds())))
 
     def identify(self, tokens: Sequence[Token]) -> None:
@@ -126,16 +121,48 @@ class Distribution:
             return None
         return self._authentication.person(credential)
 
-    def _readable(self, session: Session, actor: Actor | None, name: RepositoryName) -> Repository | None:
+    def _open(
+        self, actor: Actor | None, read: Sequence[RepositoryName], moment: datetime, client: str
+    ) -> tuple[list[Repository], list[Token]]:
+        """What the actor may read of this, and tokens for it. Where no row can be written, as to anybody, if anybody
+        may read as much."""
+        if actor is not None:
+            try:
+                with self._database.writing() as session:
+                    return self._issue(session, actor, self._readable(session, actor, read), moment, client)
+            except UNWRITABLE:
+                with self._database.reading() as session:
+                    if self._readable(session, actor, read) != self._readable(session, None, read):
+                        raise
+        with self._database.reading() as session:
+            return self._issue(session, None, self._readable(session, None, read), moment, client)
+
+    def _issue(
+        self, session: Session, actor: Actor | None, opened: list[Repository], moment: datetime, client: str
+    ) -> tuple[list[Repository], list[Token]]:
+        tokens = [self._tokens.issue(session, actor, each, Access.READ, moment, client) for each in opened]
+        return opened, tokens or [self._tokens.issue_identity(session, actor, moment, client)]
+
+    def _readable(self, session: Session, actor: Actor | None, names: Sequence[RepositoryName]) -> list[Repository]:
+        return [found for name in names if (found := self._find_readable(session, actor, name)) is not None]
+
+    def _find_readable(self, session: Session, actor: Actor | None, name: RepositoryName) -> Repository | None:
         repository = catalogue.find(session, name)
         if repository is None or not self._access_control.permits(session, actor, repository, Action.READ):
             return None
         return repository
 
-    def _is_new_pull(self, session: Session, caller: str, repository: Repository, moment: datetime) -> bool:
-        """Remembered in this process for speed, and in the database for all of them."""
-        key = f"pull/{hashlib.sha256(f'{caller} {repository.id}'.encode()).hexdigest()}"
-        if self._counted.get(key):
-            return False
-        self._counted.put(key, True)
-        return rate_counts.add(session, key, 1, PULL, moment) == 0
+    def _new_pulls(self, caller: str, opened: Sequence[Repository], moment: datetime) -> list[Repository]:
+        """Those that the caller took no token for lately: remembered in this process for speed, and in the database for
+        all of them, as far as it can be written to."""
+        keys = {f"pull/{rate_counts.digest(f'{caller} {each.id}')}": each for each in opened}
+        fresh = {key: each for key, each in keys.items() if not self._counted.get(key)}
+        for key in fresh:
+            self._counted.put(key, True)
+        if not fresh:
+            return []
+        try:
+            with self._database.writing() as session:
+                return [each for key, each in fresh.items() if rate_counts.add(session, key, 1, PULL, moment) == 0]
+        except UNWRITABLE:
+            return list(fresh.values())

@@ -72,6 +72,10 @@ def demand_reads(site: Site) -> None:
         token = site.pull_token("alice/app", user)
         assert site.redeem("alice/app", token) == 200
         assert site.request("GET", "/v1/search?q=app", user=user).status_code == 200
+        told = site.request("GET", "/v2/token?scope=repository:alice/app:pull&service=s", user=user)
+        bearer = f"Bearer {told.get_json()['token']}"
+        assert site.request("GET", "/v2/", auth=bearer).status_code == 200
+        assert site.request("GET", "/v2/alice/app/tags/list", auth=bearer).status_code == 307
     assert site.request("GET", "/v1/users/", user="alice").status_code == 200
     assert site.request("GET", "/v1/repositories/alice/secret/tags", user="alice").status_code == 200
     assert site.request("GET", "/r/alice/app").status_code in (200, 404)
@@ -92,6 +96,8 @@ def test_a_database_that_can_only_be_read(filled: Site) -> None:
         filled.request("DELETE", "/v1/repositories/alice/app/", user="alice", ask=True),
     ):
         assert (answer.status_code, answer.json) == (503, {"error": READ_ONLY})
+    answer = filled.request("GET", "/v2/token?scope=repository:alice/secret:pull", user="alice")
+    assert (answer.status_code, answer.json["errors"][0]["message"]) == (503, READ_ONLY)
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
