@@ -51,8 +51,17 @@ _NOT_REACHED = (
 class IndexUnreachable(Unavailable):
     """Nobody answered, as opposed to an index that failed."""
 
-    def __init__(self, retry_after: int = RETRY_SECONDS) -> None:
+    retry_after = RETRY_SECONDS
+
+    def __init__(self) -> None:
         super().__init__("The index cannot be reached; try again later")
+
+
+class IndexBusy(Unavailable):
+    """More is asked of the index here than it can answer in time."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("The index has too many questions to answer; try again later")
         self.retry_after = retry_after
 
 
@@ -161,7 +170,8 @@ class IndexClient:
             with self._turns.turn(patience * self._timeout):
                 status, content = self._exchange(method, path, authorization, body, until)
         except TooLate as error:
-            raise IndexUnreachable(max(RETRY_SECONDS, math.ceil(error.seconds))) from error
+            # Our own queue is full: nothing is known of the index, so nothing is let pass because of it.
+            raise IndexBusy(max(RETRY_SECONDS, math.ceil(error.seconds))) from error
         except urllib3.exceptions.HTTPError as error:
             raise IndexUnreachable from error
         if status in _GATEWAY_STATUSES:
