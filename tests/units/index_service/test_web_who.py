@@ -82,6 +82,8 @@ PAGES = [
     *(Case(f"{ACME}/@{part}", (*IN_ACME, ROOT), refused=(404,)) for part in ("members", "teams", "teams/crew")),
     Case("/admin", (ROOT,)),
     *(Case(f"/admin/people/bob{part}", (ROOT,)) for part in ("", "/end?kind=all")),
+    Case("/admin/quotas?name=acme", (ROOT,), 303),
+    Case("/admin/quotas/acme", (ROOT,)),
     *(Case(f"/admin/{part}", (ROOT,)) for part in ("people", "registries", "storage", "audit", "comments")),
 ]
 
@@ -139,6 +141,7 @@ FORMS = [
     form("/admin/people/reset", (ROOT,), status=201, person="carl"),
     form("/admin/people/carl/end", (ROOT,), kind="all"),
     form("/admin/people", (ROOT,), person="carl", change="close"),
+    form("/admin/quotas/acme", (ROOT,), bytes="", repositories="7"),
     *(form(f"{name}/@tags/delete", WRITERS, tag="old") for name in (R, S)),
     form("/r/alice/moving/@settings/transfer", MINE, target="alice/moved"),
     form("/r/alice/doomed/@settings/delete", MINE, confirm="alice/doomed"),
