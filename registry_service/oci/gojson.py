@@ -16,7 +16,8 @@ from typing import Any
 from common.errors import Invalid
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
-_STRING_OR_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+', re.DOTALL)
+# Possessive: what may be tried again is remembered, some 100 bytes for each character or escape.
+_STRING_OR_BLANKS = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+")|[ \t\r\n]+', re.DOTALL)
 _NOT_TEXT = re.compile("[\ud800-\udfff]")
 
 _FOR_HTML = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}

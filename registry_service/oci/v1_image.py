@@ -1,7 +1,7 @@
-"""An image's JSON as Docker 1.12 decodes it into its struct `V1Image`, and writes that.
+"""An image's JSON as Docker 1.12 decodes it into its struct `V1Image`, and writes that, in linear time.
 
 What does not fit a field Docker refuses with the whole image; here the field stays as it was. A key that comes again,
-in any case, counts as in Go: strings, numbers and lists are replaced, structs and maps merged.
+in any case, counts as in Go: strings, numbers and lists are replaced, structs and maps updated in place.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Values = dict[str, Any]
 class _Kind:
     """How fields of one type are decoded into what they held before, and written."""
 
-    zero: Any
+    zero: Callable[[], Any]
     decode: Callable[[Any, Any], Any]
     encode: Callable[[Any], bytes]
 
@@ -49,10 +49,9 @@ class _Struct:
         self._by_folded_name = {gojson.folded(field.name): field for field in fields}
 
     def zero(self) -> Values:
-        return {field.name: field.kind.zero for field in self._fields}
+        return {field.name: field.kind.zero() for field in self._fields}
 
     def decode(self, members: Object, values: Values) -> Values:
-        values = dict(values)
         for key, value in members:
             name = gojson.clean(key)
             field = self._by_name.get(name) or self._by_folded_name.get(gojson.folded(name))
@@ -102,20 +101,24 @@ def _words(value: Any, before: list[str] | None) -> list[str] | None:
     return _strings(value, before)
 
 
-def _names(value: Any, before: Mapping[str, None] | None) -> Mapping[str, None] | None:
+def _names(value: Any, before: dict[str, None] | None) -> dict[str, None] | None:
     if value is None:
         return None
     if not isinstance(value, Object):
         return before
-    return {**(before or {}), **{gojson.clean(key): None for key, _ in value}}
+    names = before or {}
+    names.update((gojson.clean(key), None) for key, _ in value)
+    return names
 
 
-def _labels(value: Any, before: Mapping[str, str] | None) -> Mapping[str, str] | None:
+def _labels(value: Any, before: dict[str, str] | None) -> dict[str, str] | None:
     if value is None:
         return None
     if not isinstance(value, Object):
         return before
-    return {**(before or {}), **{gojson.clean(key): _string(each, "") for key, each in value}}
+    labels = before or {}
+    labels.update((gojson.clean(key), _string(each, "")) for key, each in value)
+    return labels
 
 
 def _is_list(value: Any) -> bool:
@@ -138,7 +141,7 @@ def _struct(struct: _Struct) -> _Kind:
     def decode(value: Any, before: Values) -> Values:
         return struct.decode(value, before) if isinstance(value, Object) else before
 
-    return _Kind(struct.zero(), decode, struct.encode)
+    return _Kind(struct.zero, decode, struct.encode)
 
 
 def _pointer(struct: _Struct) -> _Kind:
@@ -150,17 +153,21 @@ def _pointer(struct: _Struct) -> _Kind:
         before = before or struct.zero()
         return struct.decode(value, before) if isinstance(value, Object) else before
 
-    return _Kind(None, decode, struct.encode)
+    return _Kind(_absent, decode, struct.encode)
 
 
-_STRING = _Kind("", _string, gojson.string)
-_BOOLEAN = _Kind(False, _boolean, lambda value: b"true" if value else b"false")
-_NUMBER = _Kind(0, _integer, lambda value: b"%d" % value)
-_TIME = _Kind(ZERO, _time, gojson.string)
-_STRINGS = _Kind(None, _strings, _write_strings)
-_WORDS = _Kind(None, _words, _write_strings)
-_NAMES = _Kind(None, _names, _write_names)
-_LABELS = _Kind(None, _labels, _write_labels)
+def _absent() -> None:
+    """The zero of pointers, lists and maps."""
+
+
+_STRING = _Kind(str, _string, gojson.string)
+_BOOLEAN = _Kind(bool, _boolean, lambda value: b"true" if value else b"false")
+_NUMBER = _Kind(int, _integer, lambda value: b"%d" % value)
+_TIME = _Kind(lambda: ZERO, _time, gojson.string)
+_STRINGS = _Kind(_absent, _strings, _write_strings)
+_WORDS = _Kind(_absent, _words, _write_strings)
+_NAMES = _Kind(_absent, _names, _write_names)
+_LABELS = _Kind(_absent, _labels, _write_labels)
 
 _HEALTHCHECK = _Struct(
     _Field("Test", _STRINGS, is_omitted=True),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import Invalid
+from registry_service.oci import v1_image
 from registry_service.oci.config import ConfigLayer, image_config
 from registry_service.oci.digests import Digest
 
@@ -128,6 +130,38 @@ def test_keys_in_another_case_and_again_count_as_in_go() -> None:
     assert old["docker_version"] == "1.0"
     assert "id" not in old
     assert old["history"][0]["created_by"] == "a "
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ('"Volumes":{%s}', '"Volumes":{}'),
+        ('"Labels":{%s}', '"Labels":{}'),
+        ('"config":{"Volumes":{%s}}', '"config":{}'),
+    ],
+)
+def test_time_of_a_key_that_comes_again_and_again_is_linear(first: str, again: str) -> None:
+    """A quadratic decoder needs seconds for the longer one."""
+
+    def seconds(count: int) -> float:
+        members = first % ",".join(f'"{index}":""' for index in range(count)) + ("," + again) * count
+        raw = members if first.startswith('"config"') else f'"config":{{{members}}}'
+        began = time.process_time()
+        v1_image.decode(f"{{{raw}}}".encode())
+        return time.process_time() - began
+
+    assert seconds(20_000) < 40 * max(seconds(2_000), 0.005)
+
+
+def test_images_share_no_values() -> None:
+    """They are updated in place."""
+    raw = b'{"config": {"Volumes": {"/a": {}}}, "container_config": {"Labels": {"a": "b"}, "Volumes": {"/b": {}}}}'
+    first = v1_image.decode(raw)
+    empty = v1_image.decode(b'{"config": {}}')
+    assert first["config"]["Volumes"] == {"/a": None}
+    assert first["container_config"]["Labels"] == {"a": "b"}
+    assert empty["config"] == empty["container_config"] == v1_image.decode(b"{}")["container_config"]
+    assert empty["config"]["Volumes"] is None
 
 
 def test_what_does_not_fit_stays_as_it_was() -> None:

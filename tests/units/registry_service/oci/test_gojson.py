@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -98,3 +100,27 @@ def test_keys_of_maps_are_in_the_order_of_their_bytes() -> None:
 def test_keys_that_go_takes_for_one_field() -> None:
     assert gojson.folded("DocKer_verſion") == gojson.folded("docKer_version") == "docker_version"
     assert gojson.folded("Mac\u00c4") != gojson.folded("mac\u00e4")
+
+
+@pytest.mark.parametrize("text", ["x", "\\n", "x\\\\", "< "])
+def test_memory_for_a_long_string_is_that_of_its_copies(text: str) -> None:
+    """In KiB, of a process of its own: no Python tells what a regular expression remembers."""
+    measured = subprocess.run(
+        [sys.executable, "-c", _PEAK, text], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert int(measured.stdout) < 24 * 1024
+
+
+_PEAK = """
+import re, sys
+from pathlib import Path
+from registry_service.oci import gojson
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1])
+
+raw = ('{"comment":"' + sys.argv[1] * (1_000_000 // len(sys.argv[1])) + '"}').encode()
+before = peak()
+gojson.raw_members(raw)
+print(peak() - before)
+"""
