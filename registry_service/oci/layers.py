@@ -28,6 +28,14 @@ except ImportError:
     # There are no wheels of it for this machine.
     igzip_lib = None  # type: ignore[assignment]
 
+FREE_BYTES = 64 * 1024**2
+"""A tar of this size may be written in place of any layer, however small that is."""
+
+MOST_RATIO = 20
+"""How often the size of what was pushed, which is what people pay for and quotas count, its tar may take beyond that.
+Packed by xz, file systems take a third to a tenth of their size; a kilobyte of zeros in bzip2 would take a gigabyte.
+"""
+
 _GZIP = "gzip"
 
 _FINAL_BLOCK = b"\x01\x00\x00\xff\xff"
@@ -55,6 +63,16 @@ class Examined:
     def is_carried(self) -> bool:
         """Whether the stored bytes are a blob as they are."""
         return self.is_tar or (self.keep == self.size and not self.end)
+
+    @property
+    def most_unpacked(self) -> int:
+        """How many bytes of tar may be written in place of what is stored."""
+        return max(FREE_BYTES, MOST_RATIO * self.size)
+
+    @property
+    def is_inflated(self) -> bool:
+        """Whether only the tar can be offered, and takes more than may be written."""
+        return not self.is_tar and self.keep is None and self.unpacked_size > self.most_unpacked
 
 
 def examine(blocks: Iterable[bytes], gunzip: Callable[[], Decompressor] | None = None) -> Examined:

@@ -34,11 +34,11 @@ AT_ONCE = 2
 CHECK_SECONDS = 10.0
 """How long a translation is given out without a look at whether its layers are still those it was made of."""
 
-UNREADABLE_SECONDS = 600.0
-"""How long a layer that cannot be translated is known as such: finding out takes a pass over it."""
+REFUSED_SECONDS = 600.0
+"""How long what cannot be translated is known as such: finding out takes a pass over a layer."""
 
 _CACHED_LAYERS = 16384
-_CACHED_UNREADABLE = 10_000
+_CACHED_REFUSED = 10_000
 _LOCKS = 4096
 
 T = TypeVar("T")
@@ -92,8 +92,8 @@ class Translations:
         self._working = threading.Semaphore(at_once)
         self._translated: Cache[str, Translated] = Cache(CACHE_BYTES, check_seconds)
         self._layers: Cache[str, LayerRecord] = Cache(_CACHED_LAYERS, CACHE_SECONDS)
-        # By the layer's path: its entity tag, and what is wrong with it.
-        self._unreadable: Cache[str, tuple[str, str]] = Cache(_CACHED_UNREADABLE, UNREADABLE_SECONDS)
+        # By path: the content that cannot be translated, by entity tags, and why.
+        self._refused: Cache[str, tuple[str, str]] = Cache(_CACHED_REFUSED, REFUSED_SECONDS)
         self._locks: Cache[str, Lock] = Cache(_LOCKS)
 
     def of(self, image: ImageId) -> Translated:
@@ -194,24 +194,27 @@ class Translations:
         record = self._records.layer(image)
         if record is not None and record.of == stored.etag:
             return record
-        self._require_readable(stored)
+        self._require_not_refused(stored.path, stored.etag)
         with self._working:
             try:
                 found = self._examined(image, stored)
             except LayerUnreadable as error:
                 words = f"The layer of image {image} cannot be unpacked: {error.message}"
-                self._unreadable.put(stored.path, (stored.etag, words))
-                raise Untranslatable(words) from error
+                raise self._refusal(stored.path, stored.etag, words) from error
         self._require_unchanged(image, stored)
         kept = self._records.keep_layer(image, found)
         if record is not None and record.blob != kept.blob:
             self._records.drop_blob(image, record)
         return kept
 
-    def _require_readable(self, stored: Layer) -> None:
-        of, words = self._unreadable.get(stored.path) or ("", "")
-        if of == stored.etag:
+    def _require_not_refused(self, path: str, of: str) -> None:
+        refused, words = self._refused.get(path) or ("", "")
+        if refused == of:
             raise Untranslatable(words)
+
+    def _refusal(self, path: str, of: str, words: str) -> Untranslatable:
+        self._refused.put(path, (of, words))
+        return Untranslatable(words)
 
     def _require_unchanged(self, image: ImageId, stored: Layer) -> None:
         """What was read is no other layer's: an operator may have replaced it meanwhile."""
@@ -221,6 +224,12 @@ class Translations:
     def _examined(self, image: ImageId, stored: Layer) -> LayerRecord:
         found = self._examine(stored)
         digest, size, blob = found.digest, found.size, None
+        if found.is_inflated:
+            words = (
+                f"The layer of image {image} can be offered unpacked only, which takes {found.unpacked_size} bytes:"
+                f" for one of {found.size} bytes no more than {found.most_unpacked} are stored"
+            )
+            raise self._refusal(stored.path, stored.etag, words)
         if not found.is_carried:
             blob = found.digest.hex
             digest, size = self._write(paths.oci_layer_blob(image, blob), stored, found)

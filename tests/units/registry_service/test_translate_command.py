@@ -16,7 +16,7 @@ from registry_service.cli import main
 from registry_service.oci import bulk
 from registry_service.storage.filesystem import Filesystem
 from tests.units.registry_service.graph.store import Image
-from tests.units.registry_service.oci.store import TAR, Made, OciStore
+from tests.units.registry_service.oci.store import TAR, Made, OciStore, inflated
 from tests.units.registry_service.oci.test_lookup import push
 
 APP, OLD = RepositoryName("acme", "app"), RepositoryName("acme", "Old")
@@ -81,10 +81,12 @@ def test_report_for_programs(store: OciStore, tmp_path: Path) -> None:
 def test_dry_run_tells_the_same_and_stores_nothing(store: OciStore, tmp_path: Path) -> None:
     push(store, APP, Made("mended", BASE, stored=gzip.compress(TAR) + b"junk"), tag="mended")
     push(store, APP, BROKEN, tag="broken")
+    push(store, APP, Made("inflated", BASE, stored=inflated(gzip.compress)), tag="inflated")
     before = store.everything()
     dry = translate(tmp_path, "--all", "--json", "--dry-run")
     assert store.everything() == before
     assert dry.exit_code == 1
+    assert "can be offered unpacked only" in told(dry)["acme/app:inflated"]["problem"]
     assert told(dry) == told(translate(tmp_path, "--all", "--json"))
     assert store.everything() > before
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,11 @@ def gunzip_strictly(content: bytes) -> bytes:
         assert member.eof
         content = member.unused_data
     return unpacked
+
+
+def inflated(pack: Callable[[bytes], bytes]) -> bytes:
+    """Small, but no client reads it as it is, and its tar takes more than 64 MiB: zeros, in streams with a gap."""
+    return pack(TAR) + bytes(4) + pack(bytes(2**20)) * 64
 
 
 TAR = tar({"./etc/": b"", "./etc/passwd": b"root:x:0:0\n" * 400, "./bin": bytes(range(256)) * 300})

@@ -10,7 +10,8 @@ import os
 import tarfile
 import tracemalloc
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -29,7 +30,7 @@ from tests.units.registry_service.graph.tars import (
     without_trailer,
     write,
 )
-from tests.units.registry_service.oci.store import TAR, Made, OciStore, gunzip_strictly
+from tests.units.registry_service.oci.store import TAR, Made, OciStore, gunzip_strictly, inflated
 
 MARKS = tar({".wh..wh.plnk/": b"", ".wh..wh.plnk/257.1": b"x", ".wh.gone": b"", "dir/": b"", "dir/.wh..wh..opq": b""})
 TWICE = write(member("a", b"first"), member("a", b"second"))
@@ -192,6 +193,36 @@ def test_what_no_client_could_unpack_is_told(store: OciStore, form: str) -> None
         with pytest.raises(Untranslatable, match=f"The layer of image {image.id} cannot be unpacked"):
             store.translations.of(image.id)
     assert store.everything() == before
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, gzip.compress])
+def test_small_layer_takes_no_large_part_of_the_store(store: OciStore, pack: Callable[[bytes], bytes]) -> None:
+    """Only what was pushed counts against anybody's quota."""
+    image = Made("image", stored=inflated(pack))
+    store.add(image)
+    before = store.everything()
+    for _ in range(2):
+        with pytest.raises(Untranslatable, match=f"The layer of image {image.id} can be offered unpacked only, which"):
+            store.translations.of(image.id)
+    assert store.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("form", "size", "unpacked_size", "is_inflated"),
+    [
+        ("xz", 1, 64 * 2**20, False),
+        ("xz", 1, 64 * 2**20 + 1, True),
+        ("xz", 10 * 2**20, 200 * 2**20, False),
+        ("bzip2", 10 * 2**20, 200 * 2**20 + 1, True),
+        ("gzip, zeros between members", 10 * 2**20, 200 * 2**20 + 1, True),
+        ("gzip", 1, 2**30, False),
+        ("gzip, zeros behind", 1, 2**30, False),
+        ("tar", 2**30, 2**30, False),
+    ],
+)
+def test_tar_may_take_some_times_what_was_pushed(form: str, size: int, unpacked_size: int, is_inflated: bool) -> None:
+    found = replace(all_of([FORMS[form][0]]), size=size, unpacked_size=unpacked_size)
+    assert found.is_inflated == is_inflated
 
 
 def test_memory_does_not_grow_with_a_layer() -> None:
