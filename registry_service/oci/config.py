@@ -9,8 +9,7 @@ Go's words, an operating system, a time that is one, and a config that is an obj
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -20,6 +19,9 @@ from registry_service.oci.times import rfc3339
 
 MOST_LAYERS = 125
 """Docker refuses images of more layers; of an image that has more, those without a file are left out."""
+
+MOST_BYTES = 4 * 1024**2
+"""Podman, Buildah and Skopeo read no larger config; what it is made of may be a thousand times that."""
 
 _FIRST_KEPT_RAW = (1, 8, 3)
 
@@ -32,37 +34,37 @@ _MOST_DIGITS = 20
 """A version with more is beyond all others as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigLayer:
-    """One image of the ancestry: its JSON, its layer's diff id, and whether that has no file at all."""
-
-    json: bytes
-    diff_id: Digest
-    is_empty: bool
-
-
-def is_left_out(layers: Sequence[ConfigLayer]) -> list[bool]:
-    """Which layers are no layers of the image any more."""
-    if len(layers) <= MOST_LAYERS:
-        return [False] * len(layers)
-    left_out = [layer.is_empty for layer in layers]
+def are_left_out(are_empty: Sequence[bool]) -> list[bool]:
+    """Which layers are no layers of the image any more, by which of them have no file at all; the base first."""
+    if len(are_empty) <= MOST_LAYERS:
+        return [False] * len(are_empty)
+    left_out = list(are_empty)
     if all(left_out):
         left_out[0] = False
     return left_out
 
 
-def image_config(layers: Sequence[ConfigLayer]) -> bytes:
-    """The config of the last of these images, the base first. Raises Invalid for a JSON that is none."""
-    left_out = is_left_out(layers)
-    top = v1_image.decode(layers[-1].json)
-    members = _members(layers[-1].json, top)
+def history_step(raw: bytes, is_left_out: bool) -> bytes:
+    """What the history of an image says of one of its ancestry, by that one's JSON. Raises Invalid."""
+    image = v1_image.decode(raw)
+    created_by = " ".join(image["container_config"]["Cmd"] or ())
+    texts = (("author", image["author"]), ("created_by", created_by), ("comment", image["comment"]))
+    members = [("created", gojson.string(image["created"]))]
+    members += [(name, gojson.string(text)) for name, text in texts if text]
+    if is_left_out:
+        members.append(("empty_layer", b"true"))
+    return gojson.object_(members)
+
+
+def image_config(raw: bytes, diff_ids: Iterable[Digest], history: Iterable[bytes]) -> bytes:
+    """The config of an image, by its JSON, its layers and the steps of its history, the base first. Raises Invalid."""
+    top = v1_image.decode(raw)
+    members = _members(raw, top)
     for name in _LEFT_OUT:
         members.pop(name, None)
     _meet_the_specification(members, top)
-    members["rootfs"] = _rootfs([layer.diff_id for layer, is_out in zip(layers, left_out, strict=True) if not is_out])
-    members["history"] = gojson.array(
-        _step(v1_image.decode(layer.json), is_out) for layer, is_out in zip(layers, left_out, strict=True)
-    )
+    members["rootfs"] = _rootfs(diff_ids)
+    members["history"] = gojson.array(history)
     return gojson.map_(members.items())
 
 
@@ -102,15 +104,5 @@ def _is_time(raw: bytes) -> bool:
     return rfc3339(raw.decode(errors="replace")[1:-1]) is not None
 
 
-def _rootfs(diff_ids: Sequence[Digest]) -> bytes:
+def _rootfs(diff_ids: Iterable[Digest]) -> bytes:
     return gojson.object_([("type", b'"layers"'), ("diff_ids", gojson.array(map(gojson.string, diff_ids)))])
-
-
-def _step(image: Mapping[str, Any], is_left_out: bool) -> bytes:
-    created_by = " ".join(image["container_config"]["Cmd"] or ())
-    texts = (("author", image["author"]), ("created_by", created_by), ("comment", image["comment"]))
-    members = [("created", gojson.string(image["created"]))]
-    members += [(name, gojson.string(text)) for name, text in texts if text]
-    if is_left_out:
-        members.append(("empty_layer", b"true"))
-    return gojson.object_(members)

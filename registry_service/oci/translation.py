@@ -20,7 +20,7 @@ from registry_service.graph.errors import ImageBusy, LayerUnreadable
 from registry_service.graph.images import CACHE_BYTES, CACHE_SECONDS, Images, Layer
 from registry_service.graph.unpack import Unpacking
 from registry_service.oci import layers, manifests
-from registry_service.oci.config import ConfigLayer, image_config, is_left_out
+from registry_service.oci.config import MOST_BYTES, are_left_out, history_step, image_config
 from registry_service.oci.digests import Digest
 from registry_service.oci.layers import Examined, LayerCut
 from registry_service.oci.manifests import OCI, SCHEMA2, Manifest, ManifestLayer
@@ -29,7 +29,7 @@ from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, Reader, Writer, directly
 
 AT_ONCE = 2
-"""Layers read at the same time; each keeps a core busy."""
+"""Layers read and configs made at the same time; each keeps a core busy."""
 
 CHECK_SECONDS = 10.0
 """How long a translation is given out without a look at whether its layers are still those it was made of."""
@@ -172,15 +172,18 @@ class Translations:
         return _translated(record, ancestry, found)
 
     def _converted(self, ancestry: Sequence[ImageId], found: Sequence[LayerRecord], of: str) -> ImageRecord:
-        parts = [
-            ConfigLayer(self._images.json(image), layer.diff_id, layer.is_empty)
-            for image, layer in zip(ancestry, found, strict=True)
-        ]
+        image, left_out = ancestry[-1], are_left_out([layer.is_empty for layer in found])
+        kept = [index for index, is_out in enumerate(left_out) if not is_out]
+        self._require_not_refused(paths.image(image), of)
         try:
-            config = image_config(parts)
+            with self._working:
+                config = self._config(ancestry, left_out, [found[index].diff_id for index in kept])
         except Invalid as error:
-            raise Untranslatable(f"The JSON of image {ancestry[-1]}, or of one that it is based on, is none") from error
-        kept = [index for index, is_out in enumerate(is_left_out(parts)) if not is_out]
+            words = f"The JSON of image {image}, or of one that it is based on, is none"
+            raise self._refusal(paths.image(image), of, words) from error
+        if config is None:
+            words = f"The config of image {image} would take more than {MOST_BYTES} bytes, which clients refuse"
+            raise self._refusal(paths.image(image), of, words)
         blobs = [ManifestLayer(found[index].digest, found[index].size, found[index].is_gzip) for index in kept]
         return ImageRecord(
             of=of,
@@ -189,6 +192,20 @@ class Translations:
             oci=manifests.manifest(OCI, config, blobs).content.decode(),
             images=tuple(ancestry[index] for index in kept),
         )
+
+    def _config(
+        self, ancestry: Sequence[ImageId], left_out: Iterable[bool], diff_ids: Sequence[Digest]
+    ) -> bytes | None:
+        """None for one that is too large. Each JSON is dropped before the next is read: together they have no bound."""
+        history: list[bytes] = []
+        size = 0
+        for image, is_out in zip(ancestry, left_out, strict=True):
+            history.append(self._offload(history_step, self._images.json(image), is_out))
+            size += len(history[-1])
+            if size > MOST_BYTES:
+                return None
+        config: bytes = self._offload(image_config, self._images.json(ancestry[-1]), diff_ids, history)
+        return config if len(config) <= MOST_BYTES else None
 
     def _record(self, image: ImageId, stored: Layer) -> LayerRecord:
         record = self._records.layer(image)

@@ -18,27 +18,26 @@ from hypothesis import strategies as st
 
 from common.errors import Invalid
 from registry_service.oci import v1_image
-from registry_service.oci.config import ConfigLayer, image_config
+from registry_service.oci.config import history_step, image_config
 from registry_service.oci.digests import Digest
 
+DIFF_ID = Digest.of(b"tar")
 CHAINS = json.loads(gzip.decompress((Path(__file__).parent / "docker_1_12_6.json.gz").read_bytes()))
+
+
+def written(jsons: list[bytes], diff_ids: list[Digest]) -> bytes:
+    return image_config(jsons[-1], diff_ids, [history_step(each, is_left_out=False) for each in jsons])
 
 
 @pytest.mark.parametrize("chain", CHAINS, ids=[chain["name"] for chain in CHAINS])
 def test_ids_are_those_of_docker(chain: dict[str, Any]) -> None:
-    layers = [
-        ConfigLayer(described.encode(), Digest.parse(diff_id), is_empty=False)
-        for described, diff_id in zip(chain["jsons"], chain["diff_ids"], strict=True)
-    ]
-    assert Digest.of(image_config(layers)) == chain["id"]
-
-
-DIFF_ID = Digest.of(b"tar")
+    diff_ids = [Digest.parse(diff_id) for diff_id in chain["diff_ids"]]
+    assert Digest.of(written([described.encode() for described in chain["jsons"]], diff_ids)) == chain["id"]
 
 
 def config_of(*jsons: bytes | dict[str, Any]) -> dict[str, Any]:
     raw = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in jsons]
-    config: dict[str, Any] = json.loads(image_config([ConfigLayer(each, DIFF_ID, is_empty=False) for each in raw]))
+    config: dict[str, Any] = json.loads(written(raw, [DIFF_ID] * len(raw)))
     return config
 
 
@@ -217,8 +216,8 @@ def test_order_and_blanks_do_not_matter(described: dict[str, Any], random: Any) 
     described = {**described, "docker_version": NEW}
     members = list(described.items())
     random.shuffle(members)
-    one = image_config([ConfigLayer(json.dumps(described).encode(), DIFF_ID, is_empty=False)])
-    other = image_config([ConfigLayer(json.dumps(dict(members), indent=3).encode(), DIFF_ID, is_empty=False)])
+    one = written([json.dumps(described).encode()], [DIFF_ID])
+    other = written([json.dumps(dict(members), indent=3).encode()], [DIFF_ID])
     assert one == other
 
 

@@ -8,8 +8,10 @@ import json
 import lzma
 import os
 import threading
-from collections.abc import Callable, Iterable
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -24,10 +26,11 @@ from registry_service.oci.config import MOST_LAYERS
 from registry_service.oci.digests import Digest
 from registry_service.oci.manifests import OCI, SCHEMA2, Manifest
 from registry_service.oci.records import Kind, Named, Records
-from registry_service.oci.translation import Translated, Translations
+from registry_service.oci.translation import Translated, Translations, Untranslatable
 from registry_service.offload import offload
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Reader, StorageFailure
+from registry_service.storage.filesystem import Filesystem
 from registry_service.storage.memory import Memory
 from registry_service.storage.paths import ApartImageId
 from tests.units.registry_service.graph.store import Image, in_blocks, tar
@@ -133,7 +136,7 @@ def test_what_was_given_out_stays_though_the_code_changes(
     filled: OciStore, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     translated = filled.translations.of(TOP.id)
-    monkeypatch.setattr(translation, "image_config", lambda _: b'{"another":"version"}')
+    monkeypatch.setattr(translation, "image_config", lambda *_: b'{"another":"version"}')
     assert OciStore(driver).translations.of(TOP.id) == translated
 
 
@@ -300,13 +303,14 @@ def test_layers_without_a_file_are_left_out_beyond_what_docker_takes() -> None:
 
 
 def test_those_who_ask_at_once_share_one_computation(filled: OciStore, driver: Driver) -> None:
-    reads: list[ImageId] = []
+    reads: list[Reader] = []
     begun = threading.Event()
 
-    def offload(work: Callable[[Iterable[bytes]], Any], reader: Any) -> Any:
-        reads.append(reader)
-        begun.wait(5)
-        return work(reader)
+    def offload(work: Callable[..., Any], *arguments: Any) -> Any:
+        if isinstance(arguments[0], Reader):
+            reads.append(arguments[0])
+            begun.wait(5)
+        return work(*arguments)
 
     translations = Translations(driver, filled.images, filled.records, offload=offload)
     found: list[Manifest] = []
@@ -326,13 +330,13 @@ def test_layers_are_read_few_at_a_time(store: OciStore, driver: Driver) -> None:
     store.add(*images)
     lock, reading, most = threading.Lock(), 0, 0
 
-    def offload(work: Callable[[Iterable[bytes]], Any], reader: Any) -> Any:
+    def offload(work: Callable[..., Any], *arguments: Any) -> Any:
         nonlocal reading, most
         with lock:
             reading += 1
             most = max(most, reading)
         threading.Event().wait(0.02)
-        done = work(reader)
+        done = work(*arguments)
         with lock:
             reading -= 1
         return done
@@ -353,10 +357,64 @@ def test_others_go_on_while_a_layer_is_read_and_written(driver: Driver, pack: Ca
     image = Made("image", stored=pack(tar({"file": os.urandom(2**20)}) + bytes(2**23)) + b"junk")
     store.add(image)
     translations = Translations(driver, store.images, store.records, offload=offload)
-    translating = gevent.spawn(translations.of, image.id)
+    translated, turns = turns_while(translations.of, image.id)
+    assert turns > 10
+    assert translated.layers[0].digest == digest_of(store.blob(image.id))
+
+
+def turns_while(work: Callable[[ImageId], Translated], image: ImageId) -> tuple[Translated, int]:
+    """What it answers, and how often another greenlet had its turn meanwhile."""
+    working = gevent.spawn(work, image)
     turns = 0
-    while not translating.ready():
+    while not working.ready():
         gevent.sleep(0.001)
         turns += 1
+    return working.get(), turns
+
+
+def test_others_go_on_while_a_config_is_made(store: OciStore, driver: Driver) -> None:
+    image = Made("image", stored=TAR, members={"config": {"Labels": {f"label{index}": "" for index in range(60_000)}}})
+    store.add(image)
+    store.translations.layer(image.id)
+    translations = Translations(driver, store.images, store.records, offload=offload)
+    _, turns = turns_while(translations.of, image.id)
     assert turns > 10
-    assert translating.get().layers[0].digest == digest_of(store.blob(image.id))
+
+
+MIB = 2**20
+LARGE = Made("large", stored=TAR, members={"comment": "<" * (MIB // 4)})
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Made("history", LARGE, members={"comment": "<" * (MIB // 2)}),
+        Made("kept raw", stored=TAR, members={"docker_version": "1.12.6", "Unknown": "<" * (MIB * 3 // 4)}),
+    ],
+    ids=lambda image: image.name,
+)
+def test_config_that_clients_refuse_is_not_made(store: OciStore, image: Made) -> None:
+    """Each `<` takes six bytes in it."""
+    store.add(LARGE, image)
+    assert 3 * MIB < len(store.translations.of(LARGE.id).config) < 4 * MIB
+    for _ in range(2):
+        with pytest.raises(Untranslatable, match=f"The config of image {image.id} would take more than 4194304 bytes"):
+            store.translations.of(image.id)
+    assert store.records.image(image.id) is None
+
+
+def test_memory_does_not_grow_with_the_json_of_the_ancestry(tmp_path: Path) -> None:
+    images: list[Made] = []
+    for index in range(24):
+        base = images[-1] if images else None
+        images.append(Made(str(index), base, stored=TAR, members={"Unknown": "x" * MIB}))
+    images.append(Made("top", images[-1], stored=TAR))
+    store = OciStore(Filesystem(tmp_path))
+    store.add(*images)
+    for image in images:
+        store.translations.layer(image.id)
+    tracemalloc.start()
+    store.translations.of(images[-1].id)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 12 * MIB
