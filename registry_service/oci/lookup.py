@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Lock
 
 from common.cache import Cache
 from common.names import ImageId, RepositoryName
@@ -18,8 +19,12 @@ from registry_service.storage import paths
 from registry_service.storage.driver import Driver, PathNotFound
 from registry_service.storage.paths import ApartImageId
 
+SEARCH_SECONDS = 5.0
+"""How long a repository is not searched again for digests that nothing hints at."""
+
 _CACHED_HINTS = 16384
 _CACHED_DIGESTS = 32768
+_CACHED_SEARCHES = 4096
 
 
 @dataclass(slots=True)
@@ -44,14 +49,19 @@ class Lookup:
         self._records = records
         self._hints: Cache[Digest, Named] = Cache(_CACHED_HINTS, CACHE_SECONDS)
         self._repositories: Cache[RepositoryName, _Repository] = Cache(_CACHED_DIGESTS, CACHE_SECONDS)
+        self._searched: Cache[RepositoryName, bool] = Cache(_CACHED_SEARCHES, SEARCH_SECONDS)
+        self._locks: Cache[RepositoryName, Lock] = Cache(_CACHED_SEARCHES)
 
     def find(self, repository: RepositoryName, digest: Digest) -> Iterator[Named]:
         """Images that may have something of this digest, the cheapest to find first: by the hint at a shared image, by
         that at one which the repository keeps apart, and by all that the repository holds.
         """
-        yield from _some(self._hint(digest))
-        yield from _some(self._records.hint(digest, repository))
-        yield from _some(self._held(repository, digest))
+        shared = self._hint(digest)
+        yield from _some(shared)
+        apart = self._records.hint(digest, repository)
+        yield from _some(apart)
+        is_hinted = shared is not None or apart is not None
+        yield from _some(self._held(repository, digest) if is_hinted else self._unhinted(repository, digest))
 
     def _hint(self, digest: Digest) -> Named | None:
         known = self._hints.get(digest)
@@ -60,6 +70,18 @@ class Lookup:
             if known is not None:
                 self._hints.put(digest, known)
         return known
+
+    def _unhinted(self, repository: RepositoryName, digest: Digest) -> Named | None:
+        """As `_held`. Hints are written before records, so it finds something only in a store that lost them: one who
+        asks for what nobody has makes it read every image that is not translated, and does so now and then only.
+        """
+        with self._locks.get_or_put(repository, Lock):
+            if not self._searched.get(repository):
+                found = self._held(repository, digest)
+                self._searched.put(repository, True)
+                return found
+        known = self._repositories.get(repository)
+        return known.named.get(digest) if known is not None else None
 
     def _held(self, repository: RepositoryName, digest: Digest) -> Named | None:
         """Reads what is recorded of images that were not translated the last time."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -14,6 +16,7 @@ from registry_service.oci.digests import Digest
 from registry_service.oci.records import Kind, Named
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver
+from registry_service.storage.memory import Memory
 from registry_service.storage.paths import ApartImageId
 from tests.units.registry_service.graph.store import Image, in_blocks, tar
 from tests.units.registry_service.oci.store import TAR, Made, OciStore
@@ -80,6 +83,50 @@ def test_what_is_translated_after_a_vain_search_is_found(store: OciStore) -> Non
     assert [named.image for named in store.lookup.find(MINE, Digest.of(TAR))] == [FIRST.id]
     OciStore(store.driver).translations.of(TOP.id)
     assert [named.image for named in store.lookup.find(MINE, Digest.of(TAR))] == [FIRST.id, SAME.id]
+
+
+class Read(Memory):
+    """A store that tells which records of images were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def get(self, path: str) -> bytes:
+        if path.endswith("/_oci_image"):
+            self.asked.append(path)
+            time.sleep(0.01)
+        return super().get(path)
+
+
+def test_digests_that_nobody_has_cost_one_search() -> None:
+    driver = Read()
+    store = OciStore(driver)
+    push(store, MINE, SAME, TOP)
+    unknown = [Digest.of(bytes([index])) for index in range(20)]
+    with ThreadPoolExecutor(10) as pool:
+        found = pool.map(lambda digest: list(store.lookup.find(MINE, digest)), unknown)
+    assert list(found) == [[]] * 20
+    assert sorted(driver.asked) == sorted(paths.oci_image(image.id) for image in (SAME, TOP))
+
+
+def test_what_is_translated_after_a_search_for_what_nobody_has_is_found(store: OciStore) -> None:
+    """At once, also by another process: hints come with it."""
+    push(store, THEIRS, FIRST)
+    push(store, MINE, SAME, TOP)
+    store.translations.of(FIRST.id)
+    assert list(store.lookup.find(MINE, Digest.of(b"unknown"))) == []
+    translated = OciStore(store.driver).translations.of(TOP.id)
+    for digest in (translated.config_digest, translated.oci.digest, Digest.of(TAR)):
+        assert {TOP.id, SAME.id} & {named.image for named in store.lookup.find(MINE, digest)}
+
+
+def test_store_that_lost_its_hints(store: OciStore, driver: Driver) -> None:
+    push(store, MINE, SAME, TOP)
+    translated = store.translations.of(TOP.id)
+    driver.delete(paths.DIGESTS)
+    for digest in (translated.config_digest, translated.oci.digest, Digest.of(TAR)):
+        assert len(list(store.lookup.find(MINE, digest))) == 1
 
 
 def test_image_kept_apart_is_found_for_its_repository_only(store: OciStore) -> None:
