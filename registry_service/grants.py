@@ -173,8 +173,9 @@ class OpenGate:
         pass
 
     def repositories(self, credentials: Credentials, access: Access) -> Sequence[RepositoryName]:
-        """All that their tokens name, unchecked."""
-        return [token.repository for token in read_authorization(credentials.authorization) or ()]
+        """Those that their first tokens name, unchecked: for each, a mirror may ask a source."""
+        tokens = read_authorization(credentials.authorization) or []
+        return [token.repository for token in tokens[:TOKENS_AT_ONCE]]
 
 
 class TokenGate:

@@ -10,7 +10,7 @@ from common.agents import Agent
 from common.errors import Invalid, NotFound, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
-from registry_service.grants import MAX_COOKIE_BYTES, MAX_FINGERPRINTS, Credentials, OpenGate, TokenGate
+from registry_service.grants import MAX_COOKIE_BYTES, MAX_FINGERPRINTS, TOKENS_AT_ONCE, Credentials, OpenGate, TokenGate
 from registry_service.index_client import Standing
 from registry_service.storage import paths
 from registry_service.storage.memory import Memory
@@ -213,11 +213,14 @@ def test_what_a_request_is_about_is_the_good_token_s_repository_alone(index, clo
         gate_of(index, clock).repositories(Credentials(f"Token {foreign}"), Access.READ)
 
 
-def test_where_nobody_vouches_every_named_repository_counts():
+def test_where_nobody_vouches_every_named_repository_counts_up_to_a_few():
+    """A mirror may ask a source for each."""
     header = f"Token {Token('any', ACME, Access.READ)},{Token('any', RepositoryName('b', 'c'), Access.READ)}"
     gate = OpenGate(Store(Memory()).holdings)
     assert list(gate.repositories(Credentials(header), Access.READ)) == [ACME, RepositoryName("b", "c")]
     assert list(gate.repositories(Credentials(None), Access.READ)) == []
+    many = ",".join(str(Token("any", RepositoryName("b", f"r{number}"), Access.READ)) for number in range(300))
+    assert len(gate.repositories(Credentials(f"Token {many}"), Access.READ)) == TOKENS_AT_ONCE
 
 
 def test_images_of_public_repositories_are_asked_for_once_and_hidden_ones_every_time(index, clock):
