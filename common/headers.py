@@ -10,3 +10,8 @@ STANDALONE = "X-Docker-Registry-Standalone"
 REQUEST_ID = "X-Request-Id"
 APART = "X-Wharfinger-Apart"
 """On an ancestry: how many of its first images the repository keeps apart, with content of its own under their ids."""
+
+MIRROR = "X-Wharfinger-Mirror"
+"""Names the mirrors that a request has passed through, to prevent loops."""
+EVERY_MIRROR = "*"
+"""In place of such a name: no mirror asks its source for this request."""

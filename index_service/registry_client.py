@@ -101,8 +101,12 @@ class RegistryClient:
         return ImageDescription(answer.body, _size(answer.size), _checksums(answer.checksums))
 
     def ancestry(self, endpoint: str, token: Token, image: ImageId) -> Ancestry:
-        """Raises as `describe` does."""
-        answer = self._ask("GET", endpoint, f"/v1/images/{image}/ancestry", token, most=MAX_JSON_BYTES)
+        """Of an image that the registry has: which one of its id a mirror will fetch is not known before.
+
+        Raises as `describe` does.
+        """
+        only_held = {headers.MIRROR: headers.EVERY_MIRROR}
+        answer = self._ask("GET", endpoint, f"/v1/images/{image}/ancestry", token, more=only_held)
         listed = self._decoded(endpoint, answer.body)
         if not isinstance(listed, list):
             raise RegistryFailed(endpoint, "told an ancestry that is none")
@@ -153,10 +157,17 @@ class RegistryClient:
             return False
 
     def _ask(
-        self, method: str, endpoint: str, path: str, *tokens: Token, body: bytes = b"", most: int = MAX_JSON_BYTES
+        self,
+        method: str,
+        endpoint: str,
+        path: str,
+        *tokens: Token,
+        body: bytes = b"",
+        most: int = MAX_JSON_BYTES,
+        more: Mapping[str, str] | None = None,
     ) -> _Reply:
         authorization = f"Token {','.join(map(str, tokens))}"
-        sent = {"Authorization": authorization, "User-Agent": AGENT, "Content-Type": "application/json"}
+        sent = {"Authorization": authorization, "User-Agent": AGENT, "Content-Type": "application/json", **(more or {})}
         answer = self._exchange(method, endpoint, path, sent, body, most)
         if answer.status != 200:
             raise _refusal(endpoint, answer.status)

@@ -67,13 +67,10 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
     push = Push(driver, images, settings.upload_seconds, offload=offload)
     tags = Tags(driver, images)
     holdings = Holdings(driver, images, tags, offload=offload)
-    gate: Gate = OpenGate(holdings)
-    if index is not None:
-        gate = TokenGate(index, holdings, settings.secret_keys, settings.grant_seconds)
     records = Records(driver)
     mirror = _create_mirror(settings, driver, images, push, tags, holdings, offload)
     return Registry(
-        gate=gate,
+        gate=_create_gate(settings, index, holdings, mirror),
         index=index,
         health=Health(driver, index),
         images=images,
@@ -86,6 +83,16 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
         lookup=Lookup(driver, tags, records),
         mirror=mirror,
     )
+
+
+def _create_gate(
+    settings: RegistrySettings, index: IndexClient | None, holdings: Holdings, mirror: Mirror | None
+) -> Gate:
+    if index is None:
+        return OpenGate(holdings)
+    if mirror is None:
+        return TokenGate(index, holdings, settings.secret_keys, settings.grant_seconds)
+    return TokenGate(index, holdings, settings.secret_keys, settings.grant_seconds, is_offered=mirror.is_offered)
 
 
 def _create_mirror(

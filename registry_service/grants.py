@@ -190,11 +190,16 @@ class TokenGate:
         secret_keys: Sequence[str],
         grant_seconds: float,
         clock: Callable[[], float] = time.time,
+        *,
+        is_offered: Callable[[RepositoryName, ImageId], bool] = lambda *_: False,
     ) -> None:
-        """`secret_keys`: the first signs cookies, all verify."""
+        """`secret_keys`: the first signs cookies, all verify. `is_offered`: whether a mirror reads an image that it may
+        lack from the repository's own source.
+        """
         self._index = index
         self._seconds = grant_seconds
         self._clock = clock
+        self._is_offered = is_offered
         # itsdangerous signs with the last key of its list.
         self._signer = Signer(list(reversed(secret_keys)), salt="wharfinger.grant", digest_method=hashlib.sha256)
         self._grants: Cache[bytes, Grant] = Cache(MAX_FINGERPRINTS)
@@ -210,11 +215,13 @@ class TokenGate:
     def readable(self, credentials: Credentials, image: ImageId) -> ImageId:
         redeemed = self._redeemed(credentials, Access.READ)
         found = self._held.find(redeemed.grant, image)
-        if found is None and redeemed.grant.access is not Access.WRITE and self._is_public(redeemed, image):
-            found = image
-        if found is None:
-            raise NotFound("Image not found")
-        return found
+        if found is not None:
+            return found
+        if self._is_offered(redeemed.grant.repository, image):
+            return image
+        if redeemed.grant.access is not Access.WRITE and self._is_public(redeemed, image):
+            return image
+        raise NotFound("Image not found")
 
     def require_announced(self, credentials: Credentials, image: ImageId) -> None:
         redeemed = self._redeemed(credentials, Access.WRITE)
@@ -226,11 +233,13 @@ class TokenGate:
 
     def usable(self, credentials: Credentials, image: ImageId) -> ImageId:
         for redeemed in self._each_redeemed(credentials, Access.READ):
-            found = self._held.find(redeemed.grant, image)
+            found = self._held.locate(redeemed.grant, image)
             # What a repository keeps apart may lie under its former name still, which another token is for.
             if found is not None and self._held.holdings.is_in_place(found):
                 return found
-        if not self._is_public(self._redeemed(credentials, Access.READ), image):
+        redeemed = self._redeemed(credentials, Access.READ)
+        # The index also says yes of what the repository itself holds, which is not here, or other than what is.
+        if self._held.is_decided(redeemed.grant, image) or not self._is_public(redeemed, image):
             raise NotFound("Image not found")
         return image
 
@@ -379,6 +388,19 @@ class _HeldImages:
             if found is not None:
                 self.remember(grant, found)
         return found
+
+    def locate(self, grant: Grant, image: ImageId) -> ImageId | None:
+        """As `find`; of a mirror's copy only what was fetched for it, since the index cannot say which image of an id
+        a mirror has.
+        """
+        found = self.find(grant, image)
+        if found is not None and self.holdings.is_copy(grant.repository):
+            return self.holdings.marked(grant.repository, image)
+        return found
+
+    def is_decided(self, grant: Grant, image: ImageId) -> bool:
+        """Whether what others hold under the id is no matter to the grant's repository."""
+        return self.find(grant, image) is not None or self.holdings.is_copy(grant.repository)
 
     def remember(self, grant: Grant, image: ImageId) -> None:
         self._found.put((grant.key, image), image)

@@ -8,10 +8,11 @@ from wsgiref.types import WSGIEnvironment
 from flask import Flask, Response, current_app, g, request
 from werkzeug.sansio.http import parse_cookie
 
+from common import headers
 from common.names import ImageId, RepositoryName
 from common.tokens import Access, read_authorization
 from registry_service.grants import Credentials
-from registry_service.mirror.client import MIRROR_HEADER, via_mirrors
+from registry_service.mirror.client import via_mirrors
 from registry_service.services import Registry
 
 EXTENSION = "wharfinger-registry"
@@ -20,7 +21,7 @@ GRANT_COOKIE = "grant"
 PUSH_COOKIE = "push"
 """Set by a standalone registry when a push begins."""
 
-_MIRRORS = f"HTTP_{MIRROR_HEADER.upper().replace('-', '_')}"
+_MIRRORS = f"HTTP_{headers.MIRROR.upper().replace('-', '_')}"
 
 
 def credentials(environ: WSGIEnvironment) -> Credentials:

@@ -105,7 +105,9 @@ class Holdings:
             return mark.locate(image, repository)
         if image not in self.reached(repository):
             return None
-        return image if mark is None else mark.locate(image, repository)
+        if mark is not None:
+            return mark.locate(image, repository)
+        return None if self.is_copy(repository) else image
 
     def keep(
         self, repository: RepositoryName, image: ImageId, checksums: Iterable[str], *, is_fetched: bool = False
@@ -123,6 +125,15 @@ class Holdings:
         mark = self._mark(repository, image)
         return None if mark is None else mark.locate(image, repository)
 
+    def is_copy(self, repository: RepositoryName) -> bool:
+        """Whether a mirror wrote the repository and marked what it fetched. Its tags are its source's word, and open
+        nothing that is not marked.
+        """
+        try:
+            return bool(json.loads(self._driver.get(paths.mirrored(repository)))["marked"])
+        except (PathNotFound, ValueError, TypeError, KeyError):
+            return False
+
     def keeps_apart(self, repository: RepositoryName, image: ImageId) -> bool:
         """Whether the repository keeps an image of its own under the id, as far as the store was looked at."""
         any_apart = self._any_apart.get(paths.APART)
@@ -137,12 +148,20 @@ class Holdings:
 
     def carry(self, image: ImageId, repository: RepositoryName) -> ImageId:
         """The image for a tag of this repository: what another keeps apart, with all it is based on, is copied."""
+        if self.is_copy(repository):
+            self._mark_shared(image, repository)
         if not isinstance(image, ApartImageId) or image.repository == repository:
             return image
         for ancestor in reversed(self._images.ancestry(image)):
             if isinstance(ancestor, ApartImageId) and self.find(repository, ancestor) is None:
                 self._copy(ancestor, ApartImageId(ancestor, repository))
         return self.find(repository, image) or image
+
+    def _mark_shared(self, image: ImageId, repository: RepositoryName) -> None:
+        """For a copy that is no longer one: its tags alone open nothing, and this one was set here."""
+        for each in self._images.ancestry(image):
+            if not isinstance(each, ApartImageId) and self.find(repository, each) is None:
+                self.keep(repository, each, self._images.checksums(each))
 
     def _copy(self, source: ApartImageId, target: ApartImageId) -> None:
         """Published as an upload is, in place of what nobody holds under the name."""

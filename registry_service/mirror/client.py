@@ -38,9 +38,6 @@ MAX_JSON_BYTES = 4 * 1024 * 1024
 BLOCK = 256 * 1024
 """At most so much of a layer is read at a time; what has come is passed on without waiting for more."""
 
-MIRROR_HEADER = "X-Wharfinger-Mirror"
-"""Names the mirrors that a request has passed through, to prevent loops."""
-
 via_mirrors: ContextVar[tuple[str, ...]] = ContextVar("via_mirrors", default=())
 """The mirrors that the current request has passed through; requests to a source on its behalf say so too."""
 
@@ -291,7 +288,8 @@ class Source:
         raise SourceUnavailable(f"{self.host} answered with status {response.status}; try again later")
 
     def _send(self, url: str, asked: dict[str, str]) -> BaseHTTPResponse:
-        sent = {"User-Agent": "wharfinger-mirror", MIRROR_HEADER: ",".join((*via_mirrors.get(), self._mirror)), **asked}
+        via = ",".join((*via_mirrors.get(), self._mirror))
+        sent = {"User-Agent": "wharfinger-mirror", headers.MIRROR: via, **asked}
         with _failures(self.host):
             try:
                 return self._exchange(url, sent)

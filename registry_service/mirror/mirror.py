@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
 from typing import Any, TypeVar
 
+from common import headers
 from common.cache import Cache
 from common.errors import Forbidden, Invalid
 from common.names import ImageId, RepositoryName, Tag
@@ -50,6 +51,7 @@ class Mirror:
         # Alike in all processes of a mirror. Mirrors that share it have the same sources, so none is another's.
         self._name = hashlib.sha256(repr(sources).encode()).hexdigest()[:16]
         self._sources = {source.namespace: Source(source, timeout, self._name, proxy) for source in sources}
+        self._holdings = holdings
         self._copies = Copies(driver, held, tags, holdings)
         self._tag_sync = TagSync(driver, self._copies, tags, tag_seconds)
         self._pull_through = PullThrough(driver, held, push, self._copies, self._offer_of, offload)
@@ -91,6 +93,11 @@ class Mirror:
                 yield found
             elif self._source(repository) is None or self._copies.is_own(repository):
                 yield image
+
+    def is_offered(self, repository: RepositoryName, image: ImageId) -> bool:
+        """Whether a copy's tags reach an image. It is read as the copy's source has it, whatever the store has."""
+        is_copy = self._source(repository) is not None and not self._copies.is_own(repository)
+        return is_copy and image in self._holdings.reached(repository)
 
     def offer(self, image: ImageId, repositories: Iterable[RepositoryName]) -> Offer:
         """An image that is not held, as the first source that has it describes it.
@@ -191,8 +198,10 @@ class Mirror:
         return source
 
     def _asked_source(self, repository: RepositoryName) -> Source | None:
-        """None also where the question came from ourselves, by way of other mirrors or of an index that names us."""
-        return None if self._name in via_mirrors.get() else self._source(repository)
+        """None also where the question came from ourselves, by way of other mirrors or of an index that names us, and
+        where an index asks for what is held here.
+        """
+        return None if {self._name, headers.EVERY_MIRROR} & set(via_mirrors.get()) else self._source(repository)
 
 
 def _weigh_offer(offer: Offer) -> int:

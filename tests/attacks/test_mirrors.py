@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -22,9 +23,10 @@ from tests.journeys.test_generations import same_bytes
 from tests.journeys.test_mirror import Wire, started, token_for
 from tests.servers.front import start_front
 from tests.servers.process import eventually, free_port
-from tests.servers.services import Service, index_command, running, sign_up, start_index, start_registry
+from tests.servers.services import Account, Service, index_command, running, sign_up, start_index, start_registry
 from tests.servers.setups import ALICE, MALLORY
 
+CAROL = Account("carol")
 SIDES = ("mine", "theirs")
 
 
@@ -239,6 +241,79 @@ def test_a_private_mirror_behind_an_index_keeps_its_sources_apart_too(tmp_path: 
                         lambda account=account, chain=chain: is_settled(mirror, f"{account.name}/app", chain),
                         mirror.process.tail,
                     )
+
+
+def test_a_tag_of_ones_own_source_opens_no_image_that_another_source_brought(tmp_path: Path) -> None:
+    """Mallory's source names Alice's private image, and Carol tags what Mallory's token is said to hold."""
+    port = free_port()
+    index = start_index(tmp_path / "index", [f"127.0.0.1:{port}"])
+    registry = start_registry(tmp_path / "registry", index.url, port)
+    own = start_registry(tmp_path / "own", None)
+    mine, theirs = conflicting(2)
+    with running(index, registry, own):
+        for account, chain in ((ALICE, mine), (MALLORY, make_chain(1)), (CAROL, make_chain(1))):
+            sign_up(index.target, account)
+            Daemon(V1_6, index.target, account.name, account.password).push(f"{account.name}/app", chain)
+        index_command(index.environ, "set-access", "alice/app", "private")
+        Daemon(V1_6, own.target).push("mallory/app", theirs)
+        alice = index.url.replace("://", f"://{ALICE.name}:{ALICE.password}@")
+        sources = f"alice={alice} mallory={own.url}"
+        with started(tmp_path / "mirror", index.url, mirror_sources=sources, mirror_tag_seconds="0") as mirror:
+            hers, his = (_token(index, each.name, each.password)["Authorization"] for each in (ALICE, MALLORY))
+            for image in mine:
+                answer = call(mirror.target, f"GET /v1/images/{image.id}/layer", {"Authorization": hers})
+                assert answer.body == image.layer
+            eventually(lambda: is_settled(mirror, "alice/app", mine), mirror.process.tail)
+            tags = call(mirror.target, "GET /v1/repositories/mallory/app/tags", {"Authorization": his})
+            assert json.loads(tags.body) == {"latest": mine[-1].id}
+            writer = _write_token(index, CAROL, mine)
+            line, body = "PUT /v1/repositories/carol/app/tags/t", json.dumps(mine[-1].id).encode()
+            for tokens in (f"{writer}, {his.removeprefix('Token ')}", f"{his}, {writer.removeprefix('Token ')}"):
+                assert call(mirror.target, line, {"Authorization": tokens}, body).status == 404
+            for image in theirs:
+                answer = call(mirror.target, f"GET /v1/images/{image.id}/layer", {"Authorization": his})
+                assert answer.body == image.layer, "he reads what his source has"
+            carols = _token(index, CAROL.name, CAROL.password)
+            assert call(mirror.target, f"GET /v1/images/{mine[0].id}/layer", carols).status == 404
+            both = f"{writer}, {hers.removeprefix('Token ')}"
+            assert call(mirror.target, line, {"Authorization": both}, body).status == 200, "what she lets others tag"
+
+
+def test_what_an_index_asks_before_a_mirror_has_it_opens_no_image_that_is_pushed_there(tmp_path: Path) -> None:
+    """Mallory's source has only to list the id: the index asks the mirror, which is its registry, what he holds."""
+    port = free_port()
+    index = start_index(tmp_path / "index", [f"127.0.0.1:{port}"])
+    own = start_registry(tmp_path / "own", None)
+    (image,), theirs = conflicting(1)
+    with running(index, own):
+        for account in (ALICE, MALLORY, CAROL):
+            sign_up(index.target, account)
+        Daemon(V1_6, own.target).push("mallory/app", theirs)
+        sources = {"mirror_sources": f"mallory={own.url}", "mirror_tag_seconds": "0"}
+        mirror = start_registry(tmp_path / "mirror", index.url, port, **sources)
+        with running(mirror):
+            his = {"Authorization": _write_token(index, MALLORY, theirs)}
+            call(index.target, "PUT /v1/repositories/mallory/app/images", his, json.dumps([{"id": image.id}]).encode())
+            reads = _token(index, MALLORY.name, MALLORY.password)
+            assert json.loads(call(mirror.target, "GET /v1/repositories/mallory/app/tags", reads).body)
+            access = call(index.target, f"GET /v1/repositories/mallory/app/layer/{image.id}/access", reads)
+            assert json.loads(access.body) == {"access": False}
+            Daemon(V1_6, index.target, ALICE.name, ALICE.password).push("alice/app", (image,))
+            index_command(index.environ, "set-access", "alice/app", "private")
+            _write_token(index, CAROL, (image,))
+            carols = _token(index, CAROL.name, CAROL.password)
+            assert call(mirror.target, f"GET /v1/images/{image.id}/layer", carols).status == 404
+            answer = call(mirror.target, f"GET /v1/images/{image.id}/layer", reads)
+            assert answer.body == theirs[0].layer, "he reads what his source has"
+
+
+def _write_token(index: Service, account: Account, chain: Chain) -> str:
+    """A push that announces these images; the header with its token."""
+    daemon = Daemon(V1_6, index.target, account.name, account.password)
+    announced = json.dumps([{"id": image.id} for image in chain]).encode()
+    sent = {"Authorization": daemon.basic, "X-Docker-Token": "true"}
+    begun = call(index.target, f"PUT /v1/repositories/{account.name}/app/", sent, announced)
+    return f"Token {begun.header('X-Docker-Token')}"
 
 
 def _token(index: Service, name: str, password: str) -> dict[str, str]:

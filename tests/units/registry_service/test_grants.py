@@ -244,6 +244,31 @@ def test_what_is_hidden_may_neither_be_tagged_nor_built_upon(index, clock):
         gate.usable(push, HIDDEN)
 
 
+@pytest.mark.parametrize("standing", [Standing.SHARED, Standing.APART])
+def test_the_index_does_not_say_which_image_of_an_id_a_mirrors_copy_has(index, clock, standing):
+    """Its word is of the source's store: here the shared image of the id may be a stranger's."""
+    store, image = Store(Memory()), Image("base")
+    store.add(image)
+    store.driver.put(paths.mirrored(ACME), b'{"compared": 1, "marked": true}')
+    gate, pull = gate_of(index, clock, store=store), bearer(index, images=(image.id,))
+    index.standings[image.id] = standing
+    index.public.add(image.id)
+    with pytest.raises(NotFound, match="Image not found"):
+        gate.usable(pull, image.id)
+    store.holdings.keep(ACME, image.id, [image.payload], is_fetched=True)
+    assert gate.usable(pull, image.id) == image.id
+
+
+def test_a_mirror_reads_for_a_copy_what_its_source_offers_and_lets_nobody_use_it(index, clock):
+    store = Store(Memory())
+    offered = lambda repository, image: (repository, image) == (ACME, HIDDEN)  # noqa: E731
+    gate = TokenGate(index, store.holdings, [KEY], 60, clock, is_offered=offered)
+    pull = bearer(index)
+    assert gate.readable(pull, HIDDEN) == HIDDEN
+    with pytest.raises(NotFound, match="Image not found"):
+        gate.usable(pull, HIDDEN)
+
+
 @pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
 def test_what_was_only_announced_is_not_there(index, clock, access):
     gate, who = gate_of(index, clock), bearer(index, access)

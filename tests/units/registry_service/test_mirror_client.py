@@ -8,11 +8,11 @@ import ssl
 
 import pytest
 
+from common import headers
 from common.errors import NotFound
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.mirror.client import (
     MAX_JSON_BYTES,
-    MIRROR_HEADER,
     NotAtSource,
     Source,
     SourceRefused,
@@ -279,7 +279,7 @@ def test_the_way_a_question_came_is_told(server):
     via_mirrors.set(("one", "two"))
     source_of(server).tags(ACME)
     via_mirrors.set(())
-    assert {heard.headers[MIRROR_HEADER.lower()] for heard in server.heard} == {"one,two,me"}
+    assert {heard.headers[headers.MIRROR.lower()] for heard in server.heard} == {"one,two,me"}
 
 
 def test_tags_with_odd_names_are_quoted(server):

@@ -63,6 +63,28 @@ def test_a_repository_holds_what_its_tags_reach(store: Store) -> None:
     assert held(store, OWNER, CHILD) is None
 
 
+def test_the_tags_of_a_mirrors_copy_hold_only_what_was_fetched_for_it(store: Store) -> None:
+    store.add(BASE, CHILD)
+    store.tags.set(OWNER, Tag("latest"), CHILD.id, Agent())
+    store.driver.put(paths.mirrored(OWNER), b'{"compared": 1, "marked": true}')
+    assert held(store, OWNER, CHILD) is None
+    store.holdings.keep(OWNER, BASE.id, [BASE.payload], is_fetched=True)
+    assert held(store, OWNER, BASE) == BASE.layer
+    assert held(store, OWNER, CHILD) is None
+    store.driver.put(paths.mirrored(OWNER), b'{"compared": 1}')
+    assert held(store, OWNER, CHILD) == CHILD.layer, "of a copy that is older than marks"
+
+
+def test_a_copy_that_is_written_to_once_it_mirrors_no_more_holds_what_is_tagged(store: Store) -> None:
+    push(store, OWNER, BASE)
+    push(store, OWNER, CHILD)
+    store.driver.put(paths.mirrored(OTHER), b'{"compared": 1, "marked": true}')
+    tagged = store.holdings.carry(CHILD.id, OTHER)
+    store.tags.set(OTHER, Tag("latest"), tagged, Agent())
+    assert held(store, OTHER, BASE) == BASE.layer
+    assert held(store, OTHER, CHILD) == CHILD.layer
+
+
 def test_a_tag_of_an_image_that_an_old_store_lost_reaches_nothing_more(store: Store) -> None:
     store.add(BASE)
     store.tags.set(OWNER, Tag("lost"), CHILD.id, Agent())
