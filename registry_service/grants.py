@@ -282,6 +282,9 @@ class TokenGate:
             return True
         if not self._index.may_read(grant.repository, image, _authorization(token)):
             return False
+        # The index also says yes of what the repository has come to keep apart after this grant was issued.
+        if self._redeem(token, grant.key).standing(image) is Standing.APART:
+            return False
         self._public.put((grant.key, image), True)
         return True
 

@@ -297,6 +297,18 @@ def test_what_is_kept_apart_is_read_there_by_its_repository_alone(index, clock):
     assert paths.image(gate.readable(other, LISTED)) == f"images/{LISTED}"
 
 
+def test_what_came_to_be_kept_apart_after_the_grant_opens_no_shared_image(index, clock):
+    """The index says that the repository holds it, and not that it is the image which others share."""
+    gate, pull = gate_of(index, clock), bearer(index)
+    gate.admit(pull, Access.READ)
+    index.good[pull.authorization].append(HIDDEN)
+    index.standings[HIDDEN] = Standing.APART
+    index.public.add(HIDDEN)
+    with pytest.raises(NotFound, match="Image not found"):
+        gate.usable(pull, HIDDEN)
+    assert paths.image(gate.readable(pull, HIDDEN)) == f"_apart/acme/busybox/{HIDDEN}"
+
+
 def test_what_the_index_does_not_know_yet_is_looked_up_in_the_store(index, clock):
     store = Store(Memory())
     gate, push = gate_of(index, clock, store=store), bearer(index, Access.WRITE, images=())
