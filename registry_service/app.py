@@ -90,9 +90,7 @@ def _create_gate(
 ) -> Gate:
     if index is None:
         return OpenGate(holdings)
-    if mirror is None:
-        return TokenGate(index, holdings, settings.secret_keys, settings.grant_seconds)
-    return TokenGate(index, holdings, settings.secret_keys, settings.grant_seconds, is_offered=mirror.is_offered)
+    return TokenGate(index, holdings, settings.secret_keys, settings.grant_seconds, mirror=mirror)
 
 
 def _create_mirror(

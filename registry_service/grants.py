@@ -127,6 +127,15 @@ class Gate(Protocol):
         """The repositories of a request whose route names only an image: a mirror finds its source by them."""
 
 
+class Sources(Protocol):
+    """What a mirror says of the repositories that it has from its sources."""
+
+    def is_mirrored(self, repository: RepositoryName) -> bool: ...
+
+    def is_offered(self, repository: RepositoryName, image: ImageId) -> bool:
+        """Whether it reads an image that it may lack from the repository's own source."""
+
+
 class OpenGate:
     """The gate of a standalone registry: every client that reaches the port may push and pull."""
 
@@ -191,19 +200,17 @@ class TokenGate:
         grant_seconds: float,
         clock: Callable[[], float] = time.time,
         *,
-        is_offered: Callable[[RepositoryName, ImageId], bool] = lambda *_: False,
+        mirror: Sources | None = None,
     ) -> None:
-        """`secret_keys`: the first signs cookies, all verify. `is_offered`: whether a mirror reads an image that it may
-        lack from the repository's own source.
-        """
+        """`secret_keys`: the first signs cookies, all verify."""
         self._index = index
         self._seconds = grant_seconds
         self._clock = clock
-        self._is_offered = is_offered
+        self._mirror = mirror
         # itsdangerous signs with the last key of its list.
         self._signer = Signer(list(reversed(secret_keys)), salt="wharfinger.grant", digest_method=hashlib.sha256)
         self._grants: Cache[bytes, Grant] = Cache(MAX_FINGERPRINTS)
-        self._held = _HeldImages(holdings, grant_seconds, clock)
+        self._held = _HeldImages(holdings, grant_seconds, clock, mirror)
         # Images that the index says a public repository holds, by (grant's key, id).
         self._public: Cache[tuple[bytes, ImageId], bool] = Cache(65536, grant_seconds, timer=clock)
         self._single_flight = _SingleFlight()
@@ -217,9 +224,10 @@ class TokenGate:
         found = self._held.find(redeemed.grant, image)
         if found is not None:
             return found
-        if self._is_offered(redeemed.grant.repository, image):
+        if self._mirror is not None and self._mirror.is_offered(redeemed.grant.repository, image):
             return image
-        if redeemed.grant.access is not Access.WRITE and self._is_public(redeemed, image):
+        is_open = redeemed.grant.access is not Access.WRITE and self._held.is_vouched_for(redeemed.grant)
+        if is_open and self._is_public(redeemed, image):
             return image
         raise NotFound("Image not found")
 
@@ -374,13 +382,14 @@ def _fingerprint(image: str, standing: Standing, key: bytes) -> bytes:
 class _HeldImages:
     """What the repositories of grants hold: as the index said, else as the store says, which is cached with a grant."""
 
-    def __init__(self, holdings: Holdings, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, holdings: Holdings, seconds: float, clock: Callable[[], float], mirror: Sources | None) -> None:
         self.holdings = holdings
+        self._mirror = mirror
         self._found: Cache[tuple[bytes, ImageId], ImageId] = Cache(65536, seconds, timer=clock)
 
     def find(self, grant: Grant, image: ImageId) -> ImageId | None:
         """The image as the grant's repository holds it, or as an official one lends it; None where neither does."""
-        standing = grant.standing(image)
+        standing = grant.standing(image) if self.is_vouched_for(grant) else None
         if standing in (Standing.SHARED, Standing.LENT):
             return image
         if standing is Standing.APART:
@@ -397,13 +406,25 @@ class _HeldImages:
         a mirror has.
         """
         found = self.find(grant, image)
-        if found is not None and self.holdings.is_copy(grant.repository):
+        if found is not None and self._is_copy(grant.repository):
             return self.holdings.marked(grant.repository, image)
         return found
 
+    def is_vouched_for(self, grant: Grant) -> bool:
+        """Whether the index's word on possession counts. It is true of its registries' store. A mirror has
+        other content under the same ids, and reads for a mirrored repository only what that one's source has.
+        """
+        return self._mirror is None or self._mirror.is_mirrored(grant.repository)
+
     def is_decided(self, grant: Grant, image: ImageId) -> bool:
         """Whether what others hold under the id is no matter to the grant's repository."""
+        if self._mirror is not None:
+            return True
         return self.find(grant, image) is not None or self.holdings.is_copy(grant.repository)
+
+    def _is_copy(self, repository: RepositoryName) -> bool:
+        is_mirrored = self._mirror is not None and self._mirror.is_mirrored(repository)
+        return is_mirrored or self.holdings.is_copy(repository)
 
     def remember(self, grant: Grant, image: ImageId) -> None:
         self._found.put((grant.key, image), image)

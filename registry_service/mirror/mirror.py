@@ -96,8 +96,11 @@ class Mirror:
 
     def is_offered(self, repository: RepositoryName, image: ImageId) -> bool:
         """Whether a copy's tags reach an image. It is read as the copy's source has it, whatever the store has."""
-        is_copy = self._source(repository) is not None and not self._copies.is_own(repository)
-        return is_copy and image in self._holdings.reached(repository)
+        return self.is_mirrored(repository) and image in self._holdings.reached(repository)
+
+    def is_mirrored(self, repository: RepositoryName) -> bool:
+        """Whether a repository is a source's, and not one that is pushed to here."""
+        return self._source(repository) is not None and not self._copies.is_own(repository)
 
     def offer(self, image: ImageId, repositories: Iterable[RepositoryName]) -> Offer:
         """An image that is not held, as the first source that has it describes it.

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -160,7 +161,9 @@ def test_workers_killed_while_they_fetch_mix_nothing(tmp_path: Path, harbour: Ha
             with ThreadPoolExecutor(1) as pool:
                 pulling = pool.submit(here.pull, *sides[one])
                 for worker in mirror.process.children():
-                    os.kill(worker, signal.SIGKILL)
+                    # One may have ended between the look and the kill.
+                    with suppress(ProcessLookupError):
+                        os.kill(worker, signal.SIGKILL)
                 with contextlib.suppress(Exception, AssertionError):
                     pulling.result()
         eventually(lambda: call(mirror.target, "GET /v1/_ping").status == 200, mirror.process.tail)

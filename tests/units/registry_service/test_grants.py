@@ -259,10 +259,37 @@ def test_the_index_does_not_say_which_image_of_an_id_a_mirrors_copy_has(index, c
     assert gate.usable(pull, image.id) == image.id
 
 
+class Mirror:
+    """Of one repository, whose source offers one image."""
+
+    def __init__(self, repository=ACME):
+        self.repository = repository
+
+    def is_mirrored(self, repository):
+        return repository == self.repository
+
+    def is_offered(self, repository, image):
+        return (repository, image) == (self.repository, HIDDEN)
+
+
+@pytest.mark.parametrize("standing", [Standing.SHARED, Standing.LENT])
+def test_what_an_index_says_of_its_registries_opens_nothing_that_a_mirror_has_under_the_id(index, clock, standing):
+    store = Store(Memory())
+    gate = TokenGate(index, store.holdings, [KEY], 60, clock, mirror=Mirror(RepositoryName("b", "c")))
+    pull = bearer(index)
+    index.standings[LISTED] = standing
+    index.public |= {LISTED, PUBLIC}
+    for image in (LISTED, PUBLIC):
+        for ask in (gate.readable, gate.usable):
+            with pytest.raises(NotFound, match="Image not found"):
+                ask(pull, image)
+    store.holdings.keep(ACME, LISTED, [])
+    assert gate.readable(pull, LISTED) == LISTED
+
+
 def test_a_mirror_reads_for_a_copy_what_its_source_offers_and_lets_nobody_use_it(index, clock):
     store = Store(Memory())
-    offered = lambda repository, image: (repository, image) == (ACME, HIDDEN)  # noqa: E731
-    gate = TokenGate(index, store.holdings, [KEY], 60, clock, is_offered=offered)
+    gate = TokenGate(index, store.holdings, [KEY], 60, clock, mirror=Mirror())
     pull = bearer(index)
     assert gate.readable(pull, HIDDEN) == HIDDEN
     with pytest.raises(NotFound, match="Image not found"):
