@@ -38,13 +38,14 @@ from registry_service.graph.errors import (
     LayerUnreadable,
     UnknownParent,
 )
+from registry_service.graph.hashing_writer import HashingWriter
 from registry_service.graph.holdings import EVERYBODY, Holder
 from registry_service.graph.images import Images
 from registry_service.graph.leases import STALE_SECONDS
 from registry_service.graph.publication import WAIT_SECONDS, Publication, Publisher
 from registry_service.graph.stages import DeclaredChecksums, Received, Stage
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, Offload, PathNotFound, Writer, directly
+from registry_service.storage.driver import Driver, Offload, PathNotFound, directly
 from registry_service.storage.paths import ApartImageId
 
 PIECE = 256 * 1024
@@ -253,21 +254,14 @@ class Push:
         empty = True
         name, writer = stage.open_layer()
         with writer:
+            hashing = HashingWriter(self._driver, writer, digest, self._offload)
             for piece in _pieces(blocks):
-                self._absorb(piece, digest, writer)
+                hashing.write(piece)
                 empty = False
             if empty:
                 raise LayerEmpty
             writer.commit()
         return stage.record(name, Checksum(f"sha256:{digest.hexdigest()}"), description)
-
-    def _absorb(self, piece: bytes, digest: hashlib._Hash, writer: Writer) -> None:
-        """Hash and write; in one task where writing blocks, because a thread switch costs as much as either."""
-        if self._driver.is_blocking:
-            self._offload(_hash_and_write, piece, digest, writer)
-        else:
-            self._offload(digest.update, piece)
-            writer.write(piece)
 
     def _find_done(self, image: ImageId, holder: Holder) -> ImageId | None:
         """The image as it is held and done."""
@@ -396,11 +390,6 @@ def _wanted(payload: str | None, tarsum: str | None, docker_version: tuple[int, 
     if not any(wanted):
         raise ChecksumMissing
     return [Checksum(one) for one in wanted if one]
-
-
-def _hash_and_write(piece: bytes, digest: hashlib._Hash, writer: Writer) -> None:
-    digest.update(piece)
-    writer.write(piece)
 
 
 def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:

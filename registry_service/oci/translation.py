@@ -10,6 +10,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from threading import Lock
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from common.cache import Cache
 from common.errors import Invalid, NotFound
 from common.names import ImageId
 from registry_service.graph.errors import ImageBusy, LayerUnreadable
+from registry_service.graph.hashing_writer import HashingWriter
 from registry_service.graph.images import CACHE_BYTES, CACHE_SECONDS, Images, Layer
 from registry_service.graph.unpack import Unpacking
 from registry_service.oci import layers, manifests
@@ -26,7 +28,7 @@ from registry_service.oci.layers import Examined, LayerCut
 from registry_service.oci.manifests import OCI, SCHEMA2, Manifest, ManifestLayer
 from registry_service.oci.records import ImageRecord, Kind, LayerRecord, Named, Records
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, Offload, PathNotFound, Reader, Writer, directly
+from registry_service.storage.driver import Driver, Offload, PathNotFound, Reader, directly
 
 AT_ONCE = 2
 """Layers read and configs made at the same time; each keeps a core busy."""
@@ -277,18 +279,12 @@ class Translations:
         """Write the layer in the form that is offered; its digest and its size."""
         hashed, size = hashlib.sha256(), 0
         with self._images.open_layer(stored, 0, found.keep) as reader, self._driver.open_writer(path) as writer:
-            for piece in self._unpacked(reader) if found.keep is None else (*reader, found.end):
-                self._absorb(piece, hashed, writer)
+            hashing = HashingWriter(self._driver, writer, hashed, self._offload)
+            for piece in self._unpacked(reader) if found.keep is None else chain(reader, (found.end,)):
+                hashing.write(piece)
                 size += len(piece)
             writer.commit()
         return Digest.of_hex(hashed.hexdigest()), size
-
-    def _absorb(self, piece: bytes, hashed: hashlib._Hash, writer: Writer) -> None:
-        if self._driver.is_blocking:
-            self._offload(_hash_and_write, piece, hashed, writer)
-        else:
-            self._offload(hashed.update, piece)
-            writer.write(piece)
 
     def _unpacked(self, reader: Reader) -> Iterator[bytes]:
         """As `unpack.unpacked`, which cannot be offloaded whole: what it reads from belongs to this thread."""
@@ -300,11 +296,6 @@ class Translations:
     def _offloaded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         while piece := self._offload(next, pieces, b""):
             yield piece
-
-
-def _hash_and_write(piece: bytes, hashed: hashlib._Hash, writer: Writer) -> None:
-    hashed.update(piece)
-    writer.write(piece)
 
 
 def _identity(found: Iterable[LayerRecord]) -> str:

@@ -418,3 +418,15 @@ def test_memory_does_not_grow_with_the_json_of_the_ancestry(tmp_path: Path) -> N
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 12 * MIB
+
+
+def test_memory_does_not_grow_with_a_layer_that_is_written_once_more(tmp_path: Path) -> None:
+    image = Made("image", stored=gzip.compress(tar({"file": os.urandom(24 * MIB)}), 0) + b"junk")
+    store = OciStore(Filesystem(tmp_path))
+    store.add(image)
+    tracemalloc.start()
+    record = store.translations.layer(image.id)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert record.size == len(image.stored) - len(b"junk")
+    assert most < 12 * MIB
