@@ -13,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import Lock
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -50,6 +51,19 @@ class Cache(Generic[K, V]):
                 value = make()
                 self._put(key, value, 1)
             return value
+
+    def compute(
+        self, key: K, locks: Cache[K, Lock], make: Callable[[], V], weigh: Callable[[V], int] = lambda _: 1
+    ) -> V:
+        """The cached value, or one that the first caller makes while all others wait; `locks` are those of the keys."""
+        value = self.get(key)
+        if value is None:
+            with locks.get_or_put(key, Lock):
+                value = self.get(key)
+                if value is None:
+                    value = make()
+                    self.put(key, value, weigh(value))
+        return value
 
     def discard(self, key: K) -> None:
         """Evict one entry, if it is cached."""

@@ -156,12 +156,7 @@ class Mirror:
         ask: Callable[[ImageId, RepositoryName], T],
         weigh: Callable[[T], int],
     ) -> T:
-        with self._locks.get_or_put((repository, image), Lock):
-            known = cache.get((repository, image))
-            if known is None:
-                known = ask(image, repository)
-                cache.put((repository, image), known, weigh(known))
-            return known
+        return cache.compute((repository, image), self._locks, lambda: ask(image, repository), weigh)
 
     def _offer_of(self, image: ImageId, repository: RepositoryName) -> Offer:
         return self._cached(image, repository, self._offers, self._describe, _weigh_offer)

@@ -103,7 +103,7 @@ class Translations:
 
         Raises ImageNotFound, also for an ancestor, and Untranslatable.
         """
-        return self._once(self._translated, paths.image(image), lambda: self._translate(image), _weight)
+        return self._translated.compute(paths.image(image), self._locks, lambda: self._translate(image), _weight)
 
     def layer(self, image: ImageId) -> LayerRecord:
         """What is recorded of an image's own layer, examined where nothing is. Raises as `of` does."""
@@ -149,20 +149,7 @@ class Translations:
         if known is not None and known.of == stored.etag:
             return known
         self._layers.discard(path)
-        return self._once(self._layers, path, lambda: self._record(image, stored))
-
-    def _once(
-        self, cache: Cache[str, T], path: str, compute: Callable[[], T], weigh: Callable[[T], int] = lambda _: 1
-    ) -> T:
-        """The cached value, or one that is computed by the first who asks while all others wait."""
-        known = cache.get(path)
-        if known is None:
-            with self._locks.get_or_put(path, Lock):
-                known = cache.get(path)
-                if known is None:
-                    known = compute()
-                    cache.put(path, known, weigh(known))
-        return known
+        return self._layers.compute(path, self._locks, lambda: self._record(image, stored))
 
     def _translate(self, image: ImageId) -> Translated:
         ancestry = self._images.ancestry(image)[::-1]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import threading
+import time
+
+import pytest
 
 from common.cache import Cache
 
@@ -86,6 +89,38 @@ def test_threads_that_ask_for_one_key_get_one_value() -> None:
         thread.join()
     assert len(found) == 1600
     assert set(map(id, found)) == {id(cache.get("a"))}
+
+
+def test_threads_that_ask_for_one_key_compute_it_once() -> None:
+    cache: Cache[str, object] = Cache(10)
+    locks: Cache[str, threading.Lock] = Cache(10)
+    start, made, found = threading.Barrier(8), [], []
+
+    def make() -> object:
+        time.sleep(0.05)
+        made.append(object())
+        return made[-1]
+
+    def ask() -> None:
+        start.wait()
+        found.append(cache.compute("a", locks, make, lambda _: 9))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == made * 8
+    cache.put("b", 0, 2)
+    assert cache.get("a") is None
+
+
+def test_what_cannot_be_computed_is_tried_by_the_next() -> None:
+    cache: Cache[str, int] = Cache(10)
+    locks: Cache[str, threading.Lock] = Cache(10)
+    with pytest.raises(ZeroDivisionError):
+        cache.compute("a", locks, lambda: 1 // 0)
+    assert cache.compute("a", locks, lambda: 1) == 1
 
 
 def test_threads_leave_the_weight_right() -> None:
