@@ -21,7 +21,7 @@ class Connections:
         environment = getproxies_environment()
         proxies = {scheme: proxy or environment.get(scheme, "") for scheme in ("http", "https")}
         self._excepted = {"no": environment.get("no", "")}
-        direct = _Direct(self, maxsize=CONNECTIONS, timeout=timeout)
+        direct = _Choosing(self, maxsize=CONNECTIONS, timeout=timeout)
         through = {url: _Proxied(self, url, timeout) for url in proxies.values() if url}
         self._managers = {scheme: through.get(url, direct) for scheme, url in proxies.items()}
         self._direct = direct
@@ -36,9 +36,11 @@ class Connections:
         return self._managers.get(parts.scheme, self._direct)
 
 
-class _Direct(urllib3.PoolManager):
-    def __init__(self, connections: Connections, **named: Any) -> None:
-        super().__init__(**named)
+class _Choosing(urllib3.PoolManager):
+    """Has each URL, also where a redirect leads, opened by the manager that is chosen for it."""
+
+    def __init__(self, connections: Connections, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
         self._connections = connections
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **named: Any) -> BaseHTTPResponse:  # type: ignore[override]
@@ -48,17 +50,10 @@ class _Direct(urllib3.PoolManager):
         return super().urlopen(method, url, redirect=redirect, **named)
 
 
-class _Proxied(urllib3.ProxyManager):
+class _Proxied(_Choosing, urllib3.ProxyManager):
     def __init__(self, connections: Connections, proxy: str, timeout: urllib3.Timeout) -> None:
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
         credentials = urllib3.make_headers(proxy_basic_auth=pair) if parts.username else None
-        super().__init__(address, maxsize=CONNECTIONS, timeout=timeout, proxy_headers=credentials)
-        self._connections = connections
-
-    def urlopen(self, method: str, url: str, redirect: bool = True, **named: Any) -> BaseHTTPResponse:  # type: ignore[override]
-        manager = self._connections.choose(url)
-        if manager is not self:
-            return manager.urlopen(method, url, redirect=redirect, **named)
-        return super().urlopen(method, url, redirect=redirect, **named)
+        super().__init__(connections, address, maxsize=CONNECTIONS, timeout=timeout, proxy_headers=credentials)
