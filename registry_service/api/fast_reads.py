@@ -16,11 +16,12 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Blueprint, Response, request
 
-from common import headers, http, log
+from common import headers, http
 from common.names import ImageId
 from common.tokens import Access
 from registry_service.api import delivery, request_context
 from registry_service.api.delivery import Answer, DeliveryStrategy, Headers
+from registry_service.api.without_flask import respond
 from registry_service.services import ReadableImages, Registry
 from registry_service.storage.paths import ApartImageId
 
@@ -54,14 +55,8 @@ class FastReads:
         if path is None:
             return self._behind(environ, start_response)
         http.begin(environ)
-        request_context.set_mirrors(environ)
-        try:
-            answer = self._answer(environ, *path.groups())
-        except Exception as error:  # noqa: BLE001 - as in Flask, every exception becomes a response
-            return http.failed(error, environ)(environ, start_response)
-        answer.headers += ((headers.REQUEST_ID, log.request_id.get()), http.NO_SNIFFING)
-        start_response(answer.status, answer.headers)
-        return answer.body
+        image_id, name = path.groups()
+        return respond(environ, start_response, partial(self._answer, image_id=image_id, name=name))
 
     def _view(self, image_id: str, name: str) -> Response:
         answer = self._answer(request.environ, image_id, name)

@@ -13,15 +13,15 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.exceptions import MethodNotAllowed
 
-from common import distribution, headers, http, log
+from common import distribution, http
 from common.distribution import PREFIX, TOKEN_PARAMETER, NameUnknown, TokenRequired
 from common.errors import Unauthenticated
 from common.names import RepositoryName
 from common.tokens import Access, Token, authorization, read_bearer, read_bearer_header
-from registry_service.api import request_context
 from registry_service.api.delivery import Answer
 from registry_service.api.v2 import lists
 from registry_service.api.v2.contents import Contents, parse_digest
+from registry_service.api.without_flask import respond
 from registry_service.grants import Credentials
 from registry_service.services import Registry
 
@@ -42,17 +42,10 @@ class Door:
         if not distribution.is_below(environ["PATH_INFO"]):
             return self._behind(environ, start_response)
         http.begin(environ)
-        request_context.set_mirrors(environ)
         refusal = http.send_to_v1(environ)
         if refusal is not None:
             return refusal(environ, start_response)
-        try:
-            answer = self._answer(environ)
-        except Exception as error:  # noqa: BLE001 - as in Flask, every exception becomes a response
-            return http.failed(error, environ)(environ, start_response)
-        answer.headers += ((headers.REQUEST_ID, log.request_id.get()), http.NO_SNIFFING)
-        start_response(answer.status, answer.headers)
-        return answer.body
+        return respond(environ, start_response, self._answer)
 
     def _answer(self, environ: WSGIEnvironment) -> Answer:
         if environ["REQUEST_METHOD"] not in _READING:
