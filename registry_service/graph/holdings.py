@@ -17,6 +17,7 @@ from typing import Protocol
 
 from common.cache import Cache
 from common.names import ImageId, RepositoryName
+from registry_service.graph.copy_records import read_copy
 from registry_service.graph.errors import ImageNotFound, RepositoryNotFound
 from registry_service.graph.images import CACHE_SECONDS, Images
 from registry_service.graph.publication import Publication, Publisher
@@ -129,10 +130,8 @@ class Holdings:
         """Whether a mirror wrote the repository and marked what it fetched. Its tags are its source's word, and open
         nothing that is not marked.
         """
-        try:
-            return bool(json.loads(self._driver.get(paths.mirrored(repository)))["marked"])
-        except (PathNotFound, ValueError, TypeError, KeyError):
-            return False
+        record = read_copy(self._driver, repository)
+        return record is not None and record.is_marked
 
     def keeps_apart(self, repository: RepositoryName, image: ImageId) -> bool:
         """Whether the repository keeps an image of its own under the id, as far as the store was looked at."""

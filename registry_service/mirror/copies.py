@@ -12,13 +12,12 @@ reach; such a copy has them made once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from common.cache import Cache
 from common.names import ImageId, RepositoryName
+from registry_service.graph.copy_records import CopyRecord, read_copy, write_copy
 from registry_service.graph.errors import ImageNotFound
 from registry_service.graph.holdings import Holder, Holdings, RepositoryHolder
 from registry_service.graph.images import Images
@@ -30,14 +29,6 @@ _HELD_SECONDS = 5.0
 """How long it is cached that a copy holds an image: a pull reads JSON and layer of each."""
 
 _CACHED_HOLDINGS = 65536
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """A copy's object: when it was compared, 0 for never, and whether its images are marked."""
-
-    compared: float
-    is_marked: bool
 
 
 class Copies:
@@ -76,7 +67,7 @@ class Copies:
 
     def record(self, repository: RepositoryName, compared: float) -> None:
         """That a copy, all of whose images are marked, was compared."""
-        self._driver.put(paths.mirrored(repository), json.dumps({"compared": compared, "marked": True}).encode())
+        write_copy(self._driver, repository, compared)
 
     def forget(self, repository: RepositoryName) -> None:
         """Gone at the source; its shared images stay, as with every repository that is deleted."""
@@ -128,14 +119,8 @@ class Copies:
         record = self._read(repository)
         return record is not None and not record.is_marked
 
-    def _read(self, repository: RepositoryName) -> _Record | None:
-        try:
-            stored = json.loads(self._driver.get(paths.mirrored(repository)))
-            return _Record(float(stored["compared"]), bool(stored.get("marked")))
-        except PathNotFound:
-            return None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return _Record(0.0, is_marked=False)
+    def _read(self, repository: RepositoryName) -> CopyRecord | None:
+        return read_copy(self._driver, repository)
 
 
 class _CopyHolder(RepositoryHolder):
