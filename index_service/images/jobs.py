@@ -13,20 +13,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import ColumnElement, CursorResult, Delete, Update, and_, case, delete, literal, or_, select, update
+from sqlalchemy import CursorResult, Delete, Update, case, delete, literal, select, update
 from sqlalchemy.orm import Session
 
+from index_service import leasing
 from index_service.db import Moment, upsert
 from index_service.images.models import Job
 
 READ = "read"
 MOVE = "move"
 
-LEASE = timedelta(minutes=2)
-"""How long a lease protects a job whose worker has fallen silent."""
-
 FIRST_BACKOFF = timedelta(seconds=5)
-MAX_BACKOFF = timedelta(hours=1)
 
 MAX_FAILURE = 255
 
@@ -81,31 +78,29 @@ def is_queued(session: Session, kind: str, repository_id: int) -> bool:
 
 def is_any_due(session: Session, moment: datetime) -> bool:
     """Whether a job is due: worth a writing transaction."""
-    return session.scalar(select(Job.id).where(_is_free(moment)).limit(1)) is not None
+    return leasing.is_any_due(session, Job, moment)
 
 
 def lease(session: Session, moment: datetime) -> Lease | None:
     """Lease the job that has been due longest; None if no job is due, or other workers are leasing them."""
-    free = select(Job).where(_is_free(moment)).order_by(Job.due_at, Job.id).limit(1)
-    job = session.scalar(free.with_for_update(skip_locked=True))
+    job = leasing.take(session, Job, moment)
     if job is None:
         return None
-    job.taken_until, job.attempts = moment + LEASE, job.attempts + 1
     return Lease(
         id=job.id,
         kind=job.kind,
         repository_id=job.repository_id,
         details=json.loads(job.details),
         asked_at=job.asked_at,
-        until=job.taken_until,
+        until=leasing.until(moment),
         attempts=job.attempts,
     )
 
 
 def renew(session: Session, lease: Lease, moment: datetime) -> Lease | None:
     """Renew a lease; None if another worker holds the job now, or its repository is gone."""
-    until = moment + LEASE
-    if _rows(session, update(Job).where(_is_leased_as(lease)).values(taken_until=until)) != 1:
+    until = leasing.until(moment)
+    if _rows(session, update(Job).where(leasing.is_leased_as(Job, lease)).values(taken_until=until)) != 1:
         return None
     return Lease(
         id=lease.id,
@@ -120,8 +115,8 @@ def renew(session: Session, lease: Lease, moment: datetime) -> Lease | None:
 
 def complete(session: Session, lease: Lease) -> None:
     """Complete a job: delete it, or release it if it was enqueued again meanwhile."""
-    if _rows(session, delete(Job).where(_is_leased_as(lease), Job.asked_at == lease.asked_at)) == 0:
-        session.execute(update(Job).where(_is_leased_as(lease)).values(taken_until=None))
+    if _rows(session, delete(Job).where(leasing.is_leased_as(Job, lease), Job.asked_at == lease.asked_at)) == 0:
+        session.execute(update(Job).where(leasing.is_leased_as(Job, lease)).values(taken_until=None))
 
 
 def fail(session: Session, lease: Lease, failure: str, moment: datetime) -> None:
@@ -134,18 +129,20 @@ def fail(session: Session, lease: Lease, failure: str, moment: datetime) -> None
         "failure": case((is_same, failure[:MAX_FAILURE]), else_=Job.failure),
     }
     session.execute(
-        update(Job).where(_is_leased_as(lease)).values(**later).execution_options(synchronize_session=False)
+        update(Job).where(leasing.is_leased_as(Job, lease)).values(**later).execution_options(synchronize_session=False)
     )
 
 
 def release(session: Session, lease: Lease) -> None:
     """Release an unfinished job, so that another worker may lease it at once."""
-    session.execute(update(Job).where(_is_leased_as(lease)).values(taken_until=None, attempts=lease.attempts - 1))
+    session.execute(
+        update(Job).where(leasing.is_leased_as(Job, lease)).values(taken_until=None, attempts=lease.attempts - 1)
+    )
 
 
 def backoff(attempts: int) -> timedelta:
     """The exponential backoff after so many failures, up to an hour."""
-    return min(FIRST_BACKOFF * 2 ** min(attempts - 1, 20), MAX_BACKOFF)
+    return leasing.backoff(FIRST_BACKOFF, attempts)
 
 
 def _merged(session: Session, kind: str, repository_id: int, details: Mapping[str, str]) -> dict[str, list[str]]:
@@ -155,14 +152,6 @@ def _merged(session: Session, kind: str, repository_id: int, details: Mapping[st
     asked = select(Job.details).where(Job.kind == kind, Job.repository_id == repository_id).with_for_update()
     before: dict[str, list[str]] = json.loads(session.scalar(asked) or "{}")
     return {**before, **{key: [*before.get(key, []), value] for key, value in details.items()}}
-
-
-def _is_free(moment: datetime) -> ColumnElement[bool]:
-    return and_(Job.due_at <= moment, or_(Job.taken_until.is_(None), Job.taken_until <= moment))
-
-
-def _is_leased_as(lease: Lease) -> ColumnElement[bool]:
-    return and_(Job.id == lease.id, Job.taken_until == lease.until)
 
 
 def _rows(session: Session, statement: Update | Delete) -> int:

@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from index_service.db import Base, Moment, Serial
+from index_service.leasing import Leased
 
 
 class ImageRecord(Base):
@@ -37,22 +38,17 @@ class ImageRecord(Base):
     read_at: Mapped[datetime] = mapped_column(Moment)
 
 
-class Job(Base):
+class Job(Leased):
     """A job at a registry for a repository, retried until it succeeds.
 
-    The worker that is at it keeps others away until `taken_until`: where it dies, another takes over then. `details` is
-    a JSON object, `failure` why it did not work the last time.
+    `details` is a JSON object, `failure` why it did not work the last time.
     """
 
     __tablename__ = "jobs"
     __table_args__ = (Index("uq_jobs_kind_repository_id", "kind", "repository_id", unique=True),)
 
-    id: Mapped[int] = mapped_column(Serial, primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
     repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"), index=True)
     details: Mapped[str] = mapped_column(Text, default="{}")
     asked_at: Mapped[datetime] = mapped_column(Moment)
-    due_at: Mapped[datetime] = mapped_column(Moment, index=True)
-    taken_until: Mapped[datetime | None] = mapped_column(Moment)
-    attempts: Mapped[int] = mapped_column(default=0)
     failure: Mapped[str] = mapped_column(String(255), default="")

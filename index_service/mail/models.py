@@ -7,10 +7,11 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from index_service.db import Base, Moment, Serial
+from index_service.db import Moment
+from index_service.leasing import Leased
 
 
-class Letter(Base):
+class Letter(Leased):
     """A letter that waits to be sent; `details` is a JSON object with what its text says.
 
     It holds no secret: links are signed when it is sent. `user_id` is the account it is about, None as long as this is
@@ -19,13 +20,9 @@ class Letter(Base):
 
     __tablename__ = "letters"
 
-    id: Mapped[int] = mapped_column(Serial, primary_key=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     recipient: Mapped[str] = mapped_column(String(254))
     kind: Mapped[str] = mapped_column(String(50))
     language: Mapped[str] = mapped_column(String(10), default="")
     details: Mapped[str] = mapped_column(Text, default="{}")
     created_at: Mapped[datetime] = mapped_column(Moment)
-    due_at: Mapped[datetime] = mapped_column(Moment, index=True)
-    taken_until: Mapped[datetime | None] = mapped_column(Moment)
-    attempts: Mapped[int] = mapped_column(default=0)

@@ -12,16 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
+from index_service import leasing
 from index_service.mail.models import Letter
 
-LEASE = timedelta(minutes=2)
-"""Longer than a mail server may take; then another worker sends the letter."""
-
 FIRST_BACKOFF = timedelta(seconds=30)
-MAX_BACKOFF = timedelta(hours=1)
 KEPT = timedelta(days=1)
 """How long it is tried to send a letter."""
 
@@ -68,16 +65,14 @@ def add(
 
 def is_any_due(session: Session, moment: datetime) -> bool:
     """Whether a letter is due: worth a writing transaction."""
-    return session.scalar(select(Letter.id).where(_is_free(moment)).limit(1)) is not None
+    return leasing.is_any_due(session, Letter, moment)
 
 
 def lease(session: Session, moment: datetime) -> LeasedLetter | None:
     """Lease the letter that has been due longest; None if there is none, or other workers are leasing them."""
-    free = select(Letter).where(_is_free(moment)).order_by(Letter.due_at, Letter.id).limit(1)
-    letter = session.scalar(free.with_for_update(skip_locked=True))
+    letter = leasing.take(session, Letter, moment)
     if letter is None:
         return None
-    letter.taken_until, letter.attempts = moment + LEASE, letter.attempts + 1
     return LeasedLetter(
         id=letter.id,
         user_id=letter.user_id,
@@ -86,29 +81,21 @@ def lease(session: Session, moment: datetime) -> LeasedLetter | None:
         language=letter.language,
         details=json.loads(letter.details),
         created_at=letter.created_at,
-        until=letter.taken_until,
+        until=leasing.until(moment),
         attempts=letter.attempts,
     )
 
 
 def remove(session: Session, letter: LeasedLetter) -> None:
     """Delete a letter that was sent, or that has nothing to say any more."""
-    session.execute(delete(Letter).where(_is_leased_as(letter)))
+    session.execute(delete(Letter).where(leasing.is_leased_as(Letter, letter)))
 
 
 def postpone(session: Session, letter: LeasedLetter, moment: datetime) -> bool:
     """Try a letter again after a backoff; False if it is given up instead."""
-    due_at = moment + min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(letter.attempts - 1, 16))
+    due_at = moment + leasing.backoff(FIRST_BACKOFF, letter.attempts)
     if due_at - letter.created_at > KEPT:
         remove(session, letter)
         return False
-    session.execute(update(Letter).where(_is_leased_as(letter)).values(taken_until=None, due_at=due_at))
+    session.execute(update(Letter).where(leasing.is_leased_as(Letter, letter)).values(taken_until=None, due_at=due_at))
     return True
-
-
-def _is_free(moment: datetime) -> ColumnElement[bool]:
-    return and_(Letter.due_at <= moment, or_(Letter.taken_until.is_(None), Letter.taken_until <= moment))
-
-
-def _is_leased_as(letter: LeasedLetter) -> ColumnElement[bool]:
-    return and_(Letter.id == letter.id, Letter.taken_until == letter.until)

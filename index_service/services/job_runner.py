@@ -9,6 +9,7 @@ from threading import Event
 from common.errors import Failure, NotFound
 from common.names import ImageId, Tag
 from common.tokens import Access, Token
+from index_service import leasing
 from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import jobs
@@ -161,7 +162,7 @@ class LeasedJob:
         if self._stopping.is_set():
             raise Interrupted
         moment = self._clock()
-        if self.lease.until - moment > jobs.LEASE / 2:
+        if self.lease.until - moment > leasing.LEASE / 2:
             return
         with self._database.writing() as session:
             kept = jobs.renew(session, self.lease, moment)
