@@ -18,7 +18,7 @@ from index_service import schema, sizes
 from index_service.accounts.access import SELECTABLE, Ended, Selection
 from index_service.database import open_engine
 from index_service.db import now
-from index_service.images.quotas import Quota, read_bytes, read_count
+from index_service.images.quotas import QuotaChange, read_bytes, read_count
 from index_service.services import Services, build
 from index_service.services.operations import Operations
 from index_service.services.reindex import Reindex
@@ -197,13 +197,12 @@ def set_access(repository: str, access: str) -> None:
 def set_quota(namespace: str, size: str | None, count: str | None) -> None:
     """Set how much NAMESPACE may have, and print what it has. What is not given stays as it is."""
     with _operations() as operations:
-        before = operations.quota(namespace).own
-        given = [None if text is None else text.replace("default", "") for text in (size, count)]
-        quota = Quota(
-            before.bytes if given[0] is None else read_bytes(given[0]),
-            before.repositories if given[1] is None else read_count(given[1]),
-        )
-        operations.set_quota(namespace, quota)
+        change: QuotaChange = {}
+        if size is not None:
+            change["bytes"] = read_bytes(size.replace("default", ""))
+        if count is not None:
+            change["repositories"] = read_count(count.replace("default", ""))
+        operations.set_quota(namespace, change)
         usage = operations.quota(namespace)
         limits = usage.allowed
         click.echo(

@@ -10,7 +10,8 @@ Every function and method takes the session of the caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
@@ -51,6 +52,13 @@ class Quota:
 
     bytes: int | None = None
     repositories: int | None = None
+
+
+class QuotaChange(TypedDict, total=False):
+    """A new quota of a namespace; what is left out stays as it is."""
+
+    bytes: int | None
+    repositories: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +128,17 @@ class Quotas:
         )
 
 
-def set_quota(session: Session, context: AuditContext, namespace: str, quota: Quota) -> None:
+def set_quota(session: Session, context: AuditContext, namespace: str, change: QuotaChange) -> None:
     """Give a namespace a quota of its own, or the default again. Raises NotFound or Invalid."""
-    for number, most in ((quota.bytes, sizes.MAX_SIZE), (quota.repositories, MAX_REPOSITORIES)):
-        if number is not None and not 0 <= number <= most:
-            raise Invalid("Invalid number: use a whole number, and 0 for no limit")
     found = session.get(Namespace, namespace, with_for_update={"key_share": True})
     if found is None:
         raise NotFound("No account or organisation has this name")
-    if quota != Quota(found.quota_bytes, found.quota_repositories):
+    before = Quota(found.quota_bytes, found.quota_repositories)
+    quota = replace(before, **change)
+    for number, most in ((quota.bytes, sizes.MAX_SIZE), (quota.repositories, MAX_REPOSITORIES)):
+        if number is not None and not 0 <= number <= most:
+            raise Invalid("Invalid number: use a whole number, and 0 for no limit")
+    if quota != before:
         found.quota_bytes, found.quota_repositories = quota.bytes, quota.repositories
         values = {"bytes": quota.bytes, "repositories": quota.repositories}
         details = {key: "default" if value is None else value for key, value in values.items()}

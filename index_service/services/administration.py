@@ -26,7 +26,7 @@ from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import quotas, storage_usage
 from index_service.images.queue_stats import QueueStats, queue_stats
-from index_service.images.quotas import Quota, Quotas, QuotaUsage
+from index_service.images.quotas import Quota, QuotaChange, Quotas, QuotaUsage
 from index_service.images.storage_usage import StorageTotals
 from index_service.registry_health import Health, RegistryHealth
 from index_service.repositories import repository_stats
@@ -203,11 +203,11 @@ class Administration:
         with self._database.reading() as session:
             return self._quotas.usage(session, namespace)
 
-    def set_quota(self, actor: Actor | None, address: str, namespace: str, quota: Quota) -> None:
+    def set_quota(self, actor: Actor | None, address: str, namespace: str, change: QuotaChange) -> None:
         """Give a namespace a quota of its own, or the default. Raises NotFound or Invalid."""
         context = self._context(actor, address)
         with self._database.writing() as session:
-            quotas.set_quota(session, context, namespace, quota)
+            quotas.set_quota(session, context, namespace, change)
 
     def audit(self, actor: Actor | None, wanted: AuditFilter, limit: int, offset: int) -> tuple[list[LogEntry], int]:
         """A part of the log, newest first, and the number of matching entries."""

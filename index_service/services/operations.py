@@ -27,7 +27,7 @@ from index_service.audit.log import AuditContext
 from index_service.database import Database, conflict_on_duplicate
 from index_service.db import Clock
 from index_service.images import quotas
-from index_service.images.quotas import Quota, Quotas, QuotaUsage
+from index_service.images.quotas import QuotaChange, Quotas, QuotaUsage
 from index_service.repositories import catalogue, repository_settings, shared_images
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import RepositoryNotFound
@@ -154,10 +154,10 @@ class Operations:
         with self._database.reading() as session:
             return self._quotas.usage(session, namespace)
 
-    def set_quota(self, namespace: str, quota: Quota) -> None:
+    def set_quota(self, namespace: str, change: QuotaChange) -> None:
         """Give a namespace a quota of its own, or the default. Raises NotFound or Invalid."""
         with self._database.writing() as session:
-            quotas.set_quota(session, self._context(), namespace, quota)
+            quotas.set_quota(session, self._context(), namespace, change)
 
     def _sweep(self) -> int:
         with self._database.writing() as session:

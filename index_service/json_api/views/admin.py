@@ -14,7 +14,7 @@ from index_service.accounts.access import SELECTABLE, Selection
 from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.queries import AuditFilter
 from index_service.current import services
-from index_service.images.quotas import Quota
+from index_service.images import quotas
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.json_api.bodies import UNSET, UnsetType
 from index_service.json_api.requester import (
@@ -206,12 +206,12 @@ def get_quota(namespace: str) -> NamespaceQuota:
 def change_quota(namespace: str, body: QuotaChange) -> NamespaceQuota:
     """Set the quota of a namespace, or the default again."""
     who, ask = proved_administrator(), services().administration
-    own = ask.quota(who, namespace).own
-    quota = Quota(
-        own.bytes if body.quota_bytes is UNSET else body.quota_bytes,
-        own.repositories if body.quota_repositories is UNSET else body.quota_repositories,
-    )
-    ask.set_quota(who, client_address(), namespace, quota)
+    change: quotas.QuotaChange = {}
+    if body.quota_bytes is not UNSET:
+        change["bytes"] = body.quota_bytes
+    if body.quota_repositories is not UNSET:
+        change["repositories"] = body.quota_repositories
+    ask.set_quota(who, client_address(), namespace, change)
     return NamespaceQuota.of(ask.quota(who, namespace))
 
 

@@ -16,7 +16,7 @@ from index_service.accounts.directory import PEOPLE_SORTS, STATES
 from index_service.audit.log import Change
 from index_service.audit.queries import AuditFilter
 from index_service.current import services
-from index_service.images.quotas import Quota, read_bytes, read_count
+from index_service.images.quotas import QuotaChange, read_bytes, read_count
 from index_service.images.storage_usage import STORAGE_SORTS, ordered
 from index_service.pages.admin import (
     AdminPage,
@@ -141,8 +141,10 @@ def quota(name: str) -> Response:
 @views.post("/admin/quotas/<name>")
 def set_quota(name: str) -> Response:
     who, form = _proved_admin(), Form.read("bytes", "repositories")
-    own = Quota(form.validate("bytes", read_bytes), form.validate("repositories", read_count))
-    form.attempt(services().administration.set_quota, who, client_address(), name, own)
+    change = QuotaChange(
+        bytes=form.validate("bytes", read_bytes), repositories=form.validate("repositories", read_count)
+    )
+    form.attempt(services().administration.set_quota, who, client_address(), name, change)
     if not form.ok:
         return _show_quota(who, name, form.state(), form.status)
     flash("success", gettext("Saved."))

@@ -13,7 +13,7 @@ from common.names import RepositoryName
 from index_service.accounts.organisations import OrganisationProfile
 from index_service.database import Database
 from index_service.images import image_store, storage_usage
-from index_service.images.quotas import Quota
+from index_service.images.quotas import Quota, QuotaChange
 from index_service.repositories import catalogue
 from tests.units.index_service.json_api.world import fact
 from tests.units.index_service.reader import Reader
@@ -37,7 +37,7 @@ def push(site, name, user="alice"):
 
 
 def limit(site, namespace="alice", **quota):
-    site.services.operations.set_quota(namespace, Quota(**quota))
+    site.services.operations.set_quota(namespace, QuotaChange(**quota))
 
 
 def used(site, namespace="alice"):
@@ -182,7 +182,9 @@ def test_what_is_no_quota_is_refused(site, field, text):
 
 
 def test_the_api_changes_what_is_given(site):
-    site.services.operations.set_quota("alice", Quota(5, 6))
+    site.services.operations.set_quota("alice", {"bytes": 5})
+    site.services.operations.set_quota("alice", {"repositories": 6})
+    assert site.services.operations.quota("alice").own == Quota(5, 6)
     root = Reader(site, "root")
     csrf = root.open("/account").forms["/language"]["csrf"]
 
