@@ -24,6 +24,7 @@ from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action
 from index_service.repositories.pulls import PullCounter
 from index_service.repositories.roles import AccessControl
+from index_service.services import reading_tokens
 from index_service.services.authentication import Authentication
 from index_service.services.credentials import Anonymous, Credential
 from index_service.services.token_sweep import TokenSweep
@@ -124,18 +125,13 @@ class Distribution:
     def _open(
         self, actor: Actor | None, read: Sequence[RepositoryName], moment: datetime, client: str
     ) -> tuple[list[Repository], list[Token]]:
-        """What the actor may read of this, and tokens for it. Where no row can be written, as to anybody, if anybody
-        may read as much."""
-        if actor is not None:
-            try:
-                with self._database.writing() as session:
-                    return self._issue(session, actor, self._readable(session, actor, read), moment, client)
-            except UNWRITABLE:
-                with self._database.reading() as session:
-                    if self._readable(session, actor, read) != self._readable(session, None, read):
-                        raise
-        with self._database.reading() as session:
-            return self._issue(session, None, self._readable(session, None, read), moment, client)
+        """What the actor may read of this, and tokens for it."""
+        return reading_tokens.issue(
+            self._database,
+            actor,
+            lambda session, who: self._issue(session, who, self._readable(session, who, read), moment, client),
+            lambda session: self._readable(session, actor, read) == self._readable(session, None, read),
+        )
 
     def _issue(
         self, session: Session, actor: Actor | None, opened: list[Repository], moment: datetime, client: str

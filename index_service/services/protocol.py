@@ -6,7 +6,7 @@ Every method first authenticates the caller. Before it returns it has committed;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
@@ -19,7 +19,7 @@ from index_service.accounts.actor import Actor
 from index_service.accounts.email_addresses import AddressTaken
 from index_service.accounts.registration import NameTaken
 from index_service.audit.log import AuditContext
-from index_service.database import UNWRITABLE, Database
+from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import image_store, jobs
 from index_service.images.quotas import Quotas
@@ -31,6 +31,7 @@ from index_service.repositories.policy import Action, RepositoryNotFound
 from index_service.repositories.pulls import PullCounter
 from index_service.repositories.roles import AccessControl
 from index_service.search import documents, finder
+from index_service.services import reading_tokens
 from index_service.services.authentication import Authentication
 from index_service.services.credentials import Anonymous, Bearer, Caller, Credential, Login
 from index_service.services.former_names import FormerNames
@@ -324,18 +325,12 @@ class Protocol:
         return issued
 
     def _issued_for_reading(self, caller: Caller, repository: Repository) -> Issued:
-        """Where no row can be written, as to anybody, if anybody may read this."""
-        if caller.actor is not None and caller.token is None:
-            try:
-                with self._database.writing() as session:
-                    return self._issue(session, caller, repository, Access.READ)
-            except UNWRITABLE:
-                with self._database.reading() as session:
-                    if not self._access_control.permits(session, None, repository, Action.READ):
-                        raise
-                caller = Caller()
-        with self._database.reading() as session:
-            return self._issue(session, caller, repository, Access.READ)
+        return reading_tokens.issue(
+            self._database,
+            caller.actor if caller.token is None else None,
+            lambda session, who: self._issue(session, replace(caller, actor=who), repository, Access.READ),
+            lambda session: self._access_control.permits(session, None, repository, Action.READ),
+        )
 
     def _issue(self, session: Session, caller: Caller, repository: Repository, access: Access) -> Issued:
         """Issue a token; a caller with a token gets the same one, or tokens could renew themselves for ever."""
