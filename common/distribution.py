@@ -22,8 +22,6 @@ TOKEN_PARAMETER = "token"
 
 ONLY_READ = "Images are pushed by v1 here, as Docker before 17.12 does; /v2/ is for pulling"
 NOT_FOR_DAEMONS = "This daemon pushes and pulls by v1"
-UNKNOWN_TO_DAEMONS = "MANIFEST_UNKNOWN"
-"""Docker 1.9 goes on by v1 after this code, and panics if there is no list of errors."""
 
 _CODES = {
     401: "UNAUTHORIZED",
@@ -45,6 +43,8 @@ class NameUnknown(NotFound):
 
 
 class ManifestUnknown(NotFound):
+    """Docker 1.9 goes on by v1 after this code, and panics if there is no list of errors."""
+
     code = "MANIFEST_UNKNOWN"
 
 

@@ -83,8 +83,7 @@ def send_to_v1(environ: WSGIEnvironment) -> Response | None:
     if not agents.goes_on_by_v1(environ.get("HTTP_USER_AGENT", "")):
         return None
     logger.debug("%s goes on by v1", environ.get("HTTP_USER_AGENT"))
-    code, message = distribution.UNKNOWN_TO_DAEMONS, distribution.NOT_FOR_DAEMONS
-    return _finish(reply({"errors": [{"code": code, "message": message}]}, 404))
+    return _finish(_failure(distribution.ManifestUnknown(distribution.NOT_FOR_DAEMONS), environ["PATH_INFO"]))
 
 
 def read_json(source: Request, limit: int = MAX_JSON_BYTES) -> Any:

@@ -18,6 +18,7 @@ from common.distribution import (
     NameUnknown,
     TokenRequired,
     challenge,
+    is_below,
     next_page,
     page_size,
     parse_name,
@@ -45,7 +46,7 @@ views = Blueprint("distribution", __name__)
 
 def send_to_v1() -> Response | None:
     """Daemons that are served by v1 find nothing here."""
-    return http.send_to_v1(request.environ) if request.path.startswith(PREFIX) else None
+    return http.send_to_v1(request.environ) if is_below(request.path) else None
 
 
 @views.get("")
