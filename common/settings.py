@@ -70,12 +70,11 @@ def load(cls: type[S], service: str, environ: Mapping[str, str]) -> S:
 
 def with_file(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment with all that its file says, which is not read again. Raises SettingsError."""
-    path = environ.get(CONFIG_FILE)
     filed = {
-        variable(service, key): text
-        for service, table in _read_tables(path).items()
+        variable(service, key): _as_text(value)
+        for service, table in _read_tables(environ.get(CONFIG_FILE)).items()
         if isinstance(table, dict)
-        for key, text in _read_file(path, service).items()
+        for key, value in table.items()
     }
     return {**filed, **{key: text for key, text in environ.items() if key != CONFIG_FILE}}
 
