@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 MIN_THREADS = 2
 SLOW_SECONDS = 0.3
@@ -29,7 +29,14 @@ URGENT_SHARE = 4
 _SMOOTHING = 0.05
 """The weight of one job in the average of how long they take."""
 
-Job: TypeAlias = tuple[Future[Any], Callable[..., Any], tuple[Any, ...], bool]
+
+class Job(NamedTuple):
+    """A call to make, and its future."""
+
+    answer: Future[Any]
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    is_urgent: bool
 
 
 class ElasticThreadPool:
@@ -55,7 +62,7 @@ class ElasticThreadPool:
     def submit(self, work: Callable[..., Any], *arguments: Any, urgent: bool = False) -> Future[Any]:
         """Returns a future of the result, or of the exception that the work raises."""
         answer: Future[Any] = Future()
-        (self._urgent if urgent else self._jobs).append((answer, work, arguments, urgent))
+        (self._urgent if urgent else self._jobs).append(Job(answer, work, arguments, urgent))
         if urgent:
             self._urgent_tickets.put(True)
         self._tickets.put(True)
@@ -109,10 +116,10 @@ class ElasticThreadPool:
             if job is None:
                 return
             self._begun[own] = began
-        _run(*job)
+        _run(job)
         with self._lock:
             del self._begun[own]
-            self._note(time.monotonic() - began, urgent=job[3])
+            self._note(time.monotonic() - began, urgent=job.is_urgent)
 
     def _next(self) -> Job | None:
         if self._urgent and not (self._jobs and self._urgent_seconds > URGENT_SHARE * self._average):
@@ -130,12 +137,12 @@ class ElasticThreadPool:
             self._average += _SMOOTHING * (seconds - self._average)
 
 
-def _run(answer: Future[Any], work: Callable[..., Any], arguments: tuple[Any, ...], _urgent: bool) -> None:
-    if not answer.set_running_or_notify_cancel():
+def _run(job: Job) -> None:
+    if not job.answer.set_running_or_notify_cancel():
         return
     try:
-        result = work(*arguments)
+        result = job.work(*job.arguments)
     except BaseException as error:  # noqa: BLE001 - the caller of the future gets it
-        answer.set_exception(error)
+        job.answer.set_exception(error)
     else:
-        answer.set_result(result)
+        job.answer.set_result(result)
