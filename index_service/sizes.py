@@ -6,7 +6,7 @@ import re
 
 MAX_SIZE = 10**18
 
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _SIZE = re.compile(r"(\d{1,19}) ?([kmgtp]?)b?", re.IGNORECASE | re.ASCII)
 
 
@@ -22,12 +22,12 @@ def read(text: str) -> int:
 def exact(size: int) -> str:
     """All of it, in the largest unit of which it is a whole number."""
     unit = 0
-    while size and size % 1000 == 0 and unit < len(_UNITS) - 1:
+    while size and size % 1000 == 0 and unit < len(UNITS) - 1:
         size, unit = size // 1000, unit + 1
-    return f"{size} {_UNITS[unit]}" if unit else str(size)
+    return f"{size} {UNITS[unit]}" if unit else str(size)
 
 
 def rounded(size: int) -> str:
     """About as exact as people say it."""
-    unit = max((place for place in range(len(_UNITS)) if size >= 1000**place), default=0)
-    return f"{size / 1000**unit:.1f} {_UNITS[unit]}" if unit else f"{size} B"
+    unit = max((place for place in range(len(UNITS)) if size >= 1000**place), default=0)
+    return f"{size / 1000**unit:.1f} {UNITS[unit]}" if unit else f"{size} B"

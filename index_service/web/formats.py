@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from babel import dates, numbers
 
+from index_service.sizes import UNITS
 from index_service.web.languages import current, decimal, gettext, locale
 
 # The first match counts: each browser's User-Agent contains the names of those after it, too.
@@ -27,8 +28,6 @@ _COMPACT_FROM = 10_000
 _MINUTES_A_DAY = 24 * 60
 _DAYS_ONLY = 40 * _MINUTES_A_DAY
 _REMEMBERED = 8192
-
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def ago(moment: datetime, now: datetime) -> str:
@@ -65,11 +64,11 @@ def compact(value: int) -> str:
 def size(count: int) -> str:
     """Bytes as docker writes them: powers of a thousand, about three digits."""
     amount, unit = float(count), 0
-    while amount >= 999.5 and unit < len(_UNITS) - 1:
+    while amount >= 999.5 and unit < len(UNITS) - 1:
         amount, unit = amount / 1000, unit + 1
     is_whole = unit == 0 or amount >= 99.95
     shown = decimal(round(amount), "0") if is_whole else decimal(round(amount, 1), "0.0")
-    return f"{shown}\u00a0{_UNITS[unit]}"
+    return f"{shown}\u00a0{UNITS[unit]}"
 
 
 def exact_size(count: int) -> str:
