@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from tests.clients.wire import Answer, Target, WireError, call
+from tests.conformance.outcome import told
 from tests.servers.services import Account
 
 ACCEPT = ", ".join(
@@ -87,8 +88,7 @@ class Outcome:
     complaint: str = ""
 
     def __str__(self) -> str:
-        head = f"{'FAIL' if self.complaint else 'ok  '} {self.says}"
-        return f"{head}\n     {self.complaint}\n     got {self.got}" if self.complaint else head
+        return told(self.says, self.got, self.complaint)
 
 
 @dataclass

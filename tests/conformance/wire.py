@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tests.clients.images import Image, make_image
 from tests.clients.wire import Answer, Target, WireError, call
+from tests.conformance.outcome import told
 from tests.conformance.wire_rows import ROWS, Matcher, Row
 
 _ISSUING = re.compile(r"(GET|PUT|DELETE) /v1/repositories/[^?]+(/|/images|>)")
@@ -38,8 +39,7 @@ class Outcome:
     complaint: str = ""
 
     def __str__(self) -> str:
-        head = f"{'FAIL' if self.complaint else 'ok  '} {self.row.rule:5} {self.row.says:64} {self.asked:.110}"
-        return f"{head}\n     {self.complaint}\n     got {self.got}" if self.complaint else head
+        return told(f"{self.row.rule:5} {self.row.says:64} {self.asked:.110}", self.got, self.complaint)
 
 
 @dataclass

@@ -22,6 +22,7 @@ from registry_service.oci.layout import Layout, is_reference
 from registry_service.storage import paths
 from registry_service.storage.filesystem import Filesystem
 from registry_service.storage.paths import ApartImageId
+from tests.units.registry_service import commands
 from tests.units.registry_service.graph.store import in_blocks, tar
 from tests.units.registry_service.oci.store import TAR, Made, OciStore, gunzip_strictly
 from tests.units.registry_service.oci.test_lookup import push
@@ -48,14 +49,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def export(root: Path, folder: Path, *words: str) -> Result:
-    settings = {
-        "WHARFINGER_REGISTRY_STANDALONE": "true",
-        "WHARFINGER_REGISTRY_STORAGE": "filesystem",
-        "WHARFINGER_REGISTRY_STORAGE_PATH": str(root),
-    }
-    done = CliRunner().invoke(main, ["export", f"oci:{folder}", *words], env=settings)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done
+    return commands.run(root, "export", f"oci:{folder}", *words)
 
 
 def blob(folder: Path, descriptor: dict[str, Any]) -> bytes:

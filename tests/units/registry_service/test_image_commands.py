@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from common.agents import Agent
 from common.names import RepositoryName, Tag
-from registry_service.cli import main
 from registry_service.graph.holdings import RepositoryHolder
 from registry_service.storage import paths
 from registry_service.storage.filesystem import Filesystem
+from tests.units.registry_service import commands
 from tests.units.registry_service.graph.store import Image, Store, in_blocks
 
 OWNER, STRANGER = RepositoryName("owner", "app"), RepositoryName("stranger", "app")
@@ -24,14 +24,7 @@ TROJAN = replace(BASE, files={"./file": b"trojan"})
 
 
 def image(root: Path, *words: str) -> Result:
-    settings = {
-        "WHARFINGER_REGISTRY_STANDALONE": "true",
-        "WHARFINGER_REGISTRY_STORAGE": "filesystem",
-        "WHARFINGER_REGISTRY_STORAGE_PATH": str(root),
-    }
-    done = CliRunner().invoke(main, ["image", *words], env=settings)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done
+    return commands.run(root, "image", *words)
 
 
 def push(store: Store, repository: RepositoryName, *images: Image) -> None:

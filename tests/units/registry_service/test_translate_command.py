@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from common.agents import Agent
 from common.names import RepositoryName, Tag
-from registry_service.cli import main
 from registry_service.oci import bulk
 from registry_service.storage.filesystem import Filesystem
+from tests.units.registry_service import commands
 from tests.units.registry_service.graph.store import Image
 from tests.units.registry_service.oci.store import TAR, Made, OciStore, inflated
 from tests.units.registry_service.oci.test_lookup import push
@@ -26,14 +26,7 @@ BROKEN = Made("broken", BASE, stored=b"no layer")
 
 
 def translate(root: Path, *words: str) -> Result:
-    settings = {
-        "WHARFINGER_REGISTRY_STANDALONE": "true",
-        "WHARFINGER_REGISTRY_STORAGE": "filesystem",
-        "WHARFINGER_REGISTRY_STORAGE_PATH": str(root),
-    }
-    done = CliRunner().invoke(main, ["translate", *words], env=settings)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done
+    return commands.run(root, "translate", *words)
 
 
 def told(done: Result) -> dict[str, Any]:
