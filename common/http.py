@@ -86,6 +86,19 @@ def send_to_v1(environ: WSGIEnvironment) -> Response | None:
     return _finish(_failure(distribution.ManifestUnknown(distribution.NOT_FOR_DAEMONS), environ["PATH_INFO"]))
 
 
+def token_required(
+    environ: WSGIEnvironment, index_url: str, scope: str = "", *, had_token: bool
+) -> distribution.TokenRequired:
+    """Tells a client of `/v2/` to get a token at the index, which is at `index_url`, or if that is empty at the host
+    that the client named. `had_token`: as in `distribution.challenge`.
+    """
+    host = environ.get("HTTP_HOST", "")
+    host = host if is_host(host) else "registry"
+    base = index_url or f"{environ['wsgi.url_scheme']}://{host}"
+    realm = f"{base}{distribution.PREFIX}/token"
+    return distribution.TokenRequired(distribution.challenge(realm, host, scope, had_token=had_token))
+
+
 def read_json(source: Request, limit: int = MAX_JSON_BYTES) -> Any:
     """The body as JSON, whatever its content type. Raises Invalid, and TooLarge over `limit` bytes."""
     try:

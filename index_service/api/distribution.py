@@ -17,7 +17,6 @@ from common.distribution import (
     TOKEN_PARAMETER,
     NameUnknown,
     TokenRequired,
-    challenge,
     is_below,
     next_page,
     page_size,
@@ -151,9 +150,7 @@ def _repositories(scopes: list[str]) -> Iterator[tuple[RepositoryName, set[str]]
 
 def _token_required(scope: str = "") -> TokenRequired:
     had_token = bool(scope) and read_bearer_header(request.headers.get("Authorization")) is not None
-    host = http.request_host() or "index"
-    base = current_app.config["SITE_URL"] or f"{request.scheme}://{host}"
-    return TokenRequired(challenge(f"{base}{PREFIX}/token", host, scope, had_token=had_token))
+    return http.token_required(request.environ, current_app.config["SITE_URL"], scope, had_token=had_token)
 
 
 def _first(form: dict[str, list[str]], name: str) -> str:

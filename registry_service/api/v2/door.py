@@ -14,7 +14,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from werkzeug.exceptions import MethodNotAllowed
 
 from common import distribution, http
-from common.distribution import PREFIX, TOKEN_PARAMETER, NameUnknown, TokenRequired
+from common.distribution import PREFIX, TOKEN_PARAMETER, NameUnknown
 from common.errors import Unauthenticated
 from common.names import RepositoryName
 from common.tokens import Access, Token, authorization, read_bearer, read_bearer_header
@@ -104,12 +104,8 @@ class Door:
         try:
             yield
         except Unauthenticated as error:
-            host = environ.get("HTTP_HOST", "")
-            host = host if http.is_host(host) else "registry"
-            base = self._index_url or f"{environ['wsgi.url_scheme']}://{host}"
             scope = distribution.pull_scope(asked) if asked else ""
-            said = distribution.challenge(f"{base}{PREFIX}/token", host, scope, had_token=had_token)
-            raise TokenRequired(said) from error
+            raise http.token_required(environ, self._index_url, scope, had_token=had_token) from error
 
 
 def _tokens(environ: WSGIEnvironment) -> list[Token]:
