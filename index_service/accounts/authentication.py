@@ -51,9 +51,9 @@ class Attempts(Protocol):
     """What counts attempts, and refuses those beyond its limits."""
 
     def attempt(
-        self, name: str, address: str, user: User | None, *, signed_in: bool = False
+        self, name: str, address: str, user: User | None, *, signed_in: bool = False, is_right: bool = False
     ) -> AbstractContextManager[LoginAttempt]:
-        """Wraps one verification. Raises TooMany."""
+        """Wraps one verification, or the use of a password that `is_right` for certain. Raises TooMany."""
 
 
 class PasswordCheck:
@@ -70,8 +70,14 @@ class PasswordCheck:
         network = network_of(address)
         if self._is_cached(user, password, network):
             return None
-        with self._cache.lock(name, password, network):
-            return None if self._is_cached(user, password, network) else self.verify(user, name, password, address)
+        with self._cache.lock(name, password):
+            if user is None or not self._is_cached(user, password):
+                return self.verify(user, name, password, address)
+        if not self._is_cached(user, password, network):
+            # Refused as a guess would be, or the cache would tell a guesser beyond the limits which one is right.
+            with self._attempts.attempt(name, address, user, is_right=True):
+                self._cache.put(user.name, password, user.password_hash, network)
+        return None
 
     def verify(
         self, user: User | None, name: str, password: str, address: str, *, signed_in: bool = False
@@ -89,11 +95,11 @@ class PasswordCheck:
         if user is None:
             return None
         renewed = self._passwords.hash(password) if self._passwords.is_outdated(user.password_hash) else None
-        self._cache.put(name, password, network_of(address), renewed or user.password_hash)
+        self._cache.put(user.name, password, renewed or user.password_hash, network_of(address))
         return renewed
 
-    def _is_cached(self, user: User | None, password: str, network: str) -> bool:
-        return user is not None and self._cache.holds(user.name, password, network, user.password_hash)
+    def _is_cached(self, user: User | None, password: str, network: str = "") -> bool:
+        return user is not None and self._cache.holds(user.name, password, user.password_hash, network)
 
 
 _FIND = select(User).where(User.name == bindparam("name")).execution_options(**PREPARED_STATEMENT)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
 from index_service.accounts.models import KnownNetwork
@@ -25,9 +25,10 @@ def is_known(session: Session, user_id: int, network: str, moment: datetime) -> 
 
 def is_new(session: Session, user_id: int, network: str, moment: datetime) -> bool:
     """Whether the account's password was given lately, and never there; the first network of all is not new."""
+    if is_known(session, user_id, network, moment):
+        return False
     given = (KnownNetwork.user_id == user_id, KnownNetwork.access_token_id == PASSWORD)
-    lately = session.scalars(select(KnownNetwork.network).where(*given, KnownNetwork.used_at > moment - KEPT)).all()
-    return bool(lately) and network not in lately
+    return bool(session.scalar(select(exists().where(*given, KnownNetwork.used_at > moment - KEPT))))
 
 
 def is_recorded(session: Session, user_id: int, access_token_id: int, network: str, moment: datetime) -> bool:

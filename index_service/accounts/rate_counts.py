@@ -33,7 +33,14 @@ def add(session: Session, key: str, limit: int, period: timedelta, moment: datet
         },
     ).returning(RateCount.count, RateCount.ends_at)
     count, ends_at = session.execute(counted).one()
-    return 0 if count <= limit else max(1, math.ceil((ends_at - moment).total_seconds()))
+    return 0 if count <= limit else _seconds(ends_at - moment)
+
+
+def wait(session: Session, key: str, limit: int, moment: datetime) -> int:
+    """What `add` would return, without counting."""
+    full = select(RateCount.ends_at).where(RateCount.key == key, RateCount.count >= limit, RateCount.ends_at > moment)
+    ends_at = session.scalar(full)
+    return 0 if ends_at is None else _seconds(ends_at - moment)
 
 
 def digest(text: str) -> str:
@@ -46,6 +53,10 @@ def take_back(session: Session, key: str) -> None:
     session.execute(
         update(RateCount).where(RateCount.key == key, RateCount.count > 0).values(count=RateCount.count - 1)
     )
+
+
+def _seconds(left: timedelta) -> int:
+    return max(1, math.ceil(left.total_seconds()))
 
 
 def _delete_ended(session: Session, moment: datetime) -> None:

@@ -45,14 +45,17 @@ class LoginGuard:
         self._period = timedelta(seconds=rate.get_expiry())
 
     @contextmanager
-    def attempt(self, name: str, address: str, user: User | None, *, signed_in: bool = False) -> Iterator[LoginAttempt]:
+    def attempt(
+        self, name: str, address: str, user: User | None, *, signed_in: bool = False, is_right: bool = False
+    ) -> Iterator[LoginAttempt]:
         """Wraps the verification of a password. Raises TooMany after too many failures, whether or not the name exists.
 
-        With `signed_in` for whoever gives the password again, whom the attempts of strangers do not stop.
+        With `signed_in` for whoever gives the password again, whom the attempts of strangers do not stop; with
+        `is_right` for a password that is known to be right, which is refused as others are and is no guess to count.
         """
         network = network_of(address)
         with self._limit.attempt(name, address) as attempt:
-            key = self._enter(name, network, user, signed_in=signed_in)
+            key = self._enter(name, network, user, signed_in=signed_in, is_right=is_right)
             try:
                 yield attempt
             except BaseException:
@@ -96,7 +99,7 @@ class LoginGuard:
                 context = AuditContext(user, address, moment)
                 context.record(session, Change.ACCESS_TOKEN_USED, user.name, token=token.name)
 
-    def _enter(self, name: str, network: str, user: User | None, *, signed_in: bool) -> str | None:
+    def _enter(self, name: str, network: str, user: User | None, *, signed_in: bool, is_right: bool) -> str | None:
         """Count an attempt before it is made, so that a burst exceeds no limit; returns what it is counted under."""
         moment = self._clock()
         with self._database.reading() as session:
@@ -104,11 +107,15 @@ class LoginGuard:
         if is_known and not signed_in:
             return None
         key = f"{'prove' if signed_in else 'login'}/{rate_counts.digest(name)}"
-        with self._database.writing() as session:
-            wait = rate_counts.add(session, key, self._guesses, self._period, moment)
+        if is_right:
+            with self._database.reading() as session:
+                wait = rate_counts.wait(session, key, self._guesses, moment)
+        else:
+            with self._database.writing() as session:
+                wait = rate_counts.add(session, key, self._guesses, self._period, moment)
         if wait:
             raise TooMany("Too many attempts, try again later", wait)
-        return key
+        return None if is_right else key
 
     def _leave(self, key: str | None, address: str, user: User | None, *, failed: bool) -> None:
         """Keep the count of a failure, of which the first of a day are in the audit log, and no other."""

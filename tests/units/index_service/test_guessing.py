@@ -116,5 +116,27 @@ def test_a_password_that_was_given_a_moment_ago_is_a_sign_in_of_its_own_elsewher
     assert [row.address for row in sign_ins(site)] == ["192.0.2.7", "192.0.2.8"]
 
 
+def test_hosts_that_share_a_login_hash_its_password_once(site):
+    site.restart(credential_seconds=30)
+    assert sign_in(site, "192.0.2.7") == 200
+    before = site.hasher.work
+    assert [sign_in(site, f"192.0.2.{number}") for number in range(8, 40)] == [200] * 32
+    assert site.hasher.work == before
+    assert len(sign_ins(site)) == 33
+    assert not site.rows("SELECT key FROM rate_counts WHERE key LIKE 'login/%' AND count > 0")
+
+
+def test_the_cache_tells_no_guesser_beyond_the_limits_which_password_is_right(site):
+    assert sign_in(site, "192.0.2.7") == 200
+    assert [guess(site, number) for number in range(LIMIT + 1)][-1] == 429
+    site.restart(credential_seconds=30)
+    assert [sign_in(site, "192.0.2.7"), sign_in(site, "203.0.113.9")] == [200, 429]
+    site.clock.move(minutes=61)
+    site.restart(address_rate="3/hour")
+    assert [sign_in(site, "192.0.2.7"), sign_in(site, "203.0.113.9")] == [200, 200]
+    assert [sign_in(site, "203.0.113.8", "wrong-password") for _ in range(4)] == [401] * 3 + [429]
+    assert sign_in(site, "203.0.113.8") == 429
+
+
 def sign_ins(site):
     return site.rows("SELECT actor_name, action, subject, address FROM audit WHERE action LIKE 'sign-in.%' ORDER BY id")
