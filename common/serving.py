@@ -124,6 +124,13 @@ def become_gunicorn(application: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "-c", config_path(), application])
 
 
+TLS_RECORD = b"\x16\x03"
+"""What a TLS handshake begins with, and no request of HTTP."""
+
+NO_TLS = "This port speaks plain HTTP, not TLS"
+"""Daemons try TLS first, at each of their pings: nothing to warn of."""
+
+
 def write_json_error(
     sock: socket.socket, status: int, reason: str, message: str, *, retry_after: int | None = None
 ) -> None:

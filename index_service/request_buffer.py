@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from common.http import MAX_JSON_BYTES
+from common.serving import TLS_RECORD
 
 MAX_BODY_BYTES = MAX_JSON_BYTES + 64 * 1024
 """The largest body that is waited for, with room for the framing of chunks; a larger one is refused unread."""
@@ -51,6 +52,10 @@ class RequestBuffer:
     @property
     def data(self) -> bytes:
         return bytes(self._data)
+
+    @property
+    def is_tls(self) -> bool:
+        return self._data.startswith(TLS_RECORD)
 
     @property
     def is_oversized(self) -> bool:

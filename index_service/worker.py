@@ -33,7 +33,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from common.serving import write_json_error
+from common.serving import NO_TLS, write_json_error
 from index_service.background import EXTENSION
 from index_service.client_address import network_of
 from index_service.client_socket import ClientSocket
@@ -197,7 +197,10 @@ class Worker(ThreadWorker):
         except OSError:
             self._drop(conn)
             return
-        if client.request.is_ready or (client.request and not is_open):
+        if client.request.is_tls:
+            self.log.debug("TLS handshake from %s on a port of plain HTTP", conn.client)
+            self._refuse(conn, 400, "Bad Request", NO_TLS)
+        elif client.request.is_ready or (client.request and not is_open):
             self._submit(conn)
         elif not is_open:
             self._drop(conn)

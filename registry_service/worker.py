@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Any, BinaryIO
@@ -24,6 +24,7 @@ from gunicorn.workers import ggevent
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
+from common.serving import NO_TLS, TLS_RECORD, write_json_error
 from registry_service.chunked import ChunkedBody
 
 LINGER_SECONDS = 30.0
@@ -101,6 +102,10 @@ class Worker(GeventWorker):
             client.__class__ = SendfileSocket
         client.settimeout(self.wsgi.config["IDLE_SECONDS"])
         try:
+            if _tries_tls(client):
+                self.log.debug("TLS handshake from %s on a port of plain HTTP", addr)
+                _refuse_tls(client)
+                return
             # Past GeventWorker, which would take the time-out away again.
             AsyncWorker.handle(self, listener, client, addr)
         except TimeoutError:
@@ -114,6 +119,22 @@ class Worker(GeventWorker):
         finally:
             if req.should_close() and _has_more(req.body):
                 _linger(sock)
+
+
+def _tries_tls(client: Any) -> bool:
+    """Waits for what a client sends first. Raises TimeoutError."""
+    if not isinstance(client, SendfileSocket):
+        return False
+    try:
+        return client.recv(len(TLS_RECORD), socket.MSG_PEEK) == TLS_RECORD
+    except ConnectionError:
+        return False
+
+
+def _refuse_tls(client: SendfileSocket) -> None:
+    with suppress(OSError), closing(client):
+        write_json_error(client, 400, "Bad Request", NO_TLS)
+        _linger(client)
 
 
 def _has_more(body: Any) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import secrets
+import socket
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -63,6 +65,22 @@ MALFORMED = (
     "%s",
     "%s /reset/%s",
 )
+
+
+def test_a_daemon_that_tries_tls_is_told_and_makes_no_line_in_the_log(split: SetUp) -> None:
+    """Docker does at each ping. Its handshake is random: it holds an end of a line or none."""
+    for service in (split.index_service, split.registry_service):
+        assert service is not None
+        before = service.process.log.read_text(encoding="utf-8")
+        for handshake in (b"\x16\x03\x01\x02\x00" + bytes(300), b"\x16\x03\x01\x00\x07\n\r\n\r\nx"):
+            with Connection(service.target) as connection:
+                connection.send(handshake)
+                answer = connection.read_answer()
+                assert (answer.status, answer.error()) == (400, "This port speaks plain HTTP, not TLS")
+        address = service.target.host, service.target.port
+        with socket.create_connection(address) as plain, pytest.raises(ssl.SSLError, match="WRONG_VERSION_NUMBER"):
+            ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
+        assert service.process.log.read_text(encoding="utf-8") == before
 
 
 def test_of_a_request_that_is_none_nothing_is_written(split: SetUp) -> None:
