@@ -76,7 +76,7 @@ class Library:
         with Session(engine) as session, session.begin():
             last: int | None = 0
             while last is not None:
-                last = documents.add_missing(session, last)
+                last = documents.refresh_outdated(session, last)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("ANALYZE"))
 
