@@ -15,6 +15,7 @@ from index_service import api, background, current, json_api, services, web
 from index_service.database import open_engine
 from index_service.db import Clock, now
 from index_service.mail.transport import Mailer, choose_transport
+from index_service.mount import Mount
 from index_service.settings import IndexSettings
 from index_service.web.emails import Postman
 
@@ -37,7 +38,7 @@ def create_app(
     current.install(app, built)
     mailer = Mailer(choose_transport(settings.smtp_url, settings.mail_folder, clock), settings.mail_from, clock)
     http.install(app, standalone=False)
-    api.install(app, site_url=settings.site_url)
+    api.install(app, origin=settings.origin)
     web.install(app, settings, clock)
     post = partial(built.letters.send_next, Postman(app, mailer).send)
     app.extensions[background.EXTENSION] = background.Background(built.jobs, built.pull_counts, built.retention, post)
@@ -46,5 +47,7 @@ def create_app(
         app.wsgi_app = Cors(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)  # type: ignore[method-assign]
+    if settings.mount:
+        app.wsgi_app = Mount(app.wsgi_app, settings.mount)  # type: ignore[method-assign]
     return app

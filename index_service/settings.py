@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from common.cors import origins
 from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, whole_number
 from index_service import sizes
+from index_service.mount import PROTOCOLS, first_part
 
 SERVICE = "index"
 
@@ -86,10 +87,14 @@ def _some_days(text: str) -> int:
 
 def _site_url(text: str) -> str:
     parts = urlsplit(text)
-    if text and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/")):
-        raise ValueError(f"{text!r} is not http://host or https://host, without a path")
+    if text and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise ValueError(f"{text!r} is not http://host or https://host")
     if parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError(f"{text!r} has more than a scheme, a host and a port")
+        raise ValueError(f"{text!r} has more than a scheme, a host, a port and a path")
+    if not re.fullmatch(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?", parts.path):
+        raise ValueError(f"the path of {text!r} has more than letters, digits, dots, - and _ between its slashes")
+    if first_part(parts.path) in PROTOCOLS:
+        raise ValueError(f"{text!r} is where clients look for a protocol: the site cannot be there")
     return text.rstrip("/")
 
 
@@ -147,8 +152,8 @@ class IndexSettings:
     registry_timeout: float = setting(seconds, "Timeout of requests to a registry, in seconds.", 10.0)
     site_url: str = setting(
         _site_url,
-        "Public URL of the index, http(s)://host, for links in e-mails and the commands shown on pages; empty means "
-        "http:// and the address it listens on.",
+        "Public URL of the site, http(s)://host or with a path that it is below, for links in e-mails and the commands "
+        "shown on pages; empty means http:// and the address it listens on.",
         "",
     )
     smtp_url: str = setting(
@@ -228,6 +233,16 @@ class IndexSettings:
     def site(self) -> str:
         """The site's URL, without a trailing slash."""
         return self.site_url or f"http://{self.listen}"
+
+    @property
+    def mount(self) -> str:
+        """The path that the site is below; empty if it is at the root of its host."""
+        return urlsplit(self.site_url).path
+
+    @property
+    def origin(self) -> str:
+        """Where clients of `/v2/` get their tokens, as far as it is known."""
+        return self.site_url.removesuffix(self.mount)
 
 
 def load_settings(environ: Mapping[str, str]) -> IndexSettings:

@@ -21,11 +21,11 @@ class RepositoryItself(PathConverter):
     regex = r"[^/].*?(?<!/images)(?<!/auth)(?<!/tags)"
 
 
-def install(app: Flask, *, site_url: str) -> None:
-    """Give an application all routes of the index. `site_url` is its public URL, empty if that is not known."""
+def install(app: Flask, *, origin: str) -> None:
+    """Give an application all routes of the index. `origin` is its public URL without a path, empty if not known."""
     app.url_map.converters["itself"] = RepositoryItself
     app.before_request(distribution.send_to_v1)
     for views in (users, repositories, search):
         app.register_blueprint(views.views, url_prefix="/v1")
-    app.config["SITE_URL"] = site_url
+    app.config["ORIGIN"] = origin
     app.register_blueprint(distribution.views, url_prefix=PREFIX)

@@ -150,7 +150,7 @@ def _repositories(scopes: list[str]) -> Iterator[tuple[RepositoryName, set[str]]
 
 def _token_required(scope: str = "") -> TokenRequired:
     had_token = bool(scope) and read_bearer_header(request.headers.get("Authorization")) is not None
-    return http.token_required(request.environ, current_app.config["SITE_URL"], scope, had_token=had_token)
+    return http.token_required(request.environ, current_app.config["ORIGIN"], scope, had_token=had_token)
 
 
 def _first(form: dict[str, list[str]], name: str) -> str:

@@ -36,7 +36,7 @@ def install(app: Flask, settings: IndexSettings, clock: Clock) -> None:
     document = openapi.document(described, site=settings.site, cookie=cookies.name(SESSION))
     origin = f"{parts.scheme}://{parts.netloc}"
     app.extensions[requester.EXTENSION] = requester.ApiContext(
-        cookies=cookies, clock=clock, origin=origin, host=parts.netloc, document=document
+        cookies=cookies, clock=clock, origin=origin, url=settings.site, host=parts.netloc, document=document
     )
     app.url_map.converters.update(digest=Digest, named=Named, number=Number, small_number=SmallNumber, someone=Someone)
     app.after_request(_finish)

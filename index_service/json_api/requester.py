@@ -33,11 +33,12 @@ CSRF_HEADER = "X-CSRF-Token"
 
 @dataclass(frozen=True, kw_only=True)
 class ApiContext:
-    """What the API's views depend on; `origin` and `host` are the site's, `document` describes the API."""
+    """What the API's views depend on; `origin`, `url` and `host` are the site's, `document` describes the API."""
 
     cookies: Cookies
     clock: Clock
     origin: str
+    url: str
     host: str
     document: dict[str, Any]
 

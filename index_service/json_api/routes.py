@@ -168,4 +168,4 @@ def _links(answer: Any) -> dict[str, str]:
 
 def _link(page: int, relation: str) -> str:
     arguments = {**request.args.to_dict(flat=False), "page": [str(page)]}
-    return f'<{request.path}?{urlencode(arguments, doseq=True)}>; rel="{relation}"'
+    return f'<{request.script_root}{request.path}?{urlencode(arguments, doseq=True)}>; rel="{relation}"'

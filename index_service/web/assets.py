@@ -13,6 +13,7 @@ from pathlib import Path
 from flask import Blueprint, Response, current_app, request
 
 from common.errors import NotFound
+from index_service.web.urls import mounted
 
 ROOT = Path(__file__).parent
 EXTENSION = "wharfinger-assets"
@@ -42,7 +43,7 @@ def load() -> dict[str, Asset]:
 
 def url(name: str) -> str:
     """The URL of an asset, which may be cached for ever."""
-    return f"/static/{name}?v={_all()[name].version}"
+    return mounted(f"/static/{name}?v={_all()[name].version}")
 
 
 @views.get("/static/<name>")

@@ -49,6 +49,7 @@ def install(app: Flask) -> None:
         language=languages.current,
         language_tag=languages.tag,
         languages=languages.LANGUAGES,
+        path=urls.mounted,
         person=request_context.signed_in,
         site=request_context.site,
         this_path=responses.current_path,

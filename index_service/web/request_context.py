@@ -15,14 +15,16 @@ from index_service.accounts.sessions import SignedIn
 from index_service.cookies import LANGUAGE, SESSION, Cookies
 from index_service.current import services
 from index_service.db import Clock
+from index_service.mount import PROTOCOLS, first_part
 from index_service.services.accounts import Browser
 from index_service.web import languages
+from index_service.web.urls import mounted
 
 EXTENSION = "wharfinger-site"
 MAX_BROWSER = 255
 MAX_QUERY = 255
 
-_PROTOCOLS = frozenset({"v1", "v2", "_ping", "_status", "api"})
+_NO_PAGES = {"api", *PROTOCOLS}
 _SAME_SITE_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
 
 
@@ -62,7 +64,7 @@ def site() -> Site:
 
 def is_site_path(path: str) -> bool:
     """Whether the path is one of the site, not of a protocol, whose clients never get a page."""
-    return path.split("/", 2)[1] not in _PROTOCOLS if path.startswith("/") else False
+    return path.startswith("/") and first_part(path) not in _NO_PAGES
 
 
 def signed_in() -> SignedIn | None:
@@ -111,12 +113,12 @@ def browser() -> Browser:
     return Browser(client_address(), name[:MAX_BROWSER])
 
 
-def same_site_path(text: str | None, default: str = "/") -> str:
-    """A safe path to redirect to; everything else, such as another site's URL, becomes the default."""
-    return text if text and _SAME_SITE_PATH.fullmatch(text) else default
+def same_site_path(text: str | None, default: str = "") -> str:
+    """A safe path to redirect to; everything else, such as another site's URL, becomes the default or the home page."""
+    return text if text and _SAME_SITE_PATH.fullmatch(text) else default or mounted("/")
 
 
-def next_path(default: str = "/") -> str:
+def next_path(default: str = "") -> str:
     """The path that a form or a URL asks to be redirected to."""
     return same_site_path(request.values.get("next"), default)
 

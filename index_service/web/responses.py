@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request, url_for
 from common import http
 from index_service.web.rendering import render
 from index_service.web.request_context import same_site_path, site
+from index_service.web.urls import mounted
 
 View = Callable[..., Response]
 
@@ -58,17 +59,17 @@ def alternate_url() -> str | None:
     if request.method not in ("GET", "HEAD") or found is None:
         return None
     resource, without = found
-    path = resource.format(**{name: quote(str(value)) for name, value in (request.view_args or {}).items()})
+    path = mounted(resource).format(**{name: quote(str(value)) for name, value in (request.view_args or {}).items()})
     return f"{path}?{query}" if (query := _query(dict.fromkeys(without))) else path
 
 
 def current_path() -> str:
     """The current page, to come back to: for a submitted form, the page it was sent from."""
     if request.method in ("GET", "HEAD"):
-        return request.full_path.rstrip("?")
+        return mounted(request.full_path.rstrip("?"))
     sent_from = urlsplit(request.referrer or "")
     if sent_from.netloc != http.request_host():
-        return "/"
+        return mounted("/")
     return same_site_path(f"{sent_from.path}?{sent_from.query}" if sent_from.query else sent_from.path)
 
 

@@ -1,9 +1,13 @@
-"""URLs of pages: a repository's name is written as people say it, without `library/`."""
+"""URLs of pages, as browsers see them: below the path where the site is mounted, except in letters.
+
+A repository's name is written as people say it, without `library/`.
+"""
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
+from flask import has_request_context, request
 from werkzeug.routing import PathConverter
 
 from common.names import LIBRARY
@@ -23,17 +27,22 @@ def short(full_name: str) -> str:
     return full_name.removeprefix(f"{LIBRARY}/")
 
 
+def mounted(path: str) -> str:
+    """The URL of a path within the site."""
+    return f"{request.script_root}{path}" if has_request_context() else path
+
+
 def repository_url(full_name: object, part: str = "") -> str:
     """The URL of a repository's page, or of a part of it such as `tags`."""
-    path = f"/r/{quote(short(str(full_name)))}"
+    path = mounted(f"/r/{quote(short(str(full_name)))}")
     return f"{path}/@{part}" if part else path
 
 
 def image_url(image_id: object, part: str = "") -> str:
     """The URL of an image's page, or of a part of it such as `graph`."""
-    return f"/i/{quote(str(image_id))}{'/' + part if part else ''}"
+    return mounted(f"/i/{quote(str(image_id))}{'/' + part if part else ''}")
 
 
 def person_url(name: object, part: str = "") -> str:
     """The URL of a person's or an organisation's page, or of a part of it such as `settings`."""
-    return f"/u/{quote(str(name))}{'/@' + part if part else ''}"
+    return mounted(f"/u/{quote(str(name))}{'/@' + part if part else ''}")

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -304,3 +305,26 @@ def test_nothing_behind_nginx_is_sniffed(harbour: Harbour) -> None:
         call(target, f"GET /v1/images/{chain[0].id}/layer", reads),
     ):
         assert answer.headers_named("X-Content-Type-Options") == ["nosniff"], answer
+
+
+def test_the_site_is_below_a_path_of_another_sites_host(tmp_path: Path) -> None:
+    """As docs/operations.md says it; daemons find the protocols at the root of the host."""
+    port = free_port()
+    site, target = f"http://127.0.0.1:{port}/images", Target("http", "127.0.0.1", port)
+    index = start_index(tmp_path / "index", [f"127.0.0.1:{port}"], trusted_proxies="1", site_url=site)
+    registry = start_registry(tmp_path / "registry", index.url, trusted_proxies="1")
+    others = "location ~ ^/(?!images(/|$)|v1/|v2/|_ping|_status) { return 200 'another site'; }\n"
+    ports = {"indexes": [index.port], "registries": [registry.port]}
+    front = start_front(tmp_path / "nginx", port, **ports, locations=others)
+    with ExitStack() as stack:
+        stack.callback(stop_together, front, index.process, registry.process)
+        sign_up(target, ALICE)
+        daemon, chain = daemon_of(NEWEST, SetUp("below", target, target, registry, index)), chain_for(NEWEST, 1)
+        daemon.push(f"{ALICE.name}/app", chain, "latest")
+        same_bytes(daemon.pull(f"{ALICE.name}/app", "latest"), chain)
+        assert call(target, "GET /").body == call(target, "GET /imagesque").body == b"another site"
+        page = call(target, f"GET /images/r/{ALICE.name}/app")
+        assert page.status == 200
+        assert b'href="/images/graph"' in page.body
+        assert b'href="/graph"' not in page.body
+        assert call(target, "GET /images").status == 200

@@ -26,11 +26,12 @@ def start_front(
     backlog: int = 511,
     access_log: Path | None = None,
     rate: str | None = None,
+    locations: str = "",
 ) -> Process:
     """One host name on `port`, plain or with TLS, before the services on these ports of this machine.
 
     Without indexes the site is that of registries which stand alone. `backlog` connections may wait to be accepted.
-    With a `rate`, few requests may exceed it.
+    With a `rate`, few requests may exceed it. `locations` are added to the site's.
     """
     nginx = require("nginx", "nginx-light")
     shutil.copytree(FILES, folder, dirs_exist_ok=True)
@@ -54,6 +55,7 @@ def start_front(
         text = _changed(text, "# ssl_certificate     /etc/wharfinger/tls.crt;", f"ssl_certificate {tls.certificate};")
         text = _changed(text, "# ssl_certificate_key /etc/wharfinger/tls.key;", f"ssl_certificate_key {tls.key};")
         text = _changed(text, "# include wharfinger/tls-modern.conf;", f"include wharfinger/tls-{profile}.conf;")
+    text = _changed(text, "    include wharfinger/server.conf;\n", f"    include wharfinger/server.conf;\n{locations}")
     site.write_text(text, encoding="utf-8")
     if access_log is not None:
         main = folder / "nginx.conf"

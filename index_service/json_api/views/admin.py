@@ -172,7 +172,7 @@ def change_person(person: str, body: AccountStatus) -> None:
 def create_reset_link(person: str) -> PasswordResetLink:
     """Create a password reset link."""
     found = services().administration.reset_link(proved_administrator(), client_address(), person)
-    return PasswordResetLink(name=found.name, email=found.email, url=f"{api_context().origin}/reset/{found.link}")
+    return PasswordResetLink(name=found.name, email=found.email, url=f"{api_context().url}/reset/{found.link}")
 
 
 @routes.get("/admin/registries", who=administrator)

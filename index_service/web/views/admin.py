@@ -81,7 +81,7 @@ def reset_person() -> Response:
     found = form.attempt(services().administration.reset_link, who, client_address(), form["person"], sends=sends)
     if found is None:
         return _show_people(who, form.state(), form.status)
-    url = site().url + url_for("sign_up.reset", link=found.link)
+    url = site().origin + url_for("sign_up.reset", link=found.link)
     shown = ResetLinkPage(found.name, url, found.email, sends and found.email is not None)
     response = render_page(shown, "admin/reset_link.html", 201)
     response.headers["Cache-Control"] = "no-store"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, url_for
 
 from common.names import ImageId, RepositoryName, Tag
 from index_service import paging
@@ -111,7 +111,7 @@ def moderate(number: int) -> Response:
     form = Form.read("hidden")
     services().social.moderate(require_admin(), client_address(), number, hide=form.ticked("hidden"))
     flash("success", gettext("Comment hidden.") if form.ticked("hidden") else gettext("Flags dismissed."))
-    return redirect_to("/admin/comments")
+    return redirect_to(url_for("comments.moderation"))
 
 
 def _target(form: Form) -> CommentTarget:

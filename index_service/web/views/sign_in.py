@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, url_for
 
 from index_service.cookies import LANGUAGE, SESSION, VISITOR, YEAR_SECONDS
 from index_service.current import services
@@ -37,7 +37,7 @@ def sign_out() -> Response:
     who = signed_in()
     if who is not None:
         services().accounts.sign_out(who)
-    response = redirect_to("/")
+    response = redirect_to(url_for("explore.home"))
     site().cookies.drop(response, SESSION)
     # The browser is told to clear its cache: no page is left behind the back button.
     response.headers["Clear-Site-Data"] = '"cache"'

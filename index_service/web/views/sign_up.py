@@ -42,7 +42,7 @@ def submit_sign_up() -> Response:
         flash("success", welcome)
     else:
         flash("warn", too_many_letters(email))
-    return begin_session(secret, "/")
+    return begin_session(secret, url_for("explore.home"))
 
 
 @page(views, "/confirm/<link>")

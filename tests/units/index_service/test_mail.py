@@ -182,7 +182,10 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
         ("MAIL_FROM", "nobody"),
         ("MAIL_FROM", "a@example.com\nBcc: b@example.com"),
         ("SITE_URL", "images.example.com"),
-        ("SITE_URL", "https://images.example.com/path"),
+        *(
+            ("SITE_URL", f"https://images.example.com{path}")
+            for path in ("/v1", "/v2/x", "/_ping", "/a//b", "/a/../b", "/%41")
+        ),
         ("SITE_URL", "https://user@images.example.com"),
         ("SITE_URL", "https://images.example.com?x"),
         ("SITE_URL", "ftp://images.example.com"),
