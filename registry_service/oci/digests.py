@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
 
-from common.errors import Invalid, NotFound
+from common.errors import Invalid, NotFound, Unavailable
 
 SHA256 = "sha256"
 
@@ -42,3 +43,14 @@ class Digest(str):
     @property
     def hex(self) -> str:
         return self.partition(":")[2]
+
+
+def verified(digest: Digest, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same blocks of a blob of ours; raises Unavailable behind the last one where they are no such blob."""
+    hashed = hashlib.sha256()
+    for block in blocks:
+        hashed.update(block)
+        yield block
+    found = hashed.hexdigest()
+    if found != digest.hex:
+        raise Unavailable(f"What should be {digest} came to sha256:{found}: the layer is damaged, or was just replaced")

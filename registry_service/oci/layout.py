@@ -6,7 +6,6 @@ on where it was. Layers are hard links to the files of the store where they can 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -14,18 +13,19 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from common.errors import Invalid, Unavailable
-from registry_service.oci.digests import Digest
+from registry_service.oci.digests import Digest, verified
 from registry_service.oci.manifests import OCI
+from registry_service.storage.driver import BLOCK
+from registry_service.storage.filesystem import make_directory, sync_directory
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 REF_NAME = "org.opencontainers.image.ref.name"
 
 _LAYOUT = "oci-layout"
 _VERSION = {"imageLayoutVersion": "1.0.0"}
-_PIECE = 1024 * 1024
 
 _COMPONENT = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
 _REFERENCE = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -48,10 +48,10 @@ class Layout:
         with _in_words():
             if folder.exists() and any(folder.iterdir()) and not (folder / _LAYOUT).exists():
                 raise Invalid(f"{folder} has something in it that is no OCI image layout")
-            self._blobs.mkdir(parents=True, exist_ok=True)
+            make_directory(self._blobs)
             for leftover in folder.glob("*.part"):
                 leftover.unlink()
-            self._put(folder / _LAYOUT, json.dumps(_VERSION).encode())
+        self._put(folder / _LAYOUT, [json.dumps(_VERSION).encode()])
 
     def has(self, digest: Digest, size: int) -> bool:
         """Whether a blob is there, which was verified when it came."""
@@ -63,8 +63,7 @@ class Layout:
         """Have a small blob."""
         digest = Digest.of(content)
         if not self.has(digest, len(content)):
-            with _in_words():
-                self._put(self._path(digest), content)
+            self._put(self._path(digest), [content])
 
     def link(self, digest: Digest, source: Path) -> bool:
         """Have the blob that a file is; False where the file cannot be linked to. Raises Unavailable for another."""
@@ -73,22 +72,15 @@ class Layout:
                 os.link(source, staged)
             except OSError:
                 return False
-            with staged.open("rb") as file:
-                _require(digest, hashlib.file_digest(file, "sha256").hexdigest())
-            staged.replace(self._path(digest))
+            with staged.open("rb", buffering=0) as file:
+                for _ in verified(digest, iter(lambda: file.read(BLOCK), b"")):
+                    pass
+            _place(staged, self._path(digest))
         return True
 
     def copy(self, digest: Digest, blocks: Iterable[bytes]) -> None:
         """Have the blob that these blocks are. Raises Unavailable for another."""
-        hashed = hashlib.sha256()
-        with _in_words(), self._staged() as staged:
-            with staged.open("wb") as file:
-                for block in blocks:
-                    hashed.update(block)
-                    file.write(block)
-                _sync(file)
-            _require(digest, hashed.hexdigest())
-            staged.replace(self._path(digest))
+        self._put(self._path(digest), verified(digest, blocks))
 
     def name(self, manifests: Mapping[str, bytes]) -> None:
         """Give names to OCI manifests whose blobs are there; what had one of these names has it no more."""
@@ -96,18 +88,19 @@ class Layout:
         with _in_words():
             kept = [each for each in _manifests_in(path) if each.get("annotations", {}).get(REF_NAME) not in manifests]
             named = [_descriptor(name, content) for name, content in manifests.items()]
-            index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": kept + named}
-            self._put(path, json.dumps(index, indent=1).encode())
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": kept + named}
+        self._put(path, [json.dumps(index, indent=1).encode()])
 
     def _path(self, digest: Digest) -> Path:
         return self._blobs / digest.hex
 
-    def _put(self, path: Path, content: bytes) -> None:
-        with self._staged() as staged:
+    def _put(self, path: Path, blocks: Iterable[bytes]) -> None:
+        with _in_words(), self._staged() as staged:
             with staged.open("wb") as file:
-                file.write(content)
-                _sync(file)
-            staged.replace(path)
+                file.writelines(blocks)
+                file.flush()
+                os.fsync(file.fileno())
+            _place(staged, path)
 
     @contextmanager
     def _staged(self) -> Iterator[Path]:
@@ -127,14 +120,10 @@ def _in_words() -> Iterator[None]:
         raise Unavailable(f"{error.filename or 'The layout'} cannot be written: {error.strerror}") from error
 
 
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _require(digest: Digest, found: str) -> None:
-    if found != digest.hex:
-        raise Unavailable(f"What should be {digest} came to sha256:{found}: the layer is damaged, or was just replaced")
+def _place(staged: Path, path: Path) -> None:
+    """Give a whole file its name for good: what has one is not written again."""
+    staged.replace(path)
+    sync_directory(path.parent)
 
 
 def _manifests_in(index: Path) -> list[dict[str, Any]]:

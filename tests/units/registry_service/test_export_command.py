@@ -171,7 +171,7 @@ def test_folder_that_cannot_be_written_to(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     done = export(root, tmp_path / "file" / "layout", "--all")
     assert done.exit_code == 1
-    assert "cannot be written: Not a directory" in done.stderr
+    assert "cannot be written: File exists" in done.stderr
 
 
 @pytest.mark.parametrize("target", ["layout", "oci:", "docker://host/name"])
