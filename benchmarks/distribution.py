@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from benchmarks.client import Daemon, Habits
 from benchmarks.processes import Server
 from benchmarks.set_up import NAMESPACE, SetUp
 from benchmarks.v2 import V2
-from tests.servers.process import Process, listening, require, server_environ
+from tests.servers.distribution import distribution
 from tests.servers.radosgw import ACCESS_KEY, BUCKET, REGION, SECRET_KEY
 
 
@@ -20,22 +19,14 @@ class Distribution(SetUp):
     logs_requests = False
 
     def start(self) -> None:
-        settings = {
-            "version": 0.1,
-            "log": {"level": "error", "accesslog": {"disabled": not self.logs_requests}},
-            "storage": {
-                "cache": {"blobdescriptor": "inmemory"},
-                "delete": {"enabled": True},
-                **self.storage(),
-            },
-            "http": {"addr": f"127.0.0.1:{self.port}", "headers": {"X-Content-Type-Options": ["nosniff"]}},
+        process = distribution(
+            self.folder,
+            self.port,
+            log={"level": "error", "accesslog": {"disabled": not self.logs_requests}},
+            storage={"cache": {"blobdescriptor": "inmemory"}, "delete": {"enabled": True}, **self.storage()},
+            http={"addr": f"127.0.0.1:{self.port}", "headers": {"X-Content-Type-Options": ["nosniff"]}},
             **self.more(),
-        }
-        config = self.folder / "config.yml"
-        config.write_text(json.dumps(settings))  # JSON is YAML
-        command = [require("docker-registry", "docker-registry"), "serve", str(config)]
-        process = Process("distribution", command, self.folder, server_environ({}))
-        process.start(lambda: listening(self.port))
+        )
         self.servers.append(Server("distribution", process))
 
     def storage(self) -> dict[str, Any]:

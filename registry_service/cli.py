@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +27,11 @@ from registry_service.graph.tags import Tags
 from registry_service.oci.bulk import BulkTranslation, Outcome, TagReport
 from registry_service.oci.export import Export
 from registry_service.oci.layout import Layout
+from registry_service.oci.logins import login_at
 from registry_service.oci.records import Records
+from registry_service.oci.remote_client import RegistryAddress, RemoteClient
+from registry_service.oci.remote_export import RemoteExport, RemoteReport, Sent
+from registry_service.oci.remote_registry import RemoteRegistry
 from registry_service.oci.translation import Translations
 from registry_service.settings import RegistrySettings, load_settings
 from registry_service.storage import factory
@@ -123,25 +127,38 @@ def translate(repositories: tuple[str, ...], is_all: bool, workers: int, dry_run
 
 
 @main.command()
-@click.argument("target", metavar="oci:FOLDER")
+@click.argument("target", metavar="oci:FOLDER|URL")
 @_repositories
 @_all
 @_workers
 @_each_as_json
-def export(target: str, repositories: tuple[str, ...], is_all: bool, workers: int, as_json: bool) -> None:
-    """Export what the tags of each REPOSITORY name to an OCI image layout, where each is named REPOSITORY:TAG.
+@click.option("--insecure", is_flag=True, help="Send by plain HTTP, also the password, if URL begins with http://.")
+def export(
+    target: str, repositories: tuple[str, ...], is_all: bool, workers: int, as_json: bool, insecure: bool
+) -> None:
+    """Export what the tags of each REPOSITORY name, for registries and tools of today.
 
-    Layers of a store of files are linked, all are verified. May be interrupted and begun again; fails where a tag
-    cannot be exported.
+    To oci:FOLDER, an OCI image layout, where each is named REPOSITORY:TAG; layers of a store of files are linked. Or
+    to the registry at URL, as in https://new.example or https://new.example/team, by /v2/: only what it lacks is sent,
+    and afterwards it is asked for each tag. The login is taken from WHARFINGER_EXPORT_USER and
+    WHARFINGER_EXPORT_PASSWORD, or from the file of `docker login` or `skopeo login`.
+
+    Layers are verified. May be interrupted and begun again; fails where a tag cannot be exported.
     """
-    kind, _, folder = target.partition(":")
-    if kind != "oci" or not folder:
-        raise click.UsageError("Give the target as oci:FOLDER.")
+    kind, _, place = target.partition(":")
+    if kind not in ("oci", "http", "https") or not place:
+        raise click.UsageError("Give the target as oci:FOLDER or https://HOST[:PORT][/PREFIX].")
     with _one_line_errors():
         translating = _Translating(workers)
         names = translating.chosen(repositories, is_all=is_all)
-        exported = Export(Layout(Path(folder)), translating.images, translating.translations, translating.bulk)
-        reports = exported.run(names, workers, _show_progress)
+        if kind == "oci":
+            exported = Export(Layout(Path(place)), translating.images, translating.translations, translating.bulk)
+            reports: Sequence[TagReport] = exported.run(names, workers, _show_progress)
+        else:
+            address = RegistryAddress.parse(target, may_be_plain=insecure)
+            reports = translating.remote_export(address, insecure).run(
+                names, translating.repositories.all(), workers, _show_progress
+            )
     _show_translations(reports, "exported", as_json=as_json)
 
 
@@ -154,7 +171,7 @@ class _Translating:
         written = DryRun(driver) if dry_run else driver
         records = Records(written)
         tags = Tags(driver, registry.images)
-        self._repositories = Repositories(driver, tags)
+        self.repositories = Repositories(driver, tags)
         self.images = registry.images
         self.translations = Translations(written, registry.images, records, at_once=workers)
         self.bulk = BulkTranslation(self.translations, records, tags, registry.holdings)
@@ -162,7 +179,13 @@ class _Translating:
     def chosen(self, repositories: tuple[str, ...], *, is_all: bool) -> list[RepositoryName]:
         if is_all == bool(repositories):
             raise click.UsageError("Give repositories, or --all.")
-        return sorted(self._repositories.all()) if is_all else [RepositoryName.parse(name) for name in repositories]
+        return sorted(self.repositories.all()) if is_all else [RepositoryName.parse(name) for name in repositories]
+
+    def remote_export(self, address: RegistryAddress, may_be_plain: bool) -> RemoteExport:
+        """Raises Invalid, and where the registry does not answer."""
+        client = RemoteClient(address, login_at(address.host, os.environ), may_be_plain=may_be_plain)
+        client.ping()
+        return RemoteExport(address, RemoteRegistry(client), self.images, self.translations, self.bulk)
 
 
 def _show_progress(done: int, all_: int) -> None:
@@ -172,7 +195,7 @@ def _show_progress(done: int, all_: int) -> None:
         click.echo(f"\r{done} of {all_} images", err=True, nl=is_last)
 
 
-def _show_translations(reports: list[TagReport], done: str, *, as_json: bool) -> None:
+def _show_translations(reports: Sequence[TagReport], done: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([{**asdict(one), "repository": str(one.repository)} for one in reports], indent=2))
     else:
@@ -182,12 +205,24 @@ def _show_translations(reports: list[TagReport], done: str, *, as_json: bool) ->
         raise click.ClickException(f"{failed} of {len(reports)} tags cannot be {done}")
 
 
-def _lines_of_translations(reports: list[TagReport], done: str) -> Iterator[str]:
+def _lines_of_translations(reports: Sequence[TagReport], done: str) -> Iterator[str]:
     for one in reports:
         for told in filter(None, (one.problem, *one.notes)):
             yield f"{one.repository}:{one.tag}: {told}"
     counts = Counter(one.outcome for one in reports)
     yield f"{counts.total() - counts[Outcome.FAILED]} tags {done}, {counts[Outcome.KNOWN]} known before"
+    sent = [one.sent for one in reports if isinstance(one, RemoteReport) and one.sent is not None]
+    if sent:
+        yield _line_of_blobs(sent)
+
+
+def _line_of_blobs(sent: Sequence[Sent]) -> str:
+    blobs = sum((Counter(one.blobs) for one in sent), Counter[str]())
+    tags, size = sum(one.was_there for one in sent), sum(one.sent_bytes for one in sent)
+    return (
+        f"{tags} tags were there before; {blobs['sent']} blobs ({size} bytes) sent, {blobs['mounted']} mounted, "
+        f"{blobs['there']} there before"
+    )
 
 
 @main.group()

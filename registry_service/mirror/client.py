@@ -26,8 +26,8 @@ from common.checksums import Checksum
 from common.deadline import read_body
 from common.errors import Invalid, NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
-from registry_service.mirror.proxies import Connections
 from registry_service.mirror.sources import MirrorSource
+from registry_service.proxies import Connections
 
 MAX_LIST_BYTES = 32 * 1024 * 1024
 """A repository's list of 10,000 images is about 1.5 MB."""

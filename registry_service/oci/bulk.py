@@ -5,8 +5,8 @@ It may be interrupted at any time and begun again: what is translated already is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -24,8 +24,18 @@ from registry_service.storage import paths
 Progress = Callable[[int, int], None]
 """Told how many images of how many are done."""
 
-Then = Callable[[Translated], None]
-"""What is done with each image that is translated, on the threads that translate."""
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A tag, and the image that it names, as its repository has it."""
+
+    repository: RepositoryName
+    tag: str
+    image: ImageId
+
+
+Then = Callable[[Translated, Tagged], None]
+"""What is done with each tag whose image is translated, on the threads that translate. A Failure is that tag's."""
 
 
 class Outcome(StrEnum):
@@ -36,8 +46,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagReport:
-    """What came of one tag: the digest of its manifest in schema 2, or why there is none; and what keeps clients from
-    it."""
+    """What came of one tag: the digest of its manifest in schema 2, what failed, and what keeps clients from it."""
 
     repository: RepositoryName
     tag: str
@@ -46,13 +55,6 @@ class TagReport:
     digest: Digest | None = None
     problem: str | None = None
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    outcome: Outcome
-    translated: Translated | None = None
-    problem: str | None = None
 
 
 class BulkTranslation:
@@ -69,56 +71,72 @@ class BulkTranslation:
         repositories: Iterable[RepositoryName],
         workers: int,
         progress: Progress,
-        then: Then = lambda _: None,
+        then: Then = lambda *_: None,
     ) -> Iterator[TagReport]:
         """A report for each tag, in the order of names. Raises RepositoryNotFound before anything is done."""
         tagged = [each for repository in repositories for each in self._tagged(repository)]
-        work = partial(self._translate_one, then)
-        done = _for_each({paths.image(image): image for _, _, image in tagged}, work, workers, progress)
-        for repository, tag, image in tagged:
-            yield _report(repository, tag, image, done[paths.image(image)])
+        by_image: dict[str, list[Tagged]] = {}
+        for each in tagged:
+            by_image.setdefault(paths.image(each.image), []).append(each)
+        done = _for_each(by_image.values(), partial(self._translate_one, then), workers, progress)
+        yield from (done[each] for each in tagged)
 
-    def _tagged(self, repository: RepositoryName) -> Iterator[tuple[RepositoryName, str, ImageId]]:
+    def _tagged(self, repository: RepositoryName) -> Iterator[Tagged]:
         for tag, id_ in sorted(self._tags.all(repository).items()):
             image = ImageId(id_)
-            yield repository, tag, self._holdings.find(repository, image) or image
+            yield Tagged(repository, tag, self._holdings.find(repository, image) or image)
 
-    def _translate_one(self, then: Then, image: ImageId) -> _Done:
+    def _translate_one(self, then: Then, tags: Sequence[Tagged]) -> dict[Tagged, TagReport]:
+        """For all tags of one image."""
+        image = tags[0].image
         before = self._records.image(image)
         try:
             translated = self._translations.of(image)
-            then(translated)
         except Failure as failure:
-            return _Done(Outcome.FAILED, problem=failure.message)
+            return {each: _report(each, Outcome.FAILED, problem=failure.message) for each in tags}
         is_known = before is not None and before.oci.encode() == translated.oci.content
-        return _Done(Outcome.KNOWN if is_known else Outcome.TRANSLATED, translated)
+        outcome = Outcome.KNOWN if is_known else Outcome.TRANSLATED
+        return {each: _done(then, translated, each, outcome) for each in tags}
 
 
 def _for_each(
-    images: Mapping[str, ImageId], work: Callable[[ImageId], _Done], workers: int, progress: Progress
-) -> dict[str, _Done]:
-    done: dict[str, _Done] = {}
+    images: Collection[Sequence[Tagged]],
+    work: Callable[[Sequence[Tagged]], Mapping[Tagged, TagReport]],
+    workers: int,
+    progress: Progress,
+) -> dict[Tagged, TagReport]:
+    done: dict[Tagged, TagReport] = {}
     with ThreadPoolExecutor(workers) as pool:
-        futures: dict[Future[_Done], str] = {pool.submit(work, image): path for path, image in images.items()}
+        futures = [pool.submit(work, tags) for tags in images]
         try:
-            for future in as_completed(futures):
-                done[futures[future]] = future.result()
-                progress(len(done), len(futures))
+            for number, future in enumerate(as_completed(futures), 1):
+                done |= future.result()
+                progress(number, len(futures))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     return done
 
 
-def _report(repository: RepositoryName, tag: str, image: ImageId, done: _Done) -> TagReport:
+def _done(then: Then, translated: Translated, tagged: Tagged, outcome: Outcome) -> TagReport:
+    try:
+        then(translated, tagged)
+    except Failure as failure:
+        return _report(tagged, Outcome.FAILED, translated, failure.message)
+    return _report(tagged, outcome, translated)
+
+
+def _report(
+    tagged: Tagged, outcome: Outcome, translated: Translated | None = None, problem: str | None = None
+) -> TagReport:
     return TagReport(
-        repository=repository,
-        tag=tag,
-        image=image,
-        outcome=done.outcome,
-        digest=done.translated.schema2.digest if done.translated else None,
-        problem=done.problem,
-        notes=tuple(_notes(repository, tag, done.translated)),
+        repository=tagged.repository,
+        tag=tagged.tag,
+        image=tagged.image,
+        outcome=outcome,
+        digest=translated.schema2.digest if translated else None,
+        problem=problem,
+        notes=tuple(_notes(tagged.repository, tagged.tag, translated)),
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
+from common.errors import Invalid
 from common.names import RepositoryName
 from registry_service.graph.images import Images
-from registry_service.oci.bulk import BulkTranslation, Outcome, Progress, TagReport
+from registry_service.oci.bulk import BulkTranslation, Outcome, Progress, Tagged, TagReport
 from registry_service.oci.layout import Layout, is_reference
 from registry_service.oci.translation import LayerBlob, Translated, Translations
 
@@ -25,7 +25,7 @@ class Export:
         """A report for each tag. Tags that have come are named in the layout when all have. Raises as `bulk.run` does,
         and Unavailable.
         """
-        reports = [_named(report) for report in self._bulk.run(repositories, workers, progress, self._add)]
+        reports = list(self._bulk.run(repositories, workers, progress, self._add))
         self._layout.name(dict(self._manifests(reports)))
         return reports
 
@@ -34,8 +34,10 @@ class Export:
             if report.outcome is not Outcome.FAILED:
                 yield _name(report), self._translations.of(report.image).oci.content
 
-    def _add(self, translated: Translated) -> None:
+    def _add(self, translated: Translated, tagged: Tagged) -> None:
         """The manifest last: what it names is there."""
+        if not is_reference(_name(tagged)):
+            raise Invalid("this is no name in an OCI image layout")
         for blob in translated.layers:
             if not self._layout.has(blob.digest, blob.size):
                 self._add_layer(blob)
@@ -50,11 +52,5 @@ class Export:
                 self._layout.copy(blob.digest, reader)
 
 
-def _name(report: TagReport) -> str:
-    return f"{report.repository}:{report.tag}"
-
-
-def _named(report: TagReport) -> TagReport:
-    if report.outcome is Outcome.FAILED or is_reference(_name(report)):
-        return report
-    return replace(report, outcome=Outcome.FAILED, problem="this is no name in an OCI image layout")
+def _name(tagged: Tagged | TagReport) -> str:
+    return f"{tagged.repository}:{tagged.tag}"

@@ -1,4 +1,4 @@
-"""A source for the mirror's tests: a real HTTP server whose every answer a test may choose."""
+"""A source for the mirror's tests, and another registry: a real HTTP server whose every answer a test may choose."""
 
 from __future__ import annotations
 
@@ -97,6 +97,10 @@ class ScriptedSource(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: ScriptedSource
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
 
     def do_GET(self) -> None:
         heard = Heard(self.path, {name.lower(): value for name, value in self.headers.items()})

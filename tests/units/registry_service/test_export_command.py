@@ -174,11 +174,11 @@ def test_folder_that_cannot_be_written_to(root: Path, tmp_path: Path) -> None:
     assert "cannot be written: File exists" in done.stderr
 
 
-@pytest.mark.parametrize("target", ["layout", "oci:", "docker://host/name"])
+@pytest.mark.parametrize("target", ["layout", "oci:", "docker://host/name", "https:"])
 def test_other_targets(target: str) -> None:
     done = CliRunner().invoke(main, ["export", target, "--all"])
     assert done.exit_code == 2
-    assert "Give the target as oci:FOLDER." in done.stderr
+    assert "Give the target as oci:FOLDER or https://HOST" in done.stderr
 
 
 def test_copies_are_verified(folder: Path) -> None:

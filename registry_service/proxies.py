@@ -1,4 +1,6 @@
-"""HTTP connections to sources, through the proxies of a site: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or a setting."""
+"""HTTP connections to other registries, through the proxies of a site: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or a
+setting.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import urllib3
 from urllib3.response import BaseHTTPResponse
 
 CONNECTIONS = 64
-"""To each source, or to a proxy."""
+"""To each host, or to a proxy."""
 
 
 class Connections:

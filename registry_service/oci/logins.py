@@ -1,0 +1,69 @@
+"""Logins at other registries: of the environment, or of the file where `docker login` and `skopeo login` keep them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common.errors import Invalid
+
+USER = "WHARFINGER_EXPORT_USER"
+PASSWORD = "WHARFINGER_EXPORT_PASSWORD"
+FILE = "REGISTRY_AUTH_FILE"
+"""As for Skopeo, Podman and Buildah."""
+
+_DOCKER_CONFIG = "DOCKER_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def basic(self) -> str:
+        pair = f"{self.user}:{self.password}".encode()
+        return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def login_at(host: str, environ: Mapping[str, str]) -> Login | None:
+    """The login at a host, with its port if it has one; None for nobody. Raises Invalid."""
+    user, password = environ.get(USER, ""), environ.get(PASSWORD, "")
+    if bool(user) != bool(password):
+        raise Invalid(f"Set both {USER} and {PASSWORD}, or neither")
+    if user:
+        return Login(user, password)
+    if environ.get(FILE):
+        return _login_in(Path(environ[FILE]), host)
+    path = Path(environ.get(_DOCKER_CONFIG) or Path(environ.get("HOME") or "/") / ".docker") / "config.json"
+    return _login_in(path, host) if path.exists() else None
+
+
+def _login_in(path: Path, host: str) -> Login | None:
+    try:
+        logins = json.loads(path.read_bytes()).get("auths", {})
+        kept: dict[str, Any] = next((each for name, each in logins.items() if _host_of(name) == host), {})
+        return _decoded(kept.get("auth"))
+    except OSError as error:
+        raise Invalid(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        # Without the cause, which may quote what is in the file.
+        raise Invalid(f"{path} is no file of logins as Docker and Skopeo write them") from None
+
+
+def _host_of(name: str) -> str:
+    """Docker names the oldest by URLs."""
+    return name.partition("://")[2].partition("/")[0] if "://" in name else name
+
+
+def _decoded(auth: str | None) -> Login | None:
+    """None also where a helper of Docker's keeps the password."""
+    with suppress(UnicodeDecodeError):
+        user, colon, password = base64.b64decode(auth or "", validate=True).decode().partition(":")
+        return Login(user, password) if colon else None
+    return None
