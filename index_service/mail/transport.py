@@ -6,11 +6,13 @@ They raise what goes wrong; the outbox tries again.
 from __future__ import annotations
 
 import os
+import secrets
 import smtplib
 import ssl
+import time
 from dataclasses import dataclass
 from email.message import EmailMessage
-from email.utils import format_datetime, make_msgid
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -36,7 +38,7 @@ class Transport(Protocol):
 
 
 class FolderTransport:
-    """Writes each email to a file of its own, `<time>-<number>.eml`, readable by its owner only."""
+    """Writes each email to a file of its own, readable by its owner only; names are in the order of writing."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
@@ -46,7 +48,7 @@ class FolderTransport:
         # As it is read: quoted-printable would break links at the ends of lines.
         message.set_content(message.get_content(), cte="8bit")
         self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        stem = f"{self._clock():%Y%m%dT%H%M%S.%f}-{make_msgid().strip('<>').split('@')[0]}"
+        stem = f"{self._clock():%Y%m%dT%H%M%S.%f}-{time.monotonic_ns():020}-{secrets.token_hex(4)}"
         partial = self._path / f".{stem}"
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as target:

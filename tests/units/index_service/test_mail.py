@@ -160,6 +160,15 @@ def test_a_folder_keeps_each_letter_in_a_file_for_its_owner_alone(tmp_path):
     assert read(paths[0].read_bytes()).get_content() == LETTER.text
 
 
+def test_a_folder_lists_letters_in_the_order_of_writing(tmp_path):
+    """Also those of one instant."""
+    office = post(FolderTransport(tmp_path, clock))
+    for number in range(20):
+        office.send(LETTER, str(number))
+    identities = [read(path.read_bytes())["Message-ID"] for path in sorted(tmp_path.iterdir())]
+    assert identities == [f"<{number}@example.com>" for number in range(20)]
+
+
 def test_a_link_in_a_folder_is_whole_however_long(tmp_path):
     link = "https://images.example.com/reset/" + "Wz" * 60 + "=.ab"
     mailer = Mailer(FolderTransport(tmp_path, clock), "wharfinger@localhost", clock)
