@@ -65,6 +65,8 @@ def stub() -> Iterator[Stub]:
     kept = Stub()
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
         def _answer(self) -> None:
             line = f"{self.command} {self.path}"
             kept.asked.append(line)

@@ -34,6 +34,7 @@ class IndexProxy:
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            disable_nagle_algorithm = True
             protocol_version = "HTTP/1.1"
 
             def _pass_on(self) -> None:

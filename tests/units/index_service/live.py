@@ -28,6 +28,8 @@ from tests.units.index_service.site import Site
 
 
 class Quiet(WSGIRequestHandler):
+    disable_nagle_algorithm = True
+
     def log(self, *_: object) -> None:
         """Nobody reads it."""
 

@@ -27,6 +27,8 @@ def registry():
     """Answers /_status as told, and counts how often."""
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
         def do_GET(self):
             server.asked.append(self.path)
             self.send_response(server.status)
@@ -38,7 +40,7 @@ def registry():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.asked, server.status, server.body = [], 200, b"{}"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
     server.shutdown()

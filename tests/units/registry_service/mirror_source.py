@@ -95,6 +95,7 @@ class ScriptedSource(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    disable_nagle_algorithm = True
     protocol_version = "HTTP/1.1"
     server: ScriptedSource
 

@@ -48,6 +48,7 @@ class ScriptedIndex(ThreadingHTTPServer):
 
 
 class ScriptedHandler(BaseHTTPRequestHandler):
+    disable_nagle_algorithm = True
     protocol_version = "HTTP/1.1"
     server: ScriptedIndex
 

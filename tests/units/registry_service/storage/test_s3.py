@@ -128,6 +128,8 @@ class TestStart:
 
     def test_no_s3_at_all(self, radosgw: Radosgw) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
+            disable_nagle_algorithm = True
+
             def do_GET(self) -> None:
                 self.send_response(200)
                 self.end_headers()
