@@ -14,7 +14,8 @@ from functools import partial
 import pytest
 import urllib3
 
-from common.deadline import WHOLE, pool_with_deadline, read_body
+from common import deadline
+from common.deadline import pool_with_deadline, read_body
 from common.errors import Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token
@@ -23,8 +24,15 @@ from registry_service.index_client import IndexClient
 from registry_service.mirror.client import Source
 from registry_service.mirror.sources import MirrorSource
 
-TIMEOUT = 0.3
 PAUSE = 0.05
+"""Between two bytes."""
+
+TIMEOUT = 10.0
+"""Of a read: however busy the machine is, the next byte comes before."""
+
+PATIENCE = 60.0
+"""Far less than all the bytes take."""
+
 NAME = RepositoryName("acme", "app")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"
 DRIPS = {
@@ -85,17 +93,18 @@ def took(question: Callable[[], object], failure: type[Exception]) -> float:
     return time.monotonic() - began
 
 
-def test_a_response_ends_with_its_deadline(dripping: Dripping) -> None:
+def test_a_response_ends_with_its_deadline(dripping: Dripping, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "WHOLE", 0.05)
     pool = pool_with_deadline(TIMEOUT, connections=1)
     seconds = took(lambda: pool.request("GET", f"http://127.0.0.1:{dripping.port}/"), urllib3.exceptions.HTTPError)
-    assert WHOLE * TIMEOUT - PAUSE <= seconds < WHOLE * TIMEOUT + 2
+    assert 0.05 * TIMEOUT - PAUSE <= seconds < PATIENCE
 
 
 def test_neither_service_waits_longer_for_the_other(dripping: Dripping) -> None:
     endpoint, token = f"127.0.0.1:{dripping.port}", Token("s", NAME, Access.READ)
-    registries, index = RegistryClient({}, TIMEOUT), IndexClient(f"http://{endpoint}", TIMEOUT)
-    assert took(lambda: registries.describe(endpoint, token, ImageId("a" * 64)), Unavailable) < WHOLE * TIMEOUT + 2
-    assert took(lambda: index.images(NAME, "Token x"), Unavailable) < WHOLE * TIMEOUT + 2
+    registries, index = RegistryClient({}, 0.1), IndexClient(f"http://{endpoint}", 0.1)
+    assert took(lambda: registries.describe(endpoint, token, ImageId("a" * 64)), Unavailable) < PATIENCE
+    assert took(lambda: index.images(NAME, "Token x"), Unavailable) < PATIENCE
 
 
 def test_a_connection_is_kept_and_each_response_has_its_own_deadline() -> None:
@@ -117,7 +126,10 @@ print(json.dumps([one.value.status for one in asked]))
     server.stop()
 
 
-def test_a_kept_connection_serves_again() -> None:
+def test_a_kept_connection_serves_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each response takes half of what it may, so three take longer than one may."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         pool = pool_with_deadline(TIMEOUT, connections=1)
 
@@ -126,7 +138,7 @@ def test_a_kept_connection_serves_again() -> None:
             with connection:
                 for _ in range(3):
                     connection.recv(65536)
-                    time.sleep(WHOLE * TIMEOUT / 4)
+                    now[0] += deadline.WHOLE * TIMEOUT / 2
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue")
 
         served = threading.Thread(target=serve)

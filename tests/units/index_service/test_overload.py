@@ -55,6 +55,6 @@ def test_who_would_wait_for_too_long_is_told_when_to_come_again(port):
         assert told is not None
         assert MAX_WAIT_SECONDS < int(told[1]) < 10 * MAX_WAIT_SECONDS
         assert ask(stack, has_token=True).recv(100).startswith(b"HTTP/1.1 200 ")
-        assert time.monotonic() - began < 5
-        waiting[0].settimeout(5)
+        assert time.monotonic() - began < MAX_WAIT_SECONDS - 5
+        waiting[0].settimeout(20)
         assert waiting[0].recv(100).startswith(b"HTTP/1.1 200 ")

@@ -139,7 +139,7 @@ def test_only_a_plain_yes_opens_an_image(index, client, body, readable):
 def test_a_slow_index_is_unavailable(index):
     index.delay = 1.5
     with pytest.raises(Unavailable):
-        IndexClient(index.url, 0.2).images(ACME, AUTHORIZATION)
+        IndexClient(index.url, 0.1).images(ACME, AUTHORIZATION)
 
 
 def test_an_index_that_is_gone_is_unavailable(index):
@@ -222,8 +222,17 @@ def ask_together(client, number):
         asked = []
         for place in range(number):
             asked.append(pool.submit(ask, place))
-            time.sleep(0.001)
+            while arrived(client, asked) <= place:
+                time.sleep(0.0005)
         return [each.result() for each in asked]
+
+
+def arrived(client, asked):
+    """How many have been answered, have their turn or wait for it; one that goes on meanwhile is missed, not counted
+    twice."""
+    answered = sum(each.done() for each in asked)
+    with_turn = CONNECTIONS - client._turns._free
+    return answered + with_turn + len(client._turns._queue)
 
 
 def test_many_who_ask_at_once_share_few_connections_in_the_order_they_came(index):
@@ -237,26 +246,26 @@ def test_many_who_ask_at_once_share_few_connections_in_the_order_they_came(index
 
 
 def test_a_question_that_is_stuck_is_put_again(index):
-    index.stuck, index.delay = 3, 2.0
-    client = IndexClient(index.url, 0.5)
+    index.stuck, index.delay = 3, 10.0
+    client = IndexClient(index.url, 1.5)
     assert ask_together(client, 20) == [{}] * 20
     assert len(index.asked) == 23
 
 
 @pytest.mark.parametrize("change", ["set_tag", "consume_delete"])
 def test_what_changes_something_is_not_sent_twice(index, change):
-    index.stuck, index.delay = 1, 1.0
+    index.stuck, index.delay = 1, 10.0
     given = {"set_tag": (Tag("v1"), IMAGE, AUTHORIZATION), "consume_delete": (AUTHORIZATION,)}[change]
     with pytest.raises(IndexUnreachable):
-        getattr(IndexClient(index.url, 0.2), change)(ACME, *given)
+        getattr(IndexClient(index.url, 1.0), change)(ACME, *given)
     assert len(index.asked) == 1
 
 
 def test_who_would_wait_too_long_is_told_at_once_when_to_come_again(index):
-    index.delay = 0.35
-    client = IndexClient(index.url, 0.4)
+    index.delay = 0.2
+    client = IndexClient(index.url, 0.5)
     began = time.monotonic()
-    answers = ask_together(client, 200)
+    answers = ask_together(client, 250)
     took = time.monotonic() - began
     refused = [answer for answer in answers if answer != {}]
     assert refused
@@ -264,7 +273,7 @@ def test_who_would_wait_too_long_is_told_at_once_when_to_come_again(index):
     assert {type(answer) for answer in refused} == {IndexBusy}
     assert all(answer.retry_after >= RETRY_SECONDS for answer in refused)
     # Nobody waits for much longer than is allowed, and not one after the other.
-    assert took < 3 * PATIENCE * 0.4
+    assert took < 5 * PATIENCE * 0.5
 
 
 def test_where_one_process_cannot_be_reached_the_next_is_asked(index):

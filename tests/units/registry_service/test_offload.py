@@ -111,8 +111,10 @@ def test_reading_runs_no_further_ahead_than_a_few_blocks() -> None:
 
 def test_work_that_nobody_waits_for_leaves_its_thread() -> None:
     ended: list[BaseException] = []
+    begun = threading.Event()
 
     def work(blocks: Iterable[bytes]) -> None:
+        begun.set()
         try:
             list(blocks)
         except Exception as error:
@@ -121,9 +123,10 @@ def test_work_that_nobody_waits_for_leaves_its_thread() -> None:
 
     go_on = Event()
     asked = gevent.spawn(offload, work, Silent(go_on))
-    gevent.sleep(0.05)
-    asked.kill()
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
+        while not begun.is_set():
+            gevent.sleep(0.01)
+        asked.kill()
         while not ended:
             gevent.sleep(0.01)
 

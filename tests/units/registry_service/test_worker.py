@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.process import Process, free_port, listening
+from tests.servers.process import Process, eventually, free_port, listening
 
 ROOT = Path(__file__).resolve().parents[3]
 MIB = 1024 * 1024
@@ -125,12 +125,18 @@ def test_a_client_refused_in_the_middle_of_its_upload_reads_why(worker, chunked)
 def test_a_client_that_stands_still_is_let_go(worker):
     with socket.create_connection(("127.0.0.1", worker[1])) as client:
         client.sendall(f"GET /?offset=0&length={SIZE} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        time.sleep(4)
+        eventually(lambda: not is_established(worker[1], client.getsockname()[1]), lambda: "it is still waited for")
         received = 0
-        client.settimeout(10)
+        client.settimeout(60)
         try:
             while part := client.recv(MIB):
                 received += len(part)
         except ConnectionResetError:
             pass
     assert received < SIZE
+
+
+def is_established(port, peer):
+    """Whether the service's end of a connection has been closed by nobody."""
+    ends = f":{port:04X} 0100007F:{peer:04X} 01 "
+    return ends in Path("/proc/net/tcp").read_text(encoding="ascii")

@@ -141,16 +141,20 @@ def test_strangers_are_followed_for_the_same_subject_only(driver: Driver, leases
     assert leases.acquire(PATH, "subject") is not None
 
 
-def test_strangers_that_do_nothing_are_followed_in_the_end(driver: Driver, elsewhere: Process) -> None:
-    leases = Leases(driver, unknown_seconds=0.2)
+def test_strangers_that_do_nothing_are_followed_in_the_end(
+    driver: Driver, elsewhere: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    leases = Leases(driver, unknown_seconds=20)
     driver.put(PATH, lease_of(elsewhere, age=300))
     assert leases.acquire(PATH, "another") is None
-    time.sleep(0.15)
+    now[0] += 15
     driver.put(PATH, lease_of(elsewhere, nonce="renewed"))
     assert leases.acquire(PATH, "another") is None
-    time.sleep(0.15)
+    now[0] += 15
     assert leases.acquire(PATH, "another") is None
-    time.sleep(0.15)
+    now[0] += 15
     lease = leases.acquire(PATH, "another")
     assert lease is not None
     assert leases.holds(lease)

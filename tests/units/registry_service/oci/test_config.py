@@ -149,7 +149,8 @@ def test_time_of_a_key_that_comes_again_and_again_is_linear(first: str, again: s
         v1_image.decode(f"{{{raw}}}".encode())
         return time.process_time() - began
 
-    assert seconds(20_000) < 40 * max(seconds(2_000), 0.005)
+    # What else the machine does may slow one of them down, not each time the longer one.
+    assert any(seconds(20_000) < 40 * max(seconds(2_000), 0.005) for _ in range(5))
 
 
 def test_images_share_no_values() -> None:

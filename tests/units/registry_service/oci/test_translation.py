@@ -328,13 +328,17 @@ def test_those_who_ask_at_once_share_one_computation(filled: OciStore, driver: D
 def test_layers_are_read_few_at_a_time(store: OciStore, driver: Driver) -> None:
     images = [Made(f"image{index}", stored=gzip.compress(TAR, mtime=index)) for index in range(6)]
     store.add(*images)
-    lock, reading, most = threading.Lock(), 0, 0
+    lock, full, reading, most = threading.Lock(), threading.Event(), 0, 0
 
     def offload(work: Callable[..., Any], *arguments: Any) -> Any:
         nonlocal reading, most
         with lock:
             reading += 1
             most = max(most, reading)
+        if most == translation.AT_ONCE:
+            full.set()
+        # As many as may read at once, and some time for one more.
+        assert full.wait(60)
         threading.Event().wait(0.02)
         done = work(*arguments)
         with lock:
