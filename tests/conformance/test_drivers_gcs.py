@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from tests.conformance.drivers_shared import (
     Start,
     keep_large,
 )
+from tests.conformance.drivers_slow import SlowStoreContract
 from tests.servers.faults import FaultProxy
 from tests.servers.gcs import Gcs
 from tests.servers.store import Store
@@ -59,6 +61,17 @@ class TestGcsInTrouble(DriverFaults):
 
     def leftovers(self) -> list[str]:
         return self.gcs.open_sessions(self.bucket)
+
+
+class TestGcsFarAway(SlowStoreContract):
+    @pytest.fixture
+    def proxy(self, gcs: Gcs) -> Iterator[FaultProxy]:
+        with FaultProxy(Target.parse(gcs.endpoint)) as proxy:
+            yield proxy
+
+    @pytest.fixture
+    def far(self, gcs: Gcs, proxy: FaultProxy) -> Store:
+        return gcs.store(gcs.new_bucket(), endpoint=proxy.url)
 
 
 def test_greenlets_wait_together(gcs: Gcs) -> None:

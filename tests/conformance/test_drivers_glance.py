@@ -28,6 +28,7 @@ from tests.conformance.drivers_shared import (
     keep_large,
     rest_of,
 )
+from tests.conformance.drivers_slow import SlowStoreContract
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.glance import PAGE, Project
 from tests.servers.openstack import OpenStack
@@ -129,6 +130,12 @@ class TestGlanceInTrouble(DriverFaults):
 
     def leftovers(self) -> list[str]:
         return self.begun()
+
+
+class TestGlanceFarAway(SlowStoreContract):
+    @pytest.fixture
+    def far(self, project: Project, proxy: FaultProxy, root: str, tmp_path: Path) -> Store:
+        return Store("glance", root, project.environ(alternate_path=tmp_path, endpoint_url=proxy.url))
 
 
 class TestLayers:

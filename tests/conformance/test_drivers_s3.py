@@ -18,6 +18,7 @@ from tests.conformance.drivers_shared import (
     Start,
     keep_large,
 )
+from tests.conformance.drivers_slow import SlowStoreContract
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.radosgw import Radosgw
 from tests.servers.store import Store
@@ -87,6 +88,17 @@ class TestS3InTrouble(DriverFaults):
     def leftovers(self) -> list[str]:
         """Parts. An upload without any may stay where the answer to its beginning was lost; it takes no room."""
         return [part for _, parts in self.radosgw.uploads(self.faulty) for part in parts]
+
+
+class TestS3FarAway(SlowStoreContract):
+    @pytest.fixture
+    def proxy(self, radosgw: Radosgw) -> Iterator[FaultProxy]:
+        with FaultProxy(Target.parse(radosgw.url)) as proxy:
+            yield proxy
+
+    @pytest.fixture
+    def far(self, radosgw: Radosgw, proxy: FaultProxy) -> Store:
+        return radosgw.store(endpoint_url=proxy.url)
 
 
 def test_greenlets_do_not_wait_for_each_other(radosgw: Radosgw) -> None:

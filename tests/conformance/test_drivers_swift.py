@@ -28,6 +28,7 @@ from tests.conformance.drivers_shared import (
     first_line,
     keep_large,
 )
+from tests.conformance.drivers_slow import SlowStoreContract
 from tests.servers import keystone
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.openstack import OpenStack
@@ -121,6 +122,12 @@ class TestSwiftInTrouble(DriverFaults):
 
     def leftovers(self) -> list[str]:
         return self.unsettled()
+
+
+class TestSwiftFarAway(SlowStoreContract):
+    @pytest.fixture
+    def far(self, container: SwiftContainer, proxy: FaultProxy) -> Store:
+        return Store("swift", f"/{ROOT}", container.environ(auth_url=f"{proxy.url}/auth/v1.0"))
 
 
 class TestSegments:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from registry_service.storage.driver import BLOCK
-from tests.clients.generations import GENERATIONS, NEWEST, V0_7, V0_9, Generation
+from tests.clients.generations import GENERATIONS, NEWEST, Generation
 from tests.clients.wire import Connection, Target, call
 from tests.conformance.drivers_contract import generated
 from tests.journeys.test_generations import chain_for, daemon_of, same_bytes
@@ -65,24 +65,6 @@ def test_every_generation_finds_its_images_in_the_store(direct: Service) -> None
         daemon = daemon_of(generation, setup)
         daemon.push(name, chain)
         same_bytes(daemon.pull(name), chain)
-
-
-@pytest.mark.parametrize("generation", [V0_7, V0_9], ids=str)
-def test_tarsums_and_listings_wait_for_the_store(
-    tmp_path: Path, radosgw: Radosgw, way: FaultProxy, generation: Generation
-) -> None:
-    """A store that is a network away gives the bytes of a layer when it has them: what reads them has to wait."""
-    way.plan(lambda exchange: exchange.trickle(0.02, 4) if exchange.method == "GET" else exchange.pass_on())
-    store = radosgw.store(endpoint_url=way.url)
-    service = start_registry(tmp_path, None, driver_environ=store.environ, storage="s3", storage_path=store.path)
-    with running(service):
-        setup, chain = standing(service), chain_for(generation)
-        daemon_of(generation, setup).push(setup.fresh_name("slow"), chain)
-        for image in chain:
-            for listed in ("files", "diff"):
-                answer = call(service.target, f"GET /v1/images/{image.id}/{listed}")
-                assert answer.status == 200, f"{answer}\n{service.process.tail()}"
-        assert b'"srv/data"' in call(service.target, f"GET /v1/images/{chain[0].id}/files").body
 
 
 def test_the_registry_streams_ranges_from_the_store(direct: Service) -> None:
