@@ -18,6 +18,7 @@ from index_service.mount import PROTOCOLS, first_part
 
 SERVICE = "index"
 
+MOST_IMAGES = 200_000
 MAX_DAYS = 36_500
 
 _HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
@@ -83,6 +84,13 @@ def _some_days(text: str) -> int:
     if days > MAX_DAYS:
         raise ValueError(f"{text!r} is more than {MAX_DAYS} days")
     return days
+
+
+def _images(text: str) -> int:
+    images = whole_number(1)(text)
+    if images > MOST_IMAGES:
+        raise ValueError(f"{text!r} is more than {MOST_IMAGES}, the longest list that a registry reads")
+    return images
 
 
 def _site_url(text: str) -> str:
@@ -211,6 +219,12 @@ class IndexSettings:
     )
     quota_repositories: int = setting(
         whole_number(), "Number of repositories of a namespace, unless it has a quota of its own; 0 is no limit.", 0
+    )
+    max_images: int = setting(
+        _images,
+        "Number of images that a repository may list; whoever pulls, and each registry that checks a token, gets the "
+        "whole list.",
+        100_000,
     )
     trusted_proxies: int = setting(
         whole_number(), "Number of reverse proxies whose X-Forwarded-* headers are trusted.", 0

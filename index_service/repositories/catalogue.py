@@ -49,9 +49,6 @@ _LISTED = (
 _MEANT = func.coalesce(TagRecord.image_id, TagRecord.announced_id)
 _ANNOUNCED = select(TagRecord.name, _MEANT).where(_OF_REPOSITORY, _MEANT.is_not(None))
 
-MAX_IMAGES = 100_000
-"""The limit of a repository's list, which is sent whole to each client and to each registry that checks a token."""
-
 
 def name_parameters(name: RepositoryName) -> dict[str, str]:
     return {"namespace": name.namespace, "name": name.name}
@@ -119,27 +116,29 @@ def listed(session: Session, repository_id: int) -> list[tuple[str, str | None]]
 
 
 def announce_images(
-    session: Session, repository: Repository, images: Mapping[ImageId, str | None], moment: datetime
+    session: Session, repository: Repository, images: Mapping[ImageId, str | None], limit: int | None, moment: datetime
 ) -> None:
     """Announce the images of a push: readers see them once it is concluded, or its tag is set. Raises as
     `record_images` does."""
-    _merge(session, repository, images, moment, is_announced=True)
+    _merge(session, repository, images, limit, moment, is_announced=True)
 
 
 def record_images(
-    session: Session, repository: Repository, images: Mapping[ImageId, str | None], moment: datetime
+    session: Session, repository: Repository, images: Mapping[ImageId, str | None], limit: int | None, moment: datetime
 ) -> None:
-    """Merge images into the list: none is ever removed, a checksum replaces an older one (protocol §2.4).
+    """Merge images into the list: none is ever removed, a checksum replaces an older one (protocol §2.4). There is no
+    `limit` for what an old store has.
 
     Raises Conflict if the list would exceed its limit.
     """
-    _merge(session, repository, images, moment, is_announced=False)
+    _merge(session, repository, images, limit, moment, is_announced=False)
 
 
 def _merge(
     session: Session,
     repository: Repository,
     images: Mapping[ImageId, str | None],
+    limit: int | None,
     moment: datetime,
     *,
     is_announced: bool,
@@ -147,16 +146,17 @@ def _merge(
     of_push = {"repository_id": repository.id, "is_announced": is_announced}
     rows = [{**of_push, "image_id": id_, "checksum": sum_} for id_, sum_ in images.items()]
     insert_missing(session, ListedImage, rows)
-    _require_room(session, repository)
+    if limit is not None:
+        _require_room(session, repository, limit)
     known = [row for row in rows if row["checksum"] is not None]
     upsert(session, ListedImage, known, key=("repository_id", "image_id"), changed=("checksum",))
     repository.updated_at = moment
 
 
-def _require_room(session: Session, repository: Repository) -> None:
+def _require_room(session: Session, repository: Repository, limit: int) -> None:
     count = select(func.count()).select_from(ListedImage).where(ListedImage.repository_id == repository.id)
-    if (session.scalar(count) or 0) > MAX_IMAGES:
-        raise Conflict(f"A repository lists no more than {MAX_IMAGES} images")
+    if (session.scalar(count) or 0) > limit:
+        raise Conflict(f"A repository lists no more than {limit} images: push to another, or ask the operator for more")
 
 
 def tags(session: Session, repository_id: int, *, announced: bool = False) -> dict[Tag, ImageId]:

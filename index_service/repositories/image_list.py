@@ -9,8 +9,6 @@ from typing import Any
 from common.errors import Invalid, NotFound
 from common.names import ImageId, Tag
 
-MAX_ENTRIES = 10_000
-
 
 @dataclass(frozen=True, slots=True)
 class ImageListEntry:
@@ -27,8 +25,6 @@ def parse_image_list(data: Any) -> list[ImageListEntry]:
         return []
     if not isinstance(data, list):
         raise Invalid("Invalid data: expected a list of images")
-    if len(data) > MAX_ENTRIES:
-        raise Invalid(f"Invalid data: more than {MAX_ENTRIES} images")
     return [_entry(item) for item in data]
 
 

@@ -127,6 +127,7 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
             sweep,
             quotas,
             clock,
+            max_images=settings.max_images,
         ),
         distribution=Distribution(database, authentication, tokens, access_control, endpoints, pulls, sweep, clock),
         operations=Operations(database, authentication, registration, quotas, clock),

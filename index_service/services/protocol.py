@@ -82,6 +82,8 @@ class Protocol:
         sweep: TokenSweep,
         quotas: Quotas,
         clock: Clock,
+        *,
+        max_images: int,
     ) -> None:
         self._database = database
         self._authentication = authentication
@@ -95,6 +97,7 @@ class Protocol:
         self._pulls = counted
         self._quotas = quotas
         self._clock = clock
+        self._max_images = max_images
         self._sweep = sweep
 
     def sign_up(self, name: object, password: object, email: object, address: str) -> SignUp:
@@ -143,7 +146,7 @@ class Protocol:
             self._quotas.require_bytes(session, name.namespace)
             if is_new:
                 documents.refresh(session, repository.id)
-            catalogue.announce_images(session, repository, checksums(entries), context.at)
+            catalogue.announce_images(session, repository, checksums(entries), self._max_images, context.at)
             catalogue.announce_tags(session, repository, announced_tags(entries), context.at)
             return self._issue(session, caller, repository, Access.WRITE)
 
@@ -170,7 +173,7 @@ class Protocol:
         caller = self._authentication.caller(credential, name, Access.WRITE)
         with self._database.writing() as session:
             repository = self._locked(session, caller, name, Action.WRITE)
-            catalogue.record_images(session, repository, checksums(entries), self._clock())
+            catalogue.record_images(session, repository, checksums(entries), self._max_images, self._clock())
             catalogue.conclude_push(session, repository, caller.pusher, self._clock())
             self._enqueue_read(session, repository)
         self._jobs.wake_up.set()

@@ -106,7 +106,7 @@ class Reindex:
                 context = AuditContext(None, "", self._clock())
                 repository_settings.set_private(session, context, repository, is_private=True)
             updated_at, pushed_at = repository.updated_at, repository.pushed_at
-            catalogue.record_images(session, repository, dict.fromkeys(tags.values()), self._clock())
+            catalogue.record_images(session, repository, dict.fromkeys(tags.values()), None, self._clock())
             known = catalogue.tags(session, repository.id)
             for tag, image in tags.items():
                 if known.get(tag) != image:

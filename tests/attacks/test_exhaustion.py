@@ -11,7 +11,7 @@ from contextlib import closing
 
 from gunicorn.http.unreader import IterUnreader
 
-from index_service.repositories.catalogue import MAX_IMAGES
+from index_service.settings import IndexSettings
 from registry_service.chunked import ChunkedBody
 from tests.attacks.test_tokens import pushed
 from tests.clients.docker_v1 import Daemon
@@ -19,6 +19,8 @@ from tests.clients.generations import NEWEST
 from tests.clients.wire import call
 from tests.servers.setups import ALICE, SetUp
 
+MAX_IMAGES = IndexSettings.max_images
+ADVICE = "push to another, or ask the operator for more"
 TINY = 30_000
 
 
@@ -47,7 +49,10 @@ def _expect_no_more(split: SetUp, name: str, listed: str) -> None:
     more, same = [{"id": secrets.token_hex(32)}], [{"id": listed}]
     for line in (f"PUT /v1/repositories/{name}/", f"PUT /v1/repositories/{name}/images"):
         refused = call(split.index, line, basic, json.dumps(more).encode())
-        assert (refused.status, refused.error()) == (409, f"A repository lists no more than {MAX_IMAGES} images")
+        assert (refused.status, refused.error()) == (
+            409,
+            f"A repository lists no more than {MAX_IMAGES} images: {ADVICE}",
+        )
         assert call(split.index, line, basic, json.dumps(same).encode()).status in (200, 204)
     assert len(call(split.index, f"GET /v1/repositories/{name}/images", basic).json()) == MAX_IMAGES
 

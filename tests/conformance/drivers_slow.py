@@ -18,7 +18,7 @@ from tests.clients.wire import call
 from tests.journeys.test_generations import chain_for, daemon_of, same_bytes
 from tests.servers.faults import Exchange, FaultProxy
 from tests.servers.process import eventually
-from tests.servers.services import Service, running, start_registry
+from tests.servers.services import Service, registry_command, running, start_registry
 from tests.servers.setups import SetUp
 from tests.servers.store import Store
 from tests.units.registry_service.mirror_source import ACME, Said, ScriptedSource, serving
@@ -54,9 +54,10 @@ class SlowStoreContract:
     def test_whatever_reads_layers_waits_for_the_store(self, registry: Service, source: ScriptedSource) -> None:
         """Docker 0.6 to 0.9 push with a tarsum, which takes all entries of the layer; so do listings, and what is
         mirrored from a registry that knows no other checksum."""
-        setup = SetUp("far", registry.target, registry.target, registry)
+        setup, names = SetUp("far", registry.target, registry.target, registry), set()
         for generation in (V0_7, V0_9):
             name, chain = setup.fresh_name("slow"), chain_for(generation)
+            names.add(name)
             daemon = daemon_of(generation, setup)
             daemon.push(name, chain, "latest")
             same_bytes(daemon.pull(name, "latest"), chain)
@@ -70,6 +71,8 @@ class SlowStoreContract:
         top = f"HEAD /v1/images/{mirrored[-1].id}/layer"
         eventually(lambda: call(registry.target, top).status == 200, registry.process.tail)
         self.list_files(registry, mirrored)
+        # What a new index takes over.
+        assert set(registry_command(registry.process.environ, "repositories").split()) == {*names, str(ACME)}
 
     def list_files(self, registry: Service, chain: Chain) -> None:
         for image in chain:

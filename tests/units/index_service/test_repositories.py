@@ -441,3 +441,16 @@ def confirmed(site, engine, announced, by):
             catalogue.conclude_push(session, repository, by, site.clock())
             session.flush()
     return len(statements)
+
+
+def test_a_push_announces_all_images_of_a_large_repository(make_site):
+    """Docker before 0.10 announces those of all tags."""
+    site = make_site(max_images=20_000)
+    site.user("alice")
+    entries = [{"id": f"{number:064x}"} for number in range(20_001)]
+    announced = [
+        site.request("PUT", "/v1/repositories/alice/app/", user="alice", ask=True, body=entries[:count])
+        for count in (20_000, 20_001)
+    ]
+    assert [answer.status_code for answer in announced] == [200, 409]
+    assert "no more than 20000 images" in announced[1].get_json()["error"]
