@@ -1,5 +1,9 @@
 """Authorization by grants: a token validated once at the index, so that one pull costs one request to it and not forty.
 
+A token for reading states itself that it is the index's, and is trusted for as long as an answer would be (see
+`stated_tokens`). The index is asked what it knows of the repository's images, once for all tokens that state the same
+list.
+
 A grant has the repository, the access, and what the index says of its images: which ones it holds, and which a push has
 only announced. What the index does not know yet is looked up in the store. A grant is cached for a short time,
 counted from the response of the index and never extended, in the worker's memory and in a signed cookie that any
@@ -15,13 +19,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import secrets
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from itsdangerous import BadSignature, Signer
 
@@ -31,13 +36,19 @@ from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token, read_authorization
 from registry_service.graph.holdings import EVERYBODY, Holder, Holdings, RepositoryHolder
 from registry_service.index_client import IndexClient, Standing
+from registry_service.stated_tokens import Stated, StatedTokens
 from registry_service.storage.paths import ApartImageId
+
+T = TypeVar("T")
 
 MAX_COOKIE_BYTES = 2000
 """Some daemons send each cookie twice in one header line, and nginx takes lines of 8 KiB."""
 
 MAX_FINGERPRINTS = 256 * 1024
-"""Capacity of a worker's cache of grants, at some hundred bytes each. A grant without any counts as sixty-four."""
+"""Capacity of a worker's cache of grants, at some hundred bytes each, and of that of lists which grants share."""
+
+_MIN_WEIGHT = 64
+"""What a grant counts for that has no fingerprints of its own."""
 
 TOKENS_AT_ONCE = 4
 """At most so many matching tokens of one header are tried."""
@@ -57,17 +68,22 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One redeemed token; `expires` is in seconds since the epoch."""
+    """One redeemed token; `expires` is in seconds since the epoch.
+
+    `fingerprints` are made with `key`, or with `list_key` where other tokens share them.
+    """
 
     key: bytes
     repository: RepositoryName
     access: Access
     fingerprints: frozenset[bytes]
-    expires: int
+    expires: float
+    list_key: bytes | None = None
 
     def standing(self, image: ImageId) -> Standing | None:
         """None for an image that the index did not name."""
-        return next((each for each in Standing if _fingerprint(image, each, self.key) in self.fingerprints), None)
+        key = self.list_key or self.key
+        return next((each for each in Standing if _fingerprint(image, each, key) in self.fingerprints), None)
 
 
 class _Redeemed(NamedTuple):
@@ -76,6 +92,13 @@ class _Redeemed(NamedTuple):
     token: Token
     grant: Grant
     is_new: bool
+
+
+class _Listing(NamedTuple):
+    """What the index said of a repository's images, as fingerprints, for all tokens that state the same list."""
+
+    key: bytes
+    fingerprints: frozenset[bytes]
 
 
 class Gate(Protocol):
@@ -213,7 +236,10 @@ class TokenGate:
         self._held = _HeldImages(holdings, grant_seconds, clock, mirror)
         # Images that the index says a public repository holds, by (grant's key, id).
         self._public: Cache[tuple[bytes, ImageId], bool] = Cache(65536, grant_seconds, timer=clock)
-        self._single_flight = _SingleFlight()
+        self._stated = StatedTokens(index, grant_seconds, clock)
+        self._listings: Cache[bytes, _Listing] = Cache(MAX_FINGERPRINTS, grant_seconds, timer=clock)
+        self._redeeming: _SingleFlight[Grant] = _SingleFlight()
+        self._listing: _SingleFlight[_Listing] = _SingleFlight()
 
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
         redeemed = self._redeemed(credentials, access, repository)
@@ -318,7 +344,31 @@ class TokenGate:
         grant = self._cached(key, cookie)
         if grant is not None:
             return _Redeemed(token, grant, is_new=False)
-        return _Redeemed(token, self._single_flight.call(key, lambda: self._redeem(token, key)), is_new=True)
+        stated = self._stated.read(token)
+        if stated is not None:
+            return _Redeemed(token, self._take_word(token, key, stated), is_new=False)
+        return _Redeemed(token, self._redeeming.call(key, lambda: self._redeem(token, key)), is_new=True)
+
+    def _take_word(self, token: Token, key: bytes, stated: Stated) -> Grant:
+        """The grant of a token that states itself what it is for."""
+        list_key = b"%s %s" % (stated.statement.listing, str(token.repository).encode())
+        listing = self._listings.get(list_key)
+        if listing is None:
+            try:
+                listing = self._listing.call(list_key, lambda: self._list(token, list_key))
+            except Unauthenticated:
+                # Perhaps of another one, with which all others waited for an answer.
+                listing = self._list(token, list_key)
+        grant = Grant(key, token.repository, token.access, listing.fingerprints, stated.expires, listing.key)
+        self._grants.put(key, grant, _MIN_WEIGHT)
+        return grant
+
+    def _list(self, token: Token, list_key: bytes) -> _Listing:
+        images = self._index.images(token.repository, _authorization(token))
+        key = secrets.token_bytes(16)
+        listing = _Listing(key, _fingerprints(images, key))
+        self._listings.put(list_key, listing, _weight(listing.fingerprints))
+        return listing
 
     def _cached(self, key: bytes, cookie: str | None) -> Grant | None:
         grant = self._grants.get(key) or self._read_cookie(key, cookie)
@@ -328,15 +378,15 @@ class TokenGate:
 
     def _redeem(self, token: Token, key: bytes) -> Grant:
         images = self._index.images(token.repository, _authorization(token))
-        fingerprints = frozenset(_fingerprint(image, standing, key) for image, standing in images.items())
-        grant = Grant(key, token.repository, token.access, fingerprints, int(self._clock() + self._seconds))
-        self._grants.put(grant.key, grant, _weight(grant))
+        expires = int(self._clock() + self._seconds)
+        grant = Grant(key, token.repository, token.access, _fingerprints(images, key), expires)
+        self._grants.put(grant.key, grant, _weight(grant.fingerprints))
         return grant
 
     def _cookie(self, grant: Grant) -> str | None:
         """None where the grant has more images than fit in a cookie; each worker then validates the token once."""
         name = str(grant.repository).encode()
-        packed = _HEAD.pack(grant.expires, _ACCESSES.index(grant.access), grant.key, len(name)) + name
+        packed = _HEAD.pack(int(grant.expires), _ACCESSES.index(grant.access), grant.key, len(name)) + name
         packed += b"".join(grant.fingerprints)
         signed = self._signer.sign(base64.urlsafe_b64encode(packed)).decode()
         return signed if len(signed) <= MAX_COOKIE_BYTES else None
@@ -360,12 +410,16 @@ class TokenGate:
             frozenset(tail[at : at + _FINGERPRINT_BYTES] for at in range(0, len(tail), _FINGERPRINT_BYTES)),
             expires,
         )
-        self._grants.put(grant.key, grant, _weight(grant))
+        self._grants.put(grant.key, grant, _weight(grant.fingerprints))
         return grant
 
 
-def _weight(grant: Grant) -> int:
-    return 64 + len(grant.fingerprints)
+def _weight(fingerprints: frozenset[bytes]) -> int:
+    return _MIN_WEIGHT + len(fingerprints)
+
+
+def _fingerprints(images: Mapping[str, Standing], key: bytes) -> frozenset[bytes]:
+    return frozenset(_fingerprint(image, standing, key) for image, standing in images.items())
 
 
 def _authorization(token: Token) -> str:
@@ -446,20 +500,20 @@ class _GrantHolder(RepositoryHolder):
         self._held.remember(self._grant, image)
 
 
-class _SingleFlight:
-    """Single-flight validation: one request to the index for each key; concurrent callers share the outcome."""
+class _SingleFlight(Generic[T]):
+    """Single-flight: one request to the index for each key; concurrent callers share the outcome."""
 
     def __init__(self) -> None:
-        self._under_way: dict[bytes, Future[Grant]] = {}
+        self._under_way: dict[bytes, Future[T]] = {}
 
-    def call(self, key: bytes, redeem: Callable[[], Grant]) -> Grant:
+    def call(self, key: bytes, ask: Callable[[], T]) -> T:
         waiting = self._under_way.get(key)
         if waiting is not None:
             return waiting.result()
-        future: Future[Grant] = Future()
+        future: Future[T] = Future()
         self._under_way[key] = future
         try:
-            future.set_result(redeem())
+            future.set_result(ask())
         except Exception as error:  # noqa: BLE001 - passed on as it is, to every caller
             future.set_exception(error)
         finally:

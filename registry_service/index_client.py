@@ -23,6 +23,7 @@ from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties, write_properties
 from common.settings import listed
+from common.statements import PublicKeys, read_keys
 from registry_service.turns import TooLate, Turns
 
 CONNECTIONS = 8
@@ -110,6 +111,17 @@ class IndexClient:
         if status == 401:
             raise Unauthenticated("Requires authorization")
         return status == 200 and isinstance(body, dict) and body.get("access") is True
+
+    def token_keys(self, authorization: str) -> tuple[PublicKeys, float]:
+        """The keys of tokens for reading, and the index's time: whoever bears a token waits for them, so this goes
+        before logins, too. Raises Unavailable, also of an index that has none."""
+        status, body = self._ask("GET", "/v1/token_keys", authorization)
+        try:
+            if status == 200:
+                return read_keys(body)
+        except Invalid as error:
+            raise Unavailable("The index answered with something other than keys") from error
+        raise Unavailable("The index tells no keys of tokens")
 
     def consume_delete(self, repository: RepositoryName, authorization: str) -> None:
         """Consume a delete token: the index deletes the repository (protocol §2.5, §2.8)."""

@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.routing import PathConverter
 
 from common.distribution import PREFIX
-from index_service.api import distribution, repositories, search, users
+from index_service.api import distribution, keys, repositories, search, users
 
 __all__ = ["install"]
 
@@ -25,7 +25,7 @@ def install(app: Flask, *, origin: str) -> None:
     """Give an application all routes of the index. `origin` is its public URL without a path, empty if not known."""
     app.url_map.converters["itself"] = RepositoryItself
     app.before_request(distribution.send_to_v1)
-    for views in (users, repositories, search):
+    for views in (keys, users, repositories, search):
         app.register_blueprint(views.views, url_prefix="/v1")
     app.config["ORIGIN"] = origin
     app.register_blueprint(distribution.views, url_prefix=PREFIX)

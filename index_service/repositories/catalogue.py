@@ -40,12 +40,6 @@ _HOLD = select(Repository).where(IS_NAMED).with_for_update()
 _OF_REPOSITORY = TagRecord.repository_id == bindparam("repository")
 _TAGS = select(TagRecord.name, TagRecord.image_id).where(_OF_REPOSITORY, TagRecord.image_id.is_not(None))
 _TAGS = _TAGS.execution_options(**PREPARED_STATEMENT)
-_LISTED = (
-    select(ListedImage.image_id, ListedImage.checksum)
-    .where(ListedImage.repository_id == bindparam("repository"), ListedImage.is_announced.is_(False))
-    .order_by(ListedImage.id)
-    .execution_options(**PREPARED_STATEMENT)
-)
 _MEANT = func.coalesce(TagRecord.image_id, TagRecord.announced_id)
 _ANNOUNCED = select(TagRecord.name, _MEANT).where(_OF_REPOSITORY, _MEANT.is_not(None))
 
@@ -107,12 +101,6 @@ def allocate(
     if session.scalar(made) is not None:
         details = {} if context.actor is creator else {"person": creator.name}
         context.record(session, Change.REPOSITORY_MADE, str(name), how=how, **details)
-
-
-def listed(session: Session, repository_id: int) -> list[tuple[str, str | None]]:
-    """The images that a repository lists to readers, oldest first, with the checksum that its pusher gave for each."""
-    rows = session.execute(_LISTED, {"repository": repository_id})
-    return [(image_id, checksum) for image_id, checksum in rows]
 
 
 def announce_images(

@@ -7,6 +7,7 @@ registry has the truth; this is the record of it that lets a pull ask once. Noth
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +17,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, liter
 from sqlalchemy.orm import Session, aliased
 
 from common.names import LIBRARY, ImageId, RepositoryName
+from common.statements import LISTING_BYTES
 from index_service.db import PREPARED_STATEMENT, insert_missing, upsert
 from index_service.repositories.models import HeldImage, ListedImage, Repository
 
@@ -88,6 +90,14 @@ def listed_for_registry(
     """
     rows = session.execute(_TO_PUSH if announced else _TO_PULL, {"repository": repository_id})
     return [(image_id, checksum, None if how is None else Holding(how)) for image_id, checksum, how in rows]
+
+
+def digest(listed: Iterable[tuple[str, str | None, Holding | None]]) -> bytes:
+    """A digest of a list for registries: the same as long as the same images come to the repository in the same way."""
+    known = hashlib.blake2b(digest_size=LISTING_BYTES)
+    for image_id, _, how in listed:
+        known.update(f"{image_id} {how}\n".encode())
+    return known.digest()
 
 
 def _list(how: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Select[Any]:

@@ -18,7 +18,7 @@ from index_service.accounts import rate_counts
 from index_service.accounts.actor import Actor
 from index_service.database import UNWRITABLE, Database
 from index_service.db import Clock
-from index_service.repositories import catalogue
+from index_service.repositories import catalogue, holdings
 from index_service.repositories.endpoints import Endpoints
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action
@@ -136,7 +136,10 @@ class Distribution:
     def _issue(
         self, session: Session, actor: Actor | None, opened: list[Repository], moment: datetime, client: str
     ) -> tuple[list[Repository], list[Token]]:
-        tokens = [self._tokens.issue(session, actor, each, Access.READ, moment, client) for each in opened]
+        tokens = [
+            self._tokens.issue_for_reading(session, actor, each, _listing(session, each), moment, client)
+            for each in opened
+        ]
         return opened, tokens or [self._tokens.issue_identity(session, actor, moment, client)]
 
     def _readable(self, session: Session, actor: Actor | None, names: Sequence[RepositoryName]) -> list[Repository]:
@@ -162,3 +165,7 @@ class Distribution:
                 return [each for key, each in fresh.items() if rate_counts.add(session, key, 1, PULL, moment) == 0]
         except UNWRITABLE:
             return list(fresh.values())
+
+
+def _listing(session: Session, repository: Repository) -> bytes:
+    return holdings.digest(holdings.listed_for_registry(session, repository.id, announced=False))

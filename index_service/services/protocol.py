@@ -6,8 +6,8 @@ Every method first authenticates the caller. Before it returns it has committed;
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -100,6 +100,10 @@ class Protocol:
         self._max_images = max_images
         self._sweep = sweep
 
+    def token_keys(self) -> tuple[tuple[bytes, ...], datetime]:
+        """The public keys of tokens for reading, and what time it is."""
+        return self._tokens.public_keys, self._clock()
+
     def sign_up(self, name: object, password: object, email: object, address: str) -> SignUp:
         """Protocol §2.2. Raises Invalid, WrongCredential or TooMany."""
         return self._registration.sign_up(name, password, email, address)
@@ -164,9 +168,11 @@ class Protocol:
             if caller.is_index and caller.repository is None:
                 return Listing([], None)
             repository = caller.repository or self._readable(session, caller, name)
-            is_registry = caller.token is not None and not asks_token
-            images = _for_registry(session, caller, repository) if is_registry else _for_client(session, repository)
-        return Listing(images, self._issue_read(caller, repository) if asks_token else None)
+            if caller.token is not None and not asks_token:
+                return Listing(_for_registry(session, caller, repository), None)
+            rows = holdings.listed_for_registry(session, repository.id, announced=False)
+        images = [_entry(id_, checksum) for id_, checksum, _ in rows]
+        return Listing(images, self._issue_read(caller, repository, holdings.digest(rows)) if asks_token else None)
 
     def conclude_push(self, credential: Credential, name: RepositoryName, entries: list[ImageListEntry]) -> None:
         """Conclude a push: add to the list, and confirm the announced tags (protocol §2.4)."""
@@ -320,25 +326,30 @@ class Protocol:
             session, actor.id, name, self._clock()
         )
 
-    def _issue_read(self, caller: Caller, repository: Repository) -> Issued:
+    def _issue_read(self, caller: Caller, repository: Repository, listing: bytes) -> Issued:
+        """A caller with a token gets the same one, or tokens could renew themselves for ever."""
         self._sweep.run_periodically()
-        issued = self._issued_for_reading(caller, repository)
-        if caller.token is None:
+        token = caller.token
+        if token is None:
+            token = self._issued_for_reading(caller, repository, listing)
             self._pulls.count(repository.id, self._clock())
-        return issued
+        return Issued(token, self._endpoints.announced(repository.endpoint))
 
-    def _issued_for_reading(self, caller: Caller, repository: Repository) -> Issued:
+    def _issued_for_reading(self, caller: Caller, repository: Repository, listing: bytes) -> Token:
+        moment = self._clock()
         return reading_tokens.issue(
             self._database,
-            caller.actor if caller.token is None else None,
-            lambda session, who: self._issue(session, replace(caller, actor=who), repository, Access.READ),
+            caller.actor,
+            lambda session, who: self._tokens.issue_for_reading(
+                session, who, repository, listing, moment, caller.client
+            ),
             lambda session: self._access_control.permits(session, None, repository, Action.READ),
         )
 
     def _issue(self, session: Session, caller: Caller, repository: Repository, access: Access) -> Issued:
-        """Issue a token; a caller with a token gets the same one, or tokens could renew themselves for ever."""
+        """Issue a token that changes something; a caller with a token gets the same one."""
         token = caller.token or self._tokens.issue(
-            session, caller.actor, repository, access, self._clock(), caller.client
+            session, caller.known(), repository, access, self._clock(), caller.client
         )
         return Issued(token, self._endpoints.announced(repository.endpoint))
 
@@ -351,10 +362,6 @@ class Protocol:
 
     def _readable(self, session: Session, caller: Caller, name: RepositoryName) -> Repository:
         return self._access_control.require(session, caller.actor, name, catalogue.find(session, name), Action.READ)
-
-
-def _for_client(session: Session, repository: Repository) -> list[dict[str, str]]:
-    return [_entry(id_, checksum) for id_, checksum in catalogue.listed(session, repository.id)]
 
 
 def _for_registry(session: Session, caller: Caller, repository: Repository) -> list[dict[str, str]]:

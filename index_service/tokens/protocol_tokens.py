@@ -2,13 +2,14 @@
 
 A token can be presented any number of times and in parallel until it expires, is revoked, or its bearer loses the
 permission it was issued for: a deactivated account, a repository made private or deleted. That of an anonymous reader,
-whom a public repository alone permits anything, is no row: it states itself when it expires. A delete token, and the
-index's own for changing tags, is bound to one repository, not to a later one of the same name. Every function takes the
-session of the caller's transaction.
+whom a public repository alone permits anything, is no row: like all for reading it states itself when it expires. A
+delete token, and the index's own for changing tags, is bound to one repository, not to a later one of the same name.
+Every function takes the session of the caller's transaction.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from sqlalchemy import CursorResult, Delete, Update, bindparam, delete, select, 
 from sqlalchemy.orm import Session
 
 from common.names import RepositoryName
+from common.statements import LISTING_BYTES, NONCE_BYTES, Statement, is_statement
 from common.tokens import Access, Token
 from index_service.accounts.access import begin
 from index_service.accounts.actor import Actor, Limits
@@ -26,7 +28,7 @@ from index_service.accounts.models import AccessToken, ProtocolToken, User
 from index_service.db import PREPARED_STATEMENT
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository
-from index_service.repositories.policy import GRANTED_BY
+from index_service.repositories.policy import GRANTED_BY, Action
 from index_service.repositories.roles import AccessControl
 from index_service.tokens.signing import Signer, TokenRefused, digest
 
@@ -37,6 +39,8 @@ IDENTITY = RepositoryName("library", "_catalog")
 
 OWN_LIFETIME = timedelta(minutes=10)
 """The index's own tokens are used at once."""
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 TOKENS_AT_ONCE = 8
 """The limit of matching tokens in one header that are checked."""
@@ -92,45 +96,73 @@ class ProtocolTokens:
 
     def __init__(self, signer: Signer, lifetime: timedelta, access_control: AccessControl) -> None:
         self.lifetime = lifetime
+        self.public_keys = signer.public_keys
         self._signer = signer
         self._access_control = access_control
 
     def issue(
         self,
         session: Session,
-        actor: Actor | None,
+        actor: Actor,
         repository: Repository,
         access: Access,
         moment: datetime,
         client: str = "",
     ) -> Token:
-        """Issue a token to an actor with this permission, None for an anonymous reader, using this client.
+        """Issue a token that changes something to an actor with this permission, using this client.
 
         Raises WrongCredential if the actor's access has ended meanwhile.
         """
-        return self._issue(session, actor, repository.full_name, repository.id, access, moment, client)
+        token = self._signer.sign(repository.full_name, access)
+        values = self._values(token, moment, self.lifetime)
+        return _begin(session, actor, token, values | {"repository_id": repository.id, "client": client})
+
+    def issue_for_reading(
+        self,
+        session: Session,
+        actor: Actor | None,
+        repository: Repository,
+        listing: bytes,
+        moment: datetime,
+        client: str = "",
+    ) -> Token:
+        """Issue a token for reading to an actor who may read, None for an anonymous reader; `listing` is a digest of
+        what a registry would be told now of the repository's images. Raises as `issue`."""
+        is_public = self._access_control.permits(session, None, repository, Action.READ)
+        values = {"repository_id": repository.id, "client": client}
+        return self._state(session, actor, repository.full_name, listing, moment, values, is_public=is_public)
 
     def issue_identity(self, session: Session, actor: Actor | None, moment: datetime, client: str = "") -> Token:
         """Issue a token that opens no repository, and says for as long as any other whose it is. Raises as `issue`."""
-        return self._issue(session, actor, IDENTITY, None, Access.READ, moment, client)
+        return self._state(session, actor, IDENTITY, bytes(LISTING_BYTES), moment, {"client": client})
 
-    def _issue(
+    def _state(
         self,
         session: Session,
         actor: Actor | None,
         name: RepositoryName,
-        repository_id: int | None,
-        access: Access,
+        listing: bytes,
         moment: datetime,
-        client: str,
+        values: dict[str, Any],
+        *,
+        is_public: bool = False,
     ) -> Token:
+        """A token for reading, with a row of these values for somebody known."""
+        token = self._signer.state(
+            Statement(
+                repository=name,
+                issued_at=_microseconds(moment),
+                expires_at=_microseconds(moment + self.lifetime),
+                repository_id=values.get("repository_id", 0),
+                is_anonymous=actor is None,
+                is_public=is_public,
+                listing=listing,
+                nonce=secrets.token_bytes(NONCE_BYTES),
+            )
+        )
         if actor is None:
-            stated = (repository_id or 0, int(moment.timestamp()), int((moment + self.lifetime).timestamp()))
-            return self._signer.sign(name, access, *stated)
-        token, values = self._sign(name, access, moment, self.lifetime, repository_id=repository_id, client=client)
-        values |= {"user_id": actor.id, "access_token_id": actor.limits and actor.limits.token_id}
-        begin(session, actor, ProtocolToken, values)
-        return token
+            return token
+        return _begin(session, actor, token, self._values(token, moment, self.lifetime) | values)
 
     def issue_own(
         self,
@@ -145,24 +177,21 @@ class ProtocolTokens:
 
         What is done with it is written down as done by `on_behalf_of`. With `repository_id` it is for that one alone.
         """
+        token = self._signer.sign(repository, access)
         given = {"user_id": None if on_behalf_of is None else on_behalf_of.id, "repository_id": repository_id}
-        token, values = self._sign(repository, access, moment, OWN_LIFETIME, is_own=True, **given)
-        session.add(ProtocolToken(**values))
+        session.add(ProtocolToken(**self._values(token, moment, OWN_LIFETIME), **given, is_own=True))
         return token
 
-    def _sign(
-        self, repository: RepositoryName, access: Access, moment: datetime, lifetime: timedelta, **columns: Any
-    ) -> tuple[Token, dict[str, Any]]:
-        """A token, and the values of its row."""
-        token = self._signer.sign(repository, access)
-        values = {
+    @staticmethod
+    def _values(token: Token, moment: datetime, lifetime: timedelta) -> dict[str, Any]:
+        """The values of a token's row."""
+        return {
             "digest": digest(token),
-            "repository": str(repository),
-            "access": access,
+            "repository": str(token.repository),
+            "access": token.access,
             "created_at": moment,
             "expires_at": moment + lifetime,
         }
-        return token, values | columns
 
     def is_permitted(self, session: Session, found: IssuedToken) -> bool:
         """Whether the bearer still has the permission that the token was issued for.
@@ -181,9 +210,10 @@ class ProtocolTokens:
 
     def find(self, session: Session, token: Token, moment: datetime) -> IssuedToken:
         """Raises TokenRefused: not signed by us for this repository and access, or expired, consumed or revoked."""
-        stated = self._signer.verify(token)
-        if stated:
-            return _anonymous(session, token, stated, moment)
+        if not is_statement(token):
+            self._signer.verify(token)
+        elif (statement := self._signer.read(token)).is_anonymous:
+            return _anonymous(session, token, statement, moment)
         row = session.execute(_FIND, {"digest": digest(token)} | catalogue.name_parameters(token.repository)).first()
         if row is None or (found := IssuedToken(token, *row)).has_ended(moment):
             raise TokenRefused
@@ -220,16 +250,22 @@ class ProtocolTokens:
         raise TokenRefused
 
 
-def _anonymous(session: Session, token: Token, stated: list[int], moment: datetime) -> IssuedToken:
+def _begin(session: Session, actor: Actor, token: Token, values: dict[str, Any]) -> Token:
+    """Insert the row of an actor's token."""
+    access_token_id = actor.limits and actor.limits.token_id
+    begin(session, actor, ProtocolToken, values | {"user_id": actor.id, "access_token_id": access_token_id})
+    return token
+
+
+def _anonymous(session: Session, token: Token, statement: Statement, moment: datetime) -> IssuedToken:
     """An anonymous reader's token, by what it states. Raises TokenRefused if it has expired."""
-    repository_id, created_at, expires_at = stated
     record = ProtocolToken(
         digest=digest(token),
         repository=str(token.repository),
-        repository_id=repository_id,
+        repository_id=statement.repository_id,
         access=token.access,
-        created_at=datetime.fromtimestamp(created_at, UTC),
-        expires_at=datetime.fromtimestamp(expires_at, UTC),
+        created_at=_moment(statement.issued_at),
+        expires_at=_moment(statement.expires_at),
         is_own=False,
         client="",
     )
@@ -237,6 +273,14 @@ def _anonymous(session: Session, token: Token, stated: list[int], moment: dateti
     if found.has_ended(moment):
         raise TokenRefused
     return found
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def consume(session: Session, record: ProtocolToken, moment: datetime) -> None:

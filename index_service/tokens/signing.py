@@ -1,4 +1,6 @@
-"""The signature of a protocol token: opaque to clients, a signed statement of the token's purpose to the index."""
+"""The signature of a protocol token: opaque to clients, a signed statement of the token's purpose to the index, and of
+tokens for reading to registries, too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from common.errors import Unauthenticated
 from common.names import RepositoryName
+from common.statements import NotStated, PublicKeys, Statement, StatementKey
 from common.tokens import Access, Token
 
 _SALT = "wharfinger.index.token"
@@ -30,22 +33,35 @@ class Signer:
             list(reversed(keys)), salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
         )
 
-    def sign(self, repository: RepositoryName, access: Access, *stated: int) -> Token:
-        """A new token that states more besides; its signature is of A-Z a-z 0-9 - _ and dots only, and never comes
-        twice."""
-        signature = self._serializer.dumps([secrets.token_urlsafe(16), str(repository), access, *stated])
+        stating = [StatementKey(key) for key in keys]
+        self._stating = stating[0]
+        self.public_keys = tuple(key.public for key in stating)
+        self._stated = PublicKeys(*self.public_keys)
+
+    def sign(self, repository: RepositoryName, access: Access) -> Token:
+        """A new token; its signature is of A-Z a-z 0-9 - _ and dots only, and never comes twice."""
+        signature = self._serializer.dumps([secrets.token_urlsafe(16), str(repository), access])
         return Token(str(signature), repository, access)
 
-    def verify(self, token: Token) -> list[int]:
-        """What else the token states. Raises TokenRefused unless we signed exactly this repository and access."""
+    def verify(self, token: Token) -> None:
+        """Raises TokenRefused unless we signed exactly this repository and access."""
         try:
-            _, repository, access, *rest = self._serializer.loads(token.signature)
+            _, repository, access = self._serializer.loads(token.signature)
         except (BadData, ValueError, TypeError) as error:
             raise TokenRefused from error
         if (repository, access) != (str(token.repository), token.access):
             raise TokenRefused
-        stated: list[int] = rest
-        return stated
+
+    def state(self, statement: Statement) -> Token:
+        """A token for reading that registries can read, too; of the same characters."""
+        return self._stating.sign(statement)
+
+    def read(self, token: Token) -> Statement:
+        """What a token states. Raises TokenRefused as `verify` does."""
+        try:
+            return self._stated.read(token)
+        except NotStated as error:
+            raise TokenRefused from error
 
 
 def digest(token: Token) -> str:

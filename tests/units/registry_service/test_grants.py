@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from common.agents import Agent
 from common.errors import Invalid, NotFound, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
+from common.statements import PublicKeys, Statement, StatementKey
 from common.tokens import Access, Token
 from registry_service.grants import MAX_COOKIE_BYTES, MAX_FINGERPRINTS, TOKENS_AT_ONCE, Credentials, OpenGate, TokenGate
 from registry_service.index_client import Standing
@@ -22,6 +25,13 @@ AGENT = Agent()
 LISTED, PUBLIC, HIDDEN = (ImageId(digit * 64) for digit in "123")
 
 
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class CountingIndex:
     """An index in this process: it knows a set of good tokens, and counts what it is asked."""
 
@@ -30,6 +40,8 @@ class CountingIndex:
         self.standings: dict[str, Standing] = {}
         self.public: set[str] = set()
         self.is_down = False
+        self.keys = [StatementKey("i" * 32)]
+        self.clock, self.ahead = Clock(), 0.0
         self.asked: list[str] = []
         self.hold = threading.Event()
         self.hold.set()
@@ -44,6 +56,10 @@ class CountingIndex:
         self._answer(f"access {image[:2]}")
         return image in self.public
 
+    def token_keys(self, authorization):
+        self._answer("keys")
+        return PublicKeys(*(key.public for key in self.keys)), self.clock() + self.ahead
+
     def consume_delete(self, repository, authorization):
         self._answer("auth")
         del self.good[authorization]
@@ -55,21 +71,14 @@ class CountingIndex:
             raise Unavailable("The index cannot be reached; try again later")
 
 
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def index():
     return CountingIndex()
 
 
 @pytest.fixture
-def clock():
-    return Clock()
+def clock(index):
+    return index.clock
 
 
 def gate_of(index, clock, *keys, store=None):
@@ -419,3 +428,135 @@ def test_grants_of_long_lists_push_each_other_out(index, clock):
 def test_a_grant_too_long_to_keep_still_lets_in(index, clock):
     gate, images = gate_of(index, clock), [f"{number:064x}" for number in range(MAX_FINGERPRINTS + 1)]
     gate.readable(bearer(index, images=images), ImageId(images[-1]))
+
+
+# --- tokens that state themselves what they are for -----------------------------------------------------------------
+
+
+def stated(index, *, images=(LISTED,), age=0.0, lasts=3600.0, key=None, repository=ACME, nonce=b"n"):
+    """What a token for reading of this age is sent as, its list told by a digest of these images."""
+    issued = index.clock() + index.ahead - age
+    statement = Statement(
+        repository=repository,
+        issued_at=int(issued * 1e6),
+        expires_at=int((issued + lasts) * 1e6),
+        repository_id=1,
+        is_anonymous=False,
+        is_public=False,
+        listing="".join(images).encode().ljust(16)[:16],
+        nonce=nonce.ljust(8),
+    )
+    header = f"Token {(key or index.keys[0]).sign(statement)}"
+    index.good[header] = list(images)
+    return Credentials(header)
+
+
+def test_the_index_is_asked_once_for_all_tokens_that_state_the_same_list(index, clock):
+    gate = gate_of(index, clock)
+    for number in range(20):
+        pull = stated(index, nonce=b"%d" % number)
+        assert gate.admit(pull, Access.READ, ACME) is None
+        assert gate.readable(pull, LISTED) == LISTED
+    assert index.asked == ["keys", "images acme/busybox"]
+    newer = stated(index, images=(PUBLIC, LISTED))
+    assert gate.readable(newer, PUBLIC) == PUBLIC
+    assert index.asked[2:] == ["images acme/busybox"]
+
+
+def test_a_token_is_asked_about_once_its_statement_is_as_old_as_an_answer_may_be(index, clock):
+    gate, pull = gate_of(index, clock), stated(index, age=30)
+    gate.readable(pull, LISTED)
+    index.good.clear()
+    clock.now += 29
+    gate.readable(pull, LISTED)
+    clock.now += 1
+    with pytest.raises(Unauthenticated):
+        gate.admit(pull, Access.READ)
+    with pytest.raises(Unauthenticated):
+        gate_of(index, clock).admit(pull, Access.READ)
+
+
+def test_a_statement_ends_with_its_token(index, clock):
+    gate, pull = gate_of(index, clock), stated(index, lasts=10)
+    gate.admit(pull, Access.READ)
+    index.good.clear()
+    clock.now += 10
+    with pytest.raises(Unauthenticated):
+        gate.admit(pull, Access.READ)
+
+
+@pytest.mark.parametrize("ahead", [-1000.0, -45.0, 45.0, 1000.0])
+def test_clocks_that_differ_make_no_token_live_longer(index, clock, ahead):
+    index.ahead = ahead
+    gate, pull = gate_of(index, clock), stated(index, age=20)
+    gate.admit(pull, Access.READ)
+    index.good.clear()
+    clock.now += 39
+    gate.admit(pull, Access.READ)
+    clock.now += 1
+    with pytest.raises(Unauthenticated):
+        gate.admit(pull, Access.READ)
+
+
+def test_a_clock_that_is_set_forward_makes_no_token_live_longer(index, clock):
+    gate = gate_of(index, clock)
+    gate.admit(stated(index), Access.READ)
+    index.ahead = 3600
+    pull = stated(index, nonce=b"later")
+    gate.admit(pull, Access.READ)
+    index.good.clear()
+    clock.now += 60
+    with pytest.raises(Unauthenticated):
+        gate.admit(pull, Access.READ)
+
+
+def test_a_key_that_the_index_gives_up_ends(index, clock):
+    gate, old = gate_of(index, clock), index.keys[0]
+    gate.admit(stated(index), Access.READ)
+    index.keys = [StatementKey("j" * 32)]
+    clock.now += 60
+    index.good.clear()
+    forged = stated(index, key=old, nonce=b"other")
+    index.good.clear()
+    with pytest.raises(Unauthenticated):
+        gate.admit(forged, Access.READ)
+
+
+def test_a_stranger_with_a_key_of_his_own_is_not_believed(index, clock):
+    forged = stated(index, key=StatementKey("s" * 32))
+    index.good.clear()
+    with pytest.raises(Unauthenticated):
+        gate_of(index, clock).admit(forged, Access.READ)
+
+
+def test_whoever_waited_with_a_revoked_token_is_asked_about_alone(index, clock):
+    """The first token of a list has been revoked; those that wait for the same answer have not."""
+    gate, bad, good = gate_of(index, clock), stated(index, nonce=b"bad"), stated(index, nonce=b"good")
+    gate.admit(stated(index, repository=RepositoryName("acme", "other")), Access.READ)
+    del index.good[bad.authorization]
+    index.hold.clear()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(gate.admit, bad, Access.READ)
+        wait_until(lambda: index.asked[-1] == "images acme/busybox")
+        second = pool.submit(gate.admit, good, Access.READ)
+        time.sleep(0.05)
+        index.hold.set()
+        with pytest.raises(Unauthenticated):
+            first.result(10)
+        assert second.result(10) is None
+
+
+def test_an_index_that_tells_no_keys_is_asked_about_each_token(index, clock):
+    index.keys = []
+    gate = gate_of(index, clock)
+    for number in range(3):
+        pull = stated(index, nonce=b"%d" % number, key=StatementKey("i" * 32))
+        assert gate.admit(pull, Access.READ) is not None
+    assert index.asked == ["keys", *["images acme/busybox"] * 3]
+
+
+def wait_until(holds):
+    until = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.005)

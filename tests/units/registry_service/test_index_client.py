@@ -12,6 +12,7 @@ import pytest
 
 from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
+from common.statements import StatementKey, write_keys
 from registry_service.index_client import (
     CONNECTIONS,
     MAX_ANSWER_BYTES,
@@ -100,6 +101,22 @@ def test_the_callers_authorization_travels_unchanged(index, client):
         "d" * 64: Standing.LENT,
     }
     assert index.asked == [("GET", "/v1/repositories/acme/a/b/images", AUTHORIZATION, b"")]
+
+
+def test_keys_are_asked_for_with_the_token_that_they_are_for(index, client):
+    """The index answers what bears a token before logins."""
+    index.body = json.dumps(write_keys([StatementKey("k" * 32).public], 12.5)).encode()
+    assert client.token_keys(AUTHORIZATION)[1] == 12.5
+    assert index.asked == [("GET", "/v1/token_keys", AUTHORIZATION, b"")]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(404, b"{}"), (401, b"{}"), (200, b"[]"), (200, b'{"keys": ["00"], "now": 1}'), (500, b"")]
+)
+def test_an_index_that_tells_no_keys_is_unavailable(index, client, status, body):
+    index.status, index.body = status, body
+    with pytest.raises(Unavailable):
+        client.token_keys(AUTHORIZATION)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 302])
