@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from benchmarks.client import Daemon, Habits, every
 from benchmarks.layers import Image
 from benchmarks.ours import OnStore, start_registry
 from benchmarks.processes import Server
-from benchmarks.set_up import NAMESPACE, SetUp, walk
+from benchmarks.set_up import LOGIN, NAMESPACE, SetUp, walk
 from benchmarks.v1 import V1
+from tests.servers import services
 from tests.servers.front import start_front
 from tests.servers.nginx import start_file_server
 from tests.servers.process import free_port
@@ -50,6 +52,47 @@ class Front(SetUp):
 
     def session(self, repository: str, habits: Habits) -> Daemon:
         return V1(self.address, f"{NAMESPACE}/{repository}", habits)
+
+
+class SplitFront(Front):
+    """The same nginx before an index (SQLite) and two registries behind it; the image is public."""
+
+    access = "public"
+
+    def start(self) -> None:
+        index_port, ports, keys = free_port(), [free_port() for _ in range(_REGISTRIES)], secrets.token_hex(32)
+        announced = f"127.0.0.1:{self.port}"
+        as_it_comes = {"workers": None, "login_rate": None, "address_rate": None}
+        fronted = {"trusted_proxies": "1", "registry_urls": f"{announced}=http://127.0.0.1:{ports[0]}"}
+        self._index = services.start_index(
+            self.folder, [announced], index_port, log_level="warning", **as_it_comes, **fronted
+        )
+        self.servers.append(Server("index", self._index.process))
+        for port in ports:
+            self.servers.append(start_registry(self, port, self._index.url, secret_keys=keys, **self.settings()))
+        front = start_front(
+            self.folder / "nginx",
+            self.port,
+            indexes=[index_port],
+            registries=ports,
+            store=self.data,
+            backlog=_BACKLOG,
+        )
+        self.servers.append(Server("nginx", front))
+        services.sign_up(self._index.target, services.Account(*LOGIN))
+
+    def fill(self, image: Image, repository: str) -> None:
+        super().fill(image, repository)
+        services.index_command(self._index.environ, "set-access", f"{NAMESPACE}/{repository}", self.access)
+
+    def session(self, repository: str, habits: Habits) -> Daemon:
+        return V1(self.address, f"{NAMESPACE}/{repository}", habits, LOGIN)
+
+
+class SplitFrontPrivate(SplitFront):
+    """The same with a private image, of which nginx keeps nothing."""
+
+    access = "private"
 
 
 class S3Front(OnStore, Front):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from benchmarks.distribution import Distribution, DistributionS3
 from benchmarks.mirrors import DistributionMirror, Mirror
-from benchmarks.nginxes import Front, Nginx, S3Front, S3RedirectFront
+from benchmarks.nginxes import Front, Nginx, S3Front, S3RedirectFront, SplitFront, SplitFrontPrivate
 from benchmarks.ours import S3, S3Direct, S3Redirect, Split, Standalone, StandaloneV2
 from benchmarks.set_up import SetUp
 
@@ -14,6 +14,8 @@ SET_UPS: Mapping[str, type[SetUp]] = {
     "standalone": Standalone,
     "standalone-v2": StandaloneV2,
     "split": Split,
+    "split-front": SplitFront,
+    "split-front-private": SplitFrontPrivate,
     "front": Front,
     "nginx": Nginx,
     "distribution": Distribution,

@@ -40,6 +40,15 @@ ROWS: Mapping[str, Row] = {
         "pull", ("standalone-v2", "distribution"), (Target("standalone-v2", "distribution", 1.9),), clients=(50, 500)
     ),
     "files-front": Row("pull", ("front", "nginx"), (Target("front", "nginx", 0.8),), _MANY),
+    "files-split": Row(
+        "pull", ("split", "distribution"), (Target("split", "distribution", 1.8),), clients=(50, 500, 2000)
+    ),
+    "files-split-front": Row(
+        "pull",
+        ("split-front", "split-front-private", "nginx"),
+        (Target("split-front", "nginx", 0.95), Target("split-front-private", "nginx", 0.85)),
+        clients=(50, 500, 2000),
+    ),
     "store-redirect": Row(
         "pull",
         ("s3-redirect", "s3-redirect-front", "s3-direct"),

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import secrets
 import struct
 import time
@@ -26,6 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from itsdangerous import BadSignature, Signer
@@ -66,24 +68,31 @@ class Credentials:
     cookie: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+class _Listing(NamedTuple):
+    """What the index said of a repository's images: their fingerprints, made with `key`."""
+
+    key: bytes
+    fingerprints: frozenset[bytes]
+
+    def standing(self, image: ImageId) -> Standing | None:
+        """None for an image that the index did not name."""
+        return next((each for each in Standing if _fingerprint(image, each, self.key) in self.fingerprints), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """One redeemed token; `expires` is in seconds since the epoch.
 
-    `fingerprints` are made with `key`, or with `list_key` where other tokens share them.
+    `key` is a digest of the token. `listing` has that for its key, or one of its own where tokens share it.
+    `is_public`: the index has said that anybody may read what the repository holds.
     """
 
     key: bytes
     repository: RepositoryName
     access: Access
-    fingerprints: frozenset[bytes]
+    listing: _Listing
     expires: float
-    list_key: bytes | None = None
-
-    def standing(self, image: ImageId) -> Standing | None:
-        """None for an image that the index did not name."""
-        key = self.list_key or self.key
-        return next((each for each in Standing if _fingerprint(image, each, key) in self.fingerprints), None)
+    is_public: bool = False
 
 
 class _Redeemed(NamedTuple):
@@ -92,13 +101,6 @@ class _Redeemed(NamedTuple):
     token: Token
     grant: Grant
     is_new: bool
-
-
-class _Listing(NamedTuple):
-    """What the index said of a repository's images, as fingerprints, for all tokens that state the same list."""
-
-    key: bytes
-    fingerprints: frozenset[bytes]
 
 
 class Gate(Protocol):
@@ -116,6 +118,10 @@ class Gate(Protocol):
         Whoever may write is told only of what their own repository holds, or an official one: a daemon takes it for
         pushed. Raises NotFound for all others.
         """
+
+    def public_seconds(self, credentials: Credentials, image: ImageId) -> float:
+        """For how long anybody may be told what was `readable` of the image, who says to read the same repository; 0
+        where that is not known."""
 
     def require_announced(self, credentials: Credentials, image: ImageId) -> None:
         """Raises Invalid where no push to the bearer's repository announced an image that is being pushed."""
@@ -177,6 +183,9 @@ class OpenGate:
                 return ApartImageId(image, repository)
         return image
 
+    def public_seconds(self, credentials: Credentials, image: ImageId) -> float:
+        return math.inf
+
     def require_announced(self, credentials: Credentials, image: ImageId) -> None:
         pass
 
@@ -206,8 +215,7 @@ class OpenGate:
 
     def repositories(self, credentials: Credentials, access: Access) -> Sequence[RepositoryName]:
         """Those that their first tokens name, unchecked: for each, a mirror may ask a source."""
-        tokens = read_authorization(credentials.authorization) or []
-        return [token.repository for token in tokens[:TOKENS_AT_ONCE]]
+        return [token.repository for token in _tokens(credentials.authorization)[:TOKENS_AT_ONCE]]
 
 
 class TokenGate:
@@ -257,12 +265,20 @@ class TokenGate:
             return image
         raise NotFound("Image not found")
 
+    def public_seconds(self, credentials: Credentials, image: ImageId) -> float:
+        """What the repository itself holds, as long as the index's word counts that anybody may read it."""
+        grant = self._redeemed(credentials, Access.READ).grant
+        # What a mirror has under an id depends on its sources, too.
+        if not grant.is_public or self._mirror is not None or self._held.find(grant, image) is None:
+            return 0
+        return grant.expires - self._clock()
+
     def require_announced(self, credentials: Credentials, image: ImageId) -> None:
         redeemed = self._redeemed(credentials, Access.WRITE)
-        if redeemed.grant.standing(image) is None:
+        if redeemed.grant.listing.standing(image) is None:
             # The push may have begun after this grant was issued: validate the token again.
             grant = self._redeem(redeemed.token, redeemed.grant.key)
-            if grant.standing(image) is None:
+            if grant.listing.standing(image) is None:
                 raise Invalid("This image does not belong to the repository")
 
     def usable(self, credentials: Credentials, image: ImageId) -> ImageId:
@@ -317,7 +333,7 @@ class TokenGate:
         if not self._index.may_read(grant.repository, image, _authorization(token)):
             return False
         # The index also says yes of what the repository has come to keep apart after this grant was issued.
-        if self._redeem(token, grant.key).standing(image) is Standing.APART:
+        if self._redeem(token, grant.key).listing.standing(image) is Standing.APART:
             return False
         self._public.put((grant.key, image), True)
         return True
@@ -333,7 +349,7 @@ class TokenGate:
     def _each_redeemed(
         self, credentials: Credentials, access: Access, repository: RepositoryName | None = None
     ) -> Iterator[_Redeemed]:
-        tokens = read_authorization(credentials.authorization) or ()
+        tokens = _tokens(credentials.authorization)
         fitting = [token for token in tokens if token.access.allows(access) and repository in (None, token.repository)]
         for token in fitting[:TOKENS_AT_ONCE]:
             with suppress(Unauthenticated):
@@ -359,15 +375,21 @@ class TokenGate:
             except Unauthenticated:
                 # Perhaps of another one, with which all others waited for an answer.
                 listing = self._list(token, list_key)
-        grant = Grant(key, token.repository, token.access, listing.fingerprints, stated.expires, listing.key)
+        grant = Grant(
+            key=key,
+            repository=token.repository,
+            access=token.access,
+            listing=listing,
+            expires=stated.expires,
+            is_public=stated.statement.is_public,
+        )
         self._grants.put(key, grant, _MIN_WEIGHT)
         return grant
 
     def _list(self, token: Token, list_key: bytes) -> _Listing:
         images = self._index.images(token.repository, _authorization(token))
-        key = secrets.token_bytes(16)
-        listing = _Listing(key, _fingerprints(images, key))
-        self._listings.put(list_key, listing, _weight(listing.fingerprints))
+        listing = _listing(images, secrets.token_bytes(16))
+        self._listings.put(list_key, listing, _weight(listing))
         return listing
 
     def _cached(self, key: bytes, cookie: str | None) -> Grant | None:
@@ -379,15 +401,16 @@ class TokenGate:
     def _redeem(self, token: Token, key: bytes) -> Grant:
         images = self._index.images(token.repository, _authorization(token))
         expires = int(self._clock() + self._seconds)
-        grant = Grant(key, token.repository, token.access, _fingerprints(images, key), expires)
-        self._grants.put(grant.key, grant, _weight(grant.fingerprints))
+        listing = _listing(images, key)
+        grant = Grant(key=key, repository=token.repository, access=token.access, listing=listing, expires=expires)
+        self._grants.put(key, grant, _weight(listing))
         return grant
 
     def _cookie(self, grant: Grant) -> str | None:
         """None where the grant has more images than fit in a cookie; each worker then validates the token once."""
         name = str(grant.repository).encode()
         packed = _HEAD.pack(int(grant.expires), _ACCESSES.index(grant.access), grant.key, len(name)) + name
-        packed += b"".join(grant.fingerprints)
+        packed += b"".join(grant.listing.fingerprints)
         signed = self._signer.sign(base64.urlsafe_b64encode(packed)).decode()
         return signed if len(signed) <= MAX_COOKIE_BYTES else None
 
@@ -403,23 +426,30 @@ class TokenGate:
         if token_key != key:
             return None
         name, tail = packed[_HEAD.size :][:name_length], packed[_HEAD.size + name_length :]
+        images = frozenset(tail[at : at + _FINGERPRINT_BYTES] for at in range(0, len(tail), _FINGERPRINT_BYTES))
         grant = Grant(
-            key,
-            RepositoryName.parse(name.decode()),
-            _ACCESSES[access],
-            frozenset(tail[at : at + _FINGERPRINT_BYTES] for at in range(0, len(tail), _FINGERPRINT_BYTES)),
-            expires,
+            key=key,
+            repository=RepositoryName.parse(name.decode()),
+            access=_ACCESSES[access],
+            listing=_Listing(key, images),
+            expires=expires,
         )
-        self._grants.put(grant.key, grant, _weight(grant.fingerprints))
+        self._grants.put(key, grant, _weight(grant.listing))
         return grant
 
 
-def _weight(fingerprints: frozenset[bytes]) -> int:
-    return _MIN_WEIGHT + len(fingerprints)
+def _weight(listing: _Listing) -> int:
+    return _MIN_WEIGHT + len(listing.fingerprints)
 
 
-def _fingerprints(images: Mapping[str, Standing], key: bytes) -> frozenset[bytes]:
-    return frozenset(_fingerprint(image, standing, key) for image, standing in images.items())
+def _listing(images: Mapping[str, Standing], key: bytes) -> _Listing:
+    return _Listing(key, frozenset(_fingerprint(image, standing, key) for image, standing in images.items()))
+
+
+@lru_cache(maxsize=1024)
+def _tokens(header: str | None) -> tuple[Token, ...]:
+    """Those of a header, which a pull sends twenty times."""
+    return tuple(read_authorization(header) or ())
 
 
 def _authorization(token: Token) -> str:
@@ -443,7 +473,7 @@ class _HeldImages:
 
     def find(self, grant: Grant, image: ImageId) -> ImageId | None:
         """The image as the grant's repository holds it, or as an official one lends it; None where neither does."""
-        standing = grant.standing(image) if self.is_vouched_for(grant) else None
+        standing = grant.listing.standing(image) if self.is_vouched_for(grant) else None
         if standing in (Standing.SHARED, Standing.LENT):
             return image
         if standing is Standing.APART:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from flask import Flask
 
 from registry_service.api import images, repositories, standalone, status
-from registry_service.api.delivery import NGINX_CACHE_HEADERS, strategy_of
+from registry_service.api.delivery import strategy_of
 from registry_service.api.fast_reads import FastReads
+from registry_service.api.sharing import Sharing
 from registry_service.api.v2.contents import Contents
 from registry_service.api.v2.door import Door
-from registry_service.grants import Gate
 from registry_service.services import Registry
 
 
@@ -28,7 +28,8 @@ def install(
 ) -> None:
     """Add all routes. A registry without an index serves the index's routes too (protocol §1.1).
 
-    `index_url` is where clients reach the index, empty if by the host that they name.
+    `index_url` is where clients reach the index, empty if by the host that they name; `is_fronted`: a proxy stands in
+    front.
     """
     app.config["ENDPOINTS"] = endpoints
     app.register_blueprint(status.views)
@@ -36,17 +37,10 @@ def install(
     app.register_blueprint(repositories.views, url_prefix="/v1")
     if registry.index is None:
         app.register_blueprint(standalone.views, url_prefix="/v1")
-    extra = nginx_headers(delivery, registry.gate, is_fronted=is_fronted)
-    strategy = strategy_of(delivery, extra)
-    fast_reads = FastReads(registry, strategy, extra, app.wsgi_app)
-    app.register_blueprint(fast_reads.routes(), url_prefix="/v1")
-    app.wsgi_app = Door(registry, Contents(registry, strategy, extra), fast_reads, index_url)  # type: ignore[method-assign]
-
-
-def nginx_headers(delivery: str, gate: Gate, *, is_fronted: bool) -> tuple[tuple[str, str], ...]:
-    """What lets the nginx in front cache responses: it may where reads need no authentication.
-
-    `is_fronted`: a proxy stands in front; implied where nginx delivers.
-    """
+    strategy = strategy_of(delivery)
+    # Implied where nginx delivers.
     is_fronted = delivery == "nginx" or (delivery == "redirect" and is_fronted)
-    return NGINX_CACHE_HEADERS if is_fronted and gate.is_open else ()
+    sharing = Sharing(registry.gate, is_fronted=is_fronted)
+    fast_reads = FastReads(registry, strategy, sharing, app.wsgi_app)
+    app.register_blueprint(fast_reads.routes(), url_prefix="/v1")
+    app.wsgi_app = Door(registry, Contents(registry, strategy, sharing), fast_reads, index_url)  # type: ignore[method-assign]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from urllib.parse import urlsplit
 from wsgiref.types import WSGIEnvironment
 
@@ -34,24 +33,20 @@ NGINX_STORE = "/_store"
 EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 """Last-Modified of everything immutable; each date a client may hold is later."""
 
-NGINX_CACHE_HEADERS = (("X-Accel-Expires", "5"),)
-"""Lets the nginx in front cache this response for so many seconds; nginx removes the header. Seconds suffice for one
-response to serve many clients, and are fewer than any signed URL in it lives."""
-
 _EPOCH = parse_date(EPOCH)
 _CONDITIONS = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_MATCH")
 _OCTETS = ("Content-Type", "application/octet-stream")
 
-Headers = Iterable[tuple[str, str]]
-
 
 @dataclass(slots=True)
 class Answer:
-    """A response; the server that sends the body closes it."""
+    """A response; the server that sends the body closes it. `is_shareable` if it is the same for whoever may have it at
+    all, for some seconds."""
 
     status: str
     headers: list[tuple[str, str]]
     body: Iterable[bytes] = ()
+    is_shareable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +113,11 @@ def has_version(environ: WSGIEnvironment, etag: str) -> bool:
     return condition is not None and parse_etags(condition).contains_weak(etag.strip('"'))
 
 
-def small(
-    environ: WSGIEnvironment, body: bytes, etag: str, extra: Headers, content_type: str = "application/json"
-) -> Answer:
+def small(environ: WSGIEnvironment, body: bytes, etag: str, content_type: str = "application/json") -> Answer:
     """Immutable content of a few kilobytes."""
     said = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-    return Answer("200 OK", [*said, *cache_headers(environ, etag), *extra], () if _is_head(environ) else (body,))
+    sent = () if _is_head(environ) else (body,)
+    return Answer("200 OK", [*said, *cache_headers(environ, etag)], sent, is_shareable=True)
 
 
 def layer_answer(environ: WSGIEnvironment, images: ReadableImages, layer: Layer, strategy: DeliveryStrategy) -> Answer:
@@ -142,12 +136,12 @@ def layer_answer(environ: WSGIEnvironment, images: ReadableImages, layer: Layer,
     return strategy(environ, images, layer) or _own_answer(environ, images, layer, span)
 
 
-def strategy_of(delivery: str, extra: Headers) -> DeliveryStrategy:
-    """The strategy of the setting `delivery`; `extra` let nginx cache its responses."""
+def strategy_of(delivery: str) -> DeliveryStrategy:
+    """The strategy of the setting `delivery`."""
     known: dict[str, DeliveryStrategy] = {
         "direct": send_directly,
-        "redirect": partial(redirect_to_store, extra),
-        "nginx": partial(accel_redirect, extra),
+        "redirect": redirect_to_store,
+        "nginx": accel_redirect,
     }
     return known[delivery]
 
@@ -156,7 +150,7 @@ def send_directly(_environ: WSGIEnvironment, _images: ReadableImages, _layer: La
     """No delegation: this registry sends every layer."""
 
 
-def redirect_to_store(extra: Headers, environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
+def redirect_to_store(environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
     """Redirect to the store's signed URL (protocol §1.9).
 
     Never from TLS to a plain address: daemons since 1.7 would take their token along. And never HEAD, for
@@ -166,10 +160,10 @@ def redirect_to_store(extra: Headers, environ: WSGIEnvironment, images: Readable
     if url is None or (environ["wsgi.url_scheme"] == "https" and not url.startswith("https://")):
         return None
     said = [("Location", url), ("Cache-Control", "no-store"), ("Content-Length", "0")]
-    return Answer("302 FOUND", [*said, *extra])
+    return Answer("302 FOUND", said, is_shareable=True)
 
 
-def accel_redirect(extra: Headers, environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
+def accel_redirect(environ: WSGIEnvironment, images: ReadableImages, layer: Layer) -> Answer | None:
     """X-Accel-Redirect: the nginx in front sends the file, or its cached copy of the object in the store."""
     if images.local_path(layer) is not None:
         target = f"{NGINX_FILES}/{layer.path}"
@@ -179,7 +173,7 @@ def accel_redirect(extra: Headers, environ: WSGIEnvironment, images: ReadableIma
     else:
         return None
     said = [_OCTETS, ("Content-Length", "0"), ("X-Accel-Redirect", target)]
-    return Answer("200 OK", [*said, *cache_headers(environ, layer.etag), *extra])
+    return Answer("200 OK", [*said, *cache_headers(environ, layer.etag)], is_shareable=True)
 
 
 def _own_answer(environ: WSGIEnvironment, images: ReadableImages, layer: Layer, span: Span | None) -> Answer:

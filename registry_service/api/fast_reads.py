@@ -20,7 +20,8 @@ from common import headers, http
 from common.names import ImageId
 from common.tokens import Access
 from registry_service.api import delivery, request_context
-from registry_service.api.delivery import Answer, DeliveryStrategy, Headers
+from registry_service.api.delivery import Answer, DeliveryStrategy
+from registry_service.api.sharing import Sharing
 from registry_service.api.without_flask import respond
 from registry_service.services import ReadableImages, Registry
 from registry_service.storage.paths import ApartImageId
@@ -34,14 +35,13 @@ class FastReads:
     """Answers GET and HEAD of images, each authorized by the gate, and passes all else on to the application behind."""
 
     def __init__(
-        self, registry: Registry, strategy: DeliveryStrategy, nginx_headers: Headers, behind: WSGIApplication
+        self, registry: Registry, strategy: DeliveryStrategy, sharing: Sharing, behind: WSGIApplication
     ) -> None:
-        """`nginx_headers` let a proxy in front cache responses."""
         self._registry = registry
         self._gate = registry.gate
         self._behind = behind
-        self._nginx_headers = nginx_headers
         self._strategy = strategy
+        self._sharing = sharing
 
     def routes(self) -> Blueprint:
         """The same routes for Flask, which needs them to answer other methods with 405 and Allow."""
@@ -68,6 +68,7 @@ class FastReads:
         image = self._gate.readable(credentials, ImageId(image_id))
         images = self._registry.reading(credentials)
         answer: Answer = getattr(self, f"_{name}")(environ, images, image)
+        self._sharing.allow(answer, credentials, image)
         if cookie is not None:
             answer.headers.append(request_context.cookie_header(environ, request_context.GRANT_COOKIE, cookie))
         return answer
@@ -102,7 +103,7 @@ class FastReads:
     def _immutable(self, environ: WSGIEnvironment, image: ImageId, body: bytes) -> Answer:
         """JSON derived from an image: as immutable as the image."""
         etag = f'"{self._entity(image, body)}"'
-        return delivery.unchanged(environ, etag) or delivery.small(environ, body, etag, self._nginx_headers)
+        return delivery.unchanged(environ, etag) or delivery.small(environ, body, etag)
 
     def _entity(self, image: ImageId, body: bytes) -> str:
         """What is the same for each response about an image, and for no other image of its id."""

@@ -38,8 +38,8 @@ def start_front(
     (folder / "cache").mkdir()
     site = folder / "site.conf"
     text = (folder / ("site-alone.conf" if indexes is None else "site.conf")).read_text(encoding="utf-8")
+    text = _changed(text, "127.0.0.1:5009", f"127.0.0.1:{free_port()}", times=2)
     if indexes is None:
-        text = _changed(text, "127.0.0.1:5009", f"127.0.0.1:{free_port()}", times=2)
         text = _changed(text, "    server 127.0.0.1:5001 max_fails=0;\n", _servers(registries), times=2)
     else:
         text = _changed(text, "    server 127.0.0.1:5000 max_fails=0;\n", _servers(indexes))

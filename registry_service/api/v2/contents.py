@@ -11,7 +11,8 @@ from common.distribution import BlobUnknown, DigestInvalid, ManifestUnknown
 from common.errors import Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.api import delivery
-from registry_service.api.delivery import Answer, DeliveryStrategy, Headers
+from registry_service.api.delivery import Answer, DeliveryStrategy
+from registry_service.api.sharing import Sharing
 from registry_service.grants import Credentials
 from registry_service.graph.images import Layer
 from registry_service.oci.digests import Digest
@@ -29,11 +30,10 @@ _ANY = ("*/*", "application/*")
 class Contents:
     """Answers to requests that are admitted to the repository they name."""
 
-    def __init__(self, registry: Registry, strategy: DeliveryStrategy, extra: Headers) -> None:
-        """`extra` let a proxy in front cache what never changes."""
+    def __init__(self, registry: Registry, strategy: DeliveryStrategy, sharing: Sharing) -> None:
         self._registry = registry
         self._strategy = strategy
-        self._extra = tuple(extra)
+        self._sharing = sharing
 
     def manifest(
         self, environ: WSGIEnvironment, credentials: Credentials, name: RepositoryName, reference: str
@@ -43,21 +43,22 @@ class Contents:
             translated = self._translated(credentials, name, reference)
             return _current(environ, translated.oci if _wants_oci(environ) else translated.schema2)
         digest = parse_digest(reference, ManifestUnknown)
-        for found in self._named(credentials, name, digest):
+        for image, found in self._named(credentials, name, digest):
             if isinstance(found, Manifest):
-                return self._immutable(environ, digest, found.content, found.media_type)
+                answer = _immutable(environ, digest, found.content, found.media_type)
+                return self._shared(answer, credentials, image)
         raise ManifestUnknown("There is no such manifest")
 
     def blob(self, environ: WSGIEnvironment, credentials: Credentials, name: RepositoryName, reference: str) -> Answer:
         """A layer, sent as v1's layers are, or a config."""
         digest = parse_digest(reference, BlobUnknown)
-        for found in self._named(credentials, name, digest):
+        for image, found in self._named(credentials, name, digest):
             if isinstance(found, bytes):
-                return self._immutable(environ, digest, found, _OCTETS)
+                return self._shared(_immutable(environ, digest, found, _OCTETS), credentials, image)
             if isinstance(found, Layer):
                 answer = delivery.layer_answer(environ, self._registry.images, found, self._strategy)
                 answer.headers.append((DIGEST, digest))
-                return answer
+                return self._shared(answer, credentials, image)
         raise BlobUnknown("There is no such blob")
 
     def _translated(self, credentials: Credentials, name: RepositoryName, tag: str) -> Translated:
@@ -70,20 +71,19 @@ class Contents:
 
     def _named(
         self, credentials: Credentials, name: RepositoryName, digest: Digest
-    ) -> Iterator[Manifest | bytes | Layer]:
-        """What images have by this digest that the bearer may read; a hint at one that is gone names nothing."""
+    ) -> Iterator[tuple[ImageId, Manifest | bytes | Layer]]:
+        """The images that the bearer may read, with what each has by this digest; a hint at one that is gone names
+        nothing."""
         for named in self._registry.lookup.find(name, digest):
             with suppress(NotFound, Invalid):
                 image = self._registry.located(credentials, ImageId(named.image))
                 if paths.image(image) == paths.image(named.image):
                     content = self._registry.translations.content(replace(named, image=image), digest)
                     if content is not None:
-                        yield content
+                        yield image, content
 
-    def _immutable(self, environ: WSGIEnvironment, digest: Digest, content: bytes, content_type: str) -> Answer:
-        etag = f'"{digest}"'
-        answer = delivery.unchanged(environ, etag) or delivery.small(environ, content, etag, self._extra, content_type)
-        answer.headers.append((DIGEST, digest))
+    def _shared(self, answer: Answer, credentials: Credentials, image: ImageId) -> Answer:
+        self._sharing.allow(answer, credentials, image)
         return answer
 
 
@@ -95,6 +95,13 @@ def parse_digest(text: str, unknown: type[NotFound] = ManifestUnknown) -> Digest
         raise DigestInvalid(error.message) from error
     except NotFound as error:
         raise unknown(error.message) from error
+
+
+def _immutable(environ: WSGIEnvironment, digest: Digest, content: bytes, content_type: str) -> Answer:
+    etag = f'"{digest}"'
+    answer = delivery.unchanged(environ, etag) or delivery.small(environ, content, etag, content_type)
+    answer.headers.append((DIGEST, digest))
+    return answer
 
 
 def _current(environ: WSGIEnvironment, manifest: Manifest) -> Answer:
