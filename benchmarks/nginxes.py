@@ -19,7 +19,6 @@ from tests.servers.nginx import start_file_server
 from tests.servers.process import free_port
 
 _REGISTRIES = 2
-_BACKLOG = 4096
 
 
 class Front(SetUp):
@@ -42,7 +41,6 @@ class Front(SetUp):
             indexes=None,
             registries=ports,
             store=self.data,
-            backlog=_BACKLOG,
             access_log=self.log if self.logs_requests else None,
         )
         self.servers.append(Server("nginx", front))
@@ -76,7 +74,6 @@ class SplitFront(Front):
             indexes=[index_port],
             registries=ports,
             store=self.data,
-            backlog=_BACKLOG,
         )
         self.servers.append(Server("nginx", front))
         services.sign_up(self._index.target, services.Account(*LOGIN))

@@ -23,14 +23,13 @@ def start_front(
     store: Path | None = None,
     tls: Certificate | None = None,
     profile: str = "modern",
-    backlog: int = 511,
     access_log: Path | None = None,
     rate: str | None = None,
     locations: str = "",
 ) -> Process:
     """One host name on `port`, plain or with TLS, before the services on these ports of this machine.
 
-    Without indexes the site is that of registries which stand alone. `backlog` connections may wait to be accepted.
+    Without indexes the site is that of registries which stand alone.
     With a `rate`, few requests may exceed it. `locations` are added to the site's.
     """
     nginx = require("nginx", "nginx-light")
@@ -46,12 +45,12 @@ def start_front(
         text = _changed(text, "    server 127.0.0.1:5001 max_fails=0;\n", _servers(registries))
     if store is not None:
         text = _changed(text, "alias /srv/registry/;", f"alias {store}/;")
-    listen = f"listen 127.0.0.1:{port} backlog={backlog}"
+    listen = f"listen 127.0.0.1:{port} backlog=4096"
     if tls is None:
-        text = _changed(text, "listen 80;", f"{listen};")
+        text = _changed(text, "listen 80 backlog=4096;", f"{listen};")
     else:
-        text = _changed(text, "    listen 80;\n", "")
-        text = _changed(text, "# listen 443 ssl;", f"{listen} ssl;")
+        text = _changed(text, "    listen 80 backlog=4096;\n", "")
+        text = _changed(text, "# listen 443 ssl backlog=4096;", f"{listen} ssl;")
         text = _changed(text, "# ssl_certificate     /etc/wharfinger/tls.crt;", f"ssl_certificate {tls.certificate};")
         text = _changed(text, "# ssl_certificate_key /etc/wharfinger/tls.key;", f"ssl_certificate_key {tls.key};")
         text = _changed(text, "# include wharfinger/tls-modern.conf;", f"include wharfinger/tls-{profile}.conf;")
