@@ -12,6 +12,8 @@ VENV   ?= .venv
 VAR    ?= var
 BIN    := $(VENV)/bin
 
+QUICK := --quick tests/units
+
 .PHONY: run demo run-standalone test quick texts lint types check-imports collect install test-tools clean
 
 install: $(VENV)/installed
@@ -58,12 +60,12 @@ test: install test-tools
 	$(BIN)/python -m pytest -n auto
 
 quick: install
-	@$(MAKE) --no-print-directory -j2 -O lint types check-imports collect
-	$(BIN)/python -m pytest -n auto --quick tests/units
+	@$(MAKE) --no-print-directory -j2 -O lint types check-imports collect SELECTED='$(QUICK)'
+	$(BIN)/python -m pytest -n auto $(QUICK)
 
 # Compiles the tests beside what else is checked: each of pytest's workers would compile them all for itself.
 collect: install
-	@found=$$($(BIN)/python -m pytest --collect-only -qq) || { echo "$$found"; exit 1; }
+	@found=$$($(BIN)/python -m pytest --collect-only -qq $(SELECTED)) || { echo "$$found"; exit 1; }
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

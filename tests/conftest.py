@@ -27,8 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two a core, for many tests wait; one where none does. With their servers they need about a gigabyte each."""
-    return min((1 if config.getoption("--quick") else 2) * (os.cpu_count() or 1), 16)
+    """Two a core, for many tests wait; three for two cores where few do. With their servers they need about a gigabyte
+    each."""
+    return min((3 if config.getoption("--quick") else 4) * (os.cpu_count() or 1) // 2, 16)
 
 
 def pytest_configure(config: pytest.Config) -> None:

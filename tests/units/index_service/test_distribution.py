@@ -16,11 +16,11 @@ DOCKER = {"User-Agent": "docker/20.10.24 go/go1.19.8 git-commit/5d6db84 kernel/6
 
 
 @pytest.fixture
-def site(make_site):
-    return populated(make_site())
+def contents():
+    return populate
 
 
-def populated(site):
+def populate(site):
     for name in ("alice", "bob"):
         site.user(name)
     site.user("root", admin=True)
@@ -29,7 +29,6 @@ def populated(site):
     site.push("alice/secret", "alice", images=IMAGES[2:4])
     site.set_private("alice/secret")
     site.push("bob/deep/er", "bob", images=IMAGES[4:5])
-    return site
 
 
 def ask(site, *scopes, **asking):
@@ -188,7 +187,7 @@ def test_a_closed_account_gets_none_and_its_token_ends(site):
 
 @pytest.mark.parametrize("by_form", [False, True])
 def test_guessing_is_bounded_as_elsewhere(make_site, by_form):
-    site = populated(make_site(login_rate="3/minute"))
+    site = make_site(login_rate="3/minute")
     answers = [
         post(site, username="alice", password="no") if by_form else ask(site, auth=basic("alice", "no"))
         for _ in range(4)
@@ -324,7 +323,7 @@ def test_without_a_token_there_is_no_catalogue(site):
 
 
 def test_where_nobody_reads_without_a_login(make_site):
-    site = populated(make_site(anonymous_pull=False))
+    site = make_site(anonymous_pull=False)
     word = ask(site, pull("alice/app")).json["token"]
     assert site.request("GET", "/v2/", auth=f"Bearer {word}").status_code == 200
     assert site.request("GET", "/v2/_catalog", auth=f"Bearer {word}").status_code == 401
@@ -359,10 +358,12 @@ def test_the_redirect_bears_the_token(site):
 
 
 def test_the_redirect_leads_to_the_registry_that_has_the_repository(make_site):
-    site = populated(make_site(registry_endpoints=("r1.example:5001", "r2.example:5001")))
-    (row,) = site.rows("SELECT endpoint FROM repositories WHERE name = 'app'")
-    word = ask(site, pull("alice/app")).json["token"]
-    answer = site.request("GET", "/v2/alice/app/tags/list", auth=f"Bearer {word}")
+    site = make_site(registry_endpoints=("r1.example:5001", "r2.example:5001"))
+    site.push("alice/placed", "alice")
+    (row,) = site.rows("SELECT endpoint FROM repositories WHERE name = 'placed'")
+    assert row.endpoint in site.settings.registry_endpoints
+    word = ask(site, pull("alice/placed")).json["token"]
+    answer = site.request("GET", "/v2/alice/placed/tags/list", auth=f"Bearer {word}")
     assert urlsplit(answer.headers["Location"]).netloc == row.endpoint
 
 
