@@ -118,9 +118,9 @@ class Loop:
             self._paused.append((time.monotonic() + step.seconds, task))
 
     def _wake_paused(self) -> None:
-        due = [task for moment, task in self._paused if moment <= self._now]
+        due = [task for due_at, task in self._paused if due_at <= self._now]
         if due:
-            self._paused = [(moment, task) for moment, task in self._paused if moment > self._now]
+            self._paused = [(due_at, task) for due_at, task in self._paused if due_at > self._now]
             self._ready.extend((task, None, None) for task in due)
 
     def _break_stalled(self) -> None:

@@ -46,8 +46,8 @@ Serial = BigInteger().with_variant(Integer(), "sqlite")
 """The number of a row in a table whose numbers a busy index would use up if they had 32 bits."""
 
 
-class Moment(TypeDecorator[datetime]):
-    """A point in time, always aware and in UTC; SQLite, which keeps no zone, gets and gives UTC."""
+class UTCDateTime(TypeDecorator[datetime]):
+    """A timestamp, always aware and in UTC; SQLite, which keeps no zone, gets and gives UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

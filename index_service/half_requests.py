@@ -84,5 +84,5 @@ class HalfRequests:
     def oldest(self) -> Any | None:
         return next(iter(self._halves), None)
 
-    def begun_before(self, moment: float) -> list[Any]:
-        return list(takewhile(lambda connection: self._halves[connection].began <= moment, self._halves))
+    def begun_before(self, deadline: float) -> list[Any]:
+        return list(takewhile(lambda connection: self._halves[connection].began <= deadline, self._halves))

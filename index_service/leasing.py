@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from index_service.db import Base, Moment, Serial
+from index_service.db import Base, Serial, UTCDateTime
 
 LEASE = timedelta(minutes=2)
 """How long a lease protects a row whose worker has fallen silent: longer than any one thing that it waits for."""
@@ -28,8 +28,8 @@ class Leased(Base):
     __abstract__ = True
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
-    due_at: Mapped[datetime] = mapped_column(Moment, index=True)
-    taken_until: Mapped[datetime | None] = mapped_column(Moment)
+    due_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+    taken_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     attempts: Mapped[int] = mapped_column(default=0)
 
 
@@ -46,22 +46,22 @@ class Lease(Protocol):
 L = TypeVar("L", bound=Leased)
 
 
-def is_any_due(session: Session, model: type[Leased], moment: datetime) -> bool:
+def is_any_due(session: Session, model: type[Leased], now: datetime) -> bool:
     """Whether a row is due: worth a writing transaction."""
-    return session.scalar(select(model.id).where(_is_free(model, moment)).limit(1)) is not None
+    return session.scalar(select(model.id).where(_is_free(model, now)).limit(1)) is not None
 
 
-def until(moment: datetime) -> datetime:
+def until(now: datetime) -> datetime:
     """When a lease ends that is taken or renewed now."""
-    return moment + LEASE
+    return now + LEASE
 
 
-def take(session: Session, model: type[L], moment: datetime) -> L | None:
+def take(session: Session, model: type[L], now: datetime) -> L | None:
     """Lease the row that has been due longest; None if none is, or other workers are leasing them."""
-    free = select(model).where(_is_free(model, moment)).order_by(model.due_at, model.id).limit(1)
+    free = select(model).where(_is_free(model, now)).order_by(model.due_at, model.id).limit(1)
     row = session.scalar(free.with_for_update(skip_locked=True))
     if row is not None:
-        row.taken_until, row.attempts = until(moment), row.attempts + 1
+        row.taken_until, row.attempts = until(now), row.attempts + 1
     return row
 
 
@@ -75,5 +75,5 @@ def backoff(first: timedelta, attempts: int) -> timedelta:
     return min(first * 2 ** min(attempts - 1, 20), MAX_BACKOFF)
 
 
-def _is_free(model: type[Leased], moment: datetime) -> ColumnElement[bool]:
-    return and_(model.due_at <= moment, or_(model.taken_until.is_(None), model.taken_until <= moment))
+def _is_free(model: type[Leased], now: datetime) -> ColumnElement[bool]:
+    return and_(model.due_at <= now, or_(model.taken_until.is_(None), model.taken_until <= now))

@@ -97,7 +97,7 @@ def create(session: Session, context: AuditContext, user: Actor, asked: NewToken
     return secret
 
 
-def find(session: Session, name: str | None, secret: str, moment: datetime) -> tuple[User, AccessToken] | None:
+def find(session: Session, name: str | None, secret: str, now: datetime) -> tuple[User, AccessToken] | None:
     """The token and its owner, of this name if one is given; None for an expired, unknown or another's token."""
     if name is not None and not validators.may_be_name(name):
         return None
@@ -105,20 +105,20 @@ def find(session: Session, name: str | None, secret: str, moment: datetime) -> t
         select(User, AccessToken)
         .join(User, User.id == AccessToken.user_id)
         .where(AccessToken.digest == digest(secret), true() if name is None else User.name == name)
-        .where(or_(AccessToken.expires_at.is_(None), AccessToken.expires_at > moment))
+        .where(or_(AccessToken.expires_at.is_(None), AccessToken.expires_at > now))
     ).first()
     return None if row is None else (row[0], row[1])
 
 
-def is_use_due(token: AccessToken, moment: datetime) -> bool:
+def is_use_due(token: AccessToken, now: datetime) -> bool:
     """Whether the last recorded use is old enough to be updated."""
-    return token.used_at is None or moment - token.used_at >= USED_EVERY
+    return token.used_at is None or now - token.used_at >= USED_EVERY
 
 
-def record_use(session: Session, token_id: int, moment: datetime, address: str) -> None:
+def record_use(session: Session, token_id: int, now: datetime, address: str) -> None:
     """Record a use of the token; of several workers that do so at once, one writes."""
-    stale = or_(AccessToken.used_at.is_(None), AccessToken.used_at <= moment - USED_EVERY)
-    values = {"used_at": moment, "used_from": address[:45]}
+    stale = or_(AccessToken.used_at.is_(None), AccessToken.used_at <= now - USED_EVERY)
+    values = {"used_at": now, "used_from": address[:45]}
     session.execute(update(AccessToken).where(AccessToken.id == token_id, stale).values(values))
 
 

@@ -55,31 +55,31 @@ class EmailLinks:
     def __init__(self, keys: tuple[str, ...]) -> None:
         self._keys = list(reversed(keys))
 
-    def sign_confirmation(self, user_id: int, address: str, moment: datetime) -> str:
-        return self._sign(_CONFIRM, [user_id, address], moment + CONFIRM_LASTS)
+    def sign_confirmation(self, user_id: int, address: str, now: datetime) -> str:
+        return self._sign(_CONFIRM, [user_id, address], now + CONFIRM_LASTS)
 
-    def read_confirmation(self, link: str, moment: datetime) -> tuple[int, str]:
+    def read_confirmation(self, link: str, now: datetime) -> tuple[int, str]:
         """The account and the email address that a link confirms. Raises LinkExpired."""
-        user_id, address = self._read(_CONFIRM, link, moment)
+        user_id, address = self._read(_CONFIRM, link, now)
         return user_id, address
 
-    def sign_reset(self, user: User, moment: datetime, address: str | None = None) -> str:
-        return self._sign(_RESET, [user.id, _mark(user), address], moment + RESET_LASTS)
+    def sign_reset(self, user: User, now: datetime, address: str | None = None) -> str:
+        return self._sign(_RESET, [user.id, _mark(user), address], now + RESET_LASTS)
 
-    def read_reset(self, link: str, moment: datetime) -> ResetRequest:
+    def read_reset(self, link: str, now: datetime) -> ResetRequest:
         """The reset that a link allows. Raises LinkExpired."""
-        user_id, of_password, address = self._read(_RESET, link, moment)
+        user_id, of_password, address = self._read(_RESET, link, now)
         return ResetRequest(user_id, of_password, address)
 
     def _sign(self, kind: str, data: list[Any], until: datetime) -> str:
         return str(self._serializer(kind).dumps([*data, int(until.timestamp())]))
 
-    def _read(self, kind: str, link: str, moment: datetime) -> list[Any]:
+    def _read(self, kind: str, link: str, now: datetime) -> list[Any]:
         try:
             *data, until = self._serializer(kind).loads(link)
         except (BadData, ValueError, TypeError) as error:
             raise LinkExpired from error
-        if moment.timestamp() >= until:
+        if now.timestamp() >= until:
             raise LinkExpired
         return data
 

@@ -29,19 +29,19 @@ class HeldAccess:
     access_tokens: list[AccessToken]
 
 
-def find(session: Session, user_id: int, moment: datetime) -> HeldAccess:
+def find(session: Session, user_id: int, now: datetime) -> HeldAccess:
     """All access that an account has; the index's own tokens are not the account's."""
     valid = (
         ProtocolToken.user_id == user_id,
-        ProtocolToken.expires_at > moment,
+        ProtocolToken.expires_at > now,
         ProtocolToken.consumed_at.is_(None),
         ProtocolToken.is_own.is_(False),
     )
     newest = select(ProtocolToken).where(*valid).order_by(ProtocolToken.created_at.desc(), ProtocolToken.digest)
-    unexpired = or_(AccessToken.expires_at.is_(None), AccessToken.expires_at > moment)
+    unexpired = or_(AccessToken.expires_at.is_(None), AccessToken.expires_at > now)
     own = select(AccessToken).where(AccessToken.user_id == user_id, unexpired).order_by(AccessToken.id.desc())
     return HeldAccess(
-        sessions.list_active(session, user_id, moment),
+        sessions.list_active(session, user_id, now),
         list(session.scalars(newest.limit(MAX_LISTED))),
         session.scalar(select(func.count()).select_from(ProtocolToken).where(*valid)) or 0,
         list(session.scalars(own.limit(access_tokens.MAX_TOKENS))),

@@ -18,40 +18,40 @@ PASSWORD = 0
 """In place of an access token's id."""
 
 
-def is_known(session: Session, user_id: int, network: str, moment: datetime) -> bool:
+def is_known(session: Session, user_id: int, network: str, now: datetime) -> bool:
     """Whether the account's password was given there lately."""
-    return _used_at(session, user_id, PASSWORD, network, moment) is not None
+    return _used_at(session, user_id, PASSWORD, network, now) is not None
 
 
-def is_new(session: Session, user_id: int, network: str, moment: datetime) -> bool:
+def is_new(session: Session, user_id: int, network: str, now: datetime) -> bool:
     """Whether the account's password was given lately, and never there; the first network of all is not new."""
-    if is_known(session, user_id, network, moment):
+    if is_known(session, user_id, network, now):
         return False
     given = (KnownNetwork.user_id == user_id, KnownNetwork.access_token_id == PASSWORD)
-    return bool(session.scalar(select(exists().where(*given, KnownNetwork.used_at > moment - KEPT))))
+    return bool(session.scalar(select(exists().where(*given, KnownNetwork.used_at > now - KEPT))))
 
 
-def is_recorded(session: Session, user_id: int, access_token_id: int, network: str, moment: datetime) -> bool:
+def is_recorded(session: Session, user_id: int, access_token_id: int, network: str, now: datetime) -> bool:
     """Whether a use is recorded for this day in UTC."""
-    used_at = _used_at(session, user_id, access_token_id, network, moment)
-    return used_at is not None and used_at.date() == moment.date()
+    used_at = _used_at(session, user_id, access_token_id, network, now)
+    return used_at is not None and used_at.date() == now.date()
 
 
-def record(session: Session, user_id: int, access_token_id: int, network: str, moment: datetime) -> bool:
+def record(session: Session, user_id: int, access_token_id: int, network: str, now: datetime) -> bool:
     """Record a use; returns whether it was the first of the day in UTC."""
-    if is_recorded(session, user_id, access_token_id, network, moment):
+    if is_recorded(session, user_id, access_token_id, network, now):
         return False
-    session.execute(delete(KnownNetwork).where(KnownNetwork.user_id == user_id, KnownNetwork.used_at <= moment - KEPT))
-    row = {"user_id": user_id, "access_token_id": access_token_id, "network": network, "used_at": moment}
+    session.execute(delete(KnownNetwork).where(KnownNetwork.user_id == user_id, KnownNetwork.used_at <= now - KEPT))
+    row = {"user_id": user_id, "access_token_id": access_token_id, "network": network, "used_at": now}
     upsert(session, KnownNetwork, [row], key=("user_id", "access_token_id", "network"), changed=("used_at",))
     return True
 
 
-def _used_at(session: Session, user_id: int, access_token_id: int, network: str, moment: datetime) -> datetime | None:
+def _used_at(session: Session, user_id: int, access_token_id: int, network: str, now: datetime) -> datetime | None:
     found = select(KnownNetwork.used_at).where(
         KnownNetwork.user_id == user_id,
         KnownNetwork.access_token_id == access_token_id,
         KnownNetwork.network == network,
-        KnownNetwork.used_at > moment - KEPT,
+        KnownNetwork.used_at > now - KEPT,
     )
     return session.scalar(found)

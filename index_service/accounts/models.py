@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from index_service.db import Base, Moment
+from index_service.db import Base, UTCDateTime
 
 
 class User(Base):
@@ -24,7 +24,7 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(String(255))
     is_active: Mapped[bool] = mapped_column(default=True)
     is_admin: Mapped[bool] = mapped_column(default=False)
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     full_name: Mapped[str] = mapped_column(String(100), default="")
     about: Mapped[str] = mapped_column(String(500), default="")
     location: Mapped[str] = mapped_column(String(100), default="")
@@ -55,8 +55,8 @@ class Email(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     address: Mapped[str] = mapped_column(String(254), index=True)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    confirmed_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class KnownNetwork(Base):
@@ -68,7 +68,7 @@ class KnownNetwork(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     access_token_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     network: Mapped[str] = mapped_column(String(45), primary_key=True)
-    used_at: Mapped[datetime] = mapped_column(Moment)
+    used_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class RateCount(Base):
@@ -78,7 +78,7 @@ class RateCount(Base):
 
     key: Mapped[str] = mapped_column(String(80), primary_key=True)
     count: Mapped[int]
-    ends_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    ends_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
 
 
 class BrowserSession(Base):
@@ -91,10 +91,10 @@ class BrowserSession(Base):
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    seen_at: Mapped[datetime] = mapped_column(Moment)
-    proved_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    proved_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     address: Mapped[str] = mapped_column(String(45), default="")
     browser: Mapped[str] = mapped_column(String(255), default="")
 
@@ -114,9 +114,9 @@ class AccessToken(Base):
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     can_write: Mapped[bool] = mapped_column(default=False)
     pattern: Mapped[str] = mapped_column(String(511), default="*")
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime | None] = mapped_column(Moment)
-    used_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     used_from: Mapped[str] = mapped_column(String(45), default="")
 
 
@@ -141,9 +141,9 @@ class ProtocolToken(Base):
     repository: Mapped[str] = mapped_column(String(511))
     repository_id: Mapped[int | None]
     access: Mapped[str] = mapped_column(String(6))
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
-    consumed_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+    consumed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     is_own: Mapped[bool] = mapped_column(default=False)
     client: Mapped[str] = mapped_column(String(255), default="")
     access_token_id: Mapped[int | None] = mapped_column(ForeignKey("access_tokens.id", ondelete="CASCADE"), index=True)
@@ -163,7 +163,7 @@ class Organisation(Base):
     about: Mapped[str] = mapped_column(String(500), default="")
     website: Mapped[str] = mapped_column(String(255), default="")
     member_role: Mapped[str] = mapped_column(String(5), default="read")
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Member(Base):
@@ -174,7 +174,7 @@ class Member(Base):
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id", ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)
     is_owner: Mapped[bool] = mapped_column(default=False)
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Team(Base):
@@ -187,7 +187,7 @@ class Team(Base):
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(30))
     about: Mapped[str] = mapped_column(String(255), default="")
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class TeamMember(Base):

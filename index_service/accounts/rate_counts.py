@@ -19,12 +19,12 @@ from index_service.db import insert_for
 DELETE_BATCH = 20
 
 
-def add(session: Session, key: str, limit: int, period: timedelta, moment: datetime) -> int:
+def add(session: Session, key: str, limit: int, period: timedelta, now: datetime) -> int:
     """Count an event; returns 0, or the seconds until the window ends if it holds more than `limit` of them."""
-    _delete_ended(session, moment)
-    new = {"key": key, "count": 1, "ends_at": moment + period}
+    _delete_ended(session, now)
+    new = {"key": key, "count": 1, "ends_at": now + period}
     statement = insert_for(session, RateCount).values(new)
-    has_ended = RateCount.ends_at <= moment
+    has_ended = RateCount.ends_at <= now
     counted = statement.on_conflict_do_update(
         index_elements=["key"],
         set_={
@@ -33,14 +33,14 @@ def add(session: Session, key: str, limit: int, period: timedelta, moment: datet
         },
     ).returning(RateCount.count, RateCount.ends_at)
     count, ends_at = session.execute(counted).one()
-    return 0 if count <= limit else _seconds(ends_at - moment)
+    return 0 if count <= limit else _seconds(ends_at - now)
 
 
-def wait(session: Session, key: str, limit: int, moment: datetime) -> int:
+def wait(session: Session, key: str, limit: int, now: datetime) -> int:
     """What `add` would return, without counting."""
-    full = select(RateCount.ends_at).where(RateCount.key == key, RateCount.count >= limit, RateCount.ends_at > moment)
+    full = select(RateCount.ends_at).where(RateCount.key == key, RateCount.count >= limit, RateCount.ends_at > now)
     ends_at = session.scalar(full)
-    return 0 if ends_at is None else _seconds(ends_at - moment)
+    return 0 if ends_at is None else _seconds(ends_at - now)
 
 
 def digest(text: str) -> str:
@@ -59,9 +59,9 @@ def _seconds(left: timedelta) -> int:
     return max(1, math.ceil(left.total_seconds()))
 
 
-def _delete_ended(session: Session, moment: datetime) -> None:
+def _delete_ended(session: Session, now: datetime) -> None:
     """A few at a time, so that the table holds little more than the windows that last."""
-    ended = select(RateCount.key).where(RateCount.ends_at <= moment).limit(DELETE_BATCH)
+    ended = select(RateCount.key).where(RateCount.ends_at <= now).limit(DELETE_BATCH)
     keys = list(session.scalars(ended.with_for_update(skip_locked=True)))
     if keys:
         session.execute(delete(RateCount).where(RateCount.key.in_(keys)))

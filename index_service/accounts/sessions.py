@@ -47,16 +47,16 @@ class SignedIn:
     ends_at: datetime
     language: str
 
-    def is_due(self, moment: datetime) -> bool:
+    def is_due(self, now: datetime) -> bool:
         """Whether the session's last use should be updated."""
-        return moment - self.seen_at >= TOUCH_EVERY
+        return now - self.seen_at >= TOUCH_EVERY
 
 
 def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def create(session: Session, actor: Actor, moment: datetime, address: str, browser: str, old: str = "") -> str:
+def create(session: Session, actor: Actor, now: datetime, address: str, browser: str, old: str = "") -> str:
     """Create a session that replaces the browser's `old` one; returns the secret for the cookie, stored nowhere.
 
     Raises WrongCredential if the actor's access has ended meanwhile.
@@ -65,10 +65,10 @@ def create(session: Session, actor: Actor, moment: datetime, address: str, brows
     values = {
         "digest": digest(secret),
         "user_id": actor.id,
-        "created_at": moment,
-        "seen_at": moment,
-        "proved_at": moment,
-        "expires_at": moment + LIFETIME,
+        "created_at": now,
+        "seen_at": now,
+        "proved_at": now,
+        "expires_at": now + LIFETIME,
         "address": address,
         "browser": browser,
     }
@@ -80,13 +80,13 @@ def create(session: Session, actor: Actor, moment: datetime, address: str, brows
     return secret
 
 
-def find(session: Session, secret: str, moment: datetime, longest: timedelta) -> SignedIn | None:
+def find(session: Session, secret: str, now: datetime, longest: timedelta) -> SignedIn | None:
     """The signed-in person of a session; None if it has expired, is older than `longest`, or the account is closed."""
     row = session.execute(
         select(BrowserSession, User)
         .join(User, User.id == BrowserSession.user_id)
         .where(BrowserSession.digest == digest(secret), User.is_active)
-        .where(BrowserSession.expires_at > moment, BrowserSession.created_at > moment - longest)
+        .where(BrowserSession.expires_at > now, BrowserSession.created_at > now - longest)
     ).first()
     if row is None:
         return None
@@ -102,20 +102,20 @@ def find(session: Session, secret: str, moment: datetime, longest: timedelta) ->
     )
 
 
-def touch(session: Session, found: SignedIn, moment: datetime) -> None:
+def touch(session: Session, found: SignedIn, now: datetime) -> None:
     """Record a use of the session and extend it, though not beyond its end."""
-    values = {"seen_at": moment, "expires_at": min(moment + LIFETIME, found.ends_at)}
+    values = {"seen_at": now, "expires_at": min(now + LIFETIME, found.ends_at)}
     session.execute(update(BrowserSession).where(BrowserSession.digest == found.session).values(values))
 
 
-def record_reauthentication(session: Session, digest: str, moment: datetime) -> None:
+def record_reauthentication(session: Session, digest: str, now: datetime) -> None:
     """Record that the password was entered again."""
-    session.execute(update(BrowserSession).where(BrowserSession.digest == digest).values(proved_at=moment))
+    session.execute(update(BrowserSession).where(BrowserSession.digest == digest).values(proved_at=now))
 
 
-def list_active(session: Session, user_id: int, moment: datetime) -> list[BrowserSession]:
+def list_active(session: Session, user_id: int, now: datetime) -> list[BrowserSession]:
     """A person's active sessions, the last used first."""
-    own = select(BrowserSession).where(BrowserSession.user_id == user_id, BrowserSession.expires_at > moment)
+    own = select(BrowserSession).where(BrowserSession.user_id == user_id, BrowserSession.expires_at > now)
     return list(session.scalars(own.order_by(BrowserSession.seen_at.desc(), BrowserSession.digest).limit(MAX_SESSIONS)))
 
 
@@ -147,9 +147,9 @@ def _revoke(session: Session, context: AuditContext, user: Named, which: ColumnE
     return count
 
 
-def delete_expired(session: Session, moment: datetime, limit: int = 500) -> int:
+def delete_expired(session: Session, now: datetime, limit: int = 500) -> int:
     """Delete up to `limit` expired sessions; returns how many."""
-    expired = select(BrowserSession.digest).where(BrowserSession.expires_at <= moment).limit(limit)
+    expired = select(BrowserSession.digest).where(BrowserSession.expires_at <= now).limit(limit)
     digests = list(session.scalars(expired.with_for_update(skip_locked=True)))
     return _rows(session, delete(BrowserSession).where(BrowserSession.digest.in_(digests))) if digests else 0
 

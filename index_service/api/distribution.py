@@ -129,8 +129,8 @@ def _issue(credential: Credential, scopes: list[str]) -> Response:
 
 def _described(issued: IssuedTokens) -> dict[str, str | int]:
     word = bearer(issued.tokens)
-    moment = issued.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"token": word, "access_token": word, "expires_in": issued.seconds, "issued_at": moment}
+    issued_at = issued.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"token": word, "access_token": word, "expires_in": issued.seconds, "issued_at": issued_at}
 
 
 def _repositories(scopes: list[str]) -> Iterator[tuple[RepositoryName, set[str]]]:

@@ -14,5 +14,5 @@ views = Blueprint("keys", __name__)
 @views.get("/token_keys")
 def get_token_keys() -> Response:
     """The public keys of tokens for reading, and the time of this clock, by which a token's age counts."""
-    keys, moment = protocol().token_keys()
-    return reply(write_keys(keys, moment.timestamp()))
+    keys, now = protocol().token_keys()
+    return reply(write_keys(keys, now.timestamp()))

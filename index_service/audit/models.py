@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from index_service.db import Base, Moment, Serial
+from index_service.db import Base, Serial, UTCDateTime
 
 
 class AuditRecord(Base):
@@ -20,7 +20,7 @@ class AuditRecord(Base):
     __tablename__ = "audit"
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
-    at: Mapped[datetime] = mapped_column(Moment, index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     actor_name: Mapped[str] = mapped_column(String(30), default="")
     action: Mapped[str] = mapped_column(String(50))

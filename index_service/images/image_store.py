@@ -62,13 +62,13 @@ def record_sizes(session: Session, repository_id: int, sizes: Mapping[str, int])
         session.execute(update(HeldImage).where(*of_it).values(apart_size=size))
 
 
-def record(session: Session, facts: Sequence[ImageMetadata], moment: datetime) -> None:
+def record(session: Session, facts: Sequence[ImageMetadata], now: datetime) -> None:
     """Insert or update metadata, and the sums that depend on it: of descendants and of repositories."""
     if not facts:
         return
     before = _sizes(session, [fact.image_id for fact in facts])
     totals = _totals(session, facts)
-    rows = [_row(fact, *totals[fact.image_id], moment) for fact in sorted(facts, key=lambda fact: fact.image_id)]
+    rows = [_row(fact, *totals[fact.image_id], now) for fact in sorted(facts, key=lambda fact: fact.image_id)]
     upsert(session, ImageRecord, rows, key=("image_id",), changed=_COLUMNS)
     _settle(session, {fact.image_id for fact in facts})
     changed = [fact.image_id for fact in facts if before.get(fact.image_id) != fact.size]
@@ -169,7 +169,7 @@ def _settle(session: Session, ids: set[str]) -> None:
             return
 
 
-def _row(fact: ImageMetadata, total: int, depth: int, moment: datetime) -> dict[str, object]:
+def _row(fact: ImageMetadata, total: int, depth: int, now: datetime) -> dict[str, object]:
     return {
         "image_id": fact.image_id,
         "parent_id": fact.parent_id,
@@ -184,7 +184,7 @@ def _row(fact: ImageMetadata, total: int, depth: int, moment: datetime) -> dict[
         "architecture": fact.architecture,
         "config": fact.config,
         "checksums": " ".join(fact.checksums),
-        "read_at": moment,
+        "read_at": now,
     }
 
 

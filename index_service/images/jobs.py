@@ -17,7 +17,7 @@ from sqlalchemy import CursorResult, Delete, Update, case, delete, literal, sele
 from sqlalchemy.orm import Session
 
 from index_service import leasing
-from index_service.db import Moment, upsert
+from index_service.db import UTCDateTime, upsert
 from index_service.images.models import Job
 
 READ = "read"
@@ -46,7 +46,7 @@ def enqueue(
     kind: str,
     repository_id: int,
     details: Mapping[str, str],
-    moment: datetime,
+    now: datetime,
     *,
     delay: timedelta = timedelta(),
 ) -> None:
@@ -55,8 +55,8 @@ def enqueue(
         "kind": kind,
         "repository_id": repository_id,
         "details": json.dumps(_merged(session, kind, repository_id, details)),
-        "asked_at": moment,
-        "due_at": moment + delay,
+        "asked_at": now,
+        "due_at": now + delay,
         "attempts": 0,
         "failure": "",
     }
@@ -76,14 +76,14 @@ def is_queued(session: Session, kind: str, repository_id: int) -> bool:
     return session.scalar(select(Job.id).where(Job.kind == kind, Job.repository_id == repository_id)) is not None
 
 
-def is_any_due(session: Session, moment: datetime) -> bool:
+def is_any_due(session: Session, now: datetime) -> bool:
     """Whether a job is due: worth a writing transaction."""
-    return leasing.is_any_due(session, Job, moment)
+    return leasing.is_any_due(session, Job, now)
 
 
-def lease(session: Session, moment: datetime) -> Lease | None:
+def lease(session: Session, now: datetime) -> Lease | None:
     """Lease the job that has been due longest; None if no job is due, or other workers are leasing them."""
-    job = leasing.take(session, Job, moment)
+    job = leasing.take(session, Job, now)
     if job is None:
         return None
     return Lease(
@@ -92,14 +92,14 @@ def lease(session: Session, moment: datetime) -> Lease | None:
         repository_id=job.repository_id,
         details=json.loads(job.details),
         asked_at=job.asked_at,
-        until=leasing.until(moment),
+        until=leasing.until(now),
         attempts=job.attempts,
     )
 
 
-def renew(session: Session, lease: Lease, moment: datetime) -> Lease | None:
+def renew(session: Session, lease: Lease, now: datetime) -> Lease | None:
     """Renew a lease; None if another worker holds the job now, or its repository is gone."""
-    until = leasing.until(moment)
+    until = leasing.until(now)
     if _rows(session, update(Job).where(leasing.is_leased_as(Job, lease)).values(taken_until=until)) != 1:
         return None
     return Lease(
@@ -119,13 +119,13 @@ def complete(session: Session, lease: Lease) -> None:
         session.execute(update(Job).where(leasing.is_leased_as(Job, lease)).values(taken_until=None))
 
 
-def fail(session: Session, lease: Lease, failure: str, moment: datetime) -> None:
+def fail(session: Session, lease: Lease, failure: str, now: datetime) -> None:
     """Record a failure: the job is retried after a backoff, or at once if it was enqueued again meanwhile."""
     is_same = Job.asked_at == lease.asked_at
     # In one statement: for a row changed twice PostgreSQL checks the foreign key again, and a push may hold that lock.
     later = {
         "taken_until": None,
-        "due_at": case((is_same, literal(moment + backoff(lease.attempts), Moment)), else_=Job.due_at),
+        "due_at": case((is_same, literal(now + backoff(lease.attempts), UTCDateTime)), else_=Job.due_at),
         "failure": case((is_same, failure[:MAX_FAILURE]), else_=Job.failure),
     }
     session.execute(

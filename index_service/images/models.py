@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from index_service.db import Base, Moment, Serial
+from index_service.db import Base, Serial, UTCDateTime
 from index_service.leasing import Leased
 
 
@@ -27,7 +27,7 @@ class ImageRecord(Base):
     size: Mapped[int] = mapped_column(Serial, index=True)
     total_size: Mapped[int] = mapped_column(Serial)
     depth: Mapped[int] = mapped_column(default=0)
-    created_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     command: Mapped[str] = mapped_column(Text, default="")
     author: Mapped[str] = mapped_column(String(255), default="")
     docker_version: Mapped[str] = mapped_column(String(50), default="")
@@ -35,7 +35,7 @@ class ImageRecord(Base):
     architecture: Mapped[str] = mapped_column(String(50), default="")
     config: Mapped[str] = mapped_column(Text, default="{}")
     checksums: Mapped[str] = mapped_column(Text, default="", server_default="")
-    read_at: Mapped[datetime] = mapped_column(Moment)
+    read_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Job(Leased):
@@ -50,5 +50,5 @@ class Job(Leased):
     kind: Mapped[str] = mapped_column(String(20))
     repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"), index=True)
     details: Mapped[str] = mapped_column(Text, default="{}")
-    asked_at: Mapped[datetime] = mapped_column(Moment)
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
     failure: Mapped[str] = mapped_column(String(255), default="")

@@ -25,7 +25,7 @@ MAX_ENTRIES = 1000
 
 T = TypeVar("T")
 
-Moment = Annotated[datetime, Meta(tz=True)]
+Timestamp = Annotated[datetime, Meta(tz=True)]
 Names = Annotated[tuple[str, ...], Meta(max_length=MAX_ENTRIES)]
 
 _FIELD = re.compile(r"\$\.(\w+)(\[)?")
@@ -102,7 +102,7 @@ def _wanted(kind: inspect.Type) -> str:
         case inspect.VarTupleType():
             return f"a list of up to {MAX_ENTRIES}"
         case inspect.DateTimeType():
-            return "a moment with its zone, such as 2030-01-31T12:00:00Z"
+            return "a timestamp with its zone, such as 2030-01-31T12:00:00Z"
         case _:
             return _WORDS[type(kind)]
 

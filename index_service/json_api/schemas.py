@@ -17,7 +17,7 @@ _REFERENCE = "#/components/schemas/{name}"
 
 
 def encode(answer: Any) -> bytes:
-    """As JSON: moments ISO 8601 in UTC."""
+    """As JSON: timestamps in ISO 8601, in UTC."""
     return _encoder.encode(answer)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from index_service.db import Moment
+from index_service.db import UTCDateTime
 from index_service.leasing import Leased
 
 
@@ -25,4 +25,4 @@ class Letter(Leased):
     kind: Mapped[str] = mapped_column(String(50))
     language: Mapped[str] = mapped_column(String(10), default="")
     details: Mapped[str] = mapped_column(Text, default="{}")
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)

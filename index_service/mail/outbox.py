@@ -42,7 +42,7 @@ def add(
     session: Session,
     kind: str,
     recipient: str,
-    moment: datetime,
+    now: datetime,
     *,
     user_id: int | None = None,
     language: str = "",
@@ -56,21 +56,21 @@ def add(
             kind=kind,
             language=language,
             details=json.dumps(details or {}, ensure_ascii=False),
-            created_at=moment,
-            due_at=moment,
+            created_at=now,
+            due_at=now,
             attempts=0,
         )
     )
 
 
-def is_any_due(session: Session, moment: datetime) -> bool:
+def is_any_due(session: Session, now: datetime) -> bool:
     """Whether a letter is due: worth a writing transaction."""
-    return leasing.is_any_due(session, Letter, moment)
+    return leasing.is_any_due(session, Letter, now)
 
 
-def lease(session: Session, moment: datetime) -> LeasedLetter | None:
+def lease(session: Session, now: datetime) -> LeasedLetter | None:
     """Lease the letter that has been due longest; None if there is none, or other workers are leasing them."""
-    letter = leasing.take(session, Letter, moment)
+    letter = leasing.take(session, Letter, now)
     if letter is None:
         return None
     return LeasedLetter(
@@ -81,7 +81,7 @@ def lease(session: Session, moment: datetime) -> LeasedLetter | None:
         language=letter.language,
         details=json.loads(letter.details),
         created_at=letter.created_at,
-        until=leasing.until(moment),
+        until=leasing.until(now),
         attempts=letter.attempts,
     )
 
@@ -91,9 +91,9 @@ def remove(session: Session, letter: LeasedLetter) -> None:
     session.execute(delete(Letter).where(leasing.is_leased_as(Letter, letter)))
 
 
-def postpone(session: Session, letter: LeasedLetter, moment: datetime) -> bool:
+def postpone(session: Session, letter: LeasedLetter, now: datetime) -> bool:
     """Try a letter again after a backoff; False if it is given up instead."""
-    due_at = moment + leasing.backoff(FIRST_BACKOFF, letter.attempts)
+    due_at = now + leasing.backoff(FIRST_BACKOFF, letter.attempts)
     if due_at - letter.created_at > KEPT:
         remove(session, letter)
         return False

@@ -58,12 +58,12 @@ def latest_by_tag(session: Session, repository_id: int, tags: Collection[str]) -
     return {move.tag: move for move in found}
 
 
-def changed_since(session: Session, repository_id: int, moment: datetime) -> set[str]:
+def changed_since(session: Session, repository_id: int, since: datetime) -> set[str]:
     """The tags that were set or deleted since then, also to what they were before."""
     events = select(TagHistoryRecord.tag).where(
-        TagHistoryRecord.repository_id == repository_id, TagHistoryRecord.at > moment
+        TagHistoryRecord.repository_id == repository_id, TagHistoryRecord.at > since
     )
-    there = select(TagRecord.name).where(TagRecord.repository_id == repository_id, TagRecord.updated_at > moment)
+    there = select(TagRecord.name).where(TagRecord.repository_id == repository_id, TagRecord.updated_at > since)
     return set(session.scalars(events.union(there)))
 
 

@@ -104,22 +104,22 @@ def allocate(
 
 
 def announce_images(
-    session: Session, repository: Repository, images: Mapping[ImageId, str | None], limit: int | None, moment: datetime
+    session: Session, repository: Repository, images: Mapping[ImageId, str | None], limit: int | None, now: datetime
 ) -> None:
     """Announce the images of a push: readers see them once it is concluded, or its tag is set. Raises as
     `record_images` does."""
-    _merge(session, repository, images, limit, moment, is_announced=True)
+    _merge(session, repository, images, limit, now, is_announced=True)
 
 
 def record_images(
-    session: Session, repository: Repository, images: Mapping[ImageId, str | None], limit: int | None, moment: datetime
+    session: Session, repository: Repository, images: Mapping[ImageId, str | None], limit: int | None, now: datetime
 ) -> None:
     """Merge images into the list: none is ever removed, a checksum replaces an older one (protocol §2.4). There is no
     `limit` for what an old store has.
 
     Raises Conflict if the list would exceed its limit.
     """
-    _merge(session, repository, images, limit, moment, is_announced=False)
+    _merge(session, repository, images, limit, now, is_announced=False)
 
 
 def _merge(
@@ -127,7 +127,7 @@ def _merge(
     repository: Repository,
     images: Mapping[ImageId, str | None],
     limit: int | None,
-    moment: datetime,
+    now: datetime,
     *,
     is_announced: bool,
 ) -> None:
@@ -138,7 +138,7 @@ def _merge(
         _require_room(session, repository, limit)
     known = [row for row in rows if row["checksum"] is not None]
     upsert(session, ListedImage, known, key=("repository_id", "image_id"), changed=("checksum",))
-    repository.updated_at = moment
+    repository.updated_at = now
 
 
 def _require_room(session: Session, repository: Repository, limit: int) -> None:
@@ -159,7 +159,7 @@ def image_of(session: Session, repository: Repository, tag: str) -> str | None:
     return session.scalar(select(TagRecord.image_id).where(*of_it))
 
 
-def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, ImageId], moment: datetime) -> None:
+def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, ImageId], now: datetime) -> None:
     """Announce the tags of a push; they exist once the registry reports them, or once the push is concluded.
 
     What an earlier push announced and never did is forgotten. Raises as `require_creatable` does.
@@ -172,7 +172,7 @@ def announce_tags(session: Session, repository: Repository, tags: Mapping[Tag, I
             "name": tag,
             "image_id": None,
             "announced_id": image_id,
-            "updated_at": moment,
+            "updated_at": now,
         }
         for tag, image_id in tags.items()
     ]
@@ -191,25 +191,25 @@ def require_creatable(session: Session, repository: Repository, *names: Tag) -> 
             tag.require_creatable()
 
 
-def conclude_push(session: Session, repository: Repository, by: Pusher, moment: datetime) -> None:
+def conclude_push(session: Session, repository: Repository, by: Pusher, now: datetime) -> None:
     """Conclude a push: readers see its images, and its announced tags exist now, even if no registry reported them."""
     holdings.publish(session, repository.id)
     announced = (TagRecord.repository_id == repository.id, TagRecord.announced_id.is_not(None))
     # A push may announce thousands of tags while all writers wait: the number of statements is constant.
     rows = session.execute(select(TagRecord.name, TagRecord.announced_id, TagRecord.image_id).where(*announced)).all()
     if rows:
-        now_there = {"image_id": TagRecord.announced_id, "announced_id": None, "updated_at": moment}
+        now_there = {"image_id": TagRecord.announced_id, "announced_id": None, "updated_at": now}
         session.execute(update(TagRecord).where(*announced).values(now_there))
         repository.is_tagged = True
-        repository.updated_at = moment
-    moves = [_event_row(repository, tag, image, before, by, moment) for tag, image, before in rows if image != before]
+        repository.updated_at = now
+    moves = [_event_row(repository, tag, image, before, by, now) for tag, image, before in rows if image != before]
     if moves:
         # Without the option, rows with and without a NULL become separate statements.
         session.execute(insert(TagHistoryRecord).execution_options(render_nulls=True), moves)
-    repository.pushed_at = moment
+    repository.pushed_at = now
 
 
-def set_tag(session: Session, repository: Repository, tag: str, image_id: str, by: Pusher, moment: datetime) -> None:
+def set_tag(session: Session, repository: Repository, tag: str, image_id: str, by: Pusher, now: datetime) -> None:
     """Set a tag, as a registry reported; one that points at this image already does not change."""
     before = image_of(session, repository, tag)
     row = {
@@ -217,26 +217,26 @@ def set_tag(session: Session, repository: Repository, tag: str, image_id: str, b
         "name": tag,
         "image_id": image_id,
         "announced_id": None,
-        "updated_at": moment,
+        "updated_at": now,
     }
     changed = ("image_id", "announced_id", "updated_at")
     upsert(session, TagRecord, [row], key=("repository_id", "name"), changed=changed)
     if before != image_id:
-        session.add(TagHistoryRecord(**_event_row(repository, tag, image_id, before, by, moment)))
+        session.add(TagHistoryRecord(**_event_row(repository, tag, image_id, before, by, now)))
     holdings.publish(session, repository.id, ListedImage.image_id == image_id)
     repository.is_tagged = True
-    repository.updated_at = repository.pushed_at = moment
+    repository.updated_at = repository.pushed_at = now
 
 
-def delete_tag(session: Session, repository: Repository, tag: str, by: Pusher, moment: datetime) -> None:
+def delete_tag(session: Session, repository: Repository, tag: str, by: Pusher, now: datetime) -> None:
     """Delete a tag, as a registry reported."""
     before = image_of(session, repository, tag)
     session.execute(delete(TagRecord).where(TagRecord.repository_id == repository.id, TagRecord.name == tag))
     if before is not None:
-        session.add(TagHistoryRecord(**_event_row(repository, tag, None, before, by, moment)))
+        session.add(TagHistoryRecord(**_event_row(repository, tag, None, before, by, now)))
     still = exists().where(TagRecord.repository_id == repository.id, TagRecord.image_id.is_not(None))
     repository.is_tagged = bool(session.scalar(select(still)))
-    repository.updated_at = moment
+    repository.updated_at = now
 
 
 def delete_repository(session: Session, context: AuditContext, repository: Repository) -> None:
@@ -254,7 +254,7 @@ def move_endpoint(session: Session, context: AuditContext, old: str, new: str) -
 
 
 def _event_row(
-    repository: Repository, tag: str, image_id: str | None, before: str | None, by: Pusher, moment: datetime
+    repository: Repository, tag: str, image_id: str | None, before: str | None, by: Pusher, now: datetime
 ) -> dict[str, Any]:
     """A row of TagMove."""
     return {
@@ -264,7 +264,7 @@ def _event_row(
         "previous_id": before,
         "user_id": by.user_id,
         "client": by.client,
-        "at": moment,
+        "at": now,
     }
 
 

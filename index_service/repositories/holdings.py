@@ -30,10 +30,10 @@ class Holding(StrEnum):
     LENT = "lent"
 
 
-def record(session: Session, repository_id: int, ancestry: Sequence[ImageId], apart: int, moment: datetime) -> None:
+def record(session: Session, repository_id: int, ancestry: Sequence[ImageId], apart: int, now: datetime) -> None:
     """Record that a repository holds an image and its ancestors, the first `apart` of them apart; all are listed."""
     of_it = [{"repository_id": repository_id, "image_id": image} for image in ancestry]
-    held = [{**row, "is_apart": place < apart, "held_at": moment} for place, row in enumerate(of_it)]
+    held = [{**row, "is_apart": place < apart, "held_at": now} for place, row in enumerate(of_it)]
     upsert(session, HeldImage, held, key=("repository_id", "image_id"), changed=("is_apart",))
     insert_missing(session, ListedImage, of_it[::-1])
     publish(session, repository_id, ListedImage.image_id.in_(ancestry))

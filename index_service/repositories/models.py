@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Index, Str
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.names import RepositoryName
-from index_service.db import Base, Moment, Serial
+from index_service.db import Base, Serial, UTCDateTime
 
 
 class Repository(Base):
@@ -46,9 +46,9 @@ class Repository(Base):
     pull_count: Mapped[int] = mapped_column(Serial, default=0)
     layer_bytes: Mapped[int] = mapped_column(Serial, default=0)
     endpoint: Mapped[str] = mapped_column(String(255))
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    updated_at: Mapped[datetime] = mapped_column(Moment)
-    pushed_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    pushed_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     @property
     def full_name(self) -> RepositoryName:
@@ -84,7 +84,7 @@ class HeldImage(Base):
     image_id: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
     is_apart: Mapped[bool] = mapped_column(default=False)
     apart_size: Mapped[int | None] = mapped_column(BigInteger)
-    held_at: Mapped[datetime] = mapped_column(Moment)
+    held_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class TagRecord(Base):
@@ -96,7 +96,7 @@ class TagRecord(Base):
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     image_id: Mapped[str | None] = mapped_column(String(64), index=True)
     announced_id: Mapped[str | None] = mapped_column(String(64))
-    updated_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class TagHistoryRecord(Base):
@@ -116,7 +116,7 @@ class TagHistoryRecord(Base):
     previous_id: Mapped[str | None] = mapped_column(String(64))
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     client: Mapped[str] = mapped_column(String(255), default="")
-    at: Mapped[datetime] = mapped_column(Moment, index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
 
 
 class RoleRecord(Base):
@@ -140,7 +140,7 @@ class RoleRecord(Base):
     )
     repository_id: Mapped[int | None] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"), index=True)
     role: Mapped[str] = mapped_column(String(5))
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class PullCount(Base):

@@ -26,10 +26,10 @@ class PullCounter:
         self._lock = Lock()
         self._counted: Counter[tuple[int, date]] = Counter()
 
-    def count(self, repository_id: int, moment: datetime) -> None:
+    def count(self, repository_id: int, now: datetime) -> None:
         """Count a pull, which happens when its token is issued."""
         with self._lock:
-            self._counted[repository_id, moment.date()] += 1
+            self._counted[repository_id, now.date()] += 1
 
     def drain(self) -> Counter[tuple[int, date]]:
         """Take the counts, which the caller has to flush or restore."""

@@ -51,7 +51,7 @@ class Texts:
     """Where the source of the image is, which relative links of the README lead to."""
 
 
-def set_texts(repository: Repository, texts: Texts, moment: datetime) -> None:
+def set_texts(repository: Repository, texts: Texts, now: datetime) -> None:
     """Change the texts. Raises Invalid, and then changes none."""
     checked = (
         validators.validate_text(_or(texts.description, repository.description), MAX_DESCRIPTION),
@@ -61,7 +61,7 @@ def set_texts(repository: Repository, texts: Texts, moment: datetime) -> None:
     repository.description, repository.readme, repository.source_url = checked
     repository.readme_html = markdown.readme(repository.readme, repository.source_url)
     repository.rendered_by = markdown.readme.version
-    repository.updated_at = moment
+    repository.updated_at = now
 
 
 def _or(text: object, before: str) -> object:

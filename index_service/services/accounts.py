@@ -104,12 +104,12 @@ class Accounts:
 
     def signed_in(self, secret: str) -> SignedIn | None:
         """The signed-in person of a cookie; periodically updates the session's last use."""
-        moment = self._clock()
+        now = self._clock()
         with self._database.reading() as session:
-            found = sessions.find(session, secret, moment, self._longest)
-        if found is not None and found.is_due(moment):
+            found = sessions.find(session, secret, now, self._longest)
+        if found is not None and found.is_due(now):
             with suppress(*UNWRITABLE), self._database.writing() as session:
-                sessions.touch(session, found, moment)
+                sessions.touch(session, found, now)
         return found
 
     def sign_in(self, name: str, password: str, browser: Browser, old: str = "") -> str:
@@ -207,9 +207,9 @@ class Accounts:
 
     def _begin(self, actor: Actor, browser: Browser, old: str) -> str:
         with self._database.writing() as session:
-            moment = self._clock()
-            secret = sessions.create(session, actor, moment, browser.address, browser.name, old)
-            sessions.delete_expired(session, moment)
+            now = self._clock()
+            secret = sessions.create(session, actor, now, browser.address, browser.name, old)
+            sessions.delete_expired(session, now)
             return secret
 
     # The account's pages

@@ -89,12 +89,12 @@ class Distribution:
         actor = self._actor(credential)
         self._sweep.run_periodically()
         caller = address if actor is None else f"account {actor.id}"
-        moment = self._clock()
-        opened, tokens = self._open(actor, read, moment, client)
+        now = self._clock()
+        opened, tokens = self._open(actor, read, now, client)
         if is_pull:
-            for repository in self._new_pulls(caller, opened, moment):
-                self._pulls.count(repository.id, moment)
-        return IssuedTokens(tuple(tokens), moment, max(60, int(self._tokens.lifetime.total_seconds())))
+            for repository in self._new_pulls(caller, opened, now):
+                self._pulls.count(repository.id, now)
+        return IssuedTokens(tuple(tokens), now, max(60, int(self._tokens.lifetime.total_seconds())))
 
     def identify(self, tokens: Sequence[Token]) -> None:
         """Raises Unauthenticated unless one of the tokens is valid, whatever it is for."""
@@ -123,24 +123,24 @@ class Distribution:
         return self._authentication.person(credential)
 
     def _open(
-        self, actor: Actor | None, read: Sequence[RepositoryName], moment: datetime, client: str
+        self, actor: Actor | None, read: Sequence[RepositoryName], now: datetime, client: str
     ) -> tuple[list[Repository], list[Token]]:
         """What the actor may read of this, and tokens for it."""
         return reading_tokens.issue(
             self._database,
             actor,
-            lambda session, who: self._issue(session, who, self._readable(session, who, read), moment, client),
+            lambda session, who: self._issue(session, who, self._readable(session, who, read), now, client),
             lambda session: self._readable(session, actor, read) == self._readable(session, None, read),
         )
 
     def _issue(
-        self, session: Session, actor: Actor | None, opened: list[Repository], moment: datetime, client: str
+        self, session: Session, actor: Actor | None, opened: list[Repository], now: datetime, client: str
     ) -> tuple[list[Repository], list[Token]]:
         tokens = [
-            self._tokens.issue_for_reading(session, actor, each, _listing(session, each), moment, client)
+            self._tokens.issue_for_reading(session, actor, each, _listing(session, each), now, client)
             for each in opened
         ]
-        return opened, tokens or [self._tokens.issue_identity(session, actor, moment, client)]
+        return opened, tokens or [self._tokens.issue_identity(session, actor, now, client)]
 
     def _readable(self, session: Session, actor: Actor | None, names: Sequence[RepositoryName]) -> list[Repository]:
         return [found for name in names if (found := self._find_readable(session, actor, name)) is not None]
@@ -151,7 +151,7 @@ class Distribution:
             return None
         return repository
 
-    def _new_pulls(self, caller: str, opened: Sequence[Repository], moment: datetime) -> list[Repository]:
+    def _new_pulls(self, caller: str, opened: Sequence[Repository], now: datetime) -> list[Repository]:
         """Those that the caller took no token for lately: remembered in this process for speed, and in the database for
         all of them, as far as it can be written to."""
         keys = {f"pull/{rate_counts.digest(f'{caller} {each.id}')}": each for each in opened}
@@ -162,7 +162,7 @@ class Distribution:
             return []
         try:
             with self._database.writing() as session:
-                return [each for key, each in fresh.items() if rate_counts.add(session, key, 1, PULL, moment) == 0]
+                return [each for key, each in fresh.items() if rate_counts.add(session, key, 1, PULL, now) == 0]
         except UNWRITABLE:
             return list(fresh.values())
 

@@ -161,11 +161,11 @@ class LeasedJob:
         """Heartbeat: renew the lease. Raises Interrupted if this process ends or has lost the lease."""
         if self._stopping.is_set():
             raise Interrupted
-        moment = self._clock()
-        if self.lease.until - moment > leasing.LEASE / 2:
+        now = self._clock()
+        if self.lease.until - now > leasing.LEASE / 2:
             return
         with self._database.writing() as session:
-            kept = jobs.renew(session, self.lease, moment)
+            kept = jobs.renew(session, self.lease, now)
         if kept is None:
             raise Interrupted
         self.lease = kept

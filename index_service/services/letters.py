@@ -135,12 +135,12 @@ class Letters:
         )
 
 
-def write_confirmation(session: Session, user_id: int, recipient: str, moment: datetime, language: str) -> None:
+def write_confirmation(session: Session, user_id: int, recipient: str, now: datetime, language: str) -> None:
     """Write the letter that confirms an address."""
-    outbox.add(session, CONFIRM, recipient, moment, user_id=user_id, language=language)
+    outbox.add(session, CONFIRM, recipient, now, user_id=user_id, language=language)
 
 
-def write_reset(session: Session, user: User, recipient: str, moment: datetime, language: str) -> None:
+def write_reset(session: Session, user: User, recipient: str, now: datetime, language: str) -> None:
     """Write the letter that resets a password, unless it or the account's access changes before it is sent."""
     details = {"generation": str(user.reset_generation)}
-    outbox.add(session, RESET, recipient, moment, user_id=user.id, language=user.language or language, details=details)
+    outbox.add(session, RESET, recipient, now, user_id=user.id, language=user.language or language, details=details)

@@ -88,31 +88,31 @@ class LoginGuard:
 
     def record_use(self, user: User, token: AccessToken, address: str) -> None:
         """Record the use of an access token: when, and once a day and network in the audit log."""
-        moment, network = self._clock(), network_of(address)
+        now, network = self._clock(), network_of(address)
         with self._database.reading() as session:
-            is_first = not known_networks.is_recorded(session, user.id, token.id, network, moment)
-        if not is_first and not access_tokens.is_use_due(token, moment):
+            is_first = not known_networks.is_recorded(session, user.id, token.id, network, now)
+        if not is_first and not access_tokens.is_use_due(token, now):
             return
         with suppress(*UNWRITABLE), self._database.writing() as session:
-            access_tokens.record_use(session, token.id, moment, address)
-            if is_first and known_networks.record(session, user.id, token.id, network, moment):
-                context = AuditContext(user, address, moment)
+            access_tokens.record_use(session, token.id, now, address)
+            if is_first and known_networks.record(session, user.id, token.id, network, now):
+                context = AuditContext(user, address, now)
                 context.record(session, Change.ACCESS_TOKEN_USED, user.name, token=token.name)
 
     def _enter(self, name: str, network: str, user: User | None, *, signed_in: bool, is_right: bool) -> str | None:
         """Count an attempt before it is made, so that a burst exceeds no limit; returns what it is counted under."""
-        moment = self._clock()
+        now = self._clock()
         with self._database.reading() as session:
-            is_known = known_networks.is_known(session, 0 if user is None else user.id, network, moment)
+            is_known = known_networks.is_known(session, 0 if user is None else user.id, network, now)
         if is_known and not signed_in:
             return None
         key = f"{'prove' if signed_in else 'login'}/{rate_counts.digest(name)}"
         if is_right:
             with self._database.reading() as session:
-                wait = rate_counts.wait(session, key, self._guesses, moment)
+                wait = rate_counts.wait(session, key, self._guesses, now)
         else:
             with self._database.writing() as session:
-                wait = rate_counts.add(session, key, self._guesses, self._period, moment)
+                wait = rate_counts.add(session, key, self._guesses, self._period, now)
         if wait:
             raise TooMany("Too many attempts, try again later", wait)
         return None if is_right else key
@@ -120,10 +120,10 @@ class LoginGuard:
     def _leave(self, key: str | None, address: str, user: User | None, *, failed: bool) -> None:
         """Keep the count of a failure, of which the first of a day are in the audit log, and no other."""
         if failed and user is not None:
-            moment, counted = self._clock(), f"failed/{rate_counts.digest(user.name)}"
+            now, counted = self._clock(), f"failed/{rate_counts.digest(user.name)}"
             with suppress(*UNWRITABLE), self._database.writing() as session:
-                if rate_counts.add(session, counted, FAILURES, FAILURES_PERIOD, moment) == 0:
-                    AuditContext(None, address, moment).record(session, Change.SIGN_IN_FAILED, user.name)
+                if rate_counts.add(session, counted, FAILURES, FAILURES_PERIOD, now) == 0:
+                    AuditContext(None, address, now).record(session, Change.SIGN_IN_FAILED, user.name)
         elif not failed and key is not None:
             with suppress(*UNWRITABLE), self._database.writing() as session:
                 rate_counts.take_back(session, key)
@@ -131,14 +131,14 @@ class LoginGuard:
     def _record_success(self, address: str, user: User | None) -> None:
         if user is None or not user.is_active:
             return
-        moment, network = self._clock(), network_of(address)
+        now, network = self._clock(), network_of(address)
         with self._database.reading() as session:
-            if known_networks.is_recorded(session, user.id, known_networks.PASSWORD, network, moment):
+            if known_networks.is_recorded(session, user.id, known_networks.PASSWORD, network, now):
                 return
         with suppress(*UNWRITABLE), self._database.writing() as session:
-            is_new = known_networks.is_new(session, user.id, network, moment)
-            if known_networks.record(session, user.id, known_networks.PASSWORD, network, moment):
-                context = AuditContext(user, address, moment)
+            is_new = known_networks.is_new(session, user.id, network, now)
+            if known_networks.record(session, user.id, known_networks.PASSWORD, network, now):
+                context = AuditContext(user, address, now)
                 context.record(session, Change.SIGNED_IN, user.name)
                 if is_new:
                     notices.write(session, context, Change.SIGNED_IN, user)

@@ -336,13 +336,11 @@ class Protocol:
         return Issued(token, self._endpoints.announced(repository.endpoint))
 
     def _issued_for_reading(self, caller: Caller, repository: Repository, listing: bytes) -> Token:
-        moment = self._clock()
+        now = self._clock()
         return reading_tokens.issue(
             self._database,
             caller.actor,
-            lambda session, who: self._tokens.issue_for_reading(
-                session, who, repository, listing, moment, caller.client
-            ),
+            lambda session, who: self._tokens.issue_for_reading(session, who, repository, listing, now, caller.client),
             lambda session: self._access_control.permits(session, None, repository, Action.READ),
         )
 

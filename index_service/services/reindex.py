@@ -111,8 +111,8 @@ class Reindex:
             for tag, image in tags.items():
                 if known.get(tag) != image:
                     told = pushed.get(tag, Pushed(None, ""))
-                    by, moment = Pusher(None, told.client), told.at or self._clock()
-                    catalogue.set_tag(session, repository, tag, image, by, moment)
+                    by, pushed_at = Pusher(None, told.client), told.at or self._clock()
+                    catalogue.set_tag(session, repository, tag, image, by, pushed_at)
             repository.updated_at, repository.pushed_at = updated_at, pushed_at
             dates = [told.at for told in pushed.values() if told.at is not None]
             if is_new and dates:

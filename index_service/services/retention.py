@@ -23,9 +23,9 @@ class Retention:
 
     def prune_audit(self) -> None:
         """Delete one batch of old records; the rest the next time. Raises Unavailable."""
-        moment = self._clock()
-        if not self._kept or moment < self._due:
+        now = self._clock()
+        if not self._kept or now < self._due:
             return
         with self._database.writing() as session:
-            pruned = log.prune(session, moment - self._kept, PRUNE_AT_ONCE)
-        self._due = moment if pruned == PRUNE_AT_ONCE else moment + PRUNE_EVERY
+            pruned = log.prune(session, now - self._kept, PRUNE_AT_ONCE)
+        self._due = now if pruned == PRUNE_AT_ONCE else now + PRUNE_EVERY

@@ -73,13 +73,13 @@ class TagComparison:
 
     def _repair(self, repository: Repository, told: Mapping[Tag, ImageId] | None, tags: list[Tag]) -> bool:
         """Returns whether nothing is left to compare again."""
-        moment = self._clock()
+        now = self._clock()
         with self._database.writing() as session:
             locked = catalogue.lock(session, repository.full_name)
             if locked is None or locked.id != repository.id or jobs.is_queued(session, jobs.MOVE, repository.id):
                 # Under its new name the registry has only what has been moved so far.
                 return False
-            recent = activity.changed_since(session, repository.id, moment - SETTLED_AFTER)
+            recent = activity.changed_since(session, repository.id, now - SETTLED_AFTER)
             pushed_at = locked.pushed_at
             for tag in tags:
                 if tag not in recent:

@@ -124,7 +124,7 @@ def count(session: Session, repository_id: int, viewer: Viewer) -> int:
 
 
 def write(
-    session: Session, repository_id: int, author_id: int, body: object, target: CommentTarget, moment: datetime
+    session: Session, repository_id: int, author_id: int, body: object, target: CommentTarget, now: datetime
 ) -> int:
     """Write a comment; returns its id. Raises Invalid, also for a target that the repository does not have."""
     tag, image_id = _anchored(session, repository_id, target)
@@ -134,14 +134,14 @@ def write(
         body=_checked(body),
         tag=tag,
         image_id=image_id,
-        created_at=moment,
+        created_at=now,
     )
     session.add(comment)
     session.flush()
     return comment.id
 
 
-def edit(session: Session, view: CommentView, editor: Viewer, body: object, moment: datetime) -> None:
+def edit(session: Session, view: CommentView, editor: Viewer, body: object, now: datetime) -> None:
     """Edit a comment as its author; the old version is stored. Raises Forbidden or Invalid."""
     if not _is_author(view, editor):
         raise Forbidden("Only the author of a comment can edit it")
@@ -149,8 +149,8 @@ def edit(session: Session, view: CommentView, editor: Viewer, body: object, mome
     comment = _locked(session, view)
     if text == comment.body:
         return
-    _keep_version(session, comment, moment)
-    comment.body, comment.edited_at = text, moment
+    _keep_version(session, comment, now)
+    comment.body, comment.edited_at = text, now
     if not editor.may_pin:
         comment.tag = comment.image_id = None
 
@@ -188,10 +188,10 @@ def set_hidden(session: Session, context: AuditContext, view: CommentView, by: V
         _record(session, context, Change.COMMENT_HIDDEN if is_hidden else Change.COMMENT_SHOWN, view)
 
 
-def flag(session: Session, view: CommentView, user_id: int, reason: object, moment: datetime) -> None:
+def flag(session: Session, view: CommentView, user_id: int, reason: object, now: datetime) -> None:
     """Flag a comment for moderation; flagging again changes nothing. Raises Invalid."""
     text = validate_text(reason, MAX_REASON)
-    row = {"comment_id": view.id, "user_id": user_id, "reason": text, "created_at": moment}
+    row = {"comment_id": view.id, "user_id": user_id, "reason": text, "created_at": now}
     insert_missing(session, Flag, [row])
 
 
@@ -408,9 +408,9 @@ def _locked(session: Session, view: CommentView) -> Comment:
     return comment
 
 
-def _keep_version(session: Session, comment: Comment, moment: datetime) -> None:
+def _keep_version(session: Session, comment: Comment, now: datetime) -> None:
     """Store the current version; the oldest are dropped beyond the limit."""
-    session.add(CommentVersion(comment_id=comment.id, body=comment.body, replaced_at=moment))
+    session.add(CommentVersion(comment_id=comment.id, body=comment.body, replaced_at=now))
     session.flush()
     of_it = CommentVersion.comment_id == comment.id
     kept = select(CommentVersion.id).where(of_it).order_by(CommentVersion.id.desc()).limit(MAX_VERSIONS)

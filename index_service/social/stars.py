@@ -13,11 +13,11 @@ from index_service.repositories.models import Repository
 from index_service.social.models import Star
 
 
-def add(session: Session, user_id: int, repository_id: int, moment: datetime) -> None:
+def add(session: Session, user_id: int, repository_id: int, now: datetime) -> None:
     """Star a repository; once starred, it stays as it is."""
     if not has(session, user_id, repository_id):
         _lock(session, repository_id)
-        insert_missing(session, Star, [{"user_id": user_id, "repository_id": repository_id, "created_at": moment}])
+        insert_missing(session, Star, [{"user_id": user_id, "repository_id": repository_id, "created_at": now}])
         _recount(session, repository_id)
 
 

@@ -85,10 +85,10 @@ class IssuedToken:
         given = self.access_token
         return None if given is None else Limits(given.id, given.pattern, given.can_write)
 
-    def has_ended(self, moment: datetime) -> bool:
+    def has_ended(self, now: datetime) -> bool:
         """Whether it, or the access token it was issued for, has expired."""
         ends = [self.record.expires_at] + ([] if self.access_token is None else [self.access_token.expires_at])
-        return self.record.consumed_at is not None or any(end is not None and end <= moment for end in ends)
+        return self.record.consumed_at is not None or any(end is not None and end <= now for end in ends)
 
 
 class ProtocolTokens:
@@ -106,7 +106,7 @@ class ProtocolTokens:
         actor: Actor,
         repository: Repository,
         access: Access,
-        moment: datetime,
+        now: datetime,
         client: str = "",
     ) -> Token:
         """Issue a token that changes something to an actor with this permission, using this client.
@@ -114,7 +114,7 @@ class ProtocolTokens:
         Raises WrongCredential if the actor's access has ended meanwhile.
         """
         token = self._signer.sign(repository.full_name, access)
-        values = self._values(token, moment, self.lifetime)
+        values = self._values(token, now, self.lifetime)
         return _begin(session, actor, token, values | {"repository_id": repository.id, "client": client})
 
     def issue_for_reading(
@@ -123,18 +123,18 @@ class ProtocolTokens:
         actor: Actor | None,
         repository: Repository,
         listing: bytes,
-        moment: datetime,
+        now: datetime,
         client: str = "",
     ) -> Token:
         """Issue a token for reading to an actor who may read, None for an anonymous reader; `listing` is a digest of
         what a registry would be told now of the repository's images. Raises as `issue`."""
         is_public = self._access_control.permits(session, None, repository, Action.READ)
         values = {"repository_id": repository.id, "client": client}
-        return self._state(session, actor, repository.full_name, listing, moment, values, is_public=is_public)
+        return self._state(session, actor, repository.full_name, listing, now, values, is_public=is_public)
 
-    def issue_identity(self, session: Session, actor: Actor | None, moment: datetime, client: str = "") -> Token:
+    def issue_identity(self, session: Session, actor: Actor | None, now: datetime, client: str = "") -> Token:
         """Issue a token that opens no repository, and says for as long as any other whose it is. Raises as `issue`."""
-        return self._state(session, actor, IDENTITY, bytes(LISTING_BYTES), moment, {"client": client})
+        return self._state(session, actor, IDENTITY, bytes(LISTING_BYTES), now, {"client": client})
 
     def _state(
         self,
@@ -142,7 +142,7 @@ class ProtocolTokens:
         actor: Actor | None,
         name: RepositoryName,
         listing: bytes,
-        moment: datetime,
+        now: datetime,
         values: dict[str, Any],
         *,
         is_public: bool = False,
@@ -151,8 +151,8 @@ class ProtocolTokens:
         token = self._signer.state(
             Statement(
                 repository=name,
-                issued_at=_microseconds(moment),
-                expires_at=_microseconds(moment + self.lifetime),
+                issued_at=_microseconds(now),
+                expires_at=_microseconds(now + self.lifetime),
                 repository_id=values.get("repository_id", 0),
                 is_anonymous=actor is None,
                 is_public=is_public,
@@ -162,14 +162,14 @@ class ProtocolTokens:
         )
         if actor is None:
             return token
-        return _begin(session, actor, token, self._values(token, moment, self.lifetime) | values)
+        return _begin(session, actor, token, self._values(token, now, self.lifetime) | values)
 
     def issue_own(
         self,
         session: Session,
         repository: RepositoryName,
         access: Access,
-        moment: datetime,
+        now: datetime,
         on_behalf_of: Actor | None = None,
         repository_id: int | None = None,
     ) -> Token:
@@ -179,18 +179,18 @@ class ProtocolTokens:
         """
         token = self._signer.sign(repository, access)
         given = {"user_id": None if on_behalf_of is None else on_behalf_of.id, "repository_id": repository_id}
-        session.add(ProtocolToken(**self._values(token, moment, OWN_LIFETIME), **given, is_own=True))
+        session.add(ProtocolToken(**self._values(token, now, OWN_LIFETIME), **given, is_own=True))
         return token
 
     @staticmethod
-    def _values(token: Token, moment: datetime, lifetime: timedelta) -> dict[str, Any]:
+    def _values(token: Token, now: datetime, lifetime: timedelta) -> dict[str, Any]:
         """The values of a token's row."""
         return {
             "digest": digest(token),
             "repository": str(token.repository),
             "access": token.access,
-            "created_at": moment,
-            "expires_at": moment + lifetime,
+            "created_at": now,
+            "expires_at": now + lifetime,
         }
 
     def is_permitted(self, session: Session, found: IssuedToken) -> bool:
@@ -208,22 +208,22 @@ class ProtocolTokens:
             return False
         return self._access_control.permits(session, found.actor, found.repository, GRANTED_BY[access])
 
-    def find(self, session: Session, token: Token, moment: datetime) -> IssuedToken:
+    def find(self, session: Session, token: Token, now: datetime) -> IssuedToken:
         """Raises TokenRefused: not signed by us for this repository and access, or expired, consumed or revoked."""
         if not is_statement(token):
             self._signer.verify(token)
         elif (statement := self._signer.read(token)).is_anonymous:
-            return _anonymous(session, token, statement, moment)
+            return _anonymous(session, token, statement, now)
         row = session.execute(_FIND, {"digest": digest(token)} | catalogue.name_parameters(token.repository)).first()
-        if row is None or (found := IssuedToken(token, *row)).has_ended(moment):
+        if row is None or (found := IssuedToken(token, *row)).has_ended(now):
             raise TokenRefused
         return found
 
-    def identify(self, session: Session, tokens: Iterable[Token], moment: datetime) -> IssuedToken:
+    def identify(self, session: Session, tokens: Iterable[Token], now: datetime) -> IssuedToken:
         """The first of some tokens that is still valid, whatever it is for. Raises TokenRefused if none is."""
         for token in list(tokens)[:TOKENS_AT_ONCE]:
             with suppress(TokenRefused):
-                found = self.find(session, token, moment)
+                found = self.find(session, token, now)
                 if found.user is None or found.user.is_active:
                     return found
         raise TokenRefused
@@ -234,7 +234,7 @@ class ProtocolTokens:
         tokens: Iterable[Token],
         name: RepositoryName,
         accesses: Iterable[Access],
-        moment: datetime,
+        now: datetime,
     ) -> IssuedToken:
         """The first of some tokens that is for this repository and one of these accesses, and still valid.
 
@@ -244,7 +244,7 @@ class ProtocolTokens:
         fitting = [token for token in tokens if token.repository == name and token.access in wanted]
         for token in fitting[:TOKENS_AT_ONCE]:
             with suppress(TokenRefused):
-                found = self.find(session, token, moment)
+                found = self.find(session, token, now)
                 if self.is_permitted(session, found):
                     return found
         raise TokenRefused
@@ -257,7 +257,7 @@ def _begin(session: Session, actor: Actor, token: Token, values: dict[str, Any])
     return token
 
 
-def _anonymous(session: Session, token: Token, statement: Statement, moment: datetime) -> IssuedToken:
+def _anonymous(session: Session, token: Token, statement: Statement, now: datetime) -> IssuedToken:
     """An anonymous reader's token, by what it states. Raises TokenRefused if it has expired."""
     record = ProtocolToken(
         digest=digest(token),
@@ -270,40 +270,40 @@ def _anonymous(session: Session, token: Token, statement: Statement, moment: dat
         client="",
     )
     found = IssuedToken(token, record, None, None, catalogue.find(session, token.repository))
-    if found.has_ended(moment):
+    if found.has_ended(now):
         raise TokenRefused
     return found
 
 
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+def _microseconds(now: datetime) -> int:
+    return (now - _EPOCH) // timedelta(microseconds=1)
 
 
 def _moment(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def consume(session: Session, record: ProtocolToken, moment: datetime) -> None:
+def consume(session: Session, record: ProtocolToken, now: datetime) -> None:
     """Consume a single-use token. Raises TokenRefused if a concurrent request was faster."""
     unused = (ProtocolToken.digest == record.digest, ProtocolToken.consumed_at.is_(None))
-    if _rows(session, update(ProtocolToken).where(*unused).values(consumed_at=moment)) != 1:
+    if _rows(session, update(ProtocolToken).where(*unused).values(consumed_at=now)) != 1:
         raise TokenRefused
 
 
-def forget_consumed(session: Session, user_id: int, repository: RepositoryName, moment: datetime) -> bool:
+def forget_consumed(session: Session, user_id: int, repository: RepositoryName, now: datetime) -> bool:
     """Forget a person's consumed delete token for this repository; returns whether there was one."""
     consumed = (
         ProtocolToken.user_id == user_id,
         ProtocolToken.repository == str(repository),
         ProtocolToken.consumed_at.is_not(None),
-        ProtocolToken.expires_at > moment,
+        ProtocolToken.expires_at > now,
     )
     return _rows(session, delete(ProtocolToken).where(*consumed)) > 0
 
 
-def delete_expired(session: Session, moment: datetime, limit: int = DELETE_BATCH) -> int:
+def delete_expired(session: Session, now: datetime, limit: int = DELETE_BATCH) -> int:
     """Delete up to `limit` expired tokens, skipping those another process has locked; returns how many."""
-    expired = select(ProtocolToken.digest).where(ProtocolToken.expires_at <= moment).limit(limit)
+    expired = select(ProtocolToken.digest).where(ProtocolToken.expires_at <= now).limit(limit)
     digests = list(session.scalars(expired.with_for_update(skip_locked=True)))
     return _rows(session, delete(ProtocolToken).where(ProtocolToken.digest.in_(digests))) if digests else 0
 

@@ -66,7 +66,7 @@ def install(app: Flask) -> None:
         fit_end=drawing.fit_end,
         flag=flags.flag,
         icon=template_filters.icon,
-        moment=lambda moment: template_filters.time(moment, request_context.site().clock()),
+        time_ago=lambda timestamp: template_filters.time(timestamp, request_context.site().clock()),
         text_width=drawing.length,
         number=formats.number,
         shell=shlex.quote,

@@ -30,9 +30,9 @@ _DAYS_ONLY = 40 * _MINUTES_A_DAY
 _REMEMBERED = 8192
 
 
-def ago(moment: datetime, now: datetime) -> str:
+def ago(timestamp: datetime, now: datetime) -> str:
     """As `3 days ago`; what lies less than a minute off is `just now`."""
-    minutes = int((moment - now).total_seconds() / 60)
+    minutes = int((timestamp - now).total_seconds() / 60)
     if not minutes:
         return gettext("just now")
     if abs(minutes) >= _DAYS_ONLY:
@@ -40,16 +40,16 @@ def ago(moment: datetime, now: datetime) -> str:
     return _ago(current(), minutes)
 
 
-def absolute(moment: datetime) -> str:
+def absolute(timestamp: datetime) -> str:
     """Date and time to the second, in UTC."""
-    there = moment.astimezone(UTC)
+    there = timestamp.astimezone(UTC)
     pattern, date_ = _date(current(), there.date())
     return pattern.format(there.strftime("%H:%M:%S"), date_) + " UTC"
 
 
-def day(moment: datetime) -> str:
+def day(timestamp: datetime) -> str:
     """The date alone, in UTC."""
-    return dates.format_date(moment.astimezone(UTC), "long", locale=locale())
+    return dates.format_date(timestamp.astimezone(UTC), "long", locale=locale())
 
 
 def number(value: float) -> str:

@@ -53,14 +53,14 @@ def icon(name: str) -> Markup:
     return Markup(drawing)  # noqa: S704 - no text of a stranger
 
 
-def time(moment: datetime, now: datetime) -> Markup:
+def time(timestamp: datetime, now: datetime) -> Markup:
     """`3 days ago`, with the exact time in the title."""
-    return _moment(moment, formats.ago(moment, now))
+    return _time_element(timestamp, formats.ago(timestamp, now))
 
 
-def day(moment: datetime) -> Markup:
+def day(timestamp: datetime) -> Markup:
     """The date, with the exact time in the title."""
-    return _moment(moment, formats.day(moment))
+    return _time_element(timestamp, formats.day(timestamp))
 
 
 def size(count: int) -> Markup:
@@ -69,11 +69,11 @@ def size(count: int) -> Markup:
     return Markup(shown)  # noqa: S704 - numbers
 
 
-def iso(moment: datetime) -> str:
+def iso(timestamp: datetime) -> str:
     """ISO 8601, for programs."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return timestamp.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _moment(moment: datetime, shown: str) -> Markup:
-    exact = formats.absolute(moment)
-    return Markup(f'<time datetime="{iso(moment)}" title="{exact}">{shown}</time>')  # noqa: S704 - numbers
+def _time_element(timestamp: datetime, shown: str) -> Markup:
+    exact = formats.absolute(timestamp)
+    return Markup(f'<time datetime="{iso(timestamp)}" title="{exact}">{shown}</time>')  # noqa: S704 - numbers

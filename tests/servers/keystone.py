@@ -74,12 +74,12 @@ class Keystone:
 
     def revoke_tokens(self) -> None:
         """Every token of the user `demo` given so far is worth nothing."""
-        moment = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=1)
+        changed_at = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=1)
         user = self._log_in().json()["token"]["user"]["id"]
         execute(
             self._database,
             "INSERT INTO revocation_event (user_id, issued_before, revoked_at) VALUES (?, ?, ?)",
-            user, str(moment), str(moment),
+            user, str(changed_at), str(changed_at),
         )  # fmt: skip
         # Tokens are stamped with whole seconds.
         time.sleep(2)

@@ -37,9 +37,9 @@ _logs: dict[Path, str] = {}
 """Of every program that was started: its name."""
 
 
-def logs_since(moment: float) -> list[tuple[str, str]]:
-    """Name and tail of each log that was written to after a moment."""
-    written = [log for log in _logs if log.exists() and log.stat().st_mtime >= moment]
+def logs_since(since: float) -> list[tuple[str, str]]:
+    """Name and tail of each log that was written to since then."""
+    written = [log for log in _logs if log.exists() and log.stat().st_mtime >= since]
     return [(f"log of {_logs[log]}", tail_of(log, LOG_LINES)) for log in written]
 
 

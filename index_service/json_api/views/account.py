@@ -13,7 +13,7 @@ from index_service import paging
 from index_service.accounts import access_tokens
 from index_service.accounts.access_tokens import NewToken
 from index_service.current import services
-from index_service.json_api.bodies import UNSET, Moment, UnsetType, sent
+from index_service.json_api.bodies import UNSET, Timestamp, UnsetType, sent
 from index_service.json_api.requester import api_context, by_password, client_address, known, proved, requester
 from index_service.json_api.resources.account import AccessToken, Account, CreatedAccessToken, EmailAddress, Session
 from index_service.json_api.resources.lists import List, Page
@@ -44,7 +44,7 @@ class NewAccessToken:
     name: str
     pattern: str = "*"
     access: Literal["read", "write"] = "read"
-    expires_at: Moment | None = None
+    expires_at: Timestamp | None = None
 
 
 @routes.get("/account", who=known)
@@ -124,12 +124,12 @@ def end_session(session: str) -> None:
     services().accounts.end_session(by_password(), session, client_address())
 
 
-def _future(moment: datetime | None) -> datetime | None:
-    if moment is None:
+def _future(expires_at: datetime | None) -> datetime | None:
+    if expires_at is None:
         return None
-    if moment <= api_context().clock():
+    if expires_at <= api_context().clock():
         raise Invalid("expires_at has to lie in the future")
     try:
-        return moment.astimezone(UTC)
+        return expires_at.astimezone(UTC)
     except OverflowError as error:
-        raise Invalid("expires_at has to be a moment before the year 10000") from error
+        raise Invalid("expires_at has to be a timestamp before the year 10000") from error

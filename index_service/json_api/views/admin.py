@@ -39,7 +39,7 @@ from index_service.json_api.resources.admin import (
 from index_service.json_api.resources.lists import List, Page
 from index_service.json_api.routes import Param, Routes, argument, paged
 
-_MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
+_TIMESTAMP: dict[str, Any] = {"type": "string", "format": "date-time"}
 
 routes = Routes("admin")
 
@@ -223,15 +223,15 @@ def change_quota(namespace: str, body: QuotaChange) -> NamespaceQuota:
         Param("actor", "Who made the change."),
         Param("action", "Which change: `role.given`, or `role` for every change of roles."),
         Param("subject", "What was changed: a name, or a namespace."),
-        Param("since", "The first moment, or day, of the entries.", _MOMENT),
-        Param("until", "The moment, or day, before which the entries end.", _MOMENT),
+        Param("since", "Entries from this timestamp, or day, on.", _TIMESTAMP),
+        Param("until", "Entries before this timestamp, or day.", _TIMESTAMP),
     ],
 )
 def list_audit() -> Page[AuditEntry]:
     """List the entries of the audit log, the newest first."""
     asked = paging.asked(request.args)
     wanted = AuditFilter(
-        argument("actor"), argument("action"), argument("subject", most=511), _moment("since"), _moment("until")
+        argument("actor"), argument("action"), argument("subject", most=511), _timestamp("since"), _timestamp("until")
     )
     entries, total = services().administration.audit(administrator(), wanted, asked.size, asked.offset)
     return Page.of(asked.of(total), map(AuditEntry.of, entries))
@@ -242,10 +242,10 @@ def _end(person: str, kind: str, identifier: str = "") -> None:
     services().administration.end_access(proved_administrator(), client_address(), person, selection)
 
 
-def _moment(name: str) -> datetime | None:
+def _timestamp(name: str) -> datetime | None:
     text = argument(name)
     try:
         found = datetime.fromisoformat(text) if text else None
         return None if found is None else (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise Invalid(f"{name} has to be a moment or a day, such as 2015-06-08") from error
+        raise Invalid(f"{name} has to be a timestamp or a day, such as 2015-06-08") from error

@@ -32,13 +32,13 @@ class Clock:
     """A clock that stands until moved."""
 
     def __init__(self) -> None:
-        self.moment = datetime(2015, 6, 8, 12, tzinfo=UTC)
+        self.now = datetime(2015, 6, 8, 12, tzinfo=UTC)
 
     def __call__(self) -> datetime:
-        return self.moment
+        return self.now
 
     def move(self, **spell: float) -> None:
-        self.moment += timedelta(**spell)
+        self.now += timedelta(**spell)
 
 
 class CountingHasher(PasswordHasher):

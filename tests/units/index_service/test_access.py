@@ -395,7 +395,7 @@ def test_a_session_ends_anothers_access_only_with_a_password_given_lately(site, 
 
 def test_the_command_lists_what_an_account_holds(site):
     # A command's clock is the machine's.
-    site.clock.moment = now()
+    site.clock.now = now()
     held = Held(site)
     printed = command(site, "list-access", "alice").stdout
     listed = listed_by_api(site)

@@ -18,11 +18,11 @@ from index_service.db import insert_missing, upsert
 from tests.units.index_service.databases import nothing
 from tests.units.index_service.site import IMAGES, Site, basic
 
-MOMENT = datetime(2015, 6, 8, 12, 30, 15, 250, tzinfo=timezone(timedelta(hours=2)))
+NOW = datetime(2015, 6, 8, 12, 30, 15, 250, tzinfo=timezone(timedelta(hours=2)))
 
 
 def user(name, **columns):
-    return {"name": name, "password_hash": "x", "is_active": True, "is_admin": False, "created_at": MOMENT, **columns}
+    return {"name": name, "password_hash": "x", "is_active": True, "is_admin": False, "created_at": NOW, **columns}
 
 
 def test_a_block_that_ends_is_committed_and_one_that_raises_is_not(engine):
@@ -41,9 +41,9 @@ def test_a_moment_comes_back_as_it_went_whatever_its_zone(engine):
     with database.writing() as session:
         insert_missing(session, User, [user("alice")])
     with database.reading() as session:
-        moment = session.scalar(select(User.created_at).where(User.created_at <= MOMENT))
-    assert moment == MOMENT
-    assert moment.utcoffset() == timedelta(0)
+        created_at = session.scalar(select(User.created_at).where(User.created_at <= NOW))
+    assert created_at == NOW
+    assert created_at.utcoffset() == timedelta(0)
 
 
 def test_rows_are_inserted_where_missing_and_changed_where_asked(engine):

@@ -107,7 +107,7 @@ def test_a_json_too_long_to_keep_is_read_all_the_same():
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "timestamp"),
     [
         ("2014-03-04T12:00:00.123456789Z", datetime(2014, 3, 4, 12, 0, 0, 123456, tzinfo=UTC)),
         ("2014-03-04T12:00:00+02:00", datetime(2014, 3, 4, 10, tzinfo=UTC)),
@@ -120,8 +120,8 @@ def test_a_json_too_long_to_keep_is_read_all_the_same():
         ("2014-03-04T12:00:00Z" * 9, None),
     ],
 )
-def test_a_date_is_a_date_or_none(text, moment):
-    assert image_metadata.parse_timestamp(text) == moment
+def test_a_date_is_a_date_or_none(text, timestamp):
+    assert image_metadata.parse_timestamp(text) == timestamp
 
 
 def test_an_image_is_not_its_own_parent():

@@ -389,7 +389,7 @@ def test_a_take_over_is_no_push(harbour):
         told.append([harbour.site.rows(statement) for statement in (asked, tags, moves)])
     assert told[0] == told[1]
     (dates,), set_at, by = told[0]
-    years = [str(moment)[:4] for moment in dates]
+    years = [str(date)[:4] for date in dates]
     assert years == ["2014", "2014", "2014"]
     assert [str(row.updated_at)[:10] for row in set_at][:2] == ["2014-12-31", "2014-05-13"]
     assert [(row.tag, row.client) for row in by] == [("new", "docker/1.6.2"), ("old", "docker/1.6.2"), ("unknown", "")]

@@ -249,7 +249,7 @@ def test_one_owner_who_leaves_while_the_other_is_closed_stays(site, organisation
 
 def test_an_owner_joins_a_team_while_the_account_is_closed(site, organisations):
     """Each has what the other refers to, and neither waits for ever."""
-    olga, moment = site.actor("olga"), site.clock()
+    olga, now = site.actor("olga"), site.clock()
     organisations.set_owner(olga, "", "acme", "mia", is_owner=True)
     organisations.create_team(olga, "", "acme", "crew", "")
     with ThreadPoolExecutor(1) as threads:
@@ -259,7 +259,7 @@ def test_an_owner_joins_a_team_while_the_account_is_closed(site, organisations):
             time.sleep(0.3)
             mia = session.scalars(select(User).where(User.name == "mia")).one()
             accounts.join_team(
-                session, AuditContext(olga, "", moment), acme, accounts.find_team(session, acme, "crew"), mia
+                session, AuditContext(olga, "", now), acme, accounts.find_team(session, acme, "crew"), mia
             )
         closed.result()
     assert site.rows("SELECT is_active FROM users WHERE name = 'mia'") == [(False,)]
@@ -357,12 +357,12 @@ def test_a_closed_account_cannot_be_added(site, organisations):
 
 
 def test_nobody_takes_all_names(site, organisations):
-    eve, moment = site.actor("eve").id, site.clock()
+    eve, now = site.actor("eve").id, site.clock()
     with Database(site.engine).writing() as session:
         for number in range(MAX_OWNED):
-            row = {"id": 100 + number, "name": f"zeta{number}", "created_at": moment}
+            row = {"id": 100 + number, "name": f"zeta{number}", "created_at": now}
             session.execute(insert(Organisation), [row])
-            owner = {"organisation_id": 100 + number, "user_id": eve, "is_owner": True, "created_at": moment}
+            owner = {"organisation_id": 100 + number, "user_id": eve, "is_owner": True, "created_at": now}
             session.execute(insert(Member), [owner])
     with pytest.raises(Conflict):
         organisations.create(site.actor("eve"), "", "another", OrganisationProfile())

@@ -304,12 +304,12 @@ def test_operators_rename_anything_to_what_there_is(site, permissions):
 
 
 def test_roles_can_all_be_shown(site, permissions):
-    moment, olga = site.clock(), site.actor("olga")
+    now, olga = site.clock(), site.actor("olga")
     with Database(site.engine).writing() as session:
         ids = range(1000, 1000 + MAX_ASSIGNMENTS)
-        users = [{"id": n, "name": f"p{n}", "password_hash": "x", "created_at": moment} for n in ids]
+        users = [{"id": n, "name": f"p{n}", "password_hash": "x", "created_at": now} for n in ids]
         session.execute(insert(User), users)
-        roles = [{"user_id": n, "namespace": "acme", "role": "read", "created_at": moment} for n in ids]
+        roles = [{"user_id": n, "namespace": "acme", "role": "read", "created_at": now} for n in ids]
         session.execute(insert(RoleRecord), roles)
     with pytest.raises(Conflict):
         permissions.grant_namespace_role(olga, "", "acme", Grantee("eve"), Role.READ)

@@ -32,28 +32,28 @@ REPOSITORY_ROLES = {"acme/secret": {"tom": Role.ADMIN, "rick": Role.WRITE}, "eve
 def database(engine, site):
     """`acme` lets its members read, `quiet` leaves all to teams; both are olga's."""
     database = Database(engine)
-    moment = site.clock()
+    now = site.clock()
     with database.writing() as session:
         for name, number in PEOPLE.items():
-            user = {"id": number, "name": name, "password_hash": "x", "is_admin": name == "root", "created_at": moment}
+            user = {"id": number, "name": name, "password_hash": "x", "is_admin": name == "root", "created_at": now}
             session.execute(insert(User), [user])
             session.execute(insert(Namespace), [{"name": name, "user_id": number}])
         for number, (name, members) in enumerate((("acme", ("olga", "mia", "tom")), ("quiet", ("olga", "tom"))), 1):
-            row = {"id": number, "name": name, "member_role": "read" if name == "acme" else "", "created_at": moment}
+            row = {"id": number, "name": name, "member_role": "read" if name == "acme" else "", "created_at": now}
             session.execute(insert(Organisation), [row])
             session.execute(insert(Namespace), [{"name": name, "organisation_id": number}])
             for person in members:
                 owner = person == "olga"
-                row = {"organisation_id": number, "user_id": PEOPLE[person], "is_owner": owner, "created_at": moment}
+                row = {"organisation_id": number, "user_id": PEOPLE[person], "is_owner": owner, "created_at": now}
                 session.execute(insert(Member), [row])
-        session.execute(insert(Team), [{"id": 1, "organisation_id": 1, "name": "builders", "created_at": moment}])
+        session.execute(insert(Team), [{"id": 1, "organisation_id": 1, "name": "builders", "created_at": now}])
         session.execute(insert(TeamMember), [{"team_id": 1, "user_id": PEOPLE["tom"]}])
         for number, name in enumerate(NAMES, 1):
             parsed = RepositoryName.parse(name)
             row = {"id": number, "namespace": parsed.namespace, "name": parsed.name, "endpoint": "e:1"}
-            moments = dict.fromkeys(("created_at", "updated_at", "pushed_at"), moment)
+            timestamps = dict.fromkeys(("created_at", "updated_at", "pushed_at"), now)
             hidden = not name.endswith(("app", "shown"))
-            session.execute(insert(Repository), [row | moments | {"is_private": hidden, "is_tagged": True}])
+            session.execute(insert(Repository), [row | timestamps | {"is_private": hidden, "is_tagged": True}])
         give = [
             {"team_id": 1, "namespace": "acme", "role": "write"},
             {"team_id": 1, "repository_id": 2, "role": "admin"},
@@ -62,7 +62,7 @@ def database(engine, site):
             {"user_id": PEOPLE["mia"], "repository_id": 3, "role": "read"},
         ]
         for row in give:
-            session.execute(insert(RoleRecord), [row | {"created_at": moment}])
+            session.execute(insert(RoleRecord), [row | {"created_at": now}])
     return database
 
 

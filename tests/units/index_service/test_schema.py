@@ -133,22 +133,22 @@ def test_many_processes_migrate_at_once(empty_url):
 
 def test_what_the_first_version_kept_is_there_after_every_step(empty):
     """Up to here and back: an account, its repository with a tag, and one that was only announced."""
-    moment = "'2015-06-08 12:00:00'"
+    now = "'2015-06-08 12:00:00'"
     schema.upgrade(empty, "0001")
     with empty.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO users (id, name, password_hash, is_active, is_admin, created_at)"
-            f" VALUES (7, 'ada', 'x', true, false, {moment})"
+            f" VALUES (7, 'ada', 'x', true, false, {now})"
         )
         for number, name in ((1, "tagged"), (2, "announced")):
             connection.exec_driver_sql(
                 "INSERT INTO repositories (id, namespace, name, owner_id, description, is_private, endpoint,"
-                f" created_at, updated_at) VALUES ({number}, 'ada', '{name}', 7, '', true, 'e:1', {moment}, {moment})"
+                f" created_at, updated_at) VALUES ({number}, 'ada', '{name}', 7, '', true, 'e:1', {now}, {now})"
             )
         for number, image in ((1, "'a'"), (2, "NULL")):
             connection.exec_driver_sql(
                 "INSERT INTO tags (repository_id, name, image_id, announced_id, updated_at)"
-                f" VALUES ({number}, 'latest', {image}, 'a', {moment})"
+                f" VALUES ({number}, 'latest', {image}, 'a', {now})"
             )
     schema.upgrade(empty)
     with empty.connect() as connection:
@@ -167,24 +167,24 @@ def test_what_the_first_version_kept_is_there_after_every_step(empty):
 
 
 def test_what_administrators_of_the_index_have_hidden_is_theirs_after_the_step(empty):
-    moment = "'2015-06-08 12:00:00'"
+    now = "'2015-06-08 12:00:00'"
     schema.upgrade(empty, "0006")
     with empty.begin() as connection:
         for number, name in ((1, "root"), (2, "ada")):
             connection.exec_driver_sql(
                 "INSERT INTO users (id, name, password_hash, is_active, is_admin, created_at)"
-                f" VALUES ({number}, '{name}', 'x', true, {name == 'root'}, {moment})"
+                f" VALUES ({number}, '{name}', 'x', true, {name == 'root'}, {now})"
             )
         connection.exec_driver_sql("INSERT INTO namespaces (name, user_id, default_private) VALUES ('ada', 2, false)")
         connection.exec_driver_sql(
             "INSERT INTO repositories (id, namespace, name, creator_id, description, is_private, endpoint, created_at,"
-            f" updated_at, pushed_at) VALUES (1, 'ada', 'app', 2, '', false, 'e:1', {moment}, {moment}, {moment})"
+            f" updated_at, pushed_at) VALUES (1, 'ada', 'app', 2, '', false, 'e:1', {now}, {now}, {now})"
         )
         for number, hider in enumerate(("1", "2", "NULL"), 1):
-            hidden = "NULL" if hider == "NULL" else moment
+            hidden = "NULL" if hider == "NULL" else now
             connection.exec_driver_sql(
                 "INSERT INTO comments (id, repository_id, author_id, body, created_at, hidden_at, hidden_by)"
-                f" VALUES ({number}, 1, 2, 'rude', {moment}, {hidden}, {hider})"
+                f" VALUES ({number}, 1, 2, 'rude', {now}, {hidden}, {hider})"
             )
     schema.upgrade(empty)
     with empty.connect() as connection:
@@ -194,7 +194,7 @@ def test_what_administrators_of_the_index_have_hidden_is_theirs_after_the_step(e
 
 def test_a_repository_holds_what_its_tags_reached_before_the_step(empty):
     """Where a chain is not known to its end, what is known of it, and a job reads the rest at the registry."""
-    moment = "'2015-06-08 12:00:00'"
+    now = "'2015-06-08 12:00:00'"
     (size,) = (step.module.BATCH_SIZE for step in schema.steps() if step.revision == "0010")
     schema.upgrade(empty, "0009")
     write_repositories(empty, 1, 2 * size + 1)
@@ -209,7 +209,7 @@ def test_a_repository_holds_what_its_tags_reached_before_the_step(empty):
                 text(
                     "INSERT INTO images (image_id, parent_id, size, total_size, depth, command, author, docker_version,"
                     " os, architecture, config, read_at)"
-                    f" VALUES (:id, :parent, 1, 1, 0, '', '', '', '', '', '', {moment})"
+                    f" VALUES (:id, :parent, 1, 1, 0, '', '', '', '', '', '', {now})"
                 ),
                 {"id": image, "parent": parent},
             )
@@ -221,15 +221,15 @@ def test_a_repository_holds_what_its_tags_reached_before_the_step(empty):
         for number, name, image in tags:
             connection.exec_driver_sql(
                 "INSERT INTO tags (repository_id, name, image_id, updated_at)"
-                f" VALUES ({number}, '{name}', '{image}', {moment})"
+                f" VALUES ({number}, '{name}', '{image}', {now})"
             )
         # Announced by a push, and one that waits to be read already.
         connection.exec_driver_sql(
-            f"INSERT INTO tags (repository_id, name, announced_id, updated_at) VALUES (2, 'v1', 'top', {moment})"
+            f"INSERT INTO tags (repository_id, name, announced_id, updated_at) VALUES (2, 'v1', 'top', {now})"
         )
         connection.exec_driver_sql(
             "INSERT INTO jobs (kind, repository_id, details, asked_at, due_at, attempts, failure)"
-            f" VALUES ('read', {last}, '{{}}', {moment}, {moment}, 7, 'it was down')"
+            f" VALUES ('read', {last}, '{{}}', {now}, {now}, 7, 'it was down')"
         )
     schema.upgrade(empty)
     with empty.connect() as connection:
@@ -254,12 +254,12 @@ MANY = 2 * AT_ONCE + 100
 
 def write_repositories(engine, first, last):
     """As the code of revision 0004 wrote them, which knew of no search documents."""
-    moment = "'2015-06-08 12:00:00'"
+    now = "'2015-06-08 12:00:00'"
     with engine.begin() as connection:
         if first == 1:
             connection.exec_driver_sql(
                 "INSERT INTO users (id, name, password_hash, is_active, is_admin, created_at)"
-                f" VALUES (1, 'ada', 'x', true, false, {moment})"
+                f" VALUES (1, 'ada', 'x', true, false, {now})"
             )
             connection.exec_driver_sql(
                 "INSERT INTO namespaces (name, user_id, default_private) VALUES ('ada', 1, false)"
@@ -269,7 +269,7 @@ def write_repositories(engine, first, last):
                 "INSERT INTO repositories (id, namespace, name, creator_id, description, is_private, endpoint,"
                 " is_tagged, created_at, updated_at, pushed_at) VALUES"
                 " (:number, 'ada', :name, 1, 'a ship', false, 'e:1', true,"
-                f" {moment}, {moment}, {moment})"
+                f" {now}, {now}, {now})"
             ),
             [{"number": number, "name": f"app{number}"} for number in range(first, last + 1)],
         )

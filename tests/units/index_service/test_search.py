@@ -285,9 +285,9 @@ def test_no_text_is_a_command(site, query):
 
 def fill(site, count, *, owner="bob", hidden=False, **columns):
     """So many repositories at once, as pushes would leave them."""
-    moment = site.clock()
-    moments = dict.fromkeys(("created_at", "updated_at", "pushed_at"), moment)
-    base = {"namespace": owner, "endpoint": "e:1", "is_tagged": True, "is_private": hidden, **moments, **columns}
+    now = site.clock()
+    timestamps = dict.fromkeys(("created_at", "updated_at", "pushed_at"), now)
+    base = {"namespace": owner, "endpoint": "e:1", "is_tagged": True, "is_private": hidden, **timestamps, **columns}
     with Database(site.engine).writing() as session:
         made = [Repository(**base, name=f"thing-{number:04}{'h' * hidden}") for number in range(count)]
         session.add_all(made)

@@ -145,15 +145,13 @@ def test_moments_are_told_from_now(site):
 
 @pytest.mark.parametrize("language", languages.LANGUAGES)
 def test_what_is_remembered_is_what_babel_writes(language):
-    moment = datetime(2015, 6, 8, 3, 4, 59, tzinfo=timezone(timedelta(hours=-8)))
+    date = datetime(2015, 6, 8, 3, 4, 59, tzinfo=timezone(timedelta(hours=-8)))
     with languages.speaking(language):
         locale = languages.locale()
-        assert (
-            formats.absolute(moment) == dates.format_datetime(moment.astimezone(UTC), "medium", locale=locale) + " UTC"
-        )
+        assert formats.absolute(date) == dates.format_datetime(date.astimezone(UTC), "medium", locale=locale) + " UTC"
         for minutes in (1, -1, 59, -90, -60 * 30, -60 * 24 * 8, -60 * 24 * 100, -60 * 24 * 900, 60 * 24 * 400):
             told = dates.format_timedelta(timedelta(minutes=minutes), add_direction=True, locale=locale)
-            assert formats.ago(moment + timedelta(minutes=minutes), moment) == told
+            assert formats.ago(date + timedelta(minutes=minutes), date) == told
         for count in (7, 12_345, 1_234_567):
             assert formats.number(count) == numbers.format_decimal(count, locale=locale)
         for amount in (1.04, 1.05, 1.349, 9.96, 99.94):
@@ -164,13 +162,11 @@ def test_what_is_remembered_is_what_babel_writes(language):
 
 
 def test_each_language_is_remembered_apart():
-    moment = datetime(2015, 6, 8, tzinfo=UTC)
+    date = datetime(2015, 6, 8, tzinfo=UTC)
     shown = []
     for language in ("en", "zh", "en"):
         with languages.speaking(language):
-            shown.append(
-                (formats.compact(12_345), formats.absolute(moment), formats.ago(moment, moment + timedelta(days=3)))
-            )
+            shown.append((formats.compact(12_345), formats.absolute(date), formats.ago(date, date + timedelta(days=3))))
     assert shown[0] == shown[2] != shown[1]
 
 

@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from common.errors import Invalid
 from common.names import ImageId, RepositoryName, Tag
 from index_service.json_api import bodies, schemas
-from index_service.json_api.bodies import Moment, Names
+from index_service.json_api.bodies import Names, Timestamp
 from index_service.json_api.schemas import Schemas, described
 from index_service.json_api.views import ROUTES
 
@@ -157,7 +157,7 @@ class Body:
     number: int = 1
     is_on: bool = False
     access: Literal["read", "write"] = "read"
-    until: Moment | None = None
+    until: Timestamp | None = None
     about: str | UnsetType = UNSET
 
 
@@ -219,7 +219,7 @@ def test_a_refusal_names_few_fields_and_shortly():
 
 REFUSED = [
     ({"name": "x", "access": "admin"}, "access has to be one of 'read', 'write'"),
-    ({"name": "x", "until": 5}, "until has to be a moment with its zone, such as 2030-01-31T12:00:00Z, or null"),
+    ({"name": "x", "until": 5}, "until has to be a timestamp with its zone, such as 2030-01-31T12:00:00Z, or null"),
     ({"name": "x", "tags": 5}, "tags has to be a list of up to 1000"),
     ({"name": "x", "tags": ["a", 5]}, "tags has to be a text"),
     ({"name": "x", "number": "1"}, "number has to be a whole number"),
