@@ -115,10 +115,10 @@ def is_use_due(token: AccessToken, now: datetime) -> bool:
     return token.used_at is None or now - token.used_at >= USED_EVERY
 
 
-def record_use(session: Session, token_id: int, now: datetime, address: str) -> None:
+def record_use(session: Session, token_id: int, now: datetime, client_ip: str) -> None:
     """Record a use of the token; of several workers that do so at once, one writes."""
     stale = or_(AccessToken.used_at.is_(None), AccessToken.used_at <= now - USED_EVERY)
-    values = {"used_at": now, "used_from": address[:45]}
+    values = {"used_at": now, "used_from": client_ip[:45]}
     session.execute(update(AccessToken).where(AccessToken.id == token_id, stale).values(values))
 
 

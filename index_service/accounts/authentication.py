@@ -51,7 +51,7 @@ class Attempts(Protocol):
     """What counts attempts, and refuses those beyond its limits."""
 
     def attempt(
-        self, name: str, address: str, user: User | None, *, signed_in: bool = False, is_right: bool = False
+        self, name: str, client_ip: str, user: User | None, *, signed_in: bool = False, is_right: bool = False
     ) -> AbstractContextManager[LoginAttempt]:
         """Wraps one verification, or the use of a password that `is_right` for certain. Raises TooMany."""
 
@@ -65,37 +65,37 @@ class PasswordCheck:
         self._cache = cache
         self._attempts = attempts
 
-    def require(self, user: User | None, name: str, password: str, address: str) -> str | None:
+    def require(self, user: User | None, name: str, password: str, client_ip: str) -> str | None:
         """As `verify`, but cached and single-flight: of many equal credentials arriving at once one is hashed."""
-        network = network_of(address)
+        network = network_of(client_ip)
         if self._is_cached(user, password, network):
             return None
         with self._cache.lock(name, password):
             if user is None or not self._is_cached(user, password):
-                return self.verify(user, name, password, address)
+                return self.verify(user, name, password, client_ip)
         if not self._is_cached(user, password, network):
             # Refused as a guess would be, or the cache would tell a guesser beyond the limits which one is right.
-            with self._attempts.attempt(name, address, user, is_right=True):
+            with self._attempts.attempt(name, client_ip, user, is_right=True):
                 self._cache.put(user.name, password, user.password_hash, network)
         return None
 
     def verify(
-        self, user: User | None, name: str, password: str, address: str, *, signed_in: bool = False
+        self, user: User | None, name: str, password: str, client_ip: str, *, signed_in: bool = False
     ) -> str | None:
         """Verify a password, again of somebody `signed_in`; returns a new hash to store if the stored one has outdated
         parameters.
 
         Raises WrongCredential or TooMany.
         """
-        with self._attempts.attempt(name, address, user, signed_in=signed_in) as attempt:
+        with self._attempts.attempt(name, client_ip, user, signed_in=signed_in) as attempt:
             if not self._passwords.match(None if user is None else user.password_hash, password):
                 attempt.failed = True
-                logger.info("wrong password for %.40r from %s", name, address)
+                logger.info("wrong password for %.40r from %s", name, client_ip)
                 raise WrongCredential
         if user is None:
             return None
         renewed = self._passwords.hash(password) if self._passwords.is_outdated(user.password_hash) else None
-        self._cache.put(user.name, password, renewed or user.password_hash, network_of(address))
+        self._cache.put(user.name, password, renewed or user.password_hash, network_of(client_ip))
         return renewed
 
     def _is_cached(self, user: User | None, password: str, network: str = "") -> bool:

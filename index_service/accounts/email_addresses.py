@@ -57,21 +57,21 @@ def listed(session: Session, user_id: int) -> list[Email]:
     return list(session.scalars(select(Email).where(Email.user_id == user_id).order_by(Email.id)))
 
 
-def is_of(session: Session, user_id: int, address: str) -> bool:
+def is_of(session: Session, user_id: int, email_address: str) -> bool:
     """Whether a person has this email address, confirmed or not."""
-    return session.scalar(select(Email.id).where(Email.user_id == user_id, Email.address == address)) is not None
+    return session.scalar(select(Email.id).where(Email.user_id == user_id, Email.address == email_address)) is not None
 
 
-def add(session: Session, context: AuditContext, user: Named, address: str) -> None:
+def add(session: Session, context: AuditContext, user: Named, email_address: str) -> None:
     """Add an unconfirmed email address. Raises AddressTaken or TooManyAddresses."""
     _require_room(session, user.id)
-    session.add(Email(user_id=user.id, address=address, created_at=context.at))
+    session.add(Email(user_id=user.id, address=email_address, created_at=context.at))
     try:
         session.flush()
     except IntegrityError as error:
         raise AddressTaken from error
-    context.record(session, Change.EMAIL_ADDED, user.name, email=address)
-    notices.write(session, context, Change.EMAIL_ADDED, user, email=address)
+    context.record(session, Change.EMAIL_ADDED, user.name, email=email_address)
+    notices.write(session, context, Change.EMAIL_ADDED, user, email=email_address)
 
 
 def _require_room(session: Session, user_id: int) -> None:
@@ -82,81 +82,83 @@ def _require_room(session: Session, user_id: int) -> None:
         raise TooManyAddresses
 
 
-def remove(session: Session, context: AuditContext, user: Named, address: str) -> None:
+def remove(session: Session, context: AuditContext, user: Named, email_address: str) -> None:
     """Raises NotFound or LastAddress."""
     held = [email.address for email in listed(session, user.id)]
-    if address not in held:
+    if email_address not in held:
         raise NoSuchAddress
     if len(held) == 1:
         raise LastAddress
     before = notices.addresses(session, user.id)
-    session.execute(delete(Email).where(Email.user_id == user.id, Email.address == address))
-    context.record(session, Change.EMAIL_REMOVED, user.name, email=address)
-    notices.write(session, context, Change.EMAIL_REMOVED, user, to=before, email=address)
+    session.execute(delete(Email).where(Email.user_id == user.id, Email.address == email_address))
+    context.record(session, Change.EMAIL_REMOVED, user.name, email=email_address)
+    notices.write(session, context, Change.EMAIL_REMOVED, user, to=before, email=email_address)
 
 
-def make_main(session: Session, context: AuditContext, user: Named, address: str) -> None:
+def make_main(session: Session, context: AuditContext, user: Named, email_address: str) -> None:
     """Move the address before the others. Raises NotFound for one that is not the person's, or not confirmed."""
     held = listed(session, user.id)
-    chosen = [email for email in held if email.address == address and email.confirmed_at is not None]
+    chosen = [email for email in held if email.address == email_address and email.confirmed_at is not None]
     if not chosen:
         raise NoSuchAddress
-    others = [email for email in held if email.address != address]
+    others = [email for email in held if email.address != email_address]
     rows = [(email.address, email.created_at, email.confirmed_at) for email in chosen + others]
     session.execute(delete(Email).where(Email.user_id == user.id))
     for kept, created_at, confirmed_at in rows:
         session.add(Email(user_id=user.id, address=kept, created_at=created_at, confirmed_at=confirmed_at))
         session.flush()
-    context.record(session, Change.EMAIL_MADE_MAIN, user.name, email=address)
-    notices.write(session, context, Change.EMAIL_MADE_MAIN, user, email=address)
+    context.record(session, Change.EMAIL_MADE_MAIN, user.name, email=email_address)
+    notices.write(session, context, Change.EMAIL_MADE_MAIN, user, email=email_address)
 
 
-def confirm(session: Session, context: AuditContext, user_id: int, address: str) -> bool:
+def confirm(session: Session, context: AuditContext, user_id: int, email_address: str) -> bool:
     """Confirm an address, as its owner's own doing; whether there was one that was not confirmed.
 
     Raises AddressTaken if another account has confirmed it.
     """
-    user = find_unconfirmed(session, user_id, address)
+    user = find_unconfirmed(session, user_id, email_address)
     if user is None:
         return False
-    claimed = update(Email).where(Email.user_id == user_id, Email.address == address)
+    claimed = update(Email).where(Email.user_id == user_id, Email.address == email_address)
     try:
         session.execute(claimed.values(confirmed_at=context.at))
     except IntegrityError as error:
         raise AddressTaken from error
     own = replace(context, actor=user)
-    own.record(session, Change.EMAIL_CONFIRMED, user.name, email=address)
-    notices.write(session, own, Change.EMAIL_CONFIRMED, user, email=address)
+    own.record(session, Change.EMAIL_CONFIRMED, user.name, email=email_address)
+    notices.write(session, own, Change.EMAIL_CONFIRMED, user, email=email_address)
     return True
 
 
-def find_unconfirmed(session: Session, user_id: int, address: str) -> User | None:
+def find_unconfirmed(session: Session, user_id: int, email_address: str) -> User | None:
     """The account, if it has this email address and has not confirmed it."""
     owner = select(User).join(Email, Email.user_id == User.id).where(User.id == user_id)
-    return session.scalar(owner.where(Email.address == address, Email.confirmed_at.is_(None)))
+    return session.scalar(owner.where(Email.address == email_address, Email.confirmed_at.is_(None)))
 
 
-def confirmed_owner(session: Session, address: str) -> str | None:
+def confirmed_owner(session: Session, email_address: str) -> str | None:
     """The name of the account that has confirmed this email address."""
     owner = select(User.name).join(Email, Email.user_id == User.id)
-    return session.scalar(owner.where(Email.address == address, Email.confirmed_at.is_not(None)))
+    return session.scalar(owner.where(Email.address == email_address, Email.confirmed_at.is_not(None)))
 
 
-def owners_for_reset(session: Session, address: str) -> list[User]:
+def owners_for_reset(session: Session, email_address: str) -> list[User]:
     """The accounts whose password may be reset by an email to this address.
 
     An unconfirmed address may be a stranger's by a typo, so it serves only if it is an account's primary one, the
     account has no confirmed one, and no other account has confirmed it.
     """
-    confirmed = session.scalar(select(Email.user_id).where(Email.address == address, Email.confirmed_at.is_not(None)))
+    confirmed = session.scalar(
+        select(Email.user_id).where(Email.address == email_address, Email.confirmed_at.is_not(None))
+    )
     if confirmed is not None:
         owner = session.scalar(select(User).where(User.id == confirmed, User.is_active))
         return [] if owner is None else [owner]
-    claims = select(User).join(Email, Email.user_id == User.id).where(Email.address == address, User.is_active)
+    claims = select(User).join(Email, Email.user_id == User.id).where(Email.address == email_address, User.is_active)
     users = session.scalars(claims.order_by(Email.id).limit(MAX_CLAIMS)).all()
-    return [user for user in users if _is_only_hope(session, user.id, address)]
+    return [user for user in users if _is_only_hope(session, user.id, email_address)]
 
 
-def _is_only_hope(session: Session, user_id: int, address: str) -> bool:
+def _is_only_hope(session: Session, user_id: int, email_address: str) -> bool:
     held = listed(session, user_id)
-    return held[0].address == address and not any(email.confirmed_at for email in held)
+    return held[0].address == email_address and not any(email.confirmed_at for email in held)

@@ -37,12 +37,12 @@ class LinkExpired(NotFound):
 class ResetRequest:
     """The account that may set a new password, and the fingerprint of the hash it replaces.
 
-    `address` is the email address the link was sent to, None for one that an administrator created.
+    `email_address` is the one the link was sent to, None for one that an administrator created.
     """
 
     user_id: int
     fingerprint: str
-    address: str | None
+    email_address: str | None
 
     def is_for(self, user: User) -> bool:
         """Whether the account still has the password it had, and its links were not ended since."""
@@ -55,21 +55,21 @@ class EmailLinks:
     def __init__(self, keys: tuple[str, ...]) -> None:
         self._keys = list(reversed(keys))
 
-    def sign_confirmation(self, user_id: int, address: str, now: datetime) -> str:
-        return self._sign(_CONFIRM, [user_id, address], now + CONFIRM_LASTS)
+    def sign_confirmation(self, user_id: int, email_address: str, now: datetime) -> str:
+        return self._sign(_CONFIRM, [user_id, email_address], now + CONFIRM_LASTS)
 
     def read_confirmation(self, link: str, now: datetime) -> tuple[int, str]:
         """The account and the email address that a link confirms. Raises LinkExpired."""
-        user_id, address = self._read(_CONFIRM, link, now)
-        return user_id, address
+        user_id, email_address = self._read(_CONFIRM, link, now)
+        return user_id, email_address
 
-    def sign_reset(self, user: User, now: datetime, address: str | None = None) -> str:
-        return self._sign(_RESET, [user.id, _mark(user), address], now + RESET_LASTS)
+    def sign_reset(self, user: User, now: datetime, email_address: str | None = None) -> str:
+        return self._sign(_RESET, [user.id, _mark(user), email_address], now + RESET_LASTS)
 
     def read_reset(self, link: str, now: datetime) -> ResetRequest:
         """The reset that a link allows. Raises LinkExpired."""
-        user_id, of_password, address = self._read(_RESET, link, now)
-        return ResetRequest(user_id, of_password, address)
+        user_id, of_password, email_address = self._read(_RESET, link, now)
+        return ResetRequest(user_id, of_password, email_address)
 
     def _sign(self, kind: str, data: list[Any], until: datetime) -> str:
         return str(self._serializer(kind).dumps([*data, int(until.timestamp())]))

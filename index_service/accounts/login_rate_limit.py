@@ -55,9 +55,9 @@ class LoginRateLimit:
         self._lock = Lock()
 
     @contextmanager
-    def attempt(self, name: str, address: str) -> Iterator[LoginAttempt]:
+    def attempt(self, name: str, client_ip: str) -> Iterator[LoginAttempt]:
         """Wraps one verification. Raises TooMany after too many failures, whether or not the name exists."""
-        keys = self._keys(name, address)
+        keys = self._keys(name, client_ip)
         self._enter(keys)
         attempt = LoginAttempt()
         try:
@@ -66,9 +66,9 @@ class LoginRateLimit:
             self._leave(keys, counts=attempt.failed)
 
     @contextmanager
-    def creation(self, address: str) -> Iterator[AccountCreation]:
+    def creation(self, client_ip: str) -> Iterator[AccountCreation]:
         """Wraps the creation of one account. Raises TooMany after too many from this IP address."""
-        keys = [(self._making_rate, f"making/{network_of(address)}")]
+        keys = [(self._making_rate, f"making/{network_of(client_ip)}")]
         self._enter(keys)
         making = AccountCreation()
         try:
@@ -98,8 +98,8 @@ class LoginRateLimit:
             return 0
         return max(1, math.ceil(reset - time.time())) if remaining <= 0 else 1
 
-    def _keys(self, name: str, address: str) -> list[_Key]:
-        network = network_of(address)
+    def _keys(self, name: str, client_ip: str) -> list[_Key]:
+        network = network_of(client_ip)
         # Truncated: the limiter never drops a key, and this bounds how many a guesser can create.
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:4]
         return [(self._name_rate, f"name/{digest}/{network}"), (self._address_rate, f"address/{network}")]

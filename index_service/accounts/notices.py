@@ -41,7 +41,7 @@ def write(
     """Tell an account's owner of a change; `to` are its addresses before the change, if it changes them."""
     language = session.scalar(select(User.language).where(User.id == user.id)) or ""
     by = "" if context.actor is None else context.actor.name
-    facts = {"by": by, "address": context.address, **details}
+    facts = {"by": by, "address": context.client_ip, **details}
     for recipient in addresses(session, user.id) if to is None else to:
         key = f"notice/{rate_counts.digest(recipient)}"
         if rate_counts.add(session, key, NOTICES, NOTICES_PERIOD, context.at) == 0:

@@ -50,7 +50,7 @@ def resettable(session: Session, context: AuditContext, links: EmailLinks, link:
     user = session.scalar(wanted.with_for_update() if hold else wanted)
     if user is None or not found.is_for(user):
         raise LinkExpired
-    if found.address is not None and not email_addresses.is_of(session, user.id, found.address):
+    if found.email_address is not None and not email_addresses.is_of(session, user.id, found.email_address):
         raise LinkExpired
     return user
 

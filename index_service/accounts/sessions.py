@@ -56,7 +56,7 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def create(session: Session, actor: Actor, now: datetime, address: str, browser: str, old: str = "") -> str:
+def create(session: Session, actor: Actor, now: datetime, client_ip: str, browser: str, old: str = "") -> str:
     """Create a session that replaces the browser's `old` one; returns the secret for the cookie, stored nowhere.
 
     Raises WrongCredential if the actor's access has ended meanwhile.
@@ -69,7 +69,7 @@ def create(session: Session, actor: Actor, now: datetime, address: str, browser:
         "seen_at": now,
         "proved_at": now,
         "expires_at": now + LIFETIME,
-        "address": address,
+        "address": client_ip,
         "browser": browser,
     }
     # First, because it locks the account: a password change locks that, then the sessions.

@@ -110,8 +110,8 @@ def redirect(path: str) -> Response:
     except Unauthenticated as error:
         raise _token_required(pull_scope(parsed[0])) from error
     query = [*request.args.items(multi=True), (TOKEN_PARAMETER, bearer([place.token]))]
-    address = f"{request.scheme}://{place.endpoint}{PREFIX}/{quote(path, safe='/:@+,;=!$')}?{urlencode(query)}"
-    response = http.reply(None, 307, {"Location": address})
+    location = f"{request.scheme}://{place.endpoint}{PREFIX}/{quote(path, safe='/:@+,;=!$')}?{urlencode(query)}"
+    response = http.reply(None, 307, {"Location": location})
     response.set_data(b"")
     return response
 

@@ -81,7 +81,7 @@ class AuditContext:
     """The audit context of a change: who makes it (None for an operator's command), from which IP address, when."""
 
     actor: Named | None
-    address: str
+    client_ip: str
     at: datetime
 
     def record(self, session: Session, action: Change, subject: str, **details: object) -> None:
@@ -94,7 +94,7 @@ class AuditContext:
                 action=action,
                 subject=subject,
                 details=json.dumps(details, ensure_ascii=False),
-                address=self.address,
+                address=self.client_ip,
             )
         )
 

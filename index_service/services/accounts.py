@@ -49,7 +49,7 @@ class SignUpClosed(Forbidden):
 class Browser:
     """The IP address and the User-Agent of a browser."""
 
-    address: str
+    client_ip: str
     name: str
 
 
@@ -117,15 +117,15 @@ class Accounts:
 
         Raises WrongCredential, AccountInactive or TooMany.
         """
-        return self._begin(self._authentication.sign_in(name, password, browser.address), browser, old)
+        return self._begin(self._authentication.sign_in(name, password, browser.client_ip), browser, old)
 
     def sign_out(self, who: SignedIn) -> None:
         with self._database.writing() as session:
             sessions.end(session, who.actor.id, who.session)
 
-    def prove(self, who: SignedIn, password: str, address: str) -> None:
+    def prove(self, who: SignedIn, password: str, client_ip: str) -> None:
         """Reauthenticate with the password before a dangerous action. Raises WrongPassword or TooMany."""
-        self._authentication.prove(who.actor.name, password, address)
+        self._authentication.prove(who.actor.name, password, client_ip)
         with self._database.writing() as session:
             sessions.record_reauthentication(session, who.session, self._clock())
 
@@ -138,50 +138,50 @@ class Accounts:
         """
         if self._sign_up != "open":
             raise SignUpClosed
-        if self._registration.sign_up(name, password, email, browser.address) is not SignUp.CREATED:
+        if self._registration.sign_up(name, password, email, browser.client_ip) is not SignUp.CREATED:
             raise NameTaken
         with self._database.reading() as session:
             user = authentication.require(session, name)
         return self._begin(authentication.actor_of(user), browser, old)
 
-    def send_confirmation(self, name: str, address: str, language: str) -> bool:
+    def send_confirmation(self, name: str, email_address: str, language: str) -> bool:
         """Write the letter that confirms an email address of an account; False if too many letters were sent there."""
         with self._database.writing() as session:
-            if not self._guard.may_write_to(session, address):
+            if not self._guard.may_write_to(session, email_address):
                 return False
             user = authentication.require(session, name)
-            letters.write_confirmation(session, user.id, address, self._clock(), user.language or language)
+            letters.write_confirmation(session, user.id, email_address, self._clock(), user.language or language)
             return True
 
     def to_confirm(self, link: str) -> str:
         """The email address that a link would confirm. Raises LinkExpired."""
-        user_id, address = self._links.read_confirmation(link, self._clock())
+        user_id, email_address = self._links.read_confirmation(link, self._clock())
         with self._database.reading() as session:
-            if email_addresses.find_unconfirmed(session, user_id, address) is None:
+            if email_addresses.find_unconfirmed(session, user_id, email_address) is None:
                 raise LinkExpired
-        return address
+        return email_address
 
-    def confirm(self, link: str, address: str) -> str:
-        """Confirm the email address of a link; `address` is the browser's IP address, for the audit log. Raises
+    def confirm(self, link: str, client_ip: str) -> str:
+        """Confirm the email address of a link; `client_ip` is the browser's, for the audit log. Raises
         LinkExpired, or AddressTaken if another account has confirmed it."""
-        context = self._context(None, address)
+        context = self._context(None, client_ip)
         user_id, confirmed = self._links.read_confirmation(link, context.at)
         with self._database.writing() as session:
             if not email_addresses.confirm(session, context, user_id, confirmed):
                 raise LinkExpired
         return confirmed
 
-    def request_reset(self, email: str, address: str, language: str) -> None:
+    def request_reset(self, email: str, client_ip: str, language: str) -> None:
         """Request letters that reset a password. Raises TooMany.
 
         Whether the address has an account is found out when they are sent: the time of the response tells nothing.
         """
         to = email.lower()
-        self._guard.count(f"reset {to}", address)
+        self._guard.count(f"reset {to}", client_ip)
         with self._database.writing() as session:
             is_allowed = self._guard.may_write_to(session, to)
             if is_allowed:
-                details = {"address": address}
+                details = {"address": client_ip}
                 outbox.add(session, letters.RESET_ASKED, to, self._clock(), language=language, details=details)
         if not is_allowed:
             raise TooMany("Too many attempts, try again later", int(LETTERS_PERIOD.total_seconds()))
@@ -198,17 +198,17 @@ class Accounts:
             user = password_changes.resettable(session, self._context(None, ""), self._links, link)
         hashed = self._authentication.hashed_for(password, user)
         with self._database.writing() as session:
-            context = self._context(None, browser.address)
+            context = self._context(None, browser.client_ip)
             user = password_changes.resettable(session, context, self._links, link, hold=True)
             password_changes.reset(session, context, user, hashed)
             # Whoever reads the account's letters is not stopped by those who guess its password.
-            network = network_of(browser.address)
+            network = network_of(browser.client_ip)
             known_networks.record(session, user.id, known_networks.PASSWORD, network, context.at)
 
     def _begin(self, actor: Actor, browser: Browser, old: str) -> str:
         with self._database.writing() as session:
             now = self._clock()
-            secret = sessions.create(session, actor, now, browser.address, browser.name, old)
+            secret = sessions.create(session, actor, now, browser.client_ip, browser.name, old)
             sessions.delete_expired(session, now)
             return secret
 
@@ -237,45 +237,45 @@ class Accounts:
 
         Raises WrongPassword, TooMany or Invalid.
         """
-        self._authentication.prove(who.actor.name, current, browser.address)
+        self._authentication.prove(who.actor.name, current, browser.client_ip)
         hashed = self._authentication.hashed_for(password, who.actor)
         with self._database.writing() as session:
-            context = self._context(who.actor, browser.address)
+            context = self._context(who.actor, browser.client_ip)
             actor = password_changes.change_own(session, context, who.actor, hashed)
-            return sessions.create(session, actor, context.at, browser.address, browser.name)
+            return sessions.create(session, actor, context.at, browser.client_ip, browser.name)
 
     def addresses(self, actor: Actor) -> list[Email]:
         """The email addresses, the primary one first."""
         with self._database.reading() as session:
             return email_addresses.listed(session, actor.id)
 
-    def add_address(self, actor: Actor, email: str, address: str) -> str:
+    def add_address(self, actor: Actor, email: str, client_ip: str) -> str:
         """Add an unconfirmed email address; returns it is stored.
 
         Raises Invalid, AddressTaken, TooManyAddresses or, over the rate limit, TooMany.
         """
         checked = validators.validate_email(email)
-        self._guard.count(f"letters {actor.name}", address)
+        self._guard.count(f"letters {actor.name}", client_ip)
         with self._database.writing() as session:
-            email_addresses.add(session, self._context(actor, address), actor, checked)
+            email_addresses.add(session, self._context(actor, client_ip), actor, checked)
         return checked
 
-    def remove_address(self, actor: Actor, email: str, address: str) -> None:
+    def remove_address(self, actor: Actor, email: str, client_ip: str) -> None:
         """Raises NotFound or LastAddress."""
         with self._database.writing() as session:
-            email_addresses.remove(session, self._context(actor, address), actor, email)
+            email_addresses.remove(session, self._context(actor, client_ip), actor, email)
 
-    def make_main(self, actor: Actor, email: str, address: str) -> None:
+    def make_main(self, actor: Actor, email: str, client_ip: str) -> None:
         """Raises NotFound unless the email address is the actor's and confirmed."""
         with self._database.writing() as session:
-            email_addresses.make_main(session, self._context(actor, address), actor, email)
+            email_addresses.make_main(session, self._context(actor, client_ip), actor, email)
 
-    def unconfirmed(self, actor: Actor, email: str, address: str) -> str:
+    def unconfirmed(self, actor: Actor, email: str, client_ip: str) -> str:
         """An unconfirmed email address of the actor.
 
         Raises NotFound or, over the rate limit, TooMany.
         """
-        self._guard.count(f"letters {actor.name}", address)
+        self._guard.count(f"letters {actor.name}", client_ip)
         held = [kept.address for kept in self.addresses(actor) if kept.confirmed_at is None]
         if email not in held:
             raise NoSuchAddress
@@ -286,30 +286,30 @@ class Accounts:
         with self._database.reading() as session:
             return sessions.list_active(session, actor.id, self._clock())
 
-    def end_session(self, actor: Actor, digest: str, address: str) -> None:
+    def end_session(self, actor: Actor, digest: str, client_ip: str) -> None:
         """Raises NotFound."""
         with self._database.writing() as session:
-            sessions.revoke(session, self._context(actor, address), actor, digest)
+            sessions.revoke(session, self._context(actor, client_ip), actor, digest)
 
-    def end_other_sessions(self, who: SignedIn, address: str) -> int:
+    def end_other_sessions(self, who: SignedIn, client_ip: str) -> int:
         """Sign out all other browsers; returns how many."""
         with self._database.writing() as session:
-            return sessions.revoke_others(session, self._context(who.actor, address), who.actor, who.session)
+            return sessions.revoke_others(session, self._context(who.actor, client_ip), who.actor, who.session)
 
     def access_tokens(self, actor: Actor) -> list[AccessToken]:
         """The access tokens, the newest first."""
         with self._database.reading() as session:
             return access_tokens.list_all(session, actor.id)
 
-    def make_access_token(self, actor: Actor, asked: NewToken, address: str) -> str:
+    def make_access_token(self, actor: Actor, asked: NewToken, client_ip: str) -> str:
         """Returns the token, which is shown only once. Raises TooManyTokens."""
         with self._database.writing() as session:
-            return access_tokens.create(session, self._context(actor, address), actor, asked)
+            return access_tokens.create(session, self._context(actor, client_ip), actor, asked)
 
-    def revoke_access_token(self, actor: Actor, token_id: int, address: str) -> str:
+    def revoke_access_token(self, actor: Actor, token_id: int, client_ip: str) -> str:
         """Revokes the token and the protocol tokens issued for it; returns its name. Raises NotFound."""
         with self._database.writing() as session:
-            return access_tokens.revoke(session, self._context(actor, address), actor, token_id)
+            return access_tokens.revoke(session, self._context(actor, client_ip), actor, token_id)
 
-    def _context(self, actor: Named | None, address: str) -> AuditContext:
-        return AuditContext(actor, address, self._clock())
+    def _context(self, actor: Named | None, client_ip: str) -> AuditContext:
+        return AuditContext(actor, client_ip, self._clock())

@@ -125,32 +125,32 @@ class Administration:
             user = directory.find_person(session, name)
             return PersonAccess(directory.person(session, name), held_access.find(session, user.id, self._clock()))
 
-    def end_access(self, actor: Actor | None, address: str, name: str, selection: Selection) -> Ended:
+    def end_access(self, actor: Actor | None, client_ip: str, name: str, selection: Selection) -> Ended:
         """End somebody's sessions or tokens; returns how many. Raises NotFound."""
-        context = self._context(actor, address)
+        context = self._context(actor, client_ip)
         with self._database.writing() as session:
             return access.end_selected(session, context, directory.find_person(session, name), selection)
 
-    def set_active(self, actor: Actor | None, address: str, name: str, *, is_active: bool) -> None:
+    def set_active(self, actor: Actor | None, client_ip: str, name: str, *, is_active: bool) -> None:
         """Open or close an account; all access it had ends. Raises NotFound or Conflict."""
-        context = self._context(actor, address)
+        context = self._context(actor, client_ip)
         with self._database.writing() as session:
             user = account_status.lock(session, directory.find_person(session, name).id)
             _require_other(context, user.name)
             account_status.set_active(session, context, user, is_active=is_active)
 
-    def set_admin(self, actor: Actor | None, address: str, name: str, *, is_admin: bool) -> None:
+    def set_admin(self, actor: Actor | None, client_ip: str, name: str, *, is_admin: bool) -> None:
         """Raises NotFound or Conflict."""
-        context = self._context(actor, address)
+        context = self._context(actor, client_ip)
         with self._database.writing() as session:
             user = account_status.lock(session, directory.find_person(session, name).id)
             _require_other(context, user.name)
             account_status.set_admin(session, context, user, is_admin=is_admin)
 
-    def reset_link(self, actor: Actor | None, address: str, name: str, *, sends: bool = False) -> ResetLink:
+    def reset_link(self, actor: Actor | None, client_ip: str, name: str, *, sends: bool = False) -> ResetLink:
         """A password reset link for a person, and with `sends` a letter with another one to the primary address. Raises
         NotFound, or Conflict for a closed account."""
-        context = self._context(actor, address)
+        context = self._context(actor, client_ip)
         with self._database.writing() as session:
             user = directory.find_person(session, name)
             if not user.is_active:
@@ -203,9 +203,9 @@ class Administration:
         with self._database.reading() as session:
             return self._quotas.usage(session, namespace)
 
-    def set_quota(self, actor: Actor | None, address: str, namespace: str, change: QuotaChange) -> None:
+    def set_quota(self, actor: Actor | None, client_ip: str, namespace: str, change: QuotaChange) -> None:
         """Give a namespace a quota of its own, or the default. Raises NotFound or Invalid."""
-        context = self._context(actor, address)
+        context = self._context(actor, client_ip)
         with self._database.writing() as session:
             quotas.set_quota(session, context, namespace, change)
 
@@ -215,8 +215,8 @@ class Administration:
         with self._database.reading() as session:
             return queries.entries(session, wanted, limit, offset), queries.count(session, wanted)
 
-    def _context(self, actor: Actor | None, address: str) -> AuditContext:
-        return AuditContext(require_administrator(actor), address, self._clock())
+    def _context(self, actor: Actor | None, client_ip: str) -> AuditContext:
+        return AuditContext(require_administrator(actor), client_ip, self._clock())
 
 
 def _require_other(context: AuditContext, name: str) -> None:

@@ -47,33 +47,33 @@ class Authentication:
         self._tokens = tokens
         self._clock = clock
 
-    def sign_in(self, name: str, password: str, address: str) -> Actor:
+    def sign_in(self, name: str, password: str, client_ip: str) -> Actor:
         """The actor, by the account's password. Raises WrongCredential, AccountInactive or TooMany."""
         name = self.account_name(name)
         user = self._find(name)
-        self._store(user, self._check.require(user, name, password, address))
+        self._store(user, self._check.require(user, name, password, client_ip))
         if user is None:
             raise WrongCredential
         return authentication.actor_of(user)
 
-    def sign_in_client(self, name: str, password: str, address: str) -> Actor:
+    def sign_in_client(self, name: str, password: str, client_ip: str) -> Actor:
         """The actor, by the account's password or by one of its access tokens. Raises as `sign_in` does."""
         if access_tokens.looks_like(password):
             name = self.account_name(name)
-            return self._sign_in_by_token(name, password, address, counted=name)
-        return self.sign_in(name, password, address)
+            return self._sign_in_by_token(name, password, client_ip, counted=name)
+        return self.sign_in(name, password, client_ip)
 
-    def sign_in_bearer(self, secret: str, address: str) -> Actor:
+    def sign_in_bearer(self, secret: str, client_ip: str) -> Actor:
         """The actor, by an access token alone. Raises as `sign_in` does."""
         # Counted per token: a client that tries one wrong token after the other is stopped by the limit of its IP
         # address.
-        return self._sign_in_by_token(None, secret, address, counted=access_tokens.digest(secret))
+        return self._sign_in_by_token(None, secret, client_ip, counted=access_tokens.digest(secret))
 
     def person(self, credential: Credential) -> Actor:
         """The account behind a password or an access token. Raises Unauthenticated, Forbidden (inactive) or TooMany."""
         if not isinstance(credential, Login):
             raise Unauthenticated("Requires authorization")
-        return self.sign_in_client(credential.name, credential.password, credential.address)
+        return self.sign_in_client(credential.name, credential.password, credential.client_ip)
 
     def bearer(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
         """The bearer of a token for this repository and one of these accesses. Raises Unauthenticated."""
@@ -91,22 +91,22 @@ class Authentication:
             return self.bearer(credential, name, *accesses)
         return Caller()
 
-    def prove(self, name: str, password: str, address: str) -> None:
+    def prove(self, name: str, password: str, client_ip: str) -> None:
         """Reauthenticate a signed-in person with the account's password. Raises WrongPassword or TooMany."""
         user = self._find(name)
         try:
-            self._store(user, self._check.verify(user, name, password, address, signed_in=True))
+            self._store(user, self._check.verify(user, name, password, client_ip, signed_in=True))
         except WrongCredential as error:
             raise WrongPassword from error
 
-    def prove_client(self, name: str, password: str, address: str) -> None:
+    def prove_client(self, name: str, password: str, client_ip: str) -> None:
         """Verify the password, even of a closed account, or an access token. Raises as `sign_in_client` does."""
         name = self.account_name(name)
         if access_tokens.looks_like(password):
-            self._sign_in_by_token(name, password, address, counted=name)
+            self._sign_in_by_token(name, password, client_ip, counted=name)
         else:
             user = self._find(name)
-            self._store(user, self._check.verify(user, name, password, address))
+            self._store(user, self._check.verify(user, name, password, client_ip))
 
     def is_right(self, user: User, password: str) -> bool:
         """Whether a password or an access token is this account's; counts no attempt."""
@@ -136,15 +136,15 @@ class Authentication:
             addresses = [email.address for email in email_addresses.listed(session, user.id)]
         return self.hashed(password, user.name, *addresses)
 
-    def _sign_in_by_token(self, name: str | None, secret: str, address: str, *, counted: str) -> Actor:
-        with self._guard.token_attempt(counted, address) as attempt:
+    def _sign_in_by_token(self, name: str | None, secret: str, client_ip: str, *, counted: str) -> Actor:
+        with self._guard.token_attempt(counted, client_ip) as attempt:
             found = self._find_token(name, secret)
             if found is None:
                 attempt.failed = True
-                logger.info("wrong access token for %.40r from %s", name or "whoever", address)
+                logger.info("wrong access token for %.40r from %s", name or "whoever", client_ip)
                 raise WrongCredential
         actor = authentication.actor_of(*found)
-        self._guard.record_use(*found, address)
+        self._guard.record_use(*found, client_ip)
         return actor
 
     def _find(self, name: str) -> User | None:

@@ -24,7 +24,7 @@ class Login:
 
     name: str
     password: str
-    address: str
+    client_ip: str
     client: str = ""
 
     def __repr__(self) -> str:

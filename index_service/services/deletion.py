@@ -98,7 +98,7 @@ class Deletion:
                 raise RegistryUnavailable from failure
             self._drop_tag(repository.id, name, tag, before.get(tag), actor)
 
-    def delete_repository(self, actor: Actor, name: RepositoryName, address: str) -> None:
+    def delete_repository(self, actor: Actor, name: RepositoryName, client_ip: str) -> None:
         """Delete a repository at its registry, and so here. Raises as the policy does, and Unavailable: nothing is
         deleted then."""
         repository, endpoint = self._deletable(actor, name, Action.DELETE)
@@ -111,7 +111,7 @@ class Deletion:
         try:
             self._registries.delete_repository(endpoint, token, name)
         except NotFound:
-            self._drop(actor, repository.id, name, address)
+            self._drop(actor, repository.id, name, client_ip)
         except Unavailable as failure:
             if self._exists(repository.id):
                 raise RegistryUnavailable from failure
@@ -129,12 +129,12 @@ class Deletion:
         except Unavailable as failure:
             logger.error("%s is deleted here, its tags may be left at %s: %s", name, endpoint, failure.message)
 
-    def _drop(self, actor: Actor, repository_id: int, name: RepositoryName, address: str) -> None:
+    def _drop(self, actor: Actor, repository_id: int, name: RepositoryName, client_ip: str) -> None:
         """Delete a repository that the registry never had: a push began and sent nothing."""
         with self._database.writing() as session:
             repository = catalogue.lock(session, name)
             if repository is not None and repository.id == repository_id:
-                catalogue.delete_repository(session, AuditContext(actor, address, self._clock()), repository)
+                catalogue.delete_repository(session, AuditContext(actor, client_ip, self._clock()), repository)
 
     def _drop_tag(
         self, repository_id: int, name: RepositoryName, tag: Tag, image_id: ImageId | None, actor: Actor

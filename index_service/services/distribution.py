@@ -80,7 +80,7 @@ class Distribution:
         self._counted: Cache[str, bool] = Cache(_CALLERS, PULL.total_seconds(), timer=lambda: clock().timestamp())
 
     def issue(
-        self, credential: Credential, address: str, client: str, *, read: Sequence[RepositoryName], is_pull: bool
+        self, credential: Credential, client_ip: str, client: str, *, read: Sequence[RepositoryName], is_pull: bool
     ) -> IssuedTokens:
         """Tokens that open for reading what the caller may read of these repositories.
 
@@ -88,7 +88,7 @@ class Distribution:
         """
         actor = self._actor(credential)
         self._sweep.run_periodically()
-        caller = address if actor is None else f"account {actor.id}"
+        caller = client_ip if actor is None else f"account {actor.id}"
         now = self._clock()
         opened, tokens = self._open(actor, read, now, client)
         if is_pull:

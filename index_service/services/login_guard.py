@@ -46,57 +46,57 @@ class LoginGuard:
 
     @contextmanager
     def attempt(
-        self, name: str, address: str, user: User | None, *, signed_in: bool = False, is_right: bool = False
+        self, name: str, client_ip: str, user: User | None, *, signed_in: bool = False, is_right: bool = False
     ) -> Iterator[LoginAttempt]:
         """Wraps the verification of a password. Raises TooMany after too many failures, whether or not the name exists.
 
         With `signed_in` for whoever gives the password again, whom the attempts of strangers do not stop; with
         `is_right` for a password that is known to be right, which is refused as others are and is no guess to count.
         """
-        network = network_of(address)
-        with self._limit.attempt(name, address) as attempt:
+        network = network_of(client_ip)
+        with self._limit.attempt(name, client_ip) as attempt:
             key = self._enter(name, network, user, signed_in=signed_in, is_right=is_right)
             try:
                 yield attempt
             except BaseException:
-                self._leave(key, address, user, failed=attempt.failed)
+                self._leave(key, client_ip, user, failed=attempt.failed)
                 raise
-            self._leave(key, address, user, failed=attempt.failed)
+            self._leave(key, client_ip, user, failed=attempt.failed)
             if not attempt.failed:
-                self._record_success(address, user)
+                self._record_success(client_ip, user)
 
-    def creation(self, address: str) -> AbstractContextManager[AccountCreation]:
+    def creation(self, client_ip: str) -> AbstractContextManager[AccountCreation]:
         """Wraps the creation of one account. Raises TooMany after too many from this IP address."""
-        return self._limit.creation(address)
+        return self._limit.creation(client_ip)
 
-    def count(self, what: str, address: str) -> None:
+    def count(self, what: str, client_ip: str) -> None:
         """Count a request without a password, such as one for a letter, against the rate limit of wrong passwords.
 
         Raises TooMany.
         """
-        with self._limit.attempt(what, address) as attempt:
+        with self._limit.attempt(what, client_ip) as attempt:
             attempt.failed = True
 
-    def token_attempt(self, counted: str, address: str) -> AbstractContextManager[LoginAttempt]:
+    def token_attempt(self, counted: str, client_ip: str) -> AbstractContextManager[LoginAttempt]:
         """Wraps the verification of an access token. Raises TooMany."""
-        return self._limit.attempt(counted, address)
+        return self._limit.attempt(counted, client_ip)
 
     def may_write_to(self, session: Session, recipient: str) -> bool:
         """Count a letter that is about to be written to an email address; whether there were not too many already."""
         key = f"letter/{rate_counts.digest(recipient)}"
         return rate_counts.add(session, key, LETTERS, LETTERS_PERIOD, self._clock()) == 0
 
-    def record_use(self, user: User, token: AccessToken, address: str) -> None:
+    def record_use(self, user: User, token: AccessToken, client_ip: str) -> None:
         """Record the use of an access token: when, and once a day and network in the audit log."""
-        now, network = self._clock(), network_of(address)
+        now, network = self._clock(), network_of(client_ip)
         with self._database.reading() as session:
             is_first = not known_networks.is_recorded(session, user.id, token.id, network, now)
         if not is_first and not access_tokens.is_use_due(token, now):
             return
         with suppress(*UNWRITABLE), self._database.writing() as session:
-            access_tokens.record_use(session, token.id, now, address)
+            access_tokens.record_use(session, token.id, now, client_ip)
             if is_first and known_networks.record(session, user.id, token.id, network, now):
-                context = AuditContext(user, address, now)
+                context = AuditContext(user, client_ip, now)
                 context.record(session, Change.ACCESS_TOKEN_USED, user.name, token=token.name)
 
     def _enter(self, name: str, network: str, user: User | None, *, signed_in: bool, is_right: bool) -> str | None:
@@ -117,28 +117,28 @@ class LoginGuard:
             raise TooMany("Too many attempts, try again later", wait)
         return None if is_right else key
 
-    def _leave(self, key: str | None, address: str, user: User | None, *, failed: bool) -> None:
+    def _leave(self, key: str | None, client_ip: str, user: User | None, *, failed: bool) -> None:
         """Keep the count of a failure, of which the first of a day are in the audit log, and no other."""
         if failed and user is not None:
             now, counted = self._clock(), f"failed/{rate_counts.digest(user.name)}"
             with suppress(*UNWRITABLE), self._database.writing() as session:
                 if rate_counts.add(session, counted, FAILURES, FAILURES_PERIOD, now) == 0:
-                    AuditContext(None, address, now).record(session, Change.SIGN_IN_FAILED, user.name)
+                    AuditContext(None, client_ip, now).record(session, Change.SIGN_IN_FAILED, user.name)
         elif not failed and key is not None:
             with suppress(*UNWRITABLE), self._database.writing() as session:
                 rate_counts.take_back(session, key)
 
-    def _record_success(self, address: str, user: User | None) -> None:
+    def _record_success(self, client_ip: str, user: User | None) -> None:
         if user is None or not user.is_active:
             return
-        now, network = self._clock(), network_of(address)
+        now, network = self._clock(), network_of(client_ip)
         with self._database.reading() as session:
             if known_networks.is_recorded(session, user.id, known_networks.PASSWORD, network, now):
                 return
         with suppress(*UNWRITABLE), self._database.writing() as session:
             is_new = known_networks.is_new(session, user.id, network, now)
             if known_networks.record(session, user.id, known_networks.PASSWORD, network, now):
-                context = AuditContext(user, address, now)
+                context = AuditContext(user, client_ip, now)
                 context.record(session, Change.SIGNED_IN, user.name)
                 if is_new:
                     notices.write(session, context, Change.SIGNED_IN, user)

@@ -69,29 +69,29 @@ class Organisations:
         self._database = database
         self._clock = clock
 
-    def create(self, actor: Actor, address: str, name: object, profile: OrganisationProfile) -> None:
+    def create(self, actor: Actor, client_ip: str, name: object, profile: OrganisationProfile) -> None:
         """Create an organisation owned by the actor. Raises Invalid, or Conflict for a name that is taken."""
         _require_password(actor)
         reserved_names.require_free(str(name), "name")
         with conflict_on_duplicate(TAKEN), self._database.writing() as session:
-            organisations.create(session, self._context(actor, address), name, profile, actor.id)
+            organisations.create(session, self._context(actor, client_ip), name, profile, actor.id)
 
     def settings(self, actor: Actor, name: str) -> OrganisationSettings:
         """Raises NotFound or Forbidden."""
         with self._database.reading() as session:
             return _settings(session, _owned(session, actor, organisations.find(session, name)))
 
-    def change(self, actor: Actor, address: str, name: str, wanted: OrganisationSettings) -> None:
+    def change(self, actor: Actor, client_ip: str, name: str, wanted: OrganisationSettings) -> None:
         """Raises Invalid, NotFound or Forbidden."""
-        self.revise(actor, address, name, lambda _: wanted)
+        self.revise(actor, client_ip, name, lambda _: wanted)
 
-    def revise(self, actor: Actor, address: str, name: str, revised: Revision) -> None:
+    def revise(self, actor: Actor, client_ip: str, name: str, revised: Revision) -> None:
         """Update the settings with the function `revised`, under a lock.
 
         Raises Invalid, NotFound or Forbidden.
         """
         with self._changing(actor, name) as (session, organisation):
-            context, wanted = self._context(actor, address), revised(_settings(session, organisation))
+            context, wanted = self._context(actor, client_ip), revised(_settings(session, organisation))
             organisations.update_profile(session, context, organisation, wanted.profile)
             repository_settings.set_default_visibility(session, context, name, is_private=wanted.default_private)
 
@@ -102,16 +102,16 @@ class Organisations:
             rows = directory.members(session, found.id, limit, offset)
             return Listed(rows, directory.count_members(session, found.id), is_owner)
 
-    def add_member(self, actor: Actor, address: str, name: str, person: str) -> None:
+    def add_member(self, actor: Actor, client_ip: str, name: str, person: str) -> None:
         """Raises NotFound, Forbidden or Conflict."""
         with (
             conflict_on_duplicate("This person is already a member"),
             self._changing(actor, name) as (session, organisation),
         ):
             user = directory.find_active(session, person)
-            organisations.add_member(session, self._context(actor, address), organisation, user)
+            organisations.add_member(session, self._context(actor, client_ip), organisation, user)
 
-    def remove_member(self, actor: Actor, address: str, name: str, person: str) -> None:
+    def remove_member(self, actor: Actor, client_ip: str, name: str, person: str) -> None:
         """Remove a member and all roles in the namespace; owners may remove everybody, members themselves.
 
         Raises NotFound, Forbidden or LastOwner.
@@ -121,15 +121,15 @@ class Organisations:
             organisation, is_owner = _seen(session, actor, name, hold=True)
             if not is_owner and person != actor.name:
                 raise Forbidden("Only an owner of the organisation can do this")
-            user, context = directory.find_person(session, person), self._context(actor, address)
+            user, context = directory.find_person(session, person), self._context(actor, client_ip)
             organisations.remove_member(session, context, organisation, user)
             role_assignments.revoke_all(session, context, user, name)
 
-    def set_owner(self, actor: Actor, address: str, name: str, person: str, *, is_owner: bool) -> None:
+    def set_owner(self, actor: Actor, client_ip: str, name: str, person: str, *, is_owner: bool) -> None:
         """Raises NotFound, Forbidden or LastOwner."""
         with self._changing(actor, name) as (session, organisation):
             user = directory.find_person(session, person)
-            organisations.set_owner(session, self._context(actor, address), organisation, user, is_owner=is_owner)
+            organisations.set_owner(session, self._context(actor, client_ip), organisation, user, is_owner=is_owner)
 
     def teams(self, actor: Actor | None, name: str, limit: int, offset: int) -> Listed[TeamRow]:
         """Raises NotFound unless the actor is a member, Forbidden for an access token."""
@@ -147,40 +147,40 @@ class Organisations:
             rows = directory.in_team(session, found.id, limit, offset)
             return TeamShown(row, _role(session, found, name), rows, is_owner)
 
-    def create_team(self, actor: Actor, address: str, name: str, team: object, about: object) -> None:
+    def create_team(self, actor: Actor, client_ip: str, name: str, team: object, about: object) -> None:
         """Raises Invalid, Conflict, NotFound or Forbidden."""
         with conflict_on_duplicate(TAKEN), self._changing(actor, name) as (session, organisation):
-            organisations.create_team(session, self._context(actor, address), organisation, team, about)
+            organisations.create_team(session, self._context(actor, client_ip), organisation, team, about)
 
-    def delete_team(self, actor: Actor, address: str, name: str, team: str) -> None:
+    def delete_team(self, actor: Actor, client_ip: str, name: str, team: str) -> None:
         """Raises NotFound or Forbidden."""
         with self._changing(actor, name) as (session, organisation):
             found = organisations.find_team(session, organisation, team)
-            organisations.delete_team(session, self._context(actor, address), organisation, found)
+            organisations.delete_team(session, self._context(actor, client_ip), organisation, found)
 
-    def set_team_role(self, actor: Actor, address: str, name: str, team: str, role: Role | None) -> None:
+    def set_team_role(self, actor: Actor, client_ip: str, name: str, team: str, role: Role | None) -> None:
         """Grant the team a role in all repositories; None revokes it. Raises NotFound or Forbidden."""
         with self._changing(actor, name) as (session, organisation):
-            found, context = organisations.find_team(session, organisation, team), self._context(actor, address)
+            found, context = organisations.find_team(session, organisation, team), self._context(actor, client_ip)
             if role is not None:
                 role_assignments.grant(session, context, found, NamespaceScope(name), role)
             elif _role(session, found, name) is not None:
                 role_assignments.revoke(session, context, found, NamespaceScope(name))
 
-    def join_team(self, actor: Actor, address: str, name: str, team: str, person: str) -> None:
+    def join_team(self, actor: Actor, client_ip: str, name: str, team: str, person: str) -> None:
         """Raises NotFound, Forbidden or Conflict."""
         with (
             conflict_on_duplicate("This person is already in the team"),
             self._changing(actor, name) as (session, organisation),
         ):
             found, user = organisations.find_team(session, organisation, team), directory.find_active(session, person)
-            organisations.join_team(session, self._context(actor, address), organisation, found, user)
+            organisations.join_team(session, self._context(actor, client_ip), organisation, found, user)
 
-    def leave_team(self, actor: Actor, address: str, name: str, team: str, person: str) -> None:
+    def leave_team(self, actor: Actor, client_ip: str, name: str, team: str, person: str) -> None:
         """Raises NotFound or Forbidden."""
         with self._changing(actor, name) as (session, organisation):
             found, user = organisations.find_team(session, organisation, team), directory.find_person(session, person)
-            organisations.leave_team(session, self._context(actor, address), organisation, found, user)
+            organisations.leave_team(session, self._context(actor, client_ip), organisation, found, user)
 
     @contextmanager
     def _changing(self, actor: Actor, name: str) -> Iterator[tuple[Session, Organisation]]:
@@ -189,8 +189,8 @@ class Organisations:
         with self._database.writing() as session:
             yield session, _owned(session, actor, organisations.lock(session, name))
 
-    def _context(self, actor: Actor, address: str) -> AuditContext:
-        return AuditContext(actor, address, self._clock())
+    def _context(self, actor: Actor, client_ip: str) -> AuditContext:
+        return AuditContext(actor, client_ip, self._clock())
 
 
 def _require_password(actor: Actor) -> None:

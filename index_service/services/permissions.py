@@ -113,7 +113,7 @@ class Permissions:
     def change(
         self,
         actor: Actor,
-        address: str,
+        client_ip: str,
         name: RepositoryName,
         texts: Texts,
         *,
@@ -126,25 +126,25 @@ class Permissions:
             documents.refresh(session, repository.id)
             if is_private is not None:
                 repository_settings.set_private(
-                    session, self._context(actor, address), repository, is_private=is_private
+                    session, self._context(actor, client_ip), repository, is_private=is_private
                 )
 
-    def set_private(self, actor: Actor, address: str, name: RepositoryName, *, is_private: bool) -> None:
+    def set_private(self, actor: Actor, client_ip: str, name: RepositoryName, *, is_private: bool) -> None:
         """Make the repository private or public."""
         with self._changing(actor, name) as (session, repository):
-            repository_settings.set_private(session, self._context(actor, address), repository, is_private=is_private)
+            repository_settings.set_private(session, self._context(actor, client_ip), repository, is_private=is_private)
 
-    def grant_role(self, actor: Actor, address: str, name: RepositoryName, to: Grantee, role: Role) -> None:
+    def grant_role(self, actor: Actor, client_ip: str, name: RepositoryName, to: Grantee, role: Role) -> None:
         """Raises NotFound for an unknown grantee, or Conflict for one that may not have a role."""
         with self._changing(actor, name) as (session, repository):
-            _grant(session, self._context(actor, address), RepositoryScope(repository), to, role)
+            _grant(session, self._context(actor, client_ip), RepositoryScope(repository), to, role)
 
-    def revoke_role(self, actor: Actor, address: str, name: RepositoryName, of: Grantee) -> None:
+    def revoke_role(self, actor: Actor, client_ip: str, name: RepositoryName, of: Grantee) -> None:
         """Raises NotFound if no role is assigned."""
         with self._changing(actor, name) as (session, repository):
-            _revoke(session, self._context(actor, address), RepositoryScope(repository), of)
+            _revoke(session, self._context(actor, client_ip), RepositoryScope(repository), of)
 
-    def transfer(self, actor: Actor, address: str, name: RepositoryName, target: RepositoryName) -> None:
+    def transfer(self, actor: Actor, client_ip: str, name: RepositoryName, target: RepositoryName) -> None:
         """Rename the repository, here and at the registry; the roles of teams do not follow to another namespace.
 
         Out of its namespace it is moved only by an owner of that, since its owners lose it, and into one whose quota
@@ -157,7 +157,7 @@ class Permissions:
             if target.namespace != name.namespace:
                 self._quotas.require_room(session, target)
                 self._quotas.require_bytes(session, target.namespace)
-            former_names.rename(session, self._context(actor, address), repository, target)
+            former_names.rename(session, self._context(actor, client_ip), repository, target)
         self._wake_up.set()
 
     def namespace(self, actor: Actor, namespace: str) -> NamespaceSettings:
@@ -172,22 +172,22 @@ class Permissions:
                 self._quotas.shown(session, namespace),
             )
 
-    def set_default(self, actor: Actor, address: str, namespace: str, *, is_private: bool) -> None:
+    def set_default(self, actor: Actor, client_ip: str, namespace: str, *, is_private: bool) -> None:
         """Set the visibility of new repositories in the namespace. Raises Forbidden."""
         with self._administering(actor, namespace) as session:
             repository_settings.set_default_visibility(
-                session, self._context(actor, address), namespace, is_private=is_private
+                session, self._context(actor, client_ip), namespace, is_private=is_private
             )
 
-    def grant_namespace_role(self, actor: Actor, address: str, namespace: str, to: Grantee, role: Role) -> None:
+    def grant_namespace_role(self, actor: Actor, client_ip: str, namespace: str, to: Grantee, role: Role) -> None:
         """Grant a role in a whole namespace. Raises Forbidden, NotFound or Conflict."""
         with self._administering(actor, namespace) as session:
-            _grant(session, self._context(actor, address), NamespaceScope(namespace), to, role)
+            _grant(session, self._context(actor, client_ip), NamespaceScope(namespace), to, role)
 
-    def revoke_namespace_role(self, actor: Actor, address: str, namespace: str, of: Grantee) -> None:
+    def revoke_namespace_role(self, actor: Actor, client_ip: str, namespace: str, of: Grantee) -> None:
         """Raises Forbidden or NotFound."""
         with self._administering(actor, namespace) as session:
-            _revoke(session, self._context(actor, address), NamespaceScope(namespace), of)
+            _revoke(session, self._context(actor, client_ip), NamespaceScope(namespace), of)
 
     @contextmanager
     def _changing(
@@ -206,8 +206,8 @@ class Permissions:
         if not self._access_control.administers(session, actor, namespace):
             raise Forbidden("Only an administrator of the namespace can do this")
 
-    def _context(self, actor: Actor, address: str) -> AuditContext:
-        return AuditContext(actor, address, self._clock())
+    def _context(self, actor: Actor, client_ip: str) -> AuditContext:
+        return AuditContext(actor, client_ip, self._clock())
 
 
 def _grant(session: Session, context: AuditContext, scope: Scope, to: Grantee, role: Role) -> None:

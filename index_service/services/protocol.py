@@ -104,9 +104,9 @@ class Protocol:
         """The public keys of tokens for reading, and what time it is."""
         return self._tokens.public_keys, self._clock()
 
-    def sign_up(self, name: object, password: object, email: object, address: str) -> SignUp:
+    def sign_up(self, name: object, password: object, email: object, client_ip: str) -> SignUp:
         """Protocol §2.2. Raises Invalid, WrongCredential or TooMany."""
-        return self._registration.sign_up(name, password, email, address)
+        return self._registration.sign_up(name, password, email, client_ip)
 
     def check_login(self, credential: Credential) -> Actor:
         """Protocol §2.2. Raises Unauthenticated, Forbidden (inactive) or TooMany."""
@@ -315,7 +315,7 @@ class Protocol:
             catalogue.delete_repository(session, AuditContext(found.actor, "", self._clock()), found.repository)
 
     def _context(self, credential: Credential, actor: Actor | None) -> AuditContext:
-        return AuditContext(actor, credential.address if isinstance(credential, Login) else "", self._clock())
+        return AuditContext(actor, credential.client_ip if isinstance(credential, Login) else "", self._clock())
 
     def _enqueue_read(self, session: Session, repository: Repository, delay: timedelta = timedelta()) -> None:
         """Enqueue the job that reads from the registry what its tags reach."""

@@ -47,26 +47,26 @@ class Registration:
         self._clock = clock
         self._sign_up = sign_up
 
-    def sign_up(self, name: object, password: object, email: object, address: str) -> SignUp:
+    def sign_up(self, name: object, password: object, email: object, client_ip: str) -> SignUp:
         """Sign up as a stranger. Raises Invalid, WrongCredential or TooMany."""
         if self._sign_up != "open":
-            self._authentication.prove_client(str(name), str(password), address)
+            self._authentication.prove_client(str(name), str(password), client_ip)
             return SignUp.TAKEN
         known = self._authentication.account_name(name) if isinstance(name, str) else ""
         with self._database.reading() as session:
             user = authentication.find(session, known)
         if user is not None:
             # Old daemons sign up before every login: what is required of a new account is not of this one.
-            with self._guard.attempt(known, address, user) as attempt:
+            with self._guard.attempt(known, client_ip, user) as attempt:
                 attempt.failed = not self._authentication.is_right(user, str(password))
             return SignUp.TAKEN
         name = validators.validate_new_name(name)
         checked = validators.validate_email(email)
         validators.validate_password(password, name, checked)
-        with self._guard.attempt(name, address, None) as attempt:
-            with self._guard.creation(address) as making:
+        with self._guard.attempt(name, client_ip, None) as attempt:
+            with self._guard.creation(client_ip) as making:
                 hashed = self._authentication.hashed(password, name, checked)
-                making.succeeded = self._create(name, hashed, checked, address)
+                making.succeeded = self._create(name, hashed, checked, client_ip)
             attempt.failed = not making.succeeded
         return SignUp.CREATED if making.succeeded else SignUp.TAKEN
 
@@ -83,13 +83,13 @@ class Registration:
         except IntegrityError as error:
             raise NameTaken from error
 
-    def _create(self, name: str, password_hash: str, email: str, address: str) -> bool:
+    def _create(self, name: str, password_hash: str, email: str, client_ip: str) -> bool:
         """Returns whether the name was free."""
-        context = AuditContext(None, address, self._clock())
+        context = AuditContext(None, client_ip, self._clock())
         try:
             with self._database.writing() as session:
                 user = registration.create(session, context, name, password_hash, email, signs_up=True)
-                network = network_of(address)
+                network = network_of(client_ip)
                 known_networks.record(session, user.id, known_networks.PASSWORD, network, context.at)
         except IntegrityError:
             return False

@@ -224,13 +224,13 @@ class Social:
             _require_pin(viewer)
             comments.pin(session, view, target)
 
-    def set_hidden(self, actor: Actor, address: str, name: RepositoryName, number: int, *, is_hidden: bool) -> None:
+    def set_hidden(self, actor: Actor, client_ip: str, name: RepositoryName, number: int, *, is_hidden: bool) -> None:
         """Hide or show a comment as an administrator of the repository, or of the index if one of these hid it.
 
         Raises as the policy does, CommentNotFound or Forbidden.
         """
         with self._changing(actor, name, number) as (session, view, viewer):
-            context = AuditContext(actor, address, self._clock())
+            context = AuditContext(actor, client_ip, self._clock())
             comments.set_hidden(session, context, view, viewer, is_hidden=is_hidden)
 
     def flag(self, actor: Actor, name: RepositoryName, number: int, reason: object) -> None:
@@ -254,14 +254,14 @@ class Social:
         with self._database.reading() as session:
             return comments.reported(session, limit, offset), comments.count_reported(session)
 
-    def moderate(self, actor: Actor, address: str, number: int, *, hide: bool) -> None:
+    def moderate(self, actor: Actor, client_ip: str, number: int, *, hide: bool) -> None:
         """Hide a flagged comment, or dismiss its flags, which shows it again if an administrator hid it.
 
         Raises Forbidden or CommentNotFound.
         """
         _require_moderator(actor)
         context, moderator = (
-            AuditContext(actor, address, self._clock()),
+            AuditContext(actor, client_ip, self._clock()),
             Viewer(actor.id, may_manage=True, may_moderate=True),
         )
         with self._database.writing() as session:

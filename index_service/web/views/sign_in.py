@@ -52,7 +52,7 @@ def prove() -> Response:
 @views.post("/prove")
 def submit_prove() -> Response:
     who, form = require_signed_in(), Form.read(secrets=("password",))
-    form.attempt(services().accounts.prove, who, form["password"], browser().address)
+    form.attempt(services().accounts.prove, who, form["password"], browser().client_ip)
     if not form.ok:
         return render_page(ProvePage(who.actor.name, next_path(), form.state()), "sign_in/prove.html", form.status)
     return redirect_to(next_path())

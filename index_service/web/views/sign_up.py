@@ -53,8 +53,8 @@ def confirm(link: str) -> Response:
 
 @views.post("/confirm/<link>")
 def submit_confirm(link: str) -> Response:
-    address = services().accounts.confirm(link, browser().address)
-    flash("success", gettext("%(address)s confirmed.", address=address))
+    email_address = services().accounts.confirm(link, browser().client_ip)
+    flash("success", gettext("%(address)s confirmed.", address=email_address))
     return redirect_to(url_for("account.addresses") if signed_in() else url_for("sign_in.sign_in"))
 
 
@@ -68,7 +68,7 @@ def submit_ask_reset() -> Response:
     """The response is the same whether or not the address belongs to an account."""
     form = Form.read("email")
     email = form.validate("email", validators.validate_email)
-    form.attempt(services().accounts.request_reset, form["email"], browser().address, languages.current())
+    form.attempt(services().accounts.request_reset, form["email"], browser().client_ip, languages.current())
     if not form.ok or email is None:
         return render_page(AskResetPage(form=form.state()), "sign_in/ask_reset.html", form.status)
     return render_page(AskResetPage(is_sent=True, form=form.state()), "sign_in/ask_reset.html")
