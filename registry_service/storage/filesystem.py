@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from common.settings import SettingsError
@@ -112,13 +113,20 @@ class Filesystem(Driver):
         return place.is_file() or (place.is_dir() and any(place.iterdir()))
 
     def list(self, path: str) -> Iterator[str]:
+        names = self._names(path)
+        first = next(names, None)
+        if first is None:
+            raise PathNotFound(path)
+        return chain((first,), names)
+
+    def _names(self, path: str) -> Iterator[str]:
+        """Read as they are taken: a store may have a million images."""
         try:
-            names = [entry.name for entry in self._at(path).iterdir()]
+            with os.scandir(self._at(path)) as entries:
+                for entry in entries:
+                    yield entry.name
         except _ABSENT as error:
             raise PathNotFound(path) from error
-        if not names:
-            raise PathNotFound(path)
-        return iter(names)
 
     def delete(self, path: str) -> None:
         place = self._at(path)
