@@ -11,6 +11,7 @@ from registry_service import api
 from registry_service.api import request_context
 from registry_service.api.allowed_hosts import ANY, AllowedHosts
 from registry_service.grants import Gate, OpenGate, TokenGate
+from registry_service.graph.condemned import Intents
 from registry_service.graph.holdings import Holdings
 from registry_service.graph.images import Images
 from registry_service.graph.push import Push
@@ -76,6 +77,7 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
         images=images,
         push=push,
         tags=MirroredTags(driver, images, mirror) if mirror else tags,
+        intents=Intents(driver),
         pending_tags=PendingTags(driver, tags, index, settings.secret_keys) if index else None,
         holdings=holdings,
         repositories=MirroredRepositories(driver, tags, mirror) if mirror else Repositories(driver, tags),

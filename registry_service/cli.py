@@ -19,6 +19,7 @@ from common.errors import Failure
 from common.names import ImageId, RepositoryName
 from common.settings import SettingsError
 from registry_service.app import create_registry
+from registry_service.collection.collector import LEAST_GRACE_SECONDS, Collection, Collector
 from registry_service.graph.image_repair import ImageRepair, Report
 from registry_service.graph.images import Images
 from registry_service.graph.push import PIECE
@@ -38,6 +39,7 @@ from registry_service.storage import factory
 from registry_service.storage.check import Check
 from registry_service.storage.driver import Driver
 from registry_service.storage.dry_run import DryRun
+from registry_service.storage.paced import Paced
 from registry_service.storage.paths import ApartImageId
 
 
@@ -89,6 +91,59 @@ def sweep() -> None:
     with _one_line_errors():
         dropped = create_registry(*_open()).push.expire()
     click.echo(f"{dropped} unfinished uploads dropped")
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done; nothing is written.")
+@click.option(
+    "--keep-days",
+    metavar="N",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Keep what a tag reached within N days.",
+)
+@click.option(
+    "--pace", metavar="N", type=click.FloatRange(0, min_open=True), help="At most N operations of the store a second."
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def gc(dry_run: bool, keep_days: float, pace: float | None, as_json: bool) -> None:
+    """Delete the images that no tag reaches, while everything runs.
+
+    The first collection that finds an image unreachable only condemns it; one that comes at least upload_seconds, and N
+    days, later deletes it, if nobody has pushed, tagged or asked for it since. May be interrupted and begun again.
+    """
+    with _one_line_errors():
+        settings, driver = _open()
+        slow = driver if pace is None else Paced(driver, pace)
+        grace = max(settings.upload_seconds, LEAST_GRACE_SECONDS, keep_days * 86400)
+        push = create_registry(settings, slow).push
+        found = Collector(slow, push, grace, is_dry_run=dry_run, tell=_tell_step).run()
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+    else:
+        click.echo("\n".join(_lines_of_collection(found, is_dry_run=dry_run)))
+
+
+def _tell_step(step: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(step, err=True)
+
+
+def _lines_of_collection(found: Collection, *, is_dry_run: bool) -> Iterator[str]:
+    would = "would be " if is_dry_run else ""
+    yield f"{found.images} images, {found.reached} of them reached"
+    yield f"{found.condemned} ({found.condemned_bytes} bytes) {would}condemned"
+    yield f"{found.waiting} ({found.waiting_bytes} bytes) condemned before, to be deleted in time"
+    if is_dry_run:
+        yield f"{found.ripe} ({found.ripe_bytes} bytes) would be deleted now"
+    else:
+        yield f"{found.deleted} ({found.deleted_bytes} bytes) deleted"
+        yield f"{found.uploads} unfinished uploads dropped, {found.holdings} holdings of images that are gone"
+    for space in found.repositories:
+        if space.before != space.after:
+            yield f"{space.repository}: {space.before} bytes before, {space.after} after"
+    for path in found.unknown:
+        yield f"left alone, for it is no image's: {path}"
 
 
 @main.command("repositories")

@@ -123,6 +123,9 @@ class Gate(Protocol):
         """For how long anybody may be told what was `readable` of the image, who says to read the same repository; 0
         where that is not known."""
 
+    def is_pushing(self, credentials: Credentials) -> bool:
+        """Whether the bearer may skip what is there already, because it pushes."""
+
     def require_announced(self, credentials: Credentials, image: ImageId) -> None:
         """Raises Invalid where no push to the bearer's repository announced an image that is being pushed."""
 
@@ -185,6 +188,11 @@ class OpenGate:
 
     def public_seconds(self, credentials: Credentials, image: ImageId) -> float:
         return math.inf
+
+    def is_pushing(self, credentials: Credentials) -> bool:
+        """Over TLS daemons send no token, and who pushes looks like who pulls."""
+        tokens = read_authorization(credentials.authorization) or []
+        return not any(token.access is Access.READ for token in tokens[:TOKENS_AT_ONCE])
 
     def require_announced(self, credentials: Credentials, image: ImageId) -> None:
         pass
@@ -272,6 +280,9 @@ class TokenGate:
         if not grant.is_public or self._mirror is not None or self._held.find(grant, image) is None:
             return 0
         return grant.expires - self._clock()
+
+    def is_pushing(self, credentials: Credentials) -> bool:
+        return self._redeemed(credentials, Access.READ).grant.access is Access.WRITE
 
     def require_announced(self, credentials: Credentials, image: ImageId) -> None:
         redeemed = self._redeemed(credentials, Access.WRITE)

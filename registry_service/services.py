@@ -14,8 +14,9 @@ from common.agents import Agent
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access
 from registry_service.grants import Credentials, Gate
+from registry_service.graph.condemned import Intents
 from registry_service.graph.contents import Entry
-from registry_service.graph.errors import TagNotFound
+from registry_service.graph.errors import ImageNotFound, TagNotFound
 from registry_service.graph.holdings import Holdings
 from registry_service.graph.images import Described, Images, Layer
 from registry_service.graph.push import Push
@@ -29,6 +30,7 @@ from registry_service.oci.lookup import Lookup
 from registry_service.oci.translation import Translated, Translations
 from registry_service.pending_tags import PendingTags, TagChange
 from registry_service.storage.driver import Reader
+from registry_service.storage.paths import ApartImageId
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class Registry:
     images: Images
     push: Push
     tags: Tags
+    intents: Intents
     pending_tags: PendingTags | None
     holdings: Holdings
     repositories: Repositories
@@ -77,6 +80,13 @@ class Registry:
     def reading(self, credentials: Credentials) -> ReadableImages:
         """The images as an authorized request may read them."""
         return self._mirrored(credentials) or self.images
+
+    def require_promised(self, credentials: Credentials, image: ImageId) -> None:
+        """Who pushes is told only of what no collection takes meanwhile. Raises ImageNotFound; a mirror may have from
+        its sources what it lacks.
+        """
+        if self.gate.is_pushing(credentials) and not self.push.promise(image) and self.mirror is None:
+            raise ImageNotFound
 
     def located(self, credentials: Credentials, image: ImageId) -> ImageId:
         """The image as the bearer may read it and as it is kept; a mirror's as it was fetched for the request's
@@ -118,12 +128,18 @@ class Registry:
     def set_tag(
         self, credentials: Credentials, repository: RepositoryName, tag: Tag, image: ImageId, agent: Agent
     ) -> None:
-        """Set a tag with the consent of the index. Raises ImageNotFound unless the image is complete."""
-        self.tags.require_taggable(image)
-        image = self.holdings.carry(image, repository)
-        before = self.tags.find(repository, tag)
-        change = TagChange(repository=repository, tag=tag, now=image, before=before, agent=agent)
-        self._change_tag(credentials, change, partial(self.gate.set_tag, credentials, repository, tag, image))
+        """Set a tag with the consent of the index. Raises ImageNotFound unless the image is complete, ImageBusy."""
+        with self.intents.reaching(self._reached(image, repository)):
+            self.tags.require_taggable(image)
+            image = self.holdings.carry(image, repository)
+            before = self.tags.find(repository, tag)
+            change = TagChange(repository=repository, tag=tag, now=image, before=before, agent=agent)
+            self._change_tag(credentials, change, partial(self.gate.set_tag, credentials, repository, tag, image))
+
+    def _reached(self, image: ImageId, repository: RepositoryName) -> list[ImageId]:
+        """What a tag of the repository will reach, also as the repository keeps it apart."""
+        ancestry = self.images.ancestry(image)
+        return ancestry + [ApartImageId(each, repository) for each in ancestry if isinstance(each, ApartImageId)]
 
     def delete_tag(self, credentials: Credentials, repository: RepositoryName, tag: Tag, agent: Agent) -> None:
         """Delete a tag with the consent of the index. Raises TagNotFound."""

@@ -66,6 +66,8 @@ class FastReads:
         credentials = request_context.credentials(environ)
         cookie = self._gate.admit(credentials, Access.READ)
         image = self._gate.readable(credentials, ImageId(image_id))
+        if name == "json":
+            self._registry.require_promised(credentials, image)
         images = self._registry.reading(credentials)
         answer: Answer = getattr(self, f"_{name}")(environ, images, image)
         self._sharing.allow(answer, credentials, image)

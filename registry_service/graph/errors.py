@@ -44,6 +44,10 @@ class RepositoryBusy(_Said, Unavailable):
     words = "Repository is being changed, retry later"
 
 
+class CollectionRunning(_Said, Unavailable):
+    words = "Another collection of this store is running"
+
+
 class InvalidDescription(_Said, Invalid):
     """An image's JSON that is none."""
 

@@ -99,6 +99,20 @@ class Images:
         """As stored: usually one payload checksum; of old perhaps a tarsum, or none."""
         return list(self.describe(image).checksums)
 
+    def stored_checksums(self, image: ImageId) -> tuple[str, ...]:
+        """As `checksums`, from the store, whether the image is complete or not."""
+        try:
+            raw = self._driver.get(paths.image_checksum(image)).decode(errors="replace").strip()
+        except PathNotFound:
+            return ()
+        try:
+            stored = json.loads(raw)
+        except ValueError:
+            # Up to 0.6 it was the bare checksum.
+            stored = raw
+        several = stored if isinstance(stored, list) else [stored]
+        return tuple(one for one in several if isinstance(one, str) and is_checksum(one))
+
     def ancestry(self, image: ImageId) -> list[ImageId]:
         """The image first, its base last; found by way of the parents where it was never stored."""
         known = self._ancestries.get(paths.image(image))
@@ -179,7 +193,7 @@ class Images:
         if not complete or not found.size:
             raise ImageNotFound
         return Described(
-            self._get(image, paths.image_json(image)), found.size, found.modified, self._stored_checksums(image)
+            self._get(image, paths.image_json(image)), found.size, found.modified, self.stored_checksums(image)
         )
 
     def _is_published(self, image: ImageId) -> bool:
@@ -211,19 +225,6 @@ class Images:
         except PathNotFound as error:
             self.forget(image)
             raise ImageNotFound from error
-
-    def _stored_checksums(self, image: ImageId) -> tuple[str, ...]:
-        try:
-            raw = self._driver.get(paths.image_checksum(image)).decode(errors="replace").strip()
-        except PathNotFound:
-            return ()
-        try:
-            stored = json.loads(raw)
-        except ValueError:
-            # Up to 0.6 it was the bare checksum.
-            stored = raw
-        several = stored if isinstance(stored, list) else [stored]
-        return tuple(one for one in several if isinstance(one, str) and is_checksum(one))
 
     def _stored_ancestry(self, image: ImageId) -> list[ImageId] | None:
         try:

@@ -93,10 +93,22 @@ class Leases:
         chain = self._chain(lease.path)
         if chain[-1:] != [lease.content]:
             return
-        successors = [paths.successor(lease.path, content) for content in chain]
-        for path in (lease.path, *successors):
+        for path in self._places(lease.path, chain):
             with suppress(PathNotFound):
                 self._driver.delete(path)
+
+    def drop_orphans(self, lease: Lease) -> None:
+        """Delete what leads from no mark any more: a process was killed while it released a lease of the same path."""
+        places = self._places(lease.path, self._chain(lease.path))
+        above, _, name = lease.path.rpartition("/")
+        for entry in list(self._driver.list(above)):
+            if entry.startswith(f"{name}.") and f"{above}/{entry}" not in places:
+                with suppress(PathNotFound):
+                    self._driver.delete(f"{above}/{entry}")
+
+    def _places(self, path: str, chain: list[bytes]) -> list[str]:
+        """Where the leases of a chain are, and where the next one would be."""
+        return [path, *(paths.successor(path, content) for content in chain)]
 
     def _chain(self, path: str) -> list[bytes]:
         chain: list[bytes] = []

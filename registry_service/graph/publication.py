@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from common.names import ImageId
+from registry_service.graph.condemned import Condemned
 from registry_service.graph.errors import ImageBusy
 from registry_service.graph.images import Images
 from registry_service.graph.leases import POLL_SECONDS, STALE_SECONDS, Lease, Leases, is_lease
@@ -33,13 +34,17 @@ _NOBODYS = "swept"
 """The subject of a lease that is only taken over to be ended."""
 
 
+class OtherContent(Exception):
+    """The id stands for other content, which is not there any more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
     """What an image is to consist of: JSON, ancestors as they are held, the image first, and checksums.
 
     `subject` names the content: two publications of one subject do the same. `bring_layer` puts the layer at a path.
     `hold` lets somebody hold the image. `is_leftover` tells whether a complete image there is held by nobody, and is to
-    be replaced.
+    be replaced; `is_permitted`, whether the id may stand for this content.
     """
 
     subject: str
@@ -49,6 +54,7 @@ class Publication:
     bring_layer: Callable[[str], None]
     hold: Callable[[], None]
     is_leftover: Callable[[], bool]
+    is_permitted: Callable[[], bool] = lambda: True
 
 
 class Publisher:
@@ -64,20 +70,44 @@ class Publisher:
     ) -> None:
         self._driver = driver
         self._images = images
+        self._condemned = Condemned(driver)
         self._wait_seconds = wait_seconds
         # A layer is renamed into place in a file system, and copied in a remote store.
         self._leases = Leases(driver, stale_seconds, unknown_seconds=UNKNOWN_SECONDS if driver.is_blocking else None)
 
+    def rescue(self, images: Iterable[ImageId]) -> None:
+        """Keep images from being collected for a grace period: something is about to be based on them."""
+        for image in images:
+            self._condemned.rescue(image)
+
+    def promise(self, image: ImageId) -> bool:
+        """Whether an image is complete: who is told so may rely on it, for no collection takes it in a grace period."""
+        return self._condemned.rescue(image) and self._images.is_complete(image)
+
+    def require(self, image: ImageId) -> bool:
+        """As `promise`, of what others were promised, too: it is waited for while it is perhaps being deleted. Raises
+        ImageBusy.
+        """
+        deadline = time.monotonic() + self._wait_seconds
+        while not self._condemned.rescue(image):
+            if time.monotonic() > deadline:
+                raise ImageBusy
+            time.sleep(POLL_SECONDS)
+        return self._images.is_complete(image)
+
     def is_done(self, image: ImageId) -> bool:
-        """Complete and released: readers need not wait for the release of a lease, but a publisher does."""
-        return self._images.is_complete(image) and not self._driver.exists(paths.image_mark(image))
+        """Promised and released: readers need not wait for the release of a lease, but a publisher does."""
+        return self.promise(image) and not self._driver.exists(paths.image_mark(image))
 
     def publish(self, image: ImageId, publication: Publication) -> bool:
-        """Publish; False where the image is complete meanwhile. Raises ImageBusy, and what `bring_layer` raises."""
+        """Publish; False where the image is complete meanwhile. Raises ImageBusy, OtherContent, and what `bring_layer`
+        raises.
+        """
         lease = self._acquire(image, publication)
         if lease is None:
             return False
         try:
+            self._require_permitted(publication)
             self._write(image, publication, lease)
         except BaseException:
             self._withdraw(image, lease)
@@ -103,12 +133,14 @@ class Publisher:
             if lease is not None and (lease.inherited or not self._is_written(image) or publication.is_leftover()):
                 return lease
             if lease is not None:
-                # Written, but its publisher died before the release, or ended between our check and our lease.
+                # Written, but its publisher died before the release, or ended between our check and our lease; or
+                # spared by a collection that has not ended.
                 self._leases.release(lease)
-            elif time.monotonic() > deadline:
+                if self.is_done(image):
+                    continue
+            if time.monotonic() > deadline:
                 raise ImageBusy
-            else:
-                time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
         return None
 
     def _is_written(self, image: ImageId) -> bool:
@@ -132,6 +164,10 @@ class Publisher:
         publication.hold()
         self._leases.release(lease)
         self._images.forget(image)
+
+    def _require_permitted(self, publication: Publication) -> None:
+        if not publication.is_permitted():
+            raise OtherContent
 
     def _require_hold(self, lease: Lease) -> None:
         if not self._leases.holds(lease):

@@ -27,6 +27,7 @@ from common.checksums import Checksum
 from common.names import ImageId
 from registry_service.graph import layer_contents, stages
 from registry_service.graph.checksums import is_tarsum, tarsum_holds
+from registry_service.graph.collected import Collected
 from registry_service.graph.description import are_equivalent, read_parent
 from registry_service.graph.errors import (
     ChecksumMismatch,
@@ -42,7 +43,7 @@ from registry_service.graph.hashing_writer import HashingWriter
 from registry_service.graph.holdings import EVERYBODY, Holder
 from registry_service.graph.images import Images
 from registry_service.graph.leases import STALE_SECONDS
-from registry_service.graph.publication import WAIT_SECONDS, Publication, Publisher
+from registry_service.graph.publication import WAIT_SECONDS, OtherContent, Publication, Publisher
 from registry_service.graph.stages import DeclaredChecksums, Received, Stage
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, directly
@@ -93,6 +94,7 @@ class Push:
         self._expiry_seconds = expiry_seconds
         self._offload = offload
         self._publisher = Publisher(driver, images, wait_seconds=wait_seconds, stale_seconds=stale_seconds)
+        self._collected = Collected(driver)
         self._summing = threading.Semaphore(SUMMED_AT_ONCE)
         self._comparing = threading.Semaphore(COMPARED_AT_ONCE)
 
@@ -100,9 +102,13 @@ class Push:
         """The parent that an image's JSON names, None for a base image. Raises Invalid for invalid JSON."""
         return read_parent(image, description)
 
+    def promise(self, image: ImageId) -> bool:
+        """Whether an image is complete, which whoever pushes may rely on (see `graph.condemned`)."""
+        return self._publisher.promise(image)
+
     def require_parent(self, parent: ImageId) -> None:
-        """Raises UnknownParent unless the parent is complete."""
-        if not self._images.is_complete(parent):
+        """Raises UnknownParent unless the parent is complete, ImageBusy."""
+        if not self._publisher.require(parent):
             raise UnknownParent
 
     def begin(
@@ -200,7 +206,7 @@ class Push:
         Google's client sends none. Raises ImageExists when another upload with other content was first.
         """
         held = holder.find(image)
-        if held is not None and self._images.is_complete(held):
+        if held is not None and self.promise(held):
             return
         stage = self._stage(image, uploader)
         description, received = stage.description(), stage.recent(1)
@@ -234,7 +240,7 @@ class Push:
         if description is not None:
             return description
         held = holder.find(image)
-        if held is not None and self._images.is_complete(held):
+        if held is not None and self.promise(held):
             raise ImageExists
         raise ImageNotFound
 
@@ -245,6 +251,7 @@ class Push:
         parent = holder.find(parent) or parent
         self.require_parent(parent)
         inherited = self._images.ancestry(parent)
+        self._publisher.rescue(inherited[1:])
         if image in inherited:
             raise UnknownParent("Image depends on itself")
         return [image, *inherited]
@@ -317,13 +324,22 @@ class Push:
             hold=partial(holder.keep, image, upload.checksums),
             # A repository of the same name may have left another image there.
             is_leftover=lambda: isinstance(image, ApartImageId) and holder.find(image) is None,
+            is_permitted=partial(self._is_permitted, image, upload, holder),
         )
-        if self._publisher.publish(image, publication):
-            return image
+        try:
+            if self._publisher.publish(image, publication):
+                return image
+        except OtherContent:
+            return None
         if not self._is_same(image, upload):
             return None
         holder.keep(image, upload.checksums)
         return image
+
+    def _is_permitted(self, image: ImageId, upload: Upload, holder: Holder) -> bool:
+        if isinstance(image, ApartImageId) or holder.apart(image) is None:
+            return True
+        return self._collected.permits(image, upload.received.payload)
 
     def _move(self, received: Received, path: str) -> None:
         try:

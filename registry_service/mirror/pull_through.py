@@ -176,7 +176,7 @@ class PullThrough:
 
         Not where its parent differs, and is kept apart for the repository: shared images have shared ancestors only.
         """
-        if not self._held.is_complete(offer.image):
+        if not self._push.promise(offer.image):
             return False
         shared = self._held.describe(offer.image)
         if offer.payload not in shared.checksums or offer.json != shared.json:

@@ -8,6 +8,7 @@ hint says is never believed; it is looked up where it points to.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -118,6 +119,23 @@ class Records:
         if named is None or apart_for is None:
             return named
         return Named(ApartImageId(named.image, apart_for), named.kind)
+
+    def forget(self, image: ImageId) -> None:
+        """Drop the hints at an image that is about to be deleted. Another one that has the same digest is found by
+        what its repository holds.
+        """
+        apart_for = image.repository if isinstance(image, ApartImageId) else None
+        for digest in self._digests(image):
+            named = self.hint(digest, apart_for)
+            if named is not None and named.image == image:
+                self._drop(paths.digest(digest.hex, apart_for))
+
+    def _digests(self, image: ImageId) -> Iterator[Digest]:
+        layer, described = self.layer(image), self.image(image)
+        if layer is not None:
+            yield layer.digest
+        if described is not None:
+            yield from (Digest.of(described.content(kind)) for kind in (Kind.CONFIG, Kind.SCHEMA2, Kind.OCI))
 
     def _hint(self, digest: Digest, named: Named) -> None:
         """Written before the record, which could not be found by its digest without."""

@@ -38,6 +38,12 @@
     _pending/<n>.<m>      JSON object: a change of a tag that the index is still to be asked about; <n> is a digest of
                           repository and tag
     _pending.claim[.<n>]  who is asking about them
+    _intents/<n>          JSON object: the images that a tag is about to reach, and who sets it
+    _gc/claim[.<n>]       who is collecting what nothing reaches
+    _gc/clock             written to learn the store's time
+    _gc/condemned/<image> there since nothing was found to reach the image at images/<id> or _apart/…/<id>
+    _gc/doomed            JSON object: the images that are being deleted, and by whom
+    _collected/<hhh>      a line for each collected image whose id begins with <hhh>: id and payload checksums
     _probes/<n>           what a health check writes, reads and deletes
     _probes/<n>/…         what an operator's check does; layer and layer.moved are layers
 
@@ -65,9 +71,18 @@ MIRROR = "_mirror"
 PENDING = "_pending"
 PENDING_CLAIM = f"{PENDING}.claim"
 PROBES = "_probes"
+INTENTS = "_intents"
+COLLECTION = "_gc"
+COLLECTION_CLAIM = f"{COLLECTION}/claim"
+COLLECTION_CLOCK = f"{COLLECTION}/clock"
+CONDEMNED = f"{COLLECTION}/condemned"
+DOOMED = f"{COLLECTION}/doomed"
+COLLECTED = "_collected"
 DIGESTS = "_digests"
 
-_HELD = "_held"
+HELD = "_held"
+INDEX_IMAGES = "_index_images"
+_MARK = "_inprogress"
 
 _OCI_LAYER = "_oci_layer"
 _OCI_IMAGE = "_oci_image"
@@ -124,7 +139,19 @@ def image_checksum(image_id: ImageId) -> str:
 
 
 def image_mark(image_id: ImageId) -> str:
-    return f"{image(image_id)}/_inprogress"
+    return f"{image(image_id)}/{_MARK}"
+
+
+def is_part_of_image(name: str) -> bool:
+    """Whether a content of this name below an image's path is the image's; all others are somebody else's."""
+    if name.startswith((f"{_OCI_LAYER}.", f"{_MARK}.")):
+        return True
+    return name in (*_IMMUTABLE_NAMES, "layer", "_files", "_diff", _MARK)
+
+
+def is_image_mark(name: str) -> bool:
+    """Whether it is an image's mark, or a claim that took over from one."""
+    return name == _MARK or name.startswith(f"{_MARK}.")
 
 
 def image_files(image_id: ImageId) -> str:
@@ -174,6 +201,11 @@ def repository(name: RepositoryName) -> str:
     return f"{REPOSITORIES}/{_below(name)}"
 
 
+def repository_directory(name: RepositoryName) -> str:
+    """Its directory below all repositories', and below what they keep apart."""
+    return _below(name)
+
+
 def _below(name: RepositoryName) -> str:
     return f"{quote(name.namespace)}/{quote(quote(name.name))}"
 
@@ -183,7 +215,7 @@ def repository_json(name: RepositoryName) -> str:
 
 
 def index_images(name: RepositoryName) -> str:
-    return f"{repository(name)}/_index_images"
+    return f"{repository(name)}/{INDEX_IMAGES}"
 
 
 def index_images_claim(name: RepositoryName) -> str:
@@ -199,7 +231,7 @@ def apart_images(name: RepositoryName) -> str:
 
 
 def all_held(name: RepositoryName) -> str:
-    return f"{repository(name)}/{_HELD}"
+    return f"{repository(name)}/{HELD}"
 
 
 def held(name: RepositoryName, image_id: ImageId) -> str:
@@ -283,6 +315,30 @@ def upload_received(stage: str, hex_digest: str) -> str:
 def received_in(entry: str) -> str | None:
     """The hex digits a file of a stage is named for, or None."""
     return entry.removeprefix(_RECEIVED) if entry.startswith(_RECEIVED) else None
+
+
+def condemned(image_path: str) -> str:
+    """Where it is told of the image at a path that nothing reaches it."""
+    return f"{CONDEMNED}/{image_path}"
+
+
+def collected(image_id: ImageId) -> str:
+    return f"{COLLECTED}/{image_id[:3]}"
+
+
+def intent(name: str) -> str:
+    return f"{INTENTS}/{name}"
+
+
+def image_at(path: str) -> ImageId:
+    """The image that is kept at a path. Raises Invalid or NotFound for another path."""
+    above, _, id_ = path.rpartition("/")
+    if above == IMAGES:
+        return ImageId(id_)
+    top, *names = above.split("/")
+    if top != APART or len(names) != 2:
+        raise Invalid("Not the path of an image")
+    return ApartImageId(ImageId(id_), repository_in(*names))
 
 
 def probe(name: str) -> str:

@@ -11,12 +11,17 @@ from collections.abc import Callable
 
 import pytest
 
-from registry_service.storage import factory
+from common.agents import Agent
+from common.names import RepositoryName, Tag
+from registry_service.collection.collector import Collector
+from registry_service.storage import factory, paths
 from registry_service.storage.driver import BLOCK, Driver, PathNotFound
 from tests.conformance import drivers_child
 from tests.conformance.drivers_contract import DriverContract, generated, read
 from tests.forked import Forked
 from tests.servers.store import Store
+from tests.units.registry_service.graph.store import Image
+from tests.units.registry_service.graph.store import Store as Graph
 
 Child = Forked | subprocess.Popen[str]
 Start = Callable[..., Child]
@@ -103,6 +108,19 @@ class SharedDriverContract(DriverContract):
         driver.sweep()
         assert driver.get("_uploads/a/u/layer.1") == b"half and half"
         assert driver.get("images/a/json") == b"1"
+
+    def test_what_no_tag_reaches_is_collected(self, driver: Driver) -> None:
+        """A collection relies on listings and times of the store, and deletes part by part."""
+        graph, base = Graph(driver), Image("base")
+        kept = Image("kept", base)
+        graph.add(base, kept, Image("loose", base))
+        graph.tags.set(RepositoryName("acme", "app"), Tag("latest"), kept.id, Agent())
+        assert Collector(driver, graph.push, 0.0).run().condemned == 1
+        assert Collector(driver, graph.push, 0.0).run().deleted == 1
+        assert set(driver.list(paths.IMAGES)) == {base.id, kept.id}
+        assert graph.holds(base)
+        assert graph.holds(kept)
+        assert not driver.exists(paths.COLLECTION)
 
     def test_one_of_sixteen_processes_creates(self, driver: Driver, start: Start) -> None:
         children = [start("create", "claim", number) for number in range(16)]
