@@ -18,6 +18,7 @@ from common.settings import SettingsError, with_file
 if any(argument.startswith("registry_service.") for argument in sys.argv):
     from registry_service.settings import load_settings
 
+    service = "registry"
     # gevent: thousands of slow layer streams in one process. Its sockets send files with the system call.
     worker_class = "registry_service.worker.Worker"
     # Each waiting client is one greenlet and one descriptor.
@@ -25,6 +26,7 @@ if any(argument.startswith("registry_service.") for argument in sys.argv):
 else:
     from index_service.settings import load_settings
 
+    service = "index"
     # Threads: a wait for SQLite or one argon2 hash would freeze every greenlet of a gevent hub.
     worker_class = "index_service.worker.Worker"
     # Twice as many as may be half-sent; each is one descriptor.
@@ -55,15 +57,26 @@ graceful_timeout = getattr(settings, "graceful_seconds", 30)
 # Gunicorn would open a socket under $HOME for its own control tool.
 control_socket_disable = True
 forwarded_allow_ips = ""
+# Told of every request: it counts them.
+logger_class = "common.access_log.Logger"
 accesslog = None
 loglevel = settings.log_level
 
 util.write_error = serving.write_json_error
 
 
+def listens_at(given):
+    return given.listen, given.metrics_listen
+
+
 def on_starting(arbiter):
     serving.strike_out_secrets(arbiter.log)
-    serving.guard_signals(arbiter, settings.listen, lambda: load_settings(os.environ).listen)
+    serving.guard_signals(arbiter, listens_at(settings), lambda: listens_at(load_settings(os.environ)))
+    serving.metrics_listener.start(settings.metrics_listen)
+
+
+def on_exit(_arbiter):
+    serving.metrics_listener.stop()
 
 
 def post_fork(_arbiter, _worker):
@@ -72,4 +85,5 @@ def post_fork(_arbiter, _worker):
 
 
 def post_worker_init(_worker):
+    serving.metrics_listener.count(service)
     serving.note_started()

@@ -15,6 +15,15 @@ _READS_V2 = (17, 6)
 """Older daemons read v2, from 1.5 on, but push by v1 only where they find none. From 17.06 on a pull by v1 is over."""
 
 
+_FAMILIES = (
+    ("containerd", "containerd/"), ("podman", "libpod/"), ("podman", "podman/"), ("buildah", "buildah/"),
+    ("skopeo", "skopeo/"), ("containers", "containers/"), ("containers", "github.com/containers/image"),
+    ("crane", "go-containerregistry"), ("wharfinger", "wharfinger-"), ("browser", "mozilla/"), ("curl", "curl/"),
+    ("prober", "kube-probe/"), ("prober", "haproxy"),
+)  # fmt: skip
+"""Kinds of client that are no daemon of Docker, and what their User-Agents have, in lower case."""
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     """A daemon as it described itself; None is what it did not say."""
@@ -39,6 +48,17 @@ def docker_version(user_agent: str) -> tuple[int, int] | None:
     """Major and minor version of the daemon; None where it does not say, or says `library-import`."""
     match = _VERSION.match(parse(user_agent).docker or "")
     return (int(match[1]), int(match[2])) if match else None
+
+
+def family(user_agent: str) -> str:
+    """The kind of client, one of some fifteen: daemons by what they speak."""
+    version = docker_version(user_agent)
+    if version is not None:
+        return "docker<1.10" if version < (1, 10) else "docker<17.06" if version < _READS_V2 else "docker"
+    if user_agent.startswith(("docker/", _PROBE_OF_1_5)):
+        return "docker<1.10"
+    lower = user_agent.lower()
+    return next((name for name, part in _FAMILIES if part in lower), "other" if lower else "none")
 
 
 def goes_on_by_v1(user_agent: str) -> bool:

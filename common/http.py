@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 from wsgiref.types import WSGIEnvironment
 
@@ -20,7 +21,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 from werkzeug.routing import PathConverter
 
-from common import agents, distribution, errors, headers, log
+from common import agents, distribution, errors, headers, log, request_record
 
 VERSION = "1.0"
 """The value of X-Docker-Registry-Version. Daemons up to 0.10 require the header; none compares it (protocol §1.3)."""
@@ -197,10 +198,17 @@ def _begin_process() -> None:
 os.register_at_fork(after_in_child=_begin_process)
 
 
-def begin(environ: WSGIEnvironment) -> None:
-    """Set the request's id: the one it was sent with, or a new one."""
+def begin(environ: WSGIEnvironment) -> request_record.Record:
+    """Set the request's id: the one it was sent with, or a new one. Returns what is noted of the request."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
     log.request_id.set(given if _REQUEST_ID.fullmatch(given) else f"{_process}{next(_count):x}")
+    return request_record.begin(environ)
+
+
+@lru_cache(maxsize=1024)
+def route_of(rule: str) -> str:
+    """The template of a path, without the converters that a rule of Flask names."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", rule)
 
 
 def failed(error: Exception, environ: WSGIEnvironment) -> Response:
@@ -209,7 +217,9 @@ def failed(error: Exception, environ: WSGIEnvironment) -> Response:
 
 
 def _begin() -> None:
-    begin(request.environ)
+    record = begin(request.environ)
+    if request.url_rule is not None:
+        record.route = route_of(request.url_rule.rule)
 
 
 def _finish(response: Response) -> Response:

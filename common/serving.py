@@ -10,9 +10,11 @@ import json
 import mmap
 import os
 import resource
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import Any, NoReturn
 
 from gunicorn.arbiter import Arbiter
 
-from common import log
+from common import log, metrics
 from common.settings import SettingsError
 
 CONFIG = "gunicorn.conf.py"
@@ -57,8 +59,37 @@ def refuse_to_start(complaint: str) -> NoReturn:
     sys.exit(1)
 
 
-def guard_signals(arbiter: Any, listen: str, load_listen: Callable[[], str]) -> None:
-    """Reload at SIGHUP only what would start, and let SIGUSR2 find gunicorn; `load_listen` reads the new address."""
+class MetricsListener:
+    """The process that serves what all workers counted, and the folder for their files: of one arbiter."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, address: str) -> None:
+        """Call it in the arbiter, before it forks workers; with an empty address nothing is counted."""
+        if address:
+            self._folder = Path(tempfile.mkdtemp(prefix="wharfinger-metrics-"))
+            command = [sys.executable, "-m", "common.metrics_listener", address, str(self._folder)]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+    def count(self, service: str) -> None:
+        """Call it in a worker."""
+        if self._folder is not None:
+            metrics.start(self._folder, service)
+
+    def stop(self) -> None:
+        """Call it in the arbiter, once the workers have ended."""
+        if self._process is not None and self._folder is not None:
+            self._process.kill()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+metrics_listener = MetricsListener()
+
+
+def guard_signals(arbiter: Any, listen: tuple[str, ...], load_listen: Callable[[], tuple[str, ...]]) -> None:
+    """Reload at SIGHUP only what would start, and let SIGUSR2 find gunicorn; `load_listen` reads the new addresses."""
     reload = arbiter.handle_hup
 
     def reload_if_right() -> None:
@@ -73,7 +104,7 @@ def guard_signals(arbiter: Any, listen: str, load_listen: Callable[[], str]) -> 
     arbiter.START_CTX["args"] = [sys.executable, "-m", "gunicorn", *sys.argv[1:]]
 
 
-def _problem_of_reload(arbiter: Any, listen: str, load_listen: Callable[[], str]) -> str | None:
+def _problem_of_reload(arbiter: Any, listen: tuple[str, ...], load_listen: Callable[[], tuple[str, ...]]) -> str | None:
     try:
         if load_listen() != listen:
             return "another address to listen on takes a restart"

@@ -139,6 +139,14 @@ def urls(text: str) -> str:
     return ",".join(map(url, listed(text)))
 
 
+def address(text: str) -> str:
+    """An address to listen on, host:port; or nothing."""
+    host, _, port = text.rpartition(":")
+    if text and not (host and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{text!r} is not host:port")
+    return text
+
+
 def file(text: str) -> str:
     """A file that is there, as one of certificates; or nothing."""
     if text and not Path(text).is_file():

@@ -41,7 +41,9 @@ def create_app(
     api.install(app, origin=settings.origin)
     web.install(app, settings, clock)
     post = partial(built.letters.send_next, Postman(app, mailer).send)
-    app.extensions[background.EXTENSION] = background.Background(built.jobs, built.pull_counts, built.retention, post)
+    app.extensions[background.EXTENSION] = background.Background(
+        built.jobs, built.pull_counts, built.retention, built.queues, post
+    )
     json_api.install(app, settings, clock)
     if settings.cors_origins:
         app.wsgi_app = Cors(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from threading import Event, Thread
 from common.errors import Failure
 from index_service.services.job_runner import JobRunner
 from index_service.services.pull_counts import PullCounts
+from index_service.services.queues import Queues
 from index_service.services.retention import Retention
 
 EXTENSION = "wharfinger-background"
@@ -29,12 +30,18 @@ class Background:
     """Start it once per process; `stop` waits until it has ended."""
 
     def __init__(
-        self, jobs: JobRunner, pull_counts: PullCounts, retention: Retention, send_letter: Callable[[], bool]
+        self,
+        jobs: JobRunner,
+        pull_counts: PullCounts,
+        retention: Retention,
+        queues: Queues,
+        send_letter: Callable[[], bool],
     ) -> None:
         """`send_letter` sends the next letter; returns whether to go on."""
         self._jobs = jobs
         self._pull_counts = pull_counts
         self._retention = retention
+        self._queues = queues
         self._send_letter = send_letter
         self._stopping = Event()
         self._threads = [
@@ -43,6 +50,7 @@ class Background:
         ]
 
     def start(self) -> None:
+        self._queues.watch()
         for thread in self._threads:
             thread.start()
 
@@ -62,6 +70,7 @@ class Background:
             self._jobs.wake_up.wait(EVERY_SECONDS)
             self._jobs.wake_up.clear()
             _guarded(self._turn)
+            _guarded(self._queues.measure)
         _guarded(self._turn)
 
     def _post(self) -> None:

@@ -27,6 +27,7 @@ from common.errors import Failure, Invalid, NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties
 from common.tokens import Token
+from index_service.metrics import REGISTRY_QUESTIONS, REGISTRY_SECONDS
 
 MAX_JSON_BYTES = 4 * 1024 * 1024
 """A registry takes no image whose JSON is larger."""
@@ -177,11 +178,16 @@ class RegistryClient:
         self, method: str, endpoint: str, path: str, sent: Mapping[str, str], body: bytes, most: int
     ) -> _Reply:
         url = self._urls.get(endpoint, f"http://{endpoint}") + path
+        outcome = "failed"
         try:
-            answer = self._send_well(method, url, sent, body, most)
+            with REGISTRY_SECONDS.timed():
+                answer = self._send_well(method, url, sent, body, most)
+            outcome = "answered" if answer.status < 400 else "refused" if answer.status < 500 else "failed"
         except urllib3.exceptions.HTTPError as error:
             logger.info("registry %s: %s", endpoint, error)
             raise RegistryFailed(endpoint, "cannot be reached") from error
+        finally:
+            REGISTRY_QUESTIONS.add(outcome)
         if len(answer.body) > most:
             raise RegistryFailed(endpoint, "says more than can be true")
         return answer

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from common.cors import origins
-from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, whole_number
+from common.settings import address, boolean, listed, load, one_of, seconds, secrets, setting, whole_number
 from index_service import sizes
 from index_service.mount import PROTOCOLS, first_part
 
@@ -240,6 +240,12 @@ class IndexSettings:
         "Comma-separated origins of web pages that may use the v1 protocol from a browser, as https://ui.example; "
         "* lets any page read. Empty: none.",
         (),
+    )
+    metrics_listen: str = setting(
+        address,
+        "Address at which Prometheus reads metrics, host:port, as 127.0.0.1:5090: /metrics, of all workers, for "
+        "whoever reaches it. Empty: none are kept.",
+        "",
     )
     log_level: str = setting(one_of("debug", "info", "warning", "error"), "Lowest level to log.", "info")
 

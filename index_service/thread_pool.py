@@ -69,6 +69,18 @@ class ElasticThreadPool:
         self.grow()
         return answer
 
+    @property
+    def waiting(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def waiting_urgently(self) -> int:
+        return len(self._urgent)
+
+    @property
+    def busy(self) -> int:
+        return len(self._begun)
+
     def expected_wait(self) -> float:
         """Seconds until a job would begin that is submitted now and not urgent."""
         return len(self._jobs) * self._average / max(MIN_THREADS, self._threads)

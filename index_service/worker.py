@@ -33,11 +33,13 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from common import metrics
 from common.serving import NO_TLS, write_json_error
 from index_service.background import EXTENSION
 from index_service.client_address import network_of
 from index_service.client_socket import ClientSocket
 from index_service.half_requests import HalfRequests
+from index_service.metrics import REFUSED
 from index_service.scoreboard import Scoreboard
 from index_service.thread_pool import ElasticThreadPool
 
@@ -86,6 +88,7 @@ class Worker(ThreadWorker):
     def run(self) -> None:
         self._seconds = self.wsgi.config["REQUEST_SECONDS"]
         self._halves = HalfRequests(shares=not self.wsgi.config["TRUSTED_PROXIES"])
+        self._watch()
         background = self.wsgi.extensions[EXTENSION]
         background.start()
         try:
@@ -93,6 +96,16 @@ class Worker(ThreadWorker):
         finally:
             _scoreboard.publish(self._slot, None)
             background.stop()
+
+    def _watch(self) -> None:
+        """Measure what waits in this process."""
+        metrics.CONNECTIONS.watch(lambda: self.nr_conns, "index")
+        metrics.WAITING.watch(lambda: self.tpool.waiting, "index", "threads")
+        metrics.WAITING.watch(lambda: self.tpool.waiting_urgently, "index", "urgent")
+        metrics.WAITING.watch(lambda: len(self._sending), "index", "unsent")
+        metrics.WAITING.watch(lambda: len(self._halves), "index", "half")
+        metrics.POOL_USED.watch(lambda: self.tpool.busy, "index", "threads")
+        metrics.POOL_SIZE.watch(lambda: self.cfg.threads, "index", "threads")
 
     def accept(self, listener: Any) -> None:
         if self._load_difference() > 0:
@@ -250,6 +263,7 @@ class Worker(ThreadWorker):
 
     def _refuse(self, conn: Any, status: int, reason: str, words: str, *, retry_after: int | None = None) -> None:
         self._end_wait(conn)
+        REFUSED.add(str(status))
         with suppress(OSError):
             write_json_error(conn.sock, status, reason, words, retry_after=retry_after)
         self._linger(conn)
@@ -258,6 +272,7 @@ class Worker(ThreadWorker):
         """Close a half request to make room."""
         self._end_wait(conn)
         if conn.sock.request:
+            REFUSED.add("503")
             with suppress(OSError):
                 write_json_error(conn.sock, 503, "Service Unavailable", "Too many slow requests; send it again")
         self._close(conn)

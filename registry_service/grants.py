@@ -38,6 +38,7 @@ from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access, Token, read_authorization
 from registry_service.graph.holdings import EVERYBODY, Holder, Holdings, RepositoryHolder
 from registry_service.index_client import IndexClient, Standing
+from registry_service.metrics import GRANT_CACHE
 from registry_service.stated_tokens import Stated, StatedTokens
 from registry_service.storage.paths import ApartImageId
 
@@ -372,6 +373,7 @@ class TokenGate:
         if grant is not None:
             return _Redeemed(token, grant, is_new=False)
         stated = self._stated.read(token)
+        GRANT_CACHE.add("miss" if stated is None else "stated")
         if stated is not None:
             return _Redeemed(token, self._take_word(token, key, stated), is_new=False)
         return _Redeemed(token, self._redeeming.call(key, lambda: self._redeem(token, key)), is_new=True)
@@ -404,9 +406,11 @@ class TokenGate:
         return listing
 
     def _cached(self, key: bytes, cookie: str | None) -> Grant | None:
-        grant = self._grants.get(key) or self._read_cookie(key, cookie)
+        known = self._grants.get(key)
+        grant = known or self._read_cookie(key, cookie)
         if grant is None or grant.expires <= self._clock():
             return None
+        GRANT_CACHE.add("memory" if known else "cookie")
         return grant
 
     def _redeem(self, token: Token, key: bytes) -> Grant:

@@ -24,6 +24,7 @@ from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties, write_properties
 from common.settings import listed
 from common.statements import PublicKeys, read_keys
+from registry_service.metrics import INDEX_QUESTIONS, INDEX_SECONDS
 from registry_service.turns import TooLate, Turns
 
 CONNECTIONS = 8
@@ -89,7 +90,7 @@ class IndexClient:
         self._reached = 0
         self._timeout = timeout
         self._pool = pool_with_deadline(timeout, connections=CONNECTIONS)
-        self._turns = Turns(CONNECTIONS)
+        self.turns = Turns(CONNECTIONS)
 
     def images(self, repository: RepositoryName, authorization: str) -> dict[str, Standing]:
         """Validate a token: returns the ids that its repository lists, spelled as the index stores them (protocol
@@ -178,8 +179,26 @@ class IndexClient:
         self, method: str, path: str, authorization: str, body: bytes = b"", *, patience: int = PATIENCE
     ) -> tuple[int, Any]:
         until = time.monotonic() + patience * self._timeout
+        outcome = "failed"
         try:
-            with self._turns.turn(patience * self._timeout):
+            with INDEX_SECONDS.timed():
+                answer = self._answer(method, path, authorization, body, until, patience)
+            outcome = "answered"
+        except IndexBusy:
+            outcome = "busy"
+            raise
+        except IndexUnreachable:
+            outcome = "unreachable"
+            raise
+        finally:
+            INDEX_QUESTIONS.add(outcome)
+        return answer
+
+    def _answer(
+        self, method: str, path: str, authorization: str, body: bytes, until: float, patience: int
+    ) -> tuple[int, Any]:
+        try:
+            with self.turns.turn(patience * self._timeout):
                 status, content = self._exchange(method, path, authorization, body, until)
         except TooLate as error:
             # Our own queue is full: nothing is known of the index, so nothing is let pass because of it.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.cors import origins
-from common.settings import boolean, listed, load, one_of, seconds, secrets, setting, url, urls, whole_number
+from common.settings import address, boolean, listed, load, one_of, seconds, secrets, setting, url, urls, whole_number
 from registry_service.mirror.sources import MirrorSource, read_sources
 
 
@@ -101,6 +101,12 @@ class RegistrySettings:
         "Comma-separated origins of web pages that may use the v1 protocol from a browser, as https://ui.example; "
         "* lets any page read. Empty: none.",
         (),
+    )
+    metrics_listen: str = setting(
+        address,
+        "Address at which Prometheus reads metrics, host:port, as 127.0.0.1:5091: /metrics, of all workers, for "
+        "whoever reaches it. Empty: none are kept.",
+        "",
     )
     log_level: str = setting(one_of("debug", "info", "warning", "error"), "Lowest level to log.", "info")
 

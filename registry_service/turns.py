@@ -34,6 +34,14 @@ class Turns:
         self._queue: deque[threading.Event] = deque()
         self._average = 0.0
 
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    @property
+    def held(self) -> int:
+        return self._at_once - self._free
+
     @contextmanager
     def turn(self, patience: float) -> Iterator[None]:
         """Wait for a turn, at most `patience` seconds, and hold it for the block. Raises TooLate."""

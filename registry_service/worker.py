@@ -24,6 +24,7 @@ from gunicorn.workers import ggevent
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
+from common import metrics, request_record
 from common.serving import NO_TLS, TLS_RECORD, write_json_error
 from registry_service.chunked import ChunkedBody
 
@@ -65,6 +66,7 @@ class SendfileSocket(gevent.socket.socket):
         """
         wanted = os.fstat(file.fileno()).st_size - offset if count is None else count
         sent = 0
+        record = request_record.current.get()
         while sent < wanted:
             try:
                 step = os.sendfile(self.fileno(), file.fileno(), offset + sent, wanted - sent)
@@ -74,6 +76,8 @@ class SendfileSocket(gevent.socket.socket):
             if step == 0:
                 raise ConnectionAbortedError(f"file ended {wanted - sent} bytes early")
             sent += step
+            if record is not None:
+                record.file_bytes = sent
         return sent
 
 
@@ -94,6 +98,8 @@ class Worker(GeventWorker):
         self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
         util.http_date = http_date
         ggevent.StreamServer = Listener
+        self._clients = 0
+        metrics.CONNECTIONS.watch(lambda: self._clients, "registry")
         super().init_process()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
@@ -101,6 +107,7 @@ class Worker(GeventWorker):
             # Given its class rather than wrapped anew: a second socket object would cost 3 % of a small request.
             client.__class__ = SendfileSocket
         client.settimeout(self.wsgi.config["IDLE_SECONDS"])
+        self._clients += 1
         try:
             if _tries_tls(client):
                 self.log.debug("TLS handshake from %s on a port of plain HTTP", addr)
@@ -110,6 +117,8 @@ class Worker(GeventWorker):
             AsyncWorker.handle(self, listener, client, addr)
         except TimeoutError:
             self.log.debug("Closed an idle connection")
+        finally:
+            self._clients -= 1
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         if isinstance(req.body.reader, ChunkedReader):

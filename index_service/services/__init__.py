@@ -43,6 +43,7 @@ from index_service.services.permissions import Permissions
 from index_service.services.profiles import Profiles
 from index_service.services.protocol import Protocol
 from index_service.services.pull_counts import PullCounts
+from index_service.services.queues import Queues
 from index_service.services.registration import Registration
 from index_service.services.registry_tokens import RegistryTokens
 from index_service.services.reindex import Reindex
@@ -84,6 +85,7 @@ class Services:
     pull_counts: PullCounts
     retention: Retention
     letters: Letters
+    queues: Queues
 
 
 def registry_urls(settings: IndexSettings) -> dict[str, str]:
@@ -165,4 +167,5 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         pull_counts=PullCounts(database, pulls),
         retention=Retention(database, clock, audit_days=settings.audit_days),
         letters=Letters(database, links, clock),
+        queues=Queues(database, clock),
     )

@@ -14,6 +14,7 @@ from index_service.database import Database
 from index_service.db import Clock
 from index_service.images import jobs
 from index_service.images.jobs import Lease
+from index_service.metrics import JOBS_DONE
 from index_service.registry_client import RegistryClient
 from index_service.repositories import catalogue
 from index_service.repositories.endpoints import Endpoints
@@ -87,7 +88,7 @@ class JobRunner:
         except ImagesMissing as missing:
             if lease.attempts >= MAX_READS:
                 logger.warning("%s of repository %s is given up: %s", lease.kind, lease.repository_id, missing.message)
-                job.complete()
+                job.complete("given_up")
             else:
                 job.fail(missing.message)
         except Failure as failure:
@@ -170,13 +171,15 @@ class LeasedJob:
             raise Interrupted
         self.lease = kept
 
-    def complete(self) -> None:
+    def complete(self, outcome: str = "completed") -> None:
         with self._database.writing() as session:
             jobs.complete(session, self.lease)
+        JOBS_DONE.add(self.lease.kind, outcome)
 
     def fail(self, reason: str) -> None:
         with self._database.writing() as session:
             jobs.fail(session, self.lease, reason, self._clock())
+        JOBS_DONE.add(self.lease.kind, "failed")
 
     def release(self) -> None:
         with self._database.writing() as session:

@@ -22,6 +22,7 @@ from index_service.database import Database
 from index_service.db import Clock
 from index_service.mail import outbox
 from index_service.mail.outbox import LeasedLetter
+from index_service.metrics import LETTERS_SENT
 
 CONFIRM = "confirm"
 RESET_ASKED = "reset-asked"
@@ -77,6 +78,7 @@ class Letters:
             codes = [code for code, _ in refusal.recipients.values()]
             if all(code >= 500 for code in codes):
                 logger.error("a letter was refused, and is given up: %s", codes)
+                LETTERS_SENT.add("given_up")
                 return self._finish(letter)
             return self._postpone(letter, f"refused for now: {codes}")
         except (OSError, smtplib.SMTPException) as error:
@@ -85,6 +87,7 @@ class Letters:
             logger.exception("a letter could not be composed")
             self._postpone(letter, "not composed")
             return True
+        LETTERS_SENT.add("sent")
         return self._finish(letter)
 
     def _finish(self, letter: LeasedLetter) -> bool:
@@ -95,6 +98,7 @@ class Letters:
     def _postpone(self, letter: LeasedLetter, why: str) -> bool:
         with self._database.writing() as session:
             is_kept = outbox.postpone(session, letter, self._clock())
+        LETTERS_SENT.add("postponed" if is_kept else "given_up")
         logger.error("a letter could not be sent, and is %s: %s", "tried again later" if is_kept else "given up", why)
         return False
 

@@ -23,6 +23,7 @@ from index_service.audit.log import AuditContext, Change
 from index_service.client_address import network_of
 from index_service.database import UNWRITABLE, Database
 from index_service.db import Clock
+from index_service.metrics import LOGINS
 
 FAILURES = 10
 FAILURES_PERIOD = timedelta(days=1)
@@ -54,7 +55,7 @@ class LoginGuard:
         `is_right` for a password that is known to be right, which is refused as others are and is no guess to count.
         """
         network = network_of(client_ip)
-        with self._limit.attempt(name, client_ip) as attempt:
+        with _counted(self._limit.attempt(name, client_ip)) as attempt:
             key = self._enter(name, network, user, signed_in=signed_in, is_right=is_right)
             try:
                 yield attempt
@@ -79,7 +80,7 @@ class LoginGuard:
 
     def token_attempt(self, counted: str, client_ip: str) -> AbstractContextManager[LoginAttempt]:
         """Wraps the verification of an access token. Raises TooMany."""
-        return self._limit.attempt(counted, client_ip)
+        return _counted(self._limit.attempt(counted, client_ip))
 
     def may_write_to(self, session: Session, recipient: str) -> bool:
         """Count a letter that is about to be written to an email address; whether there were not too many already."""
@@ -142,3 +143,20 @@ class LoginGuard:
                 context.record(session, Change.SIGNED_IN, user.name)
                 if is_new:
                     notices.write(session, context, Change.SIGNED_IN, user)
+
+
+@contextmanager
+def _counted(verification: AbstractContextManager[LoginAttempt]) -> Iterator[LoginAttempt]:
+    """One verification, in the metrics."""
+    outcome = "right"
+    try:
+        with verification as attempt:
+            try:
+                yield attempt
+            finally:
+                outcome = "wrong" if attempt.failed else outcome
+    except TooMany:
+        outcome = "limited"
+        raise
+    finally:
+        LOGINS.add(outcome)

@@ -26,6 +26,7 @@ from index_service.accounts.access import begin
 from index_service.accounts.actor import Actor, Limits
 from index_service.accounts.models import AccessToken, ProtocolToken, User
 from index_service.db import PREPARED_STATEMENT
+from index_service.metrics import TOKENS_ISSUED
 from index_service.repositories import catalogue
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import GRANTED_BY, Action
@@ -113,6 +114,7 @@ class ProtocolTokens:
 
         Raises WrongCredential if the actor's access has ended meanwhile.
         """
+        TOKENS_ISSUED.add(access.value)
         token = self._signer.sign(repository.full_name, access)
         values = self._values(token, now, self.lifetime)
         return _begin(session, actor, token, values | {"repository_id": repository.id, "client": client})
@@ -148,6 +150,7 @@ class ProtocolTokens:
         is_public: bool = False,
     ) -> Token:
         """A token for reading, with a row of these values for somebody known."""
+        TOKENS_ISSUED.add(Access.READ.value)
         token = self._signer.state(
             Statement(
                 repository=name,

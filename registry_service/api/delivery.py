@@ -16,6 +16,7 @@ from wsgiref.types import WSGIEnvironment
 from werkzeug.http import is_resource_modified, parse_date, parse_etags
 from werkzeug.wsgi import wrap_file
 
+from common.metrics import BYTES_SENT
 from registry_service.graph.images import Layer
 from registry_service.services import ReadableImages
 
@@ -159,6 +160,7 @@ def redirect_to_store(environ: WSGIEnvironment, images: ReadableImages, layer: L
     url = None if _is_head(environ) else images.url_for(layer)
     if url is None or (environ["wsgi.url_scheme"] == "https" and not url.startswith("https://")):
         return None
+    BYTES_SENT.add("registry", "redirect", amount=layer.size)
     said = [("Location", url), ("Cache-Control", "no-store"), ("Content-Length", "0")]
     return Answer("302 FOUND", said, is_shareable=True)
 
@@ -172,6 +174,8 @@ def accel_redirect(environ: WSGIEnvironment, images: ReadableImages, layer: Laye
         target = f"{NGINX_STORE}/{parts.scheme}/{parts.netloc}{parts.path}?{parts.query}"
     else:
         return None
+    if not _is_head(environ):
+        BYTES_SENT.add("registry", "nginx", amount=layer.size)
     said = [_OCTETS, ("Content-Length", "0"), ("X-Accel-Redirect", target)]
     return Answer("200 OK", [*said, *cache_headers(environ, layer.etag)], is_shareable=True)
 

@@ -28,6 +28,7 @@ from registry_service.storage.paths import ApartImageId
 
 PARTS = ("json", "ancestry", "layer", "files", "diff")
 
+_ROUTES = {part: f"/v1/images/<image_id>/{part}" for part in PARTS}
 _PATH = re.compile(rf"/v1/images/([^/]+)/({'|'.join(PARTS)})/?")
 
 
@@ -54,8 +55,8 @@ class FastReads:
         path = _PATH.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] in ("GET", "HEAD") else None
         if path is None:
             return self._behind(environ, start_response)
-        http.begin(environ)
         image_id, name = path.groups()
+        http.begin(environ).route = _ROUTES[name]
         return respond(environ, start_response, partial(self._answer, image_id=image_id, name=name))
 
     def _view(self, image_id: str, name: str) -> Response:

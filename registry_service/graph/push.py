@@ -45,6 +45,7 @@ from registry_service.graph.images import Images
 from registry_service.graph.leases import STALE_SECONDS
 from registry_service.graph.publication import WAIT_SECONDS, OtherContent, Publication, Publisher
 from registry_service.graph.stages import DeclaredChecksums, Received, Stage
+from registry_service.metrics import BYTES_RECEIVED, LAYERS_RECEIVED, PUSHES
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, directly
 from registry_service.storage.paths import ApartImageId
@@ -193,6 +194,7 @@ class Push:
         stage = self._stage(image, uploader)
         if self._is_stored(image, wanted, holder):
             stage.drop()
+            PUSHES.add("existed")
             return
         try:
             self._verify_and_publish(image, stage, wanted, holder, is_early=not payload)
@@ -200,6 +202,9 @@ class Push:
             # A concurrent request of the same uploader may have been first, and dropped the stage.
             if not self._is_stored(image, wanted, holder):
                 raise
+        except ChecksumMismatch:
+            PUSHES.add("refused")
+            raise
 
     def conclude(self, image: ImageId, uploader: str, *, holder: Holder = EVERYBODY) -> None:
         """Publish an image that is needed now and was received whole, if its uploader declared no checksum at all:
@@ -258,16 +263,18 @@ class Push:
 
     def _take_in(self, stage: Stage, description: bytes, blocks: Iterable[bytes]) -> Received:
         digest = hashlib.sha256(description + b"\n")
-        empty = True
         name, writer = stage.open_layer()
+        size = 0
         with writer:
             hashing = HashingWriter(self._driver, writer, digest, self._offload)
             for piece in _pieces(blocks):
                 hashing.write(piece)
-                empty = False
-            if empty:
+                size += len(piece)
+            if not size:
                 raise LayerEmpty
             writer.commit()
+        LAYERS_RECEIVED.add()
+        BYTES_RECEIVED.add(amount=size)
         return stage.record(name, Checksum(f"sha256:{digest.hexdigest()}"), description)
 
     def _find_done(self, image: ImageId, holder: Holder) -> ImageId | None:
@@ -310,6 +317,7 @@ class Push:
         if published is None and apart is not None:
             published = self._publish_at(apart, upload, holder)
         stage.drop()
+        PUSHES.add("conflict" if published is None else "published")
         if published is None:
             raise ImageExists
 

@@ -21,6 +21,7 @@ from registry_service.graph.errors import ImageBusy, LayerUnreadable
 from registry_service.graph.hashing_writer import HashingWriter
 from registry_service.graph.images import CACHE_BYTES, CACHE_SECONDS, Images, Layer
 from registry_service.graph.unpack import Unpacking
+from registry_service.metrics import TRANSLATION_SECONDS, TRANSLATIONS
 from registry_service.oci import layers, manifests
 from registry_service.oci.config import MOST_BYTES, are_left_out, history_step, image_config
 from registry_service.oci.digests import Digest
@@ -201,12 +202,13 @@ class Translations:
         if record is not None and record.of == stored.etag:
             return record
         self._require_not_refused(stored.path, stored.etag)
-        with self._working:
+        with self._working, TRANSLATION_SECONDS.timed():
             try:
                 found = self._examined(image, stored)
             except LayerUnreadable as error:
                 words = f"The layer of image {image} cannot be unpacked: {error.message}"
                 raise self._refusal(stored.path, stored.etag, words) from error
+        TRANSLATIONS.add("done")
         self._require_unchanged(image, stored)
         kept = self._records.keep_layer(image, found)
         if record is not None and record.blob != kept.blob:
@@ -220,6 +222,7 @@ class Translations:
 
     def _refusal(self, path: str, of: str, words: str) -> Untranslatable:
         self._refused.put(path, (of, words))
+        TRANSLATIONS.add("refused")
         return Untranslatable(words)
 
     def _require_unchanged(self, image: ImageId, stored: Layer) -> None:

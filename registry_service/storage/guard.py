@@ -4,11 +4,12 @@ OSErrors into the contract's failures, and runs a blocking driver's writes in an
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from registry_service.metrics import STORAGE_FAILURES, STORAGE_SECONDS
 from registry_service.storage.driver import (
     BadPath,
     Driver,
@@ -40,32 +41,32 @@ class Guard(Driver):
         self._offload(self.driver.sweep)
 
     def get(self, path: str) -> bytes:
-        with self.failures_named(path):
+        with self.failures_named(path, "get"):
             return self.driver.get(path)
 
     def put(self, path: str, content: bytes) -> None:
-        with self.failures_named(path):
+        with self.failures_named(path, "put"):
             self._offload(self.driver.put, path, content)
 
     def create(self, path: str, content: bytes) -> bool:
-        with self.failures_named(path):
+        with self.failures_named(path, "create"):
             created: bool = self._offload(self.driver.create, path, content)
         return created
 
     def open_reader(self, path: str, offset: int = 0, length: int | None = None) -> Reader:
-        with self.failures_named(path):
+        with self.failures_named(path, "open_reader"):
             return _GuardedReader(self, path, self.driver.open_reader(path, offset, length))
 
     def open_writer(self, path: str) -> Writer:
-        with self.failures_named(path):
+        with self.failures_named(path, "open_writer"):
             return _GuardedWriter(self, path, self.driver.open_writer(path))
 
     def stat(self, path: str) -> Stat:
-        with self.failures_named(path):
+        with self.failures_named(path, "stat"):
             return self.driver.stat(path)
 
     def exists(self, path: str) -> bool:
-        with self.failures_named(path):
+        with self.failures_named(path, "exists"):
             return self.driver.exists(path)
 
     def list(self, path: str) -> Iterator[str]:
@@ -76,15 +77,16 @@ class Guard(Driver):
             return self._reachable(path, self.driver.entries(path))
 
     def delete(self, path: str) -> None:
-        with self.failures_named(path):
+        with self.failures_named(path, "delete"):
             self._offload(self.driver.delete, path)
 
     def move(self, source: str, target: str) -> None:
-        with self.failures_named(source), self.failures_named(target):
+        self._require_path(source)
+        with self.failures_named(target, "move"):
             self._offload(self.driver.move, source, target)
 
     def url_for(self, path: str) -> str | None:
-        with self.failures_named(path):
+        with self.failures_named(path, "url_for"):
             return self.driver.url_for(path)
 
     def local_path(self, path: str) -> Path | None:
@@ -93,27 +95,42 @@ class Guard(Driver):
 
     def _reachable(self, path: str, entries: Iterator[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
         """Without what is named against the grammar: somebody else put it there, and it cannot be opened."""
-        with self.failures_named(path):
+        with self.failures_named(path, "list"):
             yield from (entry for entry in entries if is_path(entry[0]))
 
-    def run(self, path: str, function: Callable[..., Any], *args: Any) -> Any:
-        """Do a piece of somebody's writing at `path`, off the hub if need be, with failures named."""
-        with self.failures_named(path):
-            return self._offload(function, *args)
+    def commit(self, path: str, writer: Writer) -> None:
+        """End somebody's writing at `path`, off the hub if need be, with failures named."""
+        with self.failures_named(path, "commit"):
+            self._offload(writer.commit)
 
     @contextmanager
-    def failures_named(self, path: str) -> Iterator[None]:
-        """Whatever fails inside fails in the contract's words, with the driver and this path in it."""
-        if not is_path(path):
-            raise self._signed(BadPath(path[:64]))
+    def failures_named(self, path: str, operation: str = "") -> Iterator[None]:
+        """Whatever fails inside fails in the contract's words, with the driver and this path in it. A named operation
+        is measured."""
+        self._require_path(path)
+        began = time.perf_counter()
         try:
             yield
         except StorageProblem as problem:
+            self._count_failure(problem, operation)
             raise self._signed(problem) from problem.__cause__
         except OSError as error:
             kind = StorageFull if error.errno in _FULL else StorageFailure
             # strerror alone: the exception's own text holds the machine's paths.
-            raise self._signed(kind(path, error.strerror or type(error).__name__)) from error
+            failure = kind(path, error.strerror or type(error).__name__)
+            self._count_failure(failure, operation)
+            raise self._signed(failure) from error
+        finally:
+            if operation:
+                STORAGE_SECONDS.observe(time.perf_counter() - began, self.name, operation)
+
+    def _require_path(self, path: str) -> None:
+        if not is_path(path):
+            raise self._signed(BadPath(path[:64]))
+
+    def _count_failure(self, problem: StorageProblem, operation: str) -> None:
+        if isinstance(problem, StorageFailure | StorageFull):
+            STORAGE_FAILURES.add(self.name, operation or "transfer")
 
     def _signed(self, problem: StorageProblem) -> StorageProblem:
         problem.driver = self.driver.name
@@ -146,7 +163,7 @@ class _GuardedWriter(Writer):
             self._writer.write(block)
 
     def commit(self) -> None:
-        self._guard.run(self._path, self._writer.commit)
+        self._guard.commit(self._path, self._writer)
 
     def cancel(self) -> None:
         self._writer.cancel()

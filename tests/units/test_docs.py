@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from common import metrics
 from common.settings import variable
+from index_service import metrics as index_metrics
 from index_service.app import create_app as create_index
 from index_service.settings import IndexSettings
+from registry_service import metrics as registry_metrics
 from registry_service.app import create_app as create_registry
 from registry_service.settings import RegistrySettings
 from registry_service.storage.gcs.settings import GcsSettings
@@ -154,3 +157,18 @@ def test_every_link_between_the_pages_leads_somewhere():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize(
+    ("heading", "module"),
+    [("of both services", metrics), ("of the index", index_metrics), ("of the registry", registry_metrics)],
+)
+def test_every_metric_stands_in_its_page(heading, module):
+    declared = [family for family in vars(module).values() if isinstance(family, metrics.Family)]
+    rows = [[family.name, ", ".join(family.labels), family.doc] for family in declared]
+    assert table("monitoring.md", f"Metrics {heading}") == rows
+
+
+def test_every_alert_stands_in_its_page():
+    rules = (ROOT / "deploy" / "monitoring" / "alerts.yml").read_text(encoding="utf-8")
+    assert [row[0] for row in table("monitoring.md", "Alerts")] == re.findall(r"- alert: (\w+)", rules)

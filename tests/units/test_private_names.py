@@ -35,7 +35,8 @@ from registry_service.chunked import ChunkedBody
 from registry_service.worker import SendfileSocket
 from registry_service.worker import Worker as RegistryWorker
 
-INDEX, CLIENT_SOCKET, REGISTRY, CHUNKED, THREAD_POOL = (
+ACCESS_LOG, INDEX, CLIENT_SOCKET, REGISTRY, CHUNKED, THREAD_POOL = (
+    "common/access_log.py",
     "index_service/worker.py",
     "index_service/client_socket.py",
     "registry_service/worker.py",
@@ -45,6 +46,7 @@ INDEX, CLIENT_SOCKET, REGISTRY, CHUNKED, THREAD_POOL = (
 CONFIGURATION = "gunicorn.conf.py"
 
 CALLED: list[tuple[str, Any, str, str]] = [
+    (ACCESS_LOG, Logger, "access", "self resp req environ request_time"),
     (INDEX, ThreadWorker, "__init__", "self *args **kwargs"),
     (INDEX, ThreadWorker, "run", "self"),
     (INDEX, ThreadWorker, "handle", "self conn"),
@@ -96,12 +98,14 @@ ATTRIBUTES: list[tuple[str, Any, str]] = [
     (REGISTRY, gevent.socket.socket, "_sock"),
     (REGISTRY, gevent.hub.Hub, "threadpool"),
     (CONFIGURATION, Logger, "error_log error_fmt datefmt"),
+    (ACCESS_LOG, wsgi.Response, "sent status"),
 ]
 """Our module, a class, and attributes that its instances have."""
 
 SETTINGS = (
     "bind child_exit control_socket_disable forwarded_allow_ips graceful_timeout limit_request_field_size "
-    "limit_request_fields limit_request_line on_starting post_fork threads worker_connections"
+    "limit_request_fields limit_request_line logger_class on_exit on_starting post_fork post_worker_init threads "
+    "worker_connections"
 )
 
 
@@ -183,6 +187,11 @@ def test_settings_can_stand_in_the_instance() -> None:
     configuration = Config()
     configuration.__dict__["keepalive"] = 77
     assert configuration.keepalive == 77, f"mend {REGISTRY}"
+
+
+def test_the_logger_is_told_of_every_request() -> None:
+    for method in (ThreadWorker.handle_request, AsyncWorker.handle_request, ThreadWorker.handle_error):
+        assert "self.log.access(resp, req, environ, request_time)" in inspect.getsource(method), f"mend {ACCESS_LOG}"
 
 
 def test_a_body_of_ours_stands_in_for_one_of_gunicorn() -> None:

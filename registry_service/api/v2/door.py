@@ -13,7 +13,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.exceptions import MethodNotAllowed
 
-from common import distribution, http
+from common import distribution, http, request_record
 from common.distribution import PREFIX, TOKEN_PARAMETER, NameUnknown
 from common.errors import Unauthenticated
 from common.names import RepositoryName
@@ -26,6 +26,7 @@ from registry_service.grants import Credentials
 from registry_service.services import Registry
 
 _READING = ("GET", "HEAD")
+_ROUTES = {part: f"/v2/<name>/{part}/<reference>" for part in ("manifests", "blobs", "tags", "referrers")}
 
 
 class Door:
@@ -51,13 +52,17 @@ class Door:
         if environ["REQUEST_METHOD"] not in _READING:
             raise MethodNotAllowed(_READING)
         path = environ["PATH_INFO"].removeprefix(PREFIX).removeprefix("/")
+        record = request_record.of(environ)
         if not path:
+            record.route = "/v2/"
             return self._base(environ)
         if path == "_catalog":
+            record.route = "/v2/_catalog"
             return lists.catalogue(environ, self._registry)
         parsed = distribution.parse_path(path)
         if parsed is None:
             raise NameUnknown("There is nothing here")
+        record.route = _ROUTES[parsed[1]]
         return self._read(environ, *parsed)
 
     def _base(self, environ: WSGIEnvironment) -> Answer:
