@@ -12,7 +12,7 @@ import sys
 
 from gunicorn import util
 
-from common import serving
+from common import access_log, serving
 from common.settings import SettingsError, with_file
 
 if any(argument.startswith("registry_service.") for argument in sys.argv):
@@ -39,6 +39,7 @@ else:
 
 try:
     settings = load_settings(os.environ)
+    access_log.require_writable(settings.access_log, settings.access_log_file)
     # What workers load, so that one that is started later has the same.
     serving.environ = with_file(os.environ)
 except SettingsError as error:
@@ -57,7 +58,7 @@ graceful_timeout = getattr(settings, "graceful_seconds", 30)
 # Gunicorn would open a socket under $HOME for its own control tool.
 control_socket_disable = True
 forwarded_allow_ips = ""
-# Told of every request: it counts them.
+# Told of every request: it counts them, and writes the access log.
 logger_class = "common.access_log.Logger"
 accesslog = None
 loglevel = settings.log_level
@@ -84,6 +85,7 @@ def post_fork(_arbiter, _worker):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def post_worker_init(_worker):
+def post_worker_init(worker):
+    worker.log.open_access_log(service, settings.access_log, settings.access_log_file)
     serving.metrics_listener.count(service)
     serving.note_started()

@@ -1,31 +1,188 @@
-"""Gunicorn's logger, which is told of every request that was answered: it counts it.
+"""Gunicorn's logger, which is told of every request that was answered: it counts it, and writes the access log.
+
+A line is one write to a file that all workers append to, or to standard output. No line has a query or a header but
+User-Agent, and what could be a secret in the rest is struck out as in every log; of what gunicorn could not read as a
+request a line has the status alone.
 
 The arbiter imports this too, before any worker patches its sockets.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+import os
+import sys
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 from gunicorn.glogging import Logger as GunicornLogger
+from gunicorn.http import errors
 
-from common import metrics
-from common.request_record import KEY, Record
+from common import log, metrics
+from common.request_record import KEY, Record, token_id
+from common.settings import SettingsError
+
+OFF, COMMON, JSON = "off", "common", "json"
+
+_MOST_TEXT = 1024
+"""Characters of a path or a User-Agent in a line, so that a line is one write also to a pipe."""
+
+_MODE = 0o640
+
+_STATUSES = {
+    errors.LimitRequestLine: 414,
+    errors.LimitRequestHeaders: 431,
+    errors.UnsupportedTransferCoding: 501,
+    errors.ExpectationFailed: 417,
+    errors.ForbiddenProxyRequest: 403,
+    errors.ParseException: 400,
+}
+"""What gunicorn answers to what is no request."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+_redact_agent = lru_cache(maxsize=1024)(log.redact)
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
     """Told of requests by both workers, once the last byte is given to the kernel, and of those that are none."""
 
+    _format = OFF
+    _service = ""
+    _path = ""
+    _file = -1
+
+    def open_access_log(self, service: str, form: str, path: str) -> None:
+        """Begin to write; call it in a worker. `path` may be empty for standard output."""
+        self._service, self._format, self._path = service, form, path
+        if form != OFF:
+            self._file = _open(path) if path else sys.stdout.fileno()
+
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
+        record = environ.get(KEY)
         if metrics.is_on():
-            record = environ.get(KEY) or Record()
+            known = record or Record()
             metrics.note_request(
                 metrics.door_of(environ["PATH_INFO"]),
-                record.route,
+                known.route,
                 environ["REQUEST_METHOD"],
                 str(resp.status),
                 environ.get("HTTP_USER_AGENT", ""),
                 request_time.total_seconds(),
-                resp.sent + record.file_bytes,
+                resp.sent + known.file_bytes,
             )
+        if self._format != OFF:
+            self._write(environ, record, str(resp.status)[:3], resp.sent, request_time.total_seconds())
+
+    def unreadable(self, addr: Any, error: BaseException) -> None:
+        """What was no request, which gunicorn answers and tells nobody of; `addr` is the client's, as it has it."""
+        status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
+        if metrics.is_on():
+            metrics.note_request("none", "", "", str(status), "", 0.0, 0)
+        self.refused(addr[0] if addr else "", status)
+
+    def refused(self, address: str, status: int) -> None:
+        """A request that was refused before it was read."""
+        if self._format != OFF:
+            self._write({"REMOTE_ADDR": address}, None, str(status), 0, 0.0)
+
+    def reopen_files(self) -> None:
+        """The same descriptor leads to a new file, so that no thread of this worker writes to a closed one."""
+        super().reopen_files()
+        if self._path and self._file >= 0:
+            with suppress(OSError):
+                new = _open(self._path)
+                os.dup2(new, self._file, inheritable=False)
+                os.close(new)
+
+    def _write(self, environ: dict[str, Any], record: Record | None, status: str, sent: int, seconds: float) -> None:
+        line = _json if self._format == JSON else _common
+        text = line(self._service, environ, record, status, sent + (record.file_bytes if record else 0), seconds)
+        # A full disk ends no request.
+        with suppress(OSError):
+            os.write(self._file, text.encode("utf-8", "replace") + b"\n")
+
+
+def require_writable(form: str, path: str) -> None:
+    """Raises SettingsError for a file that cannot be written to."""
+    if form != OFF and path:
+        try:
+            os.close(_open(path))
+        except OSError as error:
+            raise SettingsError(f"the access log cannot be written to {path}: {error.strerror}") from error
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
+
+
+def _json(service: str, environ: dict[str, Any], record: Record | None, status: str, sent: int, seconds: float) -> str:
+    line: dict[str, Any] = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "service": service,
+        "address": environ.get("REMOTE_ADDR", ""),
+        "status": int(status),
+        "bytes": sent,
+        "seconds": round(seconds, 6),
+    }
+    if record is not None:
+        line |= _told(environ, record)
+    return _encode(line)
+
+
+def _told(environ: dict[str, Any], record: Record) -> dict[str, Any]:
+    """What a request that was read says of itself; what is unknown is left out."""
+    upstream = record.upstream and {name: round(taken, 6) for name, taken in record.upstream.items()}
+    told = {
+        "id": record.id,
+        "method": environ["REQUEST_METHOD"],
+        "path": _path(environ),
+        "route": record.route,
+        "received": _number(environ.get("CONTENT_LENGTH")),
+        "account": record.account,
+        "access_token": record.access_token,
+        "token": record.token and token_id(record.token),
+        "repository": log.redact(record.repository),
+        "agent": _redact_agent(environ.get("HTTP_USER_AGENT", "")[:_MOST_TEXT]),
+        "upstream": upstream,
+        "trace_id": record.trace_id,
+        "span_id": record.span_id,
+    }
+    return {key: value for key, value in told.items() if value}
+
+
+def _common(
+    service: str, environ: dict[str, Any], record: Record | None, status: str, sent: int, seconds: float
+) -> str:
+    """The Common Log Format of Apache and NCSA."""
+    del service, seconds
+    request, account = "-", ""
+    if record is not None:
+        path = quote(_path(environ), safe=_SAFE)
+        request, account = f"{environ['REQUEST_METHOD']} {path} {environ['SERVER_PROTOCOL']}", quote(record.account)
+    address = environ.get("REMOTE_ADDR") or "-"
+    return f'{address} - {account or "-"} [{_local_time(int(time.time()))}] "{request}" {status} {sent}'
+
+
+_SAFE = "/:@!$&'()*+,;=~"
+
+
+def _path(environ: dict[str, Any]) -> str:
+    """Without the query, as the text that it is."""
+    text: str = environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]
+    if not text.isascii():
+        text = text.encode("latin-1").decode("utf-8", "replace")
+    return log.redact(text[:_MOST_TEXT])
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+@lru_cache(maxsize=1)
+def _local_time(second: int) -> str:
+    return time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(second))

@@ -201,8 +201,9 @@ os.register_at_fork(after_in_child=_begin_process)
 def begin(environ: WSGIEnvironment) -> request_record.Record:
     """Set the request's id: the one it was sent with, or a new one. Returns what is noted of the request."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    log.request_id.set(given if _REQUEST_ID.fullmatch(given) else f"{_process}{next(_count):x}")
-    return request_record.begin(environ)
+    id_ = given if _REQUEST_ID.fullmatch(given) else f"{_process}{next(_count):x}"
+    log.request_id.set(id_)
+    return request_record.begin(environ, id_)
 
 
 @lru_cache(maxsize=1024)
@@ -220,6 +221,7 @@ def _begin() -> None:
     record = begin(request.environ)
     if request.url_rule is not None:
         record.route = route_of(request.url_rule.rule)
+        record.repository = str((request.view_args or {}).get("repository", ""))
 
 
 def _finish(response: Response) -> Response:

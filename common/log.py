@@ -39,8 +39,19 @@ _SECRETS = tuple(
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 
 
+_SIGNS = (
+    "invalid request", "no more data", "authori", "token", "authenticate", "cookie", "wharfinger-", "grant", "push",
+    "sig", "basic", "bearer", "whp_", "x-amz-", "csrf", "secret", "key=", "password", "://", "reset", "confirm",
+)  # fmt: skip
+"""In lower case, what each secret has that is struck out: to look for these takes a twentieth of the time."""
+
+
 def redact(text: str) -> str:
     """Strike out whatever a bearer could use."""
+    lower = text.lower()
+    # Other alphabets have letters that the patterns take for some of these.
+    if text.isascii() and not any(sign in lower for sign in _SIGNS):
+        return text
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text

@@ -160,7 +160,8 @@ class Gauge(Family):
 
 REQUESTS = Counter(
     "wharfinger_requests_total",
-    "Requests by service, door (v1, v2, api, site, health), method, class of the status, and kind of client.",
+    "Requests by service, door (v1, v2, api, site, health; none for what is no request), method, class of the status, "
+    "and kind of client.",
     ("service", "door", "method", "status", "client"),
 )
 REQUEST_SECONDS = Histogram(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,6 +52,11 @@ class Token:
 
     def __repr__(self) -> str:
         return f"<Token {self.access} {self.repository}>"
+
+
+def token_key(token: Token) -> bytes:
+    """What stands for a token where it is cached: not to be told by it."""
+    return hashlib.sha256(str(token).encode()).digest()[:16]
 
 
 def read_authorization(value: str | None) -> list[Token] | None:

@@ -7,9 +7,9 @@ from common.metrics import Counter, Gauge, Histogram
 REFUSED = Counter(
     "wharfinger_refused_total",
     "Requests refused before a thread took them, by the status: 503 too many at once or half-sent, 408 too slow, "
-    "431 too large.",
+    "431 too large, 400 TLS on a port of plain HTTP.",
     ("status",),
-    known=(("503",), ("408",), ("431",)),
+    known=(("503",), ("408",), ("431",), ("400",)),
 )
 TOKENS_ISSUED = Counter(
     "wharfinger_tokens_issued_total",

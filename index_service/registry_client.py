@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import urllib3
 
-from common import headers
+from common import headers, request_record
 from common.checksums import Checksum
 from common.deadline import pool_with_deadline, read_body
 from common.errors import Failure, Invalid, NotFound, Unavailable
@@ -180,7 +180,7 @@ class RegistryClient:
         url = self._urls.get(endpoint, f"http://{endpoint}") + path
         outcome = "failed"
         try:
-            with REGISTRY_SECONDS.timed():
+            with REGISTRY_SECONDS.timed(), request_record.waiting_for("registry"):
                 answer = self._send_well(method, url, sent, body, most)
             outcome = "answered" if answer.status < 400 else "refused" if answer.status < 500 else "failed"
         except urllib3.exceptions.HTTPError as error:
@@ -205,7 +205,7 @@ class RegistryClient:
         with self._pool.request(
             method,
             url,
-            headers=sent,
+            headers={**sent, **request_record.passed_on()},
             body=body or None,
             redirect=False,
             preload_content=False,

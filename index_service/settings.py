@@ -241,6 +241,14 @@ class IndexSettings:
         "* lets any page read. Empty: none.",
         (),
     )
+    access_log: str = setting(
+        one_of("off", "common", "json"),
+        "Access log, a line for each request: off, common (the Common Log Format) or json.",
+        "off",
+    )
+    access_log_file: str = setting(
+        str, "File that the access log is appended to, opened again at SIGUSR1; empty means standard output.", ""
+    )
     metrics_listen: str = setting(
         address,
         "Address at which Prometheus reads metrics, host:port, as 127.0.0.1:5090: /metrics, of all workers, for "

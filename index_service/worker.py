@@ -147,6 +147,11 @@ class Worker(ThreadWorker):
             req._expected_100_continue = False  # noqa: SLF001 - or gunicorn would say so again
         return super().handle_request(req, conn)
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        if req is None and getattr(exc, "req", None) is None:
+            self.log.unreadable(addr, exc)
+        super().handle_error(req, client, addr, exc)
+
     def finish_request(self, conn: Any, fs: Any) -> None:
         if fs.exception():
             super().finish_request(conn, fs)
@@ -264,6 +269,7 @@ class Worker(ThreadWorker):
     def _refuse(self, conn: Any, status: int, reason: str, words: str, *, retry_after: int | None = None) -> None:
         self._end_wait(conn)
         REFUSED.add(str(status))
+        self.log.refused(conn.client[0] if conn.client else "", status)
         with suppress(OSError):
             write_json_error(conn.sock, status, reason, words, retry_after=retry_after)
         self._linger(conn)
@@ -273,6 +279,7 @@ class Worker(ThreadWorker):
         self._end_wait(conn)
         if conn.sock.request:
             REFUSED.add("503")
+            self.log.refused(conn.client[0] if conn.client else "", 503)
             with suppress(OSError):
                 write_json_error(conn.sock, 503, "Service Unavailable", "Too many slow requests; send it again")
         self._close(conn)

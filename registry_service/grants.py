@@ -32,10 +32,11 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from itsdangerous import BadSignature, Signer
 
+from common import request_record
 from common.cache import Cache
 from common.errors import Invalid, NotFound, Unauthenticated
 from common.names import ImageId, RepositoryName, Tag
-from common.tokens import Access, Token, read_authorization
+from common.tokens import Access, Token, read_authorization, token_key
 from registry_service.graph.holdings import EVERYBODY, Holder, Holdings, RepositoryHolder
 from registry_service.index_client import IndexClient, Standing
 from registry_service.metrics import GRANT_CACHE
@@ -355,6 +356,7 @@ class TokenGate:
     ) -> _Redeemed:
         """The first valid token of the header that allows the access; most headers hold one."""
         for redeemed in self._each_redeemed(credentials, access, repository):
+            request_record.note_token(redeemed.grant.key, str(redeemed.grant.repository))
             return redeemed
         raise Unauthenticated("Requires authorization")
 
@@ -368,7 +370,7 @@ class TokenGate:
                 yield self._grant(token, credentials.cookie)
 
     def _grant(self, token: Token, cookie: str | None) -> _Redeemed:
-        key = hashlib.sha256(str(token).encode()).digest()[:16]
+        key = token_key(token)
         grant = self._cached(key, cookie)
         if grant is not None:
             return _Redeemed(token, grant, is_new=False)

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import urllib3
 
+from common import request_record
 from common.deadline import pool_with_deadline, read_body
 from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
@@ -181,7 +182,7 @@ class IndexClient:
         until = time.monotonic() + patience * self._timeout
         outcome = "failed"
         try:
-            with INDEX_SECONDS.timed():
+            with INDEX_SECONDS.timed(), request_record.waiting_for("index"):
                 answer = self._answer(method, path, authorization, body, until, patience)
             outcome = "answered"
         except IndexBusy:
@@ -245,7 +246,7 @@ class IndexClient:
             return self._send(method, url, authorization, body)
 
     def _send(self, method: str, url: str, authorization: str, body: bytes) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **request_record.passed_on()}
         if authorization:
             headers["Authorization"] = authorization
         with self._pool.request(method, url, headers=headers, body=body or None, preload_content=False) as response:

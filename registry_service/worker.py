@@ -120,6 +120,11 @@ class Worker(GeventWorker):
         finally:
             self._clients -= 1
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        if req is None and getattr(exc, "req", None) is None:
+            self.log.unreadable(addr, exc)
+        super().handle_error(req, client, addr, exc)
+
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         if isinstance(req.body.reader, ChunkedReader):
             req.body = ChunkedBody(req.unreader)

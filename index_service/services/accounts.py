@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 
+from common import request_record
 from common.errors import Forbidden, TooMany
 from index_service.accounts import (
     access_tokens,
@@ -107,6 +108,8 @@ class Accounts:
         now = self._clock()
         with self._database.reading() as session:
             found = sessions.find(session, secret, now, self._longest)
+        if found is not None:
+            request_record.note_account(found.actor.name, None)
         if found is not None and found.is_due(now):
             with suppress(*UNWRITABLE), self._database.writing() as session:
                 sessions.touch(session, found, now)

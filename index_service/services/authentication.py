@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 
+from common import request_record
 from common.errors import Unauthenticated
 from common.names import RepositoryName
-from common.tokens import Access
+from common.tokens import Access, token_key
 from index_service.accounts import access_tokens, authentication, email_addresses, validators
 from index_service.accounts.actor import Actor
 from index_service.accounts.authentication import PasswordCheck, WrongCredential, WrongPassword
@@ -54,6 +55,7 @@ class Authentication:
         self._store(user, self._check.require(user, name, password, client_ip))
         if user is None:
             raise WrongCredential
+        request_record.note_account(user.name, None)
         return authentication.actor_of(user)
 
     def sign_in_client(self, name: str, password: str, client_ip: str) -> Actor:
@@ -81,6 +83,10 @@ class Authentication:
             raise TokenRefused
         with self._database.reading() as session:
             found = self._tokens.redeem(session, credential.tokens, name, accesses, self._clock())
+        request_record.note_token(token_key(found.token), str(name))
+        if found.actor is not None:
+            limits = found.actor.limits
+            request_record.note_account(found.actor.name, None if limits is None else limits.token_id)
         return Caller(found.actor, found.token, found.repository, found.record.client, found.record.is_own)
 
     def caller(self, credential: Credential, name: RepositoryName, *accesses: Access) -> Caller:
@@ -144,6 +150,7 @@ class Authentication:
                 logger.info("wrong access token for %.40r from %s", name or "whoever", client_ip)
                 raise WrongCredential
         actor = authentication.actor_of(*found)
+        request_record.note_account(actor.name, found[1].id)
         self._guard.record_use(*found, client_ip)
         return actor
 

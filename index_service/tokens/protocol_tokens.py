@@ -19,9 +19,10 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, Delete, Update, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
+from common import request_record
 from common.names import RepositoryName
 from common.statements import LISTING_BYTES, NONCE_BYTES, Statement, is_statement
-from common.tokens import Access, Token
+from common.tokens import Access, Token, token_key
 from index_service.accounts.access import begin
 from index_service.accounts.actor import Actor, Limits
 from index_service.accounts.models import AccessToken, ProtocolToken, User
@@ -114,8 +115,8 @@ class ProtocolTokens:
 
         Raises WrongCredential if the actor's access has ended meanwhile.
         """
-        TOKENS_ISSUED.add(access.value)
         token = self._signer.sign(repository.full_name, access)
+        _note_issued(token)
         values = self._values(token, now, self.lifetime)
         return _begin(session, actor, token, values | {"repository_id": repository.id, "client": client})
 
@@ -150,7 +151,6 @@ class ProtocolTokens:
         is_public: bool = False,
     ) -> Token:
         """A token for reading, with a row of these values for somebody known."""
-        TOKENS_ISSUED.add(Access.READ.value)
         token = self._signer.state(
             Statement(
                 repository=name,
@@ -163,6 +163,7 @@ class ProtocolTokens:
                 nonce=secrets.token_bytes(NONCE_BYTES),
             )
         )
+        _note_issued(token)
         if actor is None:
             return token
         return _begin(session, actor, token, self._values(token, now, self.lifetime) | values)
@@ -251,6 +252,12 @@ class ProtocolTokens:
                 if self.is_permitted(session, found):
                     return found
         raise TokenRefused
+
+
+def _note_issued(token: Token) -> None:
+    """In the metrics, and in the access log's line of the request that it is issued to."""
+    TOKENS_ISSUED.add(token.access.value)
+    request_record.note_token(token_key(token))
 
 
 def _begin(session: Session, actor: Actor, token: Token, values: dict[str, Any]) -> Token:

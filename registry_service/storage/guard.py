@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from common import request_record
 from registry_service.metrics import STORAGE_FAILURES, STORAGE_SECONDS
 from registry_service.storage.driver import (
     BadPath,
@@ -122,7 +123,12 @@ class Guard(Driver):
             raise self._signed(failure) from error
         finally:
             if operation:
-                STORAGE_SECONDS.observe(time.perf_counter() - began, self.name, operation)
+                self._note(time.perf_counter() - began, operation)
+
+    def _note(self, seconds: float, operation: str) -> None:
+        STORAGE_SECONDS.observe(seconds, self.name, operation)
+        if not self.is_blocking:
+            request_record.add_wait("store", seconds)
 
     def _require_path(self, path: str) -> None:
         if not is_path(path):

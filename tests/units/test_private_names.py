@@ -24,6 +24,7 @@ from gunicorn.http import unreader, wsgi
 from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.message import Message, Request
 from gunicorn.http.parser import Parser
+from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from gunicorn.workers.gthread import PollableMethodQueue, TConn, ThreadWorker
@@ -47,6 +48,8 @@ CONFIGURATION = "gunicorn.conf.py"
 
 CALLED: list[tuple[str, Any, str, str]] = [
     (ACCESS_LOG, Logger, "access", "self resp req environ request_time"),
+    (ACCESS_LOG, BaseWorker, "handle_error", "self req client addr exc"),
+    (ACCESS_LOG, Logger, "reopen_files", "self"),
     (INDEX, ThreadWorker, "__init__", "self *args **kwargs"),
     (INDEX, ThreadWorker, "run", "self"),
     (INDEX, ThreadWorker, "handle", "self conn"),
@@ -190,8 +193,10 @@ def test_settings_can_stand_in_the_instance() -> None:
 
 
 def test_the_logger_is_told_of_every_request() -> None:
-    for method in (ThreadWorker.handle_request, AsyncWorker.handle_request, ThreadWorker.handle_error):
+    for method in (ThreadWorker.handle_request, AsyncWorker.handle_request, BaseWorker.handle_error):
         assert "self.log.access(resp, req, environ, request_time)" in inspect.getsource(method), f"mend {ACCESS_LOG}"
+    # Of what it could not read as a request it tells nobody.
+    assert "if req is not None:" in inspect.getsource(BaseWorker.handle_error), f"mend {ACCESS_LOG}"
 
 
 def test_a_body_of_ours_stands_in_for_one_of_gunicorn() -> None:

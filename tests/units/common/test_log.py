@@ -157,3 +157,20 @@ def test_libraries_that_tell_of_every_request_are_quiet(capsys: pytest.CaptureFi
     log.configure("registry", "error")
     logging.getLogger("swiftclient").warning("gave up")
     assert capsys.readouterr().err == ""
+
+
+_WORDS = st.sampled_from(
+    [
+        *("Authorization", "x-docker-token", "www_authenticate", "Cookie", "wharfinger-session", "grant", "push"),
+        *("Signature=", "Basic", "Bearer", "whp_", "?X-Amz-Date=", ";csrf=", "&my.secret=", "?sig=", "&temp_url_sig="),
+        *("?key=", "password:", "://a:b@", "reset/", "confirm%2F", ":", "=", "?", "&", ";", "/", " ", "abc", "0123"),
+    ]
+)
+
+
+@given(st.lists(_WORDS | st.text(st.characters(max_codepoint=0x17F), max_size=4)).map("".join))
+def test_to_look_for_signs_first_leaves_nothing_in(text: str) -> None:
+    whole = text
+    for pattern, replacement in log._SECRETS:
+        whole = pattern.sub(replacement, whole)
+    assert log.redact(text) == whole
