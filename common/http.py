@@ -79,6 +79,11 @@ def failure_reply(message: str, status: int) -> Response:
     return reply({"error": message}, status)
 
 
+def health_reply(services: list[str], failures: dict[str, str]) -> Response:
+    """The result of a health check: what was checked, and what failed of it."""
+    return reply({"services": services, "failures": failures}, 503 if failures else 200)
+
+
 def send_to_v1(environ: WSGIEnvironment) -> Response | None:
     """The answer below `/v2/` to a daemon that is served by v1, and goes on there after it; None to anybody else."""
     if not agents.goes_on_by_v1(environ.get("HTTP_USER_AGENT", "")):

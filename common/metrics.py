@@ -191,7 +191,7 @@ POOL_SIZE = Gauge("wharfinger_pool_size", "Threads or connections that a pool ma
 
 def door_of(path: str) -> str:
     """Which of a service's interfaces a path leads to."""
-    if path.endswith(("/_ping", "/_status")):
+    if path.endswith(("/_ping", "/_ready", "/_status")):
         return "health"
     if path.startswith("/v1/"):
         return "v1"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-PROTOCOLS = frozenset({"v1", "v2", "_ping", "_status"})
+PROTOCOLS = frozenset({"v1", "v2", "_ping", "_ready", "_status"})
 """What paths of protocols begin with."""
 
 

@@ -1,9 +1,14 @@
-"""Health checks of the registry's dependencies: its store, and its index if it has one."""
+"""Health checks of the registry's dependencies: its store, and its index if it has one.
+
+Readiness asks for less than status does: a registry whose store can only be read, or that cannot reach its index, still
+answers pulls, and sending its clients elsewhere would not help.
+"""
 
 from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 
 from common.errors import Failure, Unavailable
 from registry_service.index_client import IndexClient
@@ -20,16 +25,24 @@ class Health:
     def __init__(self, driver: Driver, index: IndexClient | None) -> None:
         self._driver = driver
         self._index = index
-        self._failures: dict[str, str] = {}
-        self._tried = float("-inf")
+        self._status = _Cached(self._try)
+        self._readiness = _Cached(self._try_reading)
         self.services = ["storage"] if index is None else ["storage", "index"]
 
     def failures(self) -> dict[str, str]:
         """Failures by service; empty when all dependencies work."""
-        if time.monotonic() - self._tried > CACHE_SECONDS:
-            self._failures = self._try()
-            self._tried = time.monotonic()
-        return self._failures
+        return self._status.get()
+
+    def reading_failures(self) -> dict[str, str]:
+        """Likewise, but only what keeps the registry from answering any pull: a store that cannot be read."""
+        return self._readiness.get()
+
+    def _try_reading(self) -> dict[str, str]:
+        try:
+            self._driver.exists(paths.IMAGES)
+        except Failure as failure:
+            return {"storage": failure.message}
+        return {}
 
     def _try(self) -> dict[str, str]:
         failures = {}
@@ -53,3 +66,18 @@ class Health:
         self._driver.delete(path)
         if kept != content:
             raise Unavailable("The store gave back something other than was put")
+
+
+class _Cached:
+    """The result of a check, for seconds."""
+
+    def __init__(self, check: Callable[[], dict[str, str]]) -> None:
+        self._check = check
+        self._found: dict[str, str] = {}
+        self._checked = float("-inf")
+
+    def get(self) -> dict[str, str]:
+        if time.monotonic() - self._checked > CACHE_SECONDS:
+            self._found = self._check()
+            self._checked = time.monotonic()
+        return self._found

@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.routing import PathConverter
 
 from common.distribution import PREFIX
-from index_service.api import distribution, keys, repositories, search, users
+from index_service.api import distribution, keys, repositories, search, status, users
 
 __all__ = ["install"]
 
@@ -25,6 +25,7 @@ def install(app: Flask, *, origin: str) -> None:
     """Give an application all routes of the index. `origin` is its public URL without a path, empty if not known."""
     app.url_map.converters["itself"] = RepositoryItself
     app.before_request(distribution.send_to_v1)
+    app.register_blueprint(status.views)
     for views in (keys, users, repositories, search):
         app.register_blueprint(views.views, url_prefix="/v1")
     app.config["ORIGIN"] = origin

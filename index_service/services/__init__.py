@@ -44,6 +44,7 @@ from index_service.services.profiles import Profiles
 from index_service.services.protocol import Protocol
 from index_service.services.pull_counts import PullCounts
 from index_service.services.queues import Queues
+from index_service.services.readiness import Readiness
 from index_service.services.registration import Registration
 from index_service.services.registry_tokens import RegistryTokens
 from index_service.services.reindex import Reindex
@@ -86,6 +87,7 @@ class Services:
     retention: Retention
     letters: Letters
     queues: Queues
+    readiness: Readiness
 
 
 def registry_urls(settings: IndexSettings) -> dict[str, str]:
@@ -168,4 +170,5 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         retention=Retention(database, clock, audit_days=settings.audit_days),
         letters=Letters(database, links, clock),
         queues=Queues(database, clock),
+        readiness=Readiness(database),
     )

@@ -1,4 +1,5 @@
-"""Health checks: `/` names the service, `/v1/_status` reports whether its dependencies work (protocol §3.2)."""
+"""Health checks: `/` names the service, `/v1/_status` reports whether its dependencies work (protocol §3.2), `/_ready`
+whether it can answer pulls."""
 
 from __future__ import annotations
 
@@ -20,5 +21,10 @@ def get_root() -> Response:
 def get_status() -> Response:
     """200 if all dependencies work, otherwise 503 with the failures by service."""
     health = registry().health
-    failures = health.failures()
-    return http.reply({"services": health.services, "failures": failures}, 503 if failures else 200)
+    return http.health_reply(health.services, health.failures())
+
+
+@views.get("/_ready")
+def get_ready() -> Response:
+    """200 if requests may be sent here, otherwise 503 with the reason."""
+    return http.health_reply(["storage"], registry().health.reading_failures())
