@@ -68,6 +68,28 @@ def load(cls: type[S], service: str, environ: Mapping[str, str]) -> S:
         raise SettingsError(str(error)) from error
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class InForce:
+    """A setting as it is in force, and where it comes from; of a secret one only that it is set."""
+
+    setting: str
+    value: str
+    source: str
+
+
+def in_force(settings: Any, service: str, environ: Mapping[str, str]) -> list[InForce]:
+    """All settings of a service."""
+    file = environ.get(CONFIG_FILE)
+    filed = _read_file(file, service)
+    rows = []
+    for field in dataclasses.fields(settings):
+        name = variable(service, field.name)
+        source = "environment" if name in environ else str(file) if field.name in filed else "default"
+        value = _as_text(getattr(settings, field.name)) if field.repr else "(secret)"
+        rows.append(InForce(name, value, source))
+    return rows
+
+
 def with_file(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment with all that its file says, which is not read again. Raises SettingsError."""
     filed = {
@@ -98,7 +120,7 @@ def _read_file(path: str | None, service: str) -> dict[str, str]:
 def _as_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     return str(value)
 

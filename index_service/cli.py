@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from sqlalchemy import Engine
 
 from common.errors import Failure
 from common.names import RepositoryName
 from common.serving import become_gunicorn
-from common.settings import SettingsError
 from index_service import schema, sizes
 from index_service.accounts.access import SELECTABLE, Ended, Selection
-from index_service.database import open_engine
-from index_service.db import now
+from index_service.command_context import database_engine, require_schema, running_services, settings_in_force
 from index_service.images.quotas import QuotaChange, read_bytes, read_count
-from index_service.services import Services, build
+from index_service.read_commands import GROUPS
 from index_service.services.operations import Operations
 from index_service.services.reindex import Reindex
-from index_service.settings import IndexSettings, load_settings
 
 
 @click.group()
@@ -34,15 +29,15 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve until stopped. The database has to be migrated."""
-    with _settings() as settings, _engine(settings) as engine:
-        _require_schema(engine)
+    with settings_in_force() as settings, database_engine(settings) as engine:
+        require_schema(engine)
     become_gunicorn("index_service.wsgi:app")
 
 
 @main.command()
 def migrate() -> None:
     """Bring the database to this version's schema. Safe when several start at once."""
-    with _settings() as settings, _engine(settings) as engine:
+    with settings_in_force() as settings, database_engine(settings) as engine:
         schema.upgrade(engine)
         click.echo(f"The database is at revision {schema.current(engine)}.")
 
@@ -51,10 +46,13 @@ def migrate() -> None:
 @click.argument("revision")
 def downgrade(revision: str) -> None:
     """Take the database back to REVISION, or to `base`, which empties it."""
-    with _settings() as settings, _engine(settings) as engine:
+    with settings_in_force() as settings, database_engine(settings) as engine:
         schema.downgrade(engine, revision)
         click.echo(f"The database is at revision {schema.current(engine) or 'base'}.")
 
+
+for _group in GROUPS:
+    main.add_command(_group)
 
 _password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 
@@ -263,7 +261,7 @@ def reindex(repositories: tuple[str, ...], owner: str | None) -> None:
     name it, or read names from standard input with `-`: `wharfinger-registry repositories` prints them. With
     --take-over a repository becomes private where its store marks it so.
     """
-    with _services() as services:
+    with running_services() as services:
         names = list(_named(repositories)) if repositories else [str(name) for name in services.reindex.repositories()]
         failed = 0
         for number, name in enumerate(names, 1):
@@ -310,42 +308,9 @@ def _set_active(name: str, *, is_active: bool) -> None:
 
 
 @contextmanager
-def _settings() -> Iterator[IndexSettings]:
-    """The settings; every foreseeable failure becomes one clear line."""
-    try:
-        yield load_settings(os.environ)
-    except (SettingsError, Failure, schema.SchemaError, OSError) as error:
-        raise click.ClickException(str(error)) from error
-
-
-@contextmanager
-def _services() -> Iterator[Services]:
-    with _settings() as settings, _engine(settings) as engine:
-        _require_schema(engine)
-        yield build(settings, engine, hasher=None, clock=now)
-
-
-@contextmanager
 def _operations() -> Iterator[Operations]:
-    with _services() as services:
+    with running_services() as services:
         yield services.operations
-
-
-@contextmanager
-def _engine(settings: IndexSettings) -> Iterator[Engine]:
-    engine = open_engine(settings.database_url)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-def _require_schema(engine: Engine) -> None:
-    at, needed = schema.current(engine), schema.head()
-    if at != needed:
-        raise schema.SchemaError(
-            f"the database is at revision {at or 'none'}, this version needs {needed}: run wharfinger-index migrate"
-        )
 
 
 def _password(from_stdin: bool) -> str:

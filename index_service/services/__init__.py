@@ -33,6 +33,7 @@ from index_service.services.distribution import Distribution
 from index_service.services.former_names import FormerNames
 from index_service.services.image_graph import ImageGraph
 from index_service.services.images import Images
+from index_service.services.inventory import Inventory
 from index_service.services.job_runner import JobRunner
 from index_service.services.letters import Letters
 from index_service.services.login_guard import LoginGuard
@@ -88,6 +89,7 @@ class Services:
     letters: Letters
     queues: Queues
     readiness: Readiness
+    inventory: Inventory
 
 
 def registry_urls(settings: IndexSettings) -> dict[str, str]:
@@ -171,4 +173,5 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
         letters=Letters(database, links, clock),
         queues=Queues(database, clock),
         readiness=Readiness(database),
+        inventory=Inventory(database, endpoints),
     )
