@@ -65,15 +65,15 @@ class Logger(GunicornLogger):  # type: ignore[misc]
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         record = environ.get(KEY)
         if metrics.is_on():
-            known = record or Record()
+            route = record.route if record is not None else ""
             metrics.note_request(
-                metrics.door_of(environ["PATH_INFO"]),
-                known.route,
+                "" if route else metrics.door_of(environ["PATH_INFO"]),
+                route or "none",
                 environ["REQUEST_METHOD"],
-                str(resp.status),
+                resp.status,
                 environ.get("HTTP_USER_AGENT", ""),
                 request_time.total_seconds(),
-                resp.sent + known.file_bytes,
+                resp.sent + record.file_bytes if record is not None else resp.sent,
             )
         if self._format != OFF:
             self._write(environ, record, str(resp.status)[:3], resp.sent, request_time.total_seconds())
@@ -82,7 +82,7 @@ class Logger(GunicornLogger):  # type: ignore[misc]
         """What was no request, which gunicorn answers and tells nobody of; `addr` is the client's, as it has it."""
         status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
         if metrics.is_on():
-            metrics.note_request("none", "", "", str(status), "", 0.0, 0)
+            metrics.note_request("none", "none", "", str(status), "", 0.0, 0)
         self.refused(addr[0] if addr else "", status)
 
     def refused(self, address: str, status: int) -> None:

@@ -94,18 +94,22 @@ class Counter(Family):
             self.apply(files, labels, 0)
 
     def apply(self, files: _Files, labels: Labels, value: float, /) -> None:
-        files.add(self.cells.get(labels) or self._cell(labels), value)
+        files.add(self.cell_of(labels), value)
 
-    def _cell(self, labels: Labels) -> _Cell:
-        key = _key(self, labels, base=self.name.removesuffix("_total"))
-        return self.cells.setdefault(labels, _Cell("counter", key))  # type: ignore[no-any-return]
+    def cell_of(self, labels: Labels) -> _Cell:
+        cell: _Cell | None = self.cells.get(labels)
+        if cell is None:
+            key = _key(self, labels, base=self.name.removesuffix("_total"))
+            cell = self.cells[labels] = _Cell("counter", key)
+        return cell
 
 
 class Histogram(Family):
     """A distribution of seconds."""
 
     def observe(self, seconds: float, *labels: str) -> None:
-        self._note(labels, seconds)
+        if _queue is not None:
+            _queue.append((self, labels, seconds))
 
     @contextmanager
     def timed(self, *labels: str) -> Iterator[None]:
@@ -121,12 +125,16 @@ class Histogram(Family):
             self._begun(files, labels)
 
     def apply(self, files: _Files, labels: Labels, value: float, /) -> None:
-        cells = self.cells.get(labels) or self._begun(files, labels)
+        cells = self.cells_of(files, labels)
         files.add(cells[bisect_left(SECONDS, value)], 1)
         files.add(cells[-1], value)
 
-    def _begun(self, files: _Files, labels: Labels) -> list[_Cell]:
+    def cells_of(self, files: _Files, labels: Labels) -> list[_Cell]:
         """The cells of the buckets, all of which have to be there, and of the sum."""
+        found: list[_Cell] | None = self.cells.get(labels)
+        return found or self._begun(files, labels)
+
+    def _begun(self, files: _Files, labels: Labels) -> list[_Cell]:
         bounds = [*map(str, SECONDS), "+Inf"]
         keys = [_key(self, labels, "_bucket", ("le", bound)) for bound in bounds] + [_key(self, labels, "_sum")]
         cells = self.cells[labels] = [_Cell("histogram", key) for key in keys]
@@ -201,38 +209,41 @@ def door_of(path: str) -> str:
 
 
 class _Requests:
-    """Requests: three families at once, so that each costs one note."""
+    """Requests: three families at once, so that each costs one note and one look-up."""
 
     def __init__(self) -> None:
-        self._known: dict[Labels, tuple[Labels, Labels]] = {}
+        self._known: dict[Labels, tuple[_Cell, list[_Cell], _Cell]] = {}
 
     def apply(self, files: _Files, labels: Labels, value: tuple[float, int], /) -> None:
-        found = self._known.get(labels)
-        if found is None:
-            if len(self._known) >= _MOST_DISTINCT:
-                self._known.clear()
-            found = self._known[labels] = self._labels(files.service, *labels)
-        counted, timed = found
+        counted, timed, bytes_sent = self._known.get(labels) or self._cells(files, labels)
         seconds, sent = value
-        REQUESTS.apply(files, counted, 1)
-        REQUEST_SECONDS.apply(files, timed, seconds)
+        files.add(counted, 1)
+        files.add(timed[bisect_left(SECONDS, seconds)], 1)
+        files.add(timed[-1], seconds)
         if sent:
-            BYTES_SENT.apply(files, (files.service, "direct"), sent)
+            files.add(bytes_sent, sent)
 
-    def _labels(
-        self, service: str, door: str, route: str, method: str, status: str, agent: str
-    ) -> tuple[Labels, Labels]:
+    def _cells(self, files: _Files, labels: Labels) -> tuple[_Cell, list[_Cell], _Cell]:
+        if len(self._known) >= _MOST_DISTINCT:
+            self._known.clear()
+        door, route, method, status, agent = labels
+        door = door or door_of(route)
         method = method if method in _METHODS else "other"
-        return (service, door, method, f"{status[:1]}xx", agents.family(agent)), (service, door, route)
+        found = self._known[labels] = (
+            REQUESTS.cell_of((files.service, door, method, f"{status[:1]}xx", agents.family(agent))),
+            REQUEST_SECONDS.cells_of(files, (files.service, door, route)),
+            BYTES_SENT.cell_of((files.service, "direct")),
+        )
+        return found
 
 
 _requests = _Requests()
 
 
 def note_request(door: str, route: str, method: str, status: str, agent: str, seconds: float, sent: int) -> None:
-    """One request that was answered; `route` is a template, empty where no route matched."""
+    """One request that was answered; `route` is a template, which tells the door, or `none`."""
     if _queue is not None:
-        _queue.append((_requests, (door, route or "none", method, status, agent), (seconds, sent)))
+        _queue.append((_requests, (door, route, method, status, agent), (seconds, sent)))
 
 
 def is_on() -> bool:

@@ -123,12 +123,10 @@ class Guard(Driver):
             raise self._signed(failure) from error
         finally:
             if operation:
-                self._note(time.perf_counter() - began, operation)
-
-    def _note(self, seconds: float, operation: str) -> None:
-        STORAGE_SECONDS.observe(seconds, self.name, operation)
-        if not self.is_blocking:
-            request_record.add_wait("store", seconds)
+                seconds = time.perf_counter() - began
+                STORAGE_SECONDS.observe(seconds, self.name, operation)
+                if not self.is_blocking:
+                    request_record.add_wait("store", seconds)
 
     def _require_path(self, path: str) -> None:
         if not is_path(path):
