@@ -124,8 +124,8 @@ class ProtocolToken(Base):
     """A pull or push token as it is stored: never its signature, only the digest.
 
     The index's own (`is_own`) let it read from a registry, whoever owns the repository; their `user_id` may be None.
-    `client` is the User-Agent it was issued to. One issued for an access token ends with that. Those of anonymous
-    readers are not stored.
+    `client` is the User-Agent it was issued to. One issued for an access token ends with that. Those for
+    reading what anybody may read are not stored.
 
     `repository` is a name, `repository_id` the repository that had it when the token was issued, None for the index's
     own that hold for any repository of the name. It is not a foreign key, so that it survives a deletion.

@@ -6,6 +6,7 @@ They bear the tokens of v1 (`common.tokens.bearer`), so that registries, revocat
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -125,7 +126,11 @@ class Distribution:
     def _open(
         self, actor: Actor | None, read: Sequence[RepositoryName], now: datetime, client: str
     ) -> tuple[list[Repository], list[Token]]:
-        """What the actor may read of this, and tokens for it."""
+        """What the actor may read of this, and tokens for it, or where that is nothing one that says who this is."""
+        with self._database.reading() as session:
+            opened = self._readable(session, actor, read)
+        if not opened:
+            return [], [self._issue_identity(actor, now, client)]
         return reading_tokens.issue(
             self._database,
             actor,
@@ -136,11 +141,18 @@ class Distribution:
     def _issue(
         self, session: Session, actor: Actor | None, opened: list[Repository], now: datetime, client: str
     ) -> tuple[list[Repository], list[Token]]:
-        tokens = [
+        return opened, [
             self._tokens.issue_for_reading(session, actor, each, _listing(session, each), now, client)
             for each in opened
         ]
-        return opened, tokens or [self._tokens.issue_identity(session, actor, now, client)]
+
+    def _issue_identity(self, actor: Actor | None, now: datetime, client: str) -> Token:
+        """Of nobody where the database takes no row."""
+        if actor is not None:
+            with suppress(*UNWRITABLE), self._database.writing() as session:
+                return self._tokens.issue_identity(session, actor, now, client)
+        with self._database.reading() as session:
+            return self._tokens.issue_identity(session, None, now, client)
 
     def _readable(self, session: Session, actor: Actor | None, names: Sequence[RepositoryName]) -> list[Repository]:
         return [found for name in names if (found := self._find_readable(session, actor, name)) is not None]

@@ -1,4 +1,4 @@
-"""Tokens for reading, of v1 and of `/v2/`: while the database can only be read, those that anybody gets."""
+"""Tokens for reading, of v1 and of `/v2/`: to what anybody may read they are those that anybody gets, and no row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from index_service.accounts.actor import Actor
-from index_service.database import UNWRITABLE, Database
+from index_service.database import Database
 
 T = TypeVar("T")
 
@@ -19,16 +19,12 @@ def issue(
     issue_to: Callable[[Session, Actor | None], T],
     is_public: Callable[[Session], bool],
 ) -> T:
-    """What `issue_to` issues to the actor, which takes a row for somebody known. Where none can be written it is issued
-    as to anybody, if all of it `is_public`; raises ReadOnly or Full otherwise.
+    """What `issue_to` issues to the actor, or to anybody if all of it `is_public`.
+
+    Only what is private takes a row, by which it can be revoked.
     """
-    if actor is not None:
-        try:
-            with database.writing() as session:
-                return issue_to(session, actor)
-        except UNWRITABLE:
-            with database.reading() as session:
-                if not is_public(session):
-                    raise
     with database.reading() as session:
-        return issue_to(session, None)
+        if actor is None or is_public(session):
+            return issue_to(session, None)
+    with database.writing() as session:
+        return issue_to(session, actor)

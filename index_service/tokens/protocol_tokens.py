@@ -1,10 +1,10 @@
 """Pull and push tokens in SQL: issued, redeemed, consumed, swept up. `accounts/access.py` revokes them.
 
 A token can be presented any number of times and in parallel until it expires, is revoked, or its bearer loses the
-permission it was issued for: a deactivated account, a repository made private or deleted. That of an anonymous reader,
-whom a public repository alone permits anything, is no row: like all for reading it states itself when it expires. A
-delete token, and the index's own for changing tags, is bound to one repository, not to a later one of the same name.
-Every function takes the session of the caller's transaction.
+permission it was issued for: a deactivated account, a repository made private or deleted. What reads a public
+repository is nobody's, and no row: like all for reading it states itself when it expires. A delete token, and the
+index's own for changing tags, is bound to one repository, not to a later one of the same name. Every function takes the
+session of the caller's transaction.
 """
 
 from __future__ import annotations

@@ -203,6 +203,7 @@ def test_a_revoked_token_stops_working_once_its_grant_is_over(harbour: Harbour, 
     assert callable(revoke)
     account = sign_up(harbour.index.target, Account(f"leaver{secrets.token_hex(4)}"))
     name = harbour.push(chain := make_chain(1), account=account)
+    index_command(harbour.index.environ, "set-access", name, "private")
     headers = harbour.token(name, account)
     assert read_tags(harbour.first.target, name, headers).status == 200
     revoke(harbour, account, name)

@@ -62,7 +62,7 @@ def test_tokens_are_revoked_and_cleaned(run, site):
     assert run("revoke-tokens", "alice") == (0, "1 pull/push token and 0 access tokens of alice revoked.", "")
     assert site.redeem("alice/app", token) == 401
     # The clock of this test stands in 2015.
-    site.pull_token("alice/app", "alice")
+    site.push("alice/app", "alice")
     assert run("clean") == (0, "Deleted 1 expired token.", "")
 
 

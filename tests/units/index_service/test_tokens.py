@@ -185,18 +185,37 @@ def test_a_token_expires(make_site, access):
     assert auth(site, "alice/app", token).status_code == 403
 
 
+def private_token_of(site, access):
+    """A token that opens what not everybody may read."""
+    token_of(site, "write")
+    site.set_private("alice/app")
+    return token_of(site, access)
+
+
 @ACCESSES
 def test_a_token_can_be_revoked(site, access):
-    token = token_of(site, access)
-    others = site.pull_token("alice/app", "bob")
+    token, others = private_token_of(site, access), site.push("bob/app", "bob")
     assert site.services.operations.revoke_tokens("alice").protocol_tokens > 0
     assert site.redeem("alice/app", token) == 401
-    assert site.redeem("alice/app", others) == 200
+    assert site.redeem("bob/app", others) == 200
+
+
+@pytest.mark.parametrize("user", ["alice", "bob"])
+def test_what_anybody_may_read_takes_no_row_and_is_nobodys_to_revoke(site, user):
+    site.push("alice/app", "alice")
+    before = site.rows("SELECT digest FROM tokens")
+    token = site.pull_token("alice/app", user)
+    assert site.rows("SELECT digest FROM tokens") == before
+    site.services.operations.revoke_tokens(user)
+    site.set_active(user, False)
+    assert site.redeem("alice/app", token) == 200
+    site.set_private("alice/app")
+    assert site.redeem("alice/app", token) == 401
 
 
 @ACCESSES
 def test_a_token_ends_with_its_account_and_stays_ended(site, access):
-    token = token_of(site, access)
+    token = private_token_of(site, access)
     site.set_active("alice", False)
     assert site.redeem("alice/app", token) == 401
     assert auth(site, "alice/app", token).status_code == 403
@@ -205,13 +224,15 @@ def test_a_token_ends_with_its_account_and_stays_ended(site, access):
 
 
 def test_readers_lose_a_repository_made_private(site):
+    """A token of when anybody might read it says nobody's name, not even its owner's."""
     token_of(site, "write")
-    owner, stranger, nobody = (site.pull_token("alice/app", user) for user in ("alice", "bob", None))
+    before = [site.pull_token("alice/app", user) for user in ("alice", "bob", None)]
     site.set_private("alice/app")
-    assert [site.redeem("alice/app", token) for token in (owner, stranger, nobody)] == [200, 401, 401]
-    assert [auth(site, "alice/app", token).status_code for token in (owner, stranger, nobody)] == [200, 403, 403]
+    owner = site.pull_token("alice/app", "alice")
+    assert [site.redeem("alice/app", token) for token in (owner, *before)] == [200, 401, 401, 401]
+    assert [auth(site, "alice/app", token).status_code for token in (owner, *before)] == [200, 403, 403, 403]
     site.set_private("alice/app", False)
-    assert [site.redeem("alice/app", token) for token in (owner, stranger, nobody)] == [200, 200, 200]
+    assert [site.redeem("alice/app", token) for token in (owner, *before)] == [200] * 4
 
 
 def test_an_administrator_no_longer_one_loses_the_library(site):
@@ -243,6 +264,7 @@ def test_keys_are_replaced_one_by_one(site):
 def test_expired_tokens_are_cleaned_and_others_left(make_site):
     site = make_site(token_seconds=100.0)
     site.push("alice/app", "alice")
+    site.set_private("alice/app")
     for _ in range(3):
         site.pull_token("alice/app", "alice")
     site.clock.move(seconds=50)
@@ -259,7 +281,7 @@ def test_serving_cleans_now_and_then(make_site, monkeypatch):
     site.push("alice/app", "alice")
     site.clock.move(seconds=101)
     site.pull_token("alice/app", "alice")
-    assert len(site.rows("SELECT digest FROM tokens")) == 1
+    assert site.rows("SELECT digest FROM tokens") == []
 
 
 def test_anonymous_readers_leave_nothing_in_the_database(make_site):
