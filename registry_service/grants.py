@@ -492,7 +492,7 @@ class _HeldImages:
         """The image as the grant's repository holds it, or as an official one lends it; None where neither does."""
         standing = grant.listing.standing(image) if self.is_vouched_for(grant) else None
         if standing in (Standing.SHARED, Standing.LENT):
-            return image
+            return self._shared(grant, image)
         if standing is Standing.APART:
             return ApartImageId(image, grant.repository)
         found = self._found.get((grant.key, image))
@@ -501,6 +501,14 @@ class _HeldImages:
             if found is not None:
                 self.remember(grant, found)
         return found
+
+    def _shared(self, grant: Grant, image: ImageId) -> ImageId:
+        """The shared image; where that was collected, what the repository has pushed since, of which the index does not
+        know yet.
+        """
+        if self._mirror is not None or self.holdings.is_there(image):
+            return image
+        return self.holdings.find(grant.repository, image) or image
 
     def locate(self, grant: Grant, image: ImageId) -> ImageId | None:
         """As `find`; of a mirror's copy only what was fetched for it, since the index cannot say which image of an id

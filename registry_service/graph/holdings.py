@@ -145,6 +145,14 @@ class Holdings:
         """Whether an image is where it is kept; of shared ones, nobody doubts it."""
         return not isinstance(image, ApartImageId) or self._images.is_complete(image)
 
+    def is_there(self, image: ImageId) -> bool:
+        """Whether an image is complete, or was when it was last read: what is read soon after costs nothing more."""
+        try:
+            self._images.describe(image)
+        except ImageNotFound:
+            return False
+        return True
+
     def carry(self, image: ImageId, repository: RepositoryName) -> ImageId:
         """The image for a tag of this repository: what another keeps apart, with all it is based on, is copied."""
         if self.is_copy(repository):
