@@ -20,6 +20,9 @@ PREFIX = "/v2"
 TOKEN_PARAMETER = "token"
 """In the query of a redirect to a registry: clients take no Authorization along to another port."""
 
+IMAGES = "_wharfinger/images"
+"""An extension of ours: what images are by `/v2/`, by their ids of v1."""
+
 ONLY_READ = "Images are pushed by v1 here, as Docker before 17.12 does; /v2/ is for pulling"
 NOT_FOR_DAEMONS = "This daemon pushes and pulls by v1"
 
@@ -32,7 +35,7 @@ _CODES = {
     503: "UNAVAILABLE",
     507: "UNAVAILABLE",
 }
-_PART = re.compile(r"(.+)/(manifests|blobs|tags|referrers)/(.*)", re.DOTALL)
+_PART = re.compile(rf"(.+)/(manifests|blobs|tags|referrers|{IMAGES})/(.*)", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 T = TypeVar("T")
@@ -103,7 +106,8 @@ def parse_name(text: str) -> RepositoryName:
 
 
 def parse_path(path: str) -> tuple[str, str, str] | None:
-    """The repository, the part (`manifests`, `blobs`, `tags`, `referrers`) and what follows of a path below `/v2/`.
+    """The repository, the part (`manifests`, `blobs`, `tags`, `referrers`, IMAGES) and what follows of a path below
+    `/v2/`.
 
     A repository's name may have such a word in it: the last one counts.
     """

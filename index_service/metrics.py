@@ -41,7 +41,10 @@ JOBS_DONE = Counter(
     "wharfinger_jobs_done_total",
     "Jobs that ended: completed, failed (to be tried again), given_up.",
     ("kind", "outcome"),
-    known=(("read", "completed"), ("read", "failed"), ("read", "given_up"), ("move", "completed"), ("move", "failed")),
+    known=(
+        *(("read", outcome) for outcome in ("completed", "failed", "given_up")),
+        *((kind, outcome) for kind in ("move", "translate") for outcome in ("completed", "failed")),
+    ),
 )
 LETTERS = Gauge("wharfinger_letters", "Letters that wait to be sent.", is_shared=True)
 LETTERS_OLDEST = Gauge("wharfinger_letters_oldest_seconds", "Age of the oldest letter that waits.", is_shared=True)

@@ -23,10 +23,11 @@ import urllib3
 from common import headers, request_record
 from common.checksums import Checksum
 from common.deadline import pool_with_deadline, read_body
+from common.distribution import IMAGES, PREFIX
 from common.errors import Failure, Invalid, NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties
-from common.tokens import Token
+from common.tokens import Token, bearer
 from index_service.metrics import REGISTRY_QUESTIONS, REGISTRY_SECONDS
 
 MAX_JSON_BYTES = 4 * 1024 * 1024
@@ -37,7 +38,10 @@ MAX_SIZE = 2**45
 """Of one layer; the sum of a repository's longest list stays below what a database counts to."""
 
 MAX_CHECKSUMS = 5
+MAX_MANIFESTS = 5
 
+_MEDIA_TYPE = re.compile(r"[a-z0-9]+/[A-Za-z0-9.+_-]{1,100}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _VERSION = re.compile(r"[A-Za-z0-9.+~_-]{1,64}")
 
 AGENT = "wharfinger-index"
@@ -69,6 +73,36 @@ class Pushed:
 
     at: datetime | None
     client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest of an image, as `/v2/` names it."""
+
+    media_type: str
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """An image by `/v2/`: its manifests, first what clients get that take all of them, and the bytes of a pull; or the
+    problem, why it has none. Neither while nobody knows."""
+
+    manifests: tuple[Manifest, ...] = ()
+    size: int | None = None
+    problem: str = ""
+
+    @property
+    def digest(self) -> str | None:
+        return self.manifests[0].digest if self.manifests else None
+
+
+class StillTranslating(Unavailable):
+    """The registry goes on, and tells the outcome later."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(f"The registry {endpoint} is still translating")
 
 
 class RegistryFailed(Unavailable):
@@ -112,6 +146,22 @@ class RegistryClient:
         if not isinstance(listed, list):
             raise RegistryFailed(endpoint, "told an ancestry that is none")
         return Ancestry([id_ for id_ in map(_image, listed) if id_ is not None], _number(answer.apart))
+
+    def translation(self, endpoint: str, token: Token, image: ImageId) -> Translation:
+        """What an image is by `/v2/`. Raises StillTranslating, and as `describe` does: NotFound also where a registry
+        has no `/v2/`."""
+        path = f"{PREFIX}/{token.repository}/{IMAGES}/{image}"
+        sent = {"Authorization": f"Bearer {bearer([token])}", "User-Agent": AGENT}
+        answer = self._exchange("GET", endpoint, path, sent, b"", MAX_JSON_BYTES)
+        if answer.status == 202:
+            raise StillTranslating(endpoint)
+        if answer.status != 200:
+            raise _refusal(endpoint, answer.status)
+        told = self._decoded(endpoint, answer.body)
+        translation = _translation(told) if isinstance(told, dict) else None
+        if translation is None:
+            raise RegistryFailed(endpoint, "told manifests that are none")
+        return translation
 
     def tags(self, endpoint: str, token: Token, repository: RepositoryName) -> dict[Tag, ImageId]:
         """All tags; invalid entries are skipped. Raises as `describe` does."""
@@ -267,6 +317,34 @@ def _checksums(texts: list[str]) -> tuple[Checksum, ...]:
         with suppress(Invalid):
             found.append(Checksum(text))
     return tuple(found)
+
+
+def _translation(told: dict[str, Any]) -> Translation | None:
+    """None for what makes no sense."""
+    problem, size, listed = told.get("problem"), _bytes(told.get("size")), told.get("manifests")
+    if isinstance(problem, str) and problem:
+        return Translation(problem=problem)
+    if not isinstance(listed, list) or size is None:
+        return None
+    manifests = tuple(map(_manifest, listed[:MAX_MANIFESTS]))
+    known = tuple(each for each in manifests if each is not None)
+    return Translation(known, size) if known and len(known) == len(manifests) else None
+
+
+def _manifest(told: Any) -> Manifest | None:
+    if not isinstance(told, dict):
+        return None
+    media_type, digest, size = told.get("mediaType"), told.get("digest"), _bytes(told.get("size"))
+    if size is None or not (isinstance(media_type, str) and _MEDIA_TYPE.fullmatch(media_type)):
+        return None
+    if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
+        return None
+    return Manifest(media_type, digest, size)
+
+
+def _bytes(value: Any) -> int | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0 <= value <= MAX_SIZE else None
 
 
 def _pushed(told: dict[str, Any]) -> Pushed:

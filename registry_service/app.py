@@ -21,6 +21,7 @@ from registry_service.health import Health
 from registry_service.index_client import IndexClient
 from registry_service.mirror.mirror import Mirror
 from registry_service.mirror.mirrored import MirroredRepositories, MirroredTags
+from registry_service.oci.background import BackgroundTranslations
 from registry_service.oci.lookup import Lookup
 from registry_service.oci.records import Records
 from registry_service.oci.translation import Translations
@@ -69,6 +70,7 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
     tags = Tags(driver, images)
     holdings = Holdings(driver, images, tags, offload=offload)
     records = Records(driver)
+    translations = Translations(driver, images, records, offload=offload)
     mirror = _create_mirror(settings, driver, images, push, tags, holdings, offload)
     return Registry(
         gate=_create_gate(settings, index, holdings, mirror),
@@ -81,7 +83,8 @@ def create_registry(settings: RegistrySettings, driver: Driver, offload: Offload
         pending_tags=PendingTags(driver, tags, index, settings.secret_keys) if index else None,
         holdings=holdings,
         repositories=MirroredRepositories(driver, tags, mirror) if mirror else Repositories(driver, tags),
-        translations=Translations(driver, images, records, offload=offload),
+        translations=translations,
+        background_translations=BackgroundTranslations(translations),
         lookup=Lookup(driver, tags, records),
         mirror=mirror,
     )

@@ -26,6 +26,7 @@ from registry_service.health import Health
 from registry_service.index_client import IndexClient, IndexUnreachable
 from registry_service.mirror.mirror import Mirror
 from registry_service.mirror.mirrored import MirroredImages
+from registry_service.oci.background import BackgroundTranslations
 from registry_service.oci.lookup import Lookup
 from registry_service.oci.translation import Translated, Translations
 from registry_service.pending_tags import PendingTags, TagChange
@@ -74,6 +75,7 @@ class Registry:
     holdings: Holdings
     repositories: Repositories
     translations: Translations
+    background_translations: BackgroundTranslations
     lookup: Lookup
     mirror: Mirror | None = None
 

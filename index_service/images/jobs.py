@@ -22,6 +22,7 @@ from index_service.images.models import Job
 
 READ = "read"
 MOVE = "move"
+TRANSLATE = "translate"
 
 FIRST_BACKOFF = timedelta(seconds=5)
 
@@ -138,6 +139,12 @@ def release(session: Session, lease: Lease) -> None:
     session.execute(
         update(Job).where(leasing.is_leased_as(Job, lease)).values(taken_until=None, attempts=lease.attempts - 1)
     )
+
+
+def put_back(session: Session, lease: Lease, now: datetime) -> None:
+    """Put back a job that has got on, behind those that are due already."""
+    later = {"taken_until": None, "due_at": now, "attempts": 0, "failure": ""}
+    session.execute(update(Job).where(leasing.is_leased_as(Job, lease)).values(**later))
 
 
 def backoff(attempts: int) -> timedelta:

@@ -1,10 +1,10 @@
-"""The tables of images: metadata as registries described it, and the job queue."""
+"""The tables of images: metadata as registries described it, what images are by `/v2/`, and the job queue."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from index_service.db import Base, Serial, UTCDateTime
@@ -35,6 +35,23 @@ class ImageRecord(Base):
     architecture: Mapped[str] = mapped_column(String(50), default="")
     config: Mapped[str] = mapped_column(Text, default="{}")
     checksums: Mapped[str] = mapped_column(Text, default="", server_default="")
+    read_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class TranslationRecord(Base):
+    """What an image of a repository is by `/v2/`, as its registry said at `read_at`.
+
+    `manifests` is a JSON list of media type, digest and size; it is empty where `problem` says why there is none, or
+    where the registry knows nothing of it.
+    """
+
+    __tablename__ = "translations"
+
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True)
+    image_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    manifests: Mapped[str] = mapped_column(Text)
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    problem: Mapped[str] = mapped_column(String(500))
     read_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 

@@ -56,6 +56,7 @@ from index_service.services.summaries import Summaries
 from index_service.services.tag_comparison import TagComparison
 from index_service.services.tags import Tags
 from index_service.services.token_sweep import TokenSweep
+from index_service.services.translation_reader import TranslationReader
 from index_service.settings import IndexSettings
 from index_service.social.comment_rate_limit import CommentRateLimit
 from index_service.tokens.protocol_tokens import ProtocolTokens
@@ -115,7 +116,8 @@ def build(settings: IndexSettings, engine: Engine, *, hasher: PasswordHasher | N
     former_names = FormerNames(database, own, registries)
     facts = MetadataReader(database, own, registries, clock)
     comparison = TagComparison(database, own, registries, clock)
-    jobs = JobRunner(database, own, endpoints, registries, comparison, facts, former_names, clock)
+    translations = TranslationReader(database, own, registries, clock)
+    jobs = JobRunner(database, own, endpoints, registries, comparison, facts, translations, former_names, clock)
     summaries, sweep = Summaries(database, access_control), TokenSweep(database, clock)
     quotas = Quotas(Quota(settings.quota_bytes, settings.quota_repositories))
     return Services(

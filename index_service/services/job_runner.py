@@ -12,7 +12,7 @@ from common.tokens import Access, Token
 from index_service import leasing
 from index_service.database import Database
 from index_service.db import Clock
-from index_service.images import jobs
+from index_service.images import jobs, translations
 from index_service.images.jobs import Lease
 from index_service.metrics import JOBS_DONE
 from index_service.registry_client import RegistryClient
@@ -24,6 +24,7 @@ from index_service.services.former_names import FormerNames
 from index_service.services.metadata_reader import MetadataReader
 from index_service.services.registry_tokens import RegistryTokens
 from index_service.services.tag_comparison import TagComparison, TagsUnsettled
+from index_service.services.translation_reader import TranslationReader
 
 MAX_READS = 8
 """The attempts to read images that a registry lacks; then they wait for the next push."""
@@ -33,6 +34,10 @@ logger = logging.getLogger(__name__)
 
 class Interrupted(Exception):
     """This process ends, or another one leased the job."""
+
+
+class TurnOver(Exception):
+    """The job has got on, and others come first now."""
 
 
 class ImagesMissing(NotFound):
@@ -53,6 +58,7 @@ class JobRunner:
         registries: RegistryClient,
         comparison: TagComparison,
         facts: MetadataReader,
+        translation_reader: TranslationReader,
         former_names: FormerNames,
         clock: Clock,
     ) -> None:
@@ -63,6 +69,7 @@ class JobRunner:
         self._registries = registries
         self._comparison = comparison
         self._facts = facts
+        self._translation_reader = translation_reader
         self._former_names = former_names
         self._clock = clock
 
@@ -81,10 +88,13 @@ class JobRunner:
         lease = job.lease
         try:
             repository = self._repository(lease.repository_id)
-            {jobs.READ: self._read, jobs.MOVE: self._move}[lease.kind](repository, job)
+            work = {jobs.READ: self._read, jobs.MOVE: self._move, jobs.TRANSLATE: self._translate}[lease.kind]
+            work(repository, job)
             job.complete()
         except Interrupted:
             job.release()
+        except TurnOver:
+            job.put_back()
         except ImagesMissing as missing:
             if lease.attempts >= MAX_READS:
                 logger.warning("%s of repository %s is given up: %s", lease.kind, lease.repository_id, missing.message)
@@ -103,10 +113,22 @@ class JobRunner:
         """Read what the registry's tags reach, as far as it is not known."""
         found = self._comparison.run(repository)
         _, missing = self._facts.read(repository, found.tags.values(), everything=False, heartbeat=job.heartbeat)
+        self._ask_for_translations(repository)
         if missing:
             raise ImagesMissing(missing)
         if not found.is_settled:
             raise TagsUnsettled
+
+    def _ask_for_translations(self, repository: Repository) -> None:
+        with self._database.writing() as session:
+            translations.forget_untagged(session, repository.id)
+            if translations.wanted(session, repository.id, 1):
+                jobs.enqueue(session, jobs.TRANSLATE, repository.id, {}, self._clock())
+
+    def _translate(self, repository: Repository, job: LeasedJob) -> None:
+        """Read what tagged images are by `/v2/`, for so long that other jobs have their turn."""
+        if not self._translation_reader.read(repository, job.heartbeat):
+            raise TurnOver
 
     def _move(self, repository: Repository, job: LeasedJob) -> None:
         """The repository was renamed: set its tags at the registry under the new name, and remove the old one."""
@@ -180,6 +202,10 @@ class LeasedJob:
         with self._database.writing() as session:
             jobs.fail(session, self.lease, reason, self._clock())
         JOBS_DONE.add(self.lease.kind, "failed")
+
+    def put_back(self) -> None:
+        with self._database.writing() as session:
+            jobs.put_back(session, self.lease, self._clock())
 
     def release(self) -> None:
         with self._database.writing() as session:

@@ -12,7 +12,7 @@ from sqlalchemy.pool import QueuePool
 from common import metrics
 from index_service.database import Database
 from index_service.db import Clock
-from index_service.images.jobs import MOVE, READ
+from index_service.images.jobs import MOVE, READ, TRANSLATE
 from index_service.images.models import Job
 from index_service.mail.models import Letter
 from index_service.metrics import JOBS, JOBS_OLDEST, LETTERS, LETTERS_OLDEST
@@ -53,7 +53,7 @@ class Queues:
         state = case((Job.taken_until > moment, "running"), (Job.due_at > moment, "later"), else_="due")
         rows = session.execute(select(Job.kind, state, func.count()).group_by(Job.kind, state))
         counts = {(kind, state): count for kind, state, count in rows}
-        for kind in (READ, MOVE):
+        for kind in (READ, MOVE, TRANSLATE):
             for each in STATES:
                 JOBS.set(counts.get((kind, each), 0), kind, each)
         JOBS_OLDEST.set(_age(session.scalar(select(func.min(Job.asked_at))), moment))

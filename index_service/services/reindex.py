@@ -13,6 +13,7 @@ from index_service.accounts import authentication
 from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.db import Clock
+from index_service.images import jobs, translations
 from index_service.registry_client import Pushed, RegistryClient
 from index_service.repositories import catalogue, repository_settings
 from index_service.repositories.catalogue import Pusher
@@ -65,12 +66,19 @@ class Reindex:
         is_marked = owner is not None and self._registries.is_private(endpoint, token, name)
         repository = self._with_tags(name, owner, tags, pushed, make_private=is_marked)
         images, missing = self._facts.read(repository, tags.values(), everything=True, heartbeat=lambda: None)
+        self._ask_for_translations(repository)
         return Reindexed(len(tags), images, missing)
 
     def repositories(self) -> list[RepositoryName]:
         """All repositories of the index, by name."""
         with self._database.reading() as session:
             return catalogue.names(session)
+
+    def _ask_for_translations(self, repository: Repository) -> None:
+        """A job does it: translating takes a registry as long as unpacking every layer."""
+        with self._database.writing() as session:
+            translations.read_anew(session, repository.id)
+            jobs.enqueue(session, jobs.TRANSLATE, repository.id, {}, self._clock())
 
     def _endpoint_of(self, name: RepositoryName, owner: str | None) -> str:
         with self._database.reading() as session:

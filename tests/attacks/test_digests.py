@@ -52,6 +52,11 @@ class Reader:
         return {self.ask(name, rest, method).status for rest in digests for method in ("GET", "HEAD")}
 
 
+def facts(chain: Chain) -> str:
+    """Where a registry tells what an image is by `/v2/`."""
+    return f"_wharfinger/images/{chain[-1].id}"
+
+
 def give_role(split: SetUp, name: str, account: Account, role: str) -> None:
     session = {"Authorization": daemon(split, ALICE).basic, "Content-Type": "application/json"}
     path = f"/api/v1/repositories/{name}/@roles/people/{account.name}"
@@ -67,9 +72,9 @@ def pushed(split: SetUp, words: str, account: Account = ALICE, chain: Chain | No
 
 @pytest.mark.parametrize("role", [None, "read", "write", "admin"])
 def test_what_is_private_opens_to_roles_only(split: SetUp, role: str | None) -> None:
-    (name, _), alice = pushed(split, "hidden"), Reader(split, ALICE)
+    (name, chain), alice = pushed(split, "hidden"), Reader(split, ALICE)
     private(split, name)
-    digests = alice.digests(name)
+    digests = [*alice.digests(name), facts(chain)]
     assert alice.statuses(name, digests) == {200}
     own, _ = pushed(split, "own", MALLORY)
     assert Reader(split).statuses(name, digests) == {401}
@@ -85,7 +90,7 @@ def test_what_is_private_opens_to_roles_only(split: SetUp, role: str | None) -> 
 def test_to_announce_an_image_opens_none_of_its_digests(split: SetUp) -> None:
     name, chain = pushed(split, "hidden")
     private(split, name)
-    digests = Reader(split, ALICE).digests(name)
+    digests = [*Reader(split, ALICE).digests(name), facts(chain)]
     own, mallory = split.fresh_name("claims", MALLORY), Reader(split, MALLORY)
     announce(split, MALLORY, own, *chain)
     assert mallory.statuses(own, digests) <= {401, 404}
@@ -103,6 +108,9 @@ def test_who_squats_an_id_gives_nobody_other_digests(split: SetUp) -> None:
     alice, mallory = Reader(split, ALICE), Reader(split, MALLORY)
     mine, theirs = alice.digests(name), mallory.digests(squatted)
     assert not set(mine) & set(theirs)
+    for reader, where, own in ((alice, name, mine), (mallory, squatted, theirs)):
+        told = reader.ask(where, facts(chain)).json()["manifests"]
+        assert {f"manifests/{each['digest']}" for each in told} == set(own[:2])
     assert alice.statuses(name, mine) == mallory.statuses(squatted, theirs) == {200}
     assert alice.statuses(name, theirs) == {404}
     private(split, name)

@@ -14,19 +14,19 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from werkzeug.exceptions import MethodNotAllowed
 
 from common import distribution, http, request_record
-from common.distribution import PREFIX, TOKEN_PARAMETER, NameUnknown
+from common.distribution import IMAGES, PREFIX, TOKEN_PARAMETER, NameUnknown
 from common.errors import Unauthenticated
 from common.names import RepositoryName
 from common.tokens import Access, Token, authorization, read_bearer, read_bearer_header
 from registry_service.api.delivery import Answer
-from registry_service.api.v2 import lists
+from registry_service.api.v2 import facts, lists
 from registry_service.api.v2.contents import Contents, parse_digest
 from registry_service.api.without_flask import respond
 from registry_service.grants import Credentials
 from registry_service.services import Registry
 
 _READING = ("GET", "HEAD")
-_ROUTES = {part: f"/v2/<name>/{part}/<reference>" for part in ("manifests", "blobs", "tags", "referrers")}
+_ROUTES = {part: f"/v2/<name>/{part}/<reference>" for part in ("manifests", "blobs", "tags", "referrers", IMAGES)}
 
 
 class Door:
@@ -79,6 +79,8 @@ class Door:
                 return self._contents.manifest(environ, credentials, name, reference)
             if part == "blobs":
                 return self._contents.blob(environ, credentials, name, reference)
+            if part == IMAGES:
+                return facts.facts(environ, self._registry, credentials, reference)
             if part == "referrers":
                 parse_digest(reference)
                 return lists.referrers(environ)

@@ -29,7 +29,7 @@ def tags(environ: WSGIEnvironment, registry: Registry, name: RepositoryName, ask
         raise NameUnknown("There is no such repository") from error
     named = sorted(tag for tag in known if Tag(tag).is_creatable)
     page, link = _page(environ, named, f"{PREFIX}/{asked}/tags/list", PAGE, MAX_PAGE)
-    return _json(environ, {"name": asked, "tags": page}, link)
+    return as_json(environ, {"name": asked, "tags": page}, link)
 
 
 def catalogue(environ: WSGIEnvironment, registry: Registry) -> Answer:
@@ -38,22 +38,34 @@ def catalogue(environ: WSGIEnvironment, registry: Registry) -> Answer:
         raise NameUnknown("The index has the catalogue")
     names = sorted(map(str, registry.repositories.search("")))
     page, link = _page(environ, names, f"{PREFIX}/_catalog", CATALOGUE_PAGE, MAX_CATALOGUE_PAGE)
-    return _json(environ, {"repositories": page}, link)
+    return as_json(environ, {"repositories": page}, link)
 
 
 def referrers(environ: WSGIEnvironment) -> Answer:
     """None: nothing in a store of v1 refers to a manifest. A 404 would cost clients another request."""
-    return _json(environ, _NO_REFERRERS, {}, _INDEX)
+    return as_json(environ, _NO_REFERRERS, content_type=_INDEX)
 
 
 def base(environ: WSGIEnvironment) -> Answer:
-    return _json(environ, {}, {})
+    return as_json(environ, {})
 
 
 def parameters(environ: WSGIEnvironment) -> dict[str, str]:
     """The query, the last value of each key; what is not text in it is replaced."""
     pairs = (pair.partition("=") for pair in environ.get("QUERY_STRING", "").split("&") if pair)
     return {_decoded(key): _decoded(value) for key, _, value in pairs}
+
+
+def as_json(
+    environ: WSGIEnvironment,
+    data: Any,
+    extra: Mapping[str, str] | None = None,
+    content_type: str = "application/json",
+    status: str = "200 OK",
+) -> Answer:
+    body = json.dumps(data).encode()
+    headers = [("Content-Type", content_type), ("Content-Length", str(len(body))), ("Cache-Control", "no-cache")]
+    return Answer(status, [*headers, *(extra or {}).items()], () if environ["REQUEST_METHOD"] == "HEAD" else (body,))
 
 
 def _page(
@@ -63,14 +75,6 @@ def _page(
     size, last = page_size(query.get("n"), default, most), query.get("last")
     rest = [name for name in names if not last or name > last]
     return rest[:size], next_page(quote(path), rest, size)
-
-
-def _json(
-    environ: WSGIEnvironment, data: Any, extra: Mapping[str, str], content_type: str = "application/json"
-) -> Answer:
-    body = json.dumps(data).encode()
-    headers = [("Content-Type", content_type), ("Content-Length", str(len(body))), ("Cache-Control", "no-cache")]
-    return Answer("200 OK", [*headers, *extra.items()], () if environ["REQUEST_METHOD"] == "HEAD" else (body,))
 
 
 def _decoded(text: str) -> str:

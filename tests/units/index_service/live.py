@@ -82,6 +82,10 @@ class Harbour:
         return f"127.0.0.1:{self.registry.port}"
 
     @property
+    def index(self) -> Target:
+        return Target("http", "127.0.0.1", self._index.port)
+
+    @property
     def jobs(self) -> Any:
         return self.site.services.jobs
 
@@ -117,8 +121,7 @@ class Harbour:
         self._index.stop()
 
     def daemon(self, user: str = "") -> Daemon:
-        target = Target("http", "127.0.0.1", self._index.port)
-        return Daemon(V1_0, target, user, f"password-{user}" if user else "")
+        return Daemon(V1_0, self.index, user, f"password-{user}" if user else "")
 
     def push(self, name: str, chain: Chain, tag: str = "latest") -> None:
         self.daemon(name.split("/", maxsplit=1)[0]).push(name, chain, tag)

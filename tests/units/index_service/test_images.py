@@ -214,7 +214,7 @@ def test_a_registry_that_is_gone_deletes_nothing_and_is_asked_again(harbour):
     harbour.registry.start()
     assert harbour.work_off() == 0
     harbour.site.clock.move(seconds=5)
-    assert harbour.work_off() == 1
+    assert harbour.work_off() == len(("read", "translate"))
     assert len(harbour.site.rows("SELECT * FROM images")) == 4
     assert harbour.site.rows("SELECT * FROM jobs") == []
 
@@ -223,7 +223,8 @@ def test_images_the_registry_lacks_are_left_after_some_times(harbour):
     harbour.push("alice/app", make_chain(2))
     harbour.driver.put("repositories/alice/app/tag_ghost", IMAGES[0].encode())
     for attempt in range(1, MAX_READS + 1):
-        assert harbour.work_off() == 1
+        # What the registry has is translated the first time.
+        assert harbour.work_off() == (2 if attempt == 1 else 1)
         if attempt < MAX_READS:
             (job,) = harbour.site.rows("SELECT failure, attempts FROM jobs")
             assert job.failure == "The registry lacks 1 of the images that its tags reach"
@@ -240,7 +241,7 @@ def test_what_a_registry_keeps_apart_is_recorded_so_and_never_described(harbour)
     tar = make_tar({"bin/sh": b"another"})
     other = json.dumps(json.loads(top.json) | {"author": "bob"}).encode()
     harbour.push("bob/app", (base, replace(top, json=other, tar=tar, chunks=pack(tar, "gzip"))))
-    assert harbour.work_off() == 1
+    harbour.work_off()
     rows = harbour.site.rows(
         "SELECT namespace, image_id, is_apart FROM held_images JOIN repositories ON repositories.id = repository_id"
     )
@@ -291,7 +292,7 @@ def test_a_process_that_ends_puts_its_job_back(harbour):
     assert harbour.jobs.do_next(ending)
     (job,) = harbour.site.rows("SELECT taken_until, attempts FROM jobs")
     assert (job.taken_until, job.attempts) == (None, 0)
-    assert harbour.work_off() == 1
+    assert harbour.work_off() == len(("read", "translate"))
 
 
 # building it anew

@@ -11,9 +11,17 @@ import pytest
 
 from common.errors import NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
-from common.tokens import Access, Token
+from common.tokens import Access, Token, read_bearer_header
 from index_service import registry_client
-from index_service.registry_client import Ancestry, RegistryClient, RegistryFailed, RegistryRefused
+from index_service.registry_client import (
+    Ancestry,
+    Manifest,
+    RegistryClient,
+    RegistryFailed,
+    RegistryRefused,
+    StillTranslating,
+    Translation,
+)
 from tests.servers.process import free_port
 
 NAME = RepositoryName("alice", "app")
@@ -197,3 +205,54 @@ def test_a_tag_is_set_and_deleted_by_name(server, client):
         ("DELETE", "/v1/repositories/alice/app/tags/a%25b", b""),
         ("DELETE", "/v1/repositories/alice/app/", b""),
     ]
+
+
+GOOD = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": f"sha256:{'ab' * 32}", "size": 500}
+
+
+def test_what_an_image_is_by_v2(server, client):
+    server.script = (200, {}, json.dumps({"manifests": [GOOD], "size": 7000}).encode())
+    told = client.translation(endpoint(server), TOKEN, IMAGE)
+    assert told == Translation((Manifest(GOOD["mediaType"], GOOD["digest"], 500),), 7000)
+    ((_, path, headers, _),) = server.asked
+    assert path == f"/v2/alice/app/_wharfinger/images/{IMAGE}"
+    assert read_bearer_header(headers["Authorization"]) == [TOKEN]
+    server.script = (200, {}, b'{"problem": "no layer"}')
+    assert client.translation(endpoint(server), TOKEN, IMAGE) == Translation(problem="no layer")
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [(202, StillTranslating), (404, NotFound), (401, RegistryRefused), (403, RegistryRefused), (503, RegistryFailed)],
+)
+def test_no_translation(server, client, status, failure):
+    server.script = (status, {}, b"{}")
+    with pytest.raises(failure):
+        client.translation(endpoint(server), TOKEN, IMAGE)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [],
+        {},
+        {"problem": ""},
+        {"problem": 5},
+        {"manifests": [], "size": 1},
+        {"manifests": [GOOD]},
+        {"manifests": [GOOD], "size": -1},
+        {"manifests": [GOOD], "size": True},
+        {"manifests": [GOOD], "size": 2**60},
+        {"manifests": [GOOD, {}], "size": 1},
+        {"manifests": ["x"], "size": 1},
+        {"manifests": {"x": GOOD}, "size": 1},
+        {"manifests": [{**GOOD, "digest": "sha256:0"}], "size": 1},
+        {"manifests": [{**GOOD, "digest": f"sha256:{'0' * 64}\n"}], "size": 1},
+        {"manifests": [{**GOOD, "mediaType": "<b>"}], "size": 1},
+        {"manifests": [{**GOOD, "size": "1"}], "size": 1},
+    ],
+)
+def test_manifests_that_are_none(server, client, told):
+    server.script = (200, {}, json.dumps(told).encode())
+    with pytest.raises(RegistryFailed, match="manifests that are none"):
+        client.translation(endpoint(server), TOKEN, IMAGE)

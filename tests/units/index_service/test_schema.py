@@ -34,6 +34,7 @@ TABLES = {
     ),
     *("repositories", "listed_images", "held_images", "tags", "tag_moves", "roles", "pulls", "images", "jobs"),
     *("stars", "comments", "comment_versions", "flags", "tokens", "audit", "known_networks", "rate_counts", "letters"),
+    "translations",
 }
 
 

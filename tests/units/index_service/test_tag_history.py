@@ -179,7 +179,7 @@ def test_a_job_that_breaks_is_logged_and_pauses_while_others_go_on(harbour, monk
 
     meanwhile(monkeypatch, "set_tag", broken)
     harbour.push("alice/other", make_chain(1))
-    assert harbour.work_off() == 2
+    assert harbour.work_off() == len(("move", "read", "translate"))
     (job,) = harbour.site.rows("SELECT kind, attempts, failure FROM jobs")
     assert tuple(job) == ("move", 1, "KeyError: the log says more")
     assert "a defect" in caplog.text
