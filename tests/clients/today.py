@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.clients.images import Chain
 from tests.clients.wire import Target
@@ -36,9 +37,9 @@ class Pulled:
     tars: tuple[bytes, ...]
 
 
-def run(*command: str | Path, home: Path) -> bytes:
-    """What a client prints. Raises ClientFailed."""
-    environ = {**os.environ, "HOME": str(home)}
+def run(*command: str | Path, home: Path, **settings: str) -> bytes:
+    """What a client prints. `settings` are more of its environment. Raises ClientFailed."""
+    environ = {**os.environ, "HOME": str(home), **settings}
     done = subprocess.run([str(word) for word in command], env=environ, capture_output=True, timeout=300)
     if done.returncode != 0:
         raise ClientFailed((done.stdout + done.stderr).decode(errors="replace"))
@@ -60,6 +61,18 @@ class Skopeo:
         layers = [(folder / layer["digest"].partition(":")[2]).read_bytes() for layer in manifest["layers"]]
         return Pulled(manifest["config"]["digest"], tuple(map(gunzipped, layers)))
 
+    def unpacked(self, target: Target, reference: str) -> dict[str, bytes]:
+        """The files of an image that umoci unpacks, which compares every diff id."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        layout, bundle = folder / "layout", folder / "bundle"
+        self._run("copy", target, f"docker://{target.netloc}/{reference}", f"oci:{layout}:x", source="src-")
+        run(require("umoci", "umoci"), "unpack", "--rootless", "--image", f"{layout}:x", bundle, home=self.folder)
+        return files_below(bundle / "rootfs")
+
+    def inspect(self, target: Target, reference: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._run("inspect", target, f"docker://{target.netloc}/{reference}"))
+        return found
+
     def tags(self, target: Target, repository: str) -> list[str]:
         listed = self._run("list-tags", target, f"docker://{target.netloc}/{repository}")
         found: list[str] = json.loads(listed)["Tags"]
@@ -78,6 +91,50 @@ class Skopeo:
 
 
 @dataclass(frozen=True)
+class Podman:
+    """Podman, and Buildah over the same images: no daemon, by plain HTTP."""
+
+    folder: Path
+
+    @classmethod
+    def made(cls, folder: Path) -> Podman:
+        folder.mkdir(parents=True)
+        (folder / "engine.conf").write_text(
+            f'[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\ntmp_dir = "{folder}/tmp"\n'
+        )
+        (folder / "registries.conf").write_text("")
+        (folder / "auth.json").write_text("{}")
+        settings = folder / ".config" / "containers"
+        settings.mkdir(parents=True)
+        (settings / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        return cls(folder)
+
+    def __call__(self, *arguments: str) -> str:
+        return self._run("podman", *arguments)
+
+    def buildah(self, *arguments: str) -> str:
+        return self._run("buildah", *arguments)
+
+    def _run(self, program: str, *arguments: str) -> str:
+        store = ("--root", self.folder / "images", "--runroot", self.folder / "run", "--storage-driver", "vfs")
+        said = run(
+            require(program, program),
+            *store,
+            *arguments,
+            home=self.folder,
+            CONTAINERS_CONF=str(self.folder / "engine.conf"),
+            CONTAINERS_REGISTRIES_CONF=str(self.folder / "registries.conf"),
+            REGISTRY_AUTH_FILE=str(self.folder / "auth.json"),
+        )
+        return said.decode()
+
+    def files(self, image: str) -> dict[str, bytes]:
+        """The files of an image that was pulled, as Buildah mounts it to build on."""
+        container = self.buildah("from", "--pull-never", image).strip()
+        return files_below(Path(self.buildah("mount", container).strip()))
+
+
+@dataclass(frozen=True)
 class Docker:
     """A Docker daemon of today and its command, on 127.0.0.1 by plain HTTP."""
 
@@ -86,7 +143,8 @@ class Docker:
 
     def __call__(self, *arguments: str) -> str:
         socket = f"unix://{self.folder}/docker.sock"
-        return run(require("docker", "docker.io"), "-H", socket, *arguments, home=self.folder).decode()
+        program = require("docker", "docker.io")
+        return run(program, "-H", socket, *arguments, home=self.folder, DOCKER_BUILDKIT="0").decode()
 
     def files(self, image: str) -> dict[str, bytes]:
         """The files of a container made of an image."""
@@ -181,6 +239,12 @@ def files_of(tar: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         members = [member for member in archive if member.isreg()]
         return {_plain(member.name): _read(archive, member.name) for member in members}
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """The contents of regular files, by name."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def files_in(chain: Chain) -> dict[str, bytes]:

@@ -45,9 +45,14 @@ class Message:
         return Message(self.line, [pair for pair in self.headers if pair[0].lower() != name.lower()])
 
 
+_HANDSHAKE = b"\x16"
+"""How TLS begins, which today's clients try first."""
+
+
 def read_message(stream: BinaryIO) -> Message:
-    """Raises Broken where the other side is gone."""
-    line = stream.readline().decode("latin-1").strip()
+    """Raises Broken where the other side is gone, or speaks TLS."""
+    first = stream.read(1)
+    line = "" if first == _HANDSHAKE else (first + stream.readline()).decode("latin-1").strip()
     if not line:
         raise Broken
     headers = []
