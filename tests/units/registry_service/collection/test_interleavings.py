@@ -20,6 +20,7 @@ from registry_service.graph.errors import ImageBusy, ImageExists, ImageNotFound
 from registry_service.graph.images import Images
 from registry_service.graph.push import Push
 from registry_service.settings import RegistrySettings
+from registry_service.storage import paths
 from registry_service.storage.memory import Memory
 from tests.units.registry_service.graph.store import Image, Store, in_blocks
 
@@ -27,6 +28,8 @@ REPOSITORY = RepositoryName("acme", "app")
 BASE = Image("base")
 TOP = Image("top", BASE)
 FAR = 10_000
+EVERY = 2
+"""Each is interrupted at every second operation: of two that follow each other, few matter both."""
 
 STEPS = ("get", "put", "create", "stat", "exists", "list", "delete", "move")
 
@@ -82,17 +85,28 @@ def push(driver: Memory) -> None:
         set_tag(driver)
 
 
-def play(driver: Memory, first: Callable[[Memory], None], second: Callable[[Memory], None], at: int, steps: int) -> int:
-    """The first to its step `at`, the second for so many steps, the first to its end, the second to its end; returns
-    how many steps the second took before the first ended."""
-    one, other = greenlet(first), greenlet(second)
-    go(one, driver, at)
-    taken = go(other, driver, steps)
-    go(one, driver, FAR)
-    go(other, driver, FAR)
-    assert one.dead
-    assert other.dead
-    return taken
+class Schedule:
+    """The collector begins and goes so far; the first to its step `at`, the second for so many steps, the first to its
+    end, the second to its end."""
+
+    def __init__(self, begun: int, other: Callable[[Memory], None], *, collector_first: bool) -> None:
+        self._begun = begun
+        self._other = other
+        self._collector_first = collector_first
+
+    def play(self, driver: Memory, at: int, steps: int) -> tuple[bool, bool]:
+        """Whether the first went on after the second, and whether the second was stopped."""
+        collector, other = greenlet(collect), greenlet(self._other)
+        go(collector, driver, self._begun)
+        first, second = (collector, other) if self._collector_first else (other, collector)
+        go(first, driver, at)
+        go(second, driver, steps)
+        paused = not first.dead, not second.dead
+        go(first, driver, FAR)
+        go(second, driver, FAR)
+        assert first.dead
+        assert second.dead
+        return paused
 
 
 def go(actor: greenlet, driver: Memory, steps: int) -> int:
@@ -112,33 +126,33 @@ def condemned() -> dict[str, tuple[bytes, float]]:
     return driver._contents
 
 
+def announcement(contents: dict[str, tuple[bytes, float]]) -> int:
+    """How many steps a collection takes until it has marked all, and announces what it is to delete."""
+    driver, collector, steps = Stepping(contents), greenlet(collect), 0
+    while paths.DOOMED not in driver._contents:
+        steps += go(collector, driver, 1)
+    go(collector, driver, FAR)
+    return steps - 1
+
+
 @pytest.mark.parametrize("other", [tag, push], ids=["tag", "push"])
-@pytest.mark.parametrize("collector_first", [True, False], ids=["collector first", "other first"])
+@pytest.mark.parametrize("order", ["collector first", "other first", "other first, once all is marked"])
 def test_what_is_tagged_is_whole(
-    condemned: dict[str, tuple[bytes, float]], other: Callable[[Memory], None], *, collector_first: bool
+    condemned: dict[str, tuple[bytes, float]], other: Callable[[Memory], None], order: str
 ) -> None:
-    first, second = (collect, other) if collector_first else (other, collect)
+    begun = announcement(condemned) if order.endswith("marked") else 0
+    schedule = Schedule(begun, other, collector_first=order == "collector first")
     ends: set[bool] = set()
-    for at in range(1, FAR, 2):
-        driver = Stepping(condemned)
-        ended = play_from(driver, first, second, at, ends)
-        if ended:
-            break
-    assert ends == {True, False} or other is push
-
-
-def play_from(
-    driver: Memory, first: Callable[[Memory], None], second: Callable[[Memory], None], at: int, ends: set[bool]
-) -> bool:
-    """With every number of steps of the second; whether the first ends before its step `at`."""
-    contents = driver._contents
-    for steps in range(1, FAR, 2):
-        driver = Stepping(contents)
-        taken = play(driver, first, second, at, steps)
-        ends.add(demand_whole(driver))
-        if taken < steps:
-            break
-    return go(greenlet(first), Stepping(contents), at) < at
+    goes_on, at = True, 1
+    while goes_on:
+        is_stopped, steps = True, 1
+        while is_stopped:
+            driver = Stepping(condemned)
+            goes_on, is_stopped = schedule.play(driver, at, steps)
+            ends.add(demand_whole(driver))
+            steps += EVERY
+        at += EVERY
+    assert True in ends
 
 
 def demand_whole(driver: Memory) -> bool:
