@@ -274,10 +274,7 @@ def _lines_of_translations(reports: Sequence[TagReport], done: str) -> Iterator[
 def _line_of_blobs(sent: Sequence[Sent]) -> str:
     blobs = sum((Counter(one.blobs) for one in sent), Counter[str]())
     tags, size = sum(one.was_there for one in sent), sum(one.sent_bytes for one in sent)
-    return (
-        f"{tags} tags were there before; {blobs['sent']} blobs ({size} bytes) sent, {blobs['mounted']} mounted, "
-        f"{blobs['there']} there before"
-    )
+    return f"{tags} tags were there before; {blobs['sent']} blobs ({size} bytes) sent, {blobs['mounted']} mounted"
 
 
 @main.group()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,6 @@ USER = "WHARFINGER_EXPORT_USER"
 PASSWORD = "WHARFINGER_EXPORT_PASSWORD"
 FILE = "REGISTRY_AUTH_FILE"
 """As for Skopeo, Podman and Buildah."""
-
-_DOCKER_CONFIG = "DOCKER_CONFIG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,15 @@ def login_at(host: str, environ: Mapping[str, str]) -> Login | None:
         return Login(user, password)
     if environ.get(FILE):
         return _login_in(Path(environ[FILE]), host)
-    path = Path(environ.get(_DOCKER_CONFIG) or Path(environ.get("HOME") or "/") / ".docker") / "config.json"
-    return _login_in(path, host) if path.exists() else None
+    found = (_login_in(path, host) for path in _files(environ) if path.exists())
+    return next(filter(None, found), None)
+
+
+def _files(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Skopeo's own file, then Docker's."""
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    yield Path(runtime, "containers") / "auth.json" if runtime else Path(f"/run/containers/{os.getuid()}/auth.json")
+    yield Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or "/", ".docker"), "config.json")
 
 
 def _login_in(path: Path, host: str) -> Login | None:

@@ -228,6 +228,12 @@ def test_logins_are_found(tmp_path: Path) -> None:
         assert login_at("old.example", environ) == Login("old", "x")
         assert login_at("helped.example", environ) is None
         assert login_at("new.example", environ) is None
+    (tmp_path / "containers").mkdir()
+    (tmp_path / "containers/auth.json").write_text(json.dumps({"auths": {"new.example": kept("skopeo", "y")}}))
+    for host, user in (("new.example", "skopeo"), ("old.example", "old")):
+        found = login_at(host, {**home, "XDG_RUNTIME_DIR": str(tmp_path)})
+        assert found is not None
+        assert found.user == user
     both = {**home, "WHARFINGER_EXPORT_USER": "you", "WHARFINGER_EXPORT_PASSWORD": "word"}
     assert login_at("new.example:5000", both) == Login("you", "word")
     assert "word" not in repr(login_at("new.example:5000", both))
