@@ -30,6 +30,10 @@ FLUSH_SECONDS = 1.0
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 """The buckets of all histograms: from an answer out of memory to a layer for a slow client."""
 
+_FILE_BYTES = 256 * 1024
+_HISTOGRAM_BYTES = 2 * 1024 * 1024
+"""Room for a histogram of each route."""
+
 _MOST_DISTINCT = 4096
 """Requests that differ in what the client may choose, in memory."""
 
@@ -256,7 +260,24 @@ def start(folder: Path, service: str) -> None:
     _queue = deque()
     writer = _Writer(_Files(folder, service), _queue)
     writer.start()
-    atexit.register(writer.flush)
+    atexit.register(writer.flush_if_possible)
+
+
+def allocate(path: Path, kind: str) -> None:
+    """Have the disk give the space for a file, unless it is there: a process that writes to a mapped page for which
+    there is no space is killed. It appears whole, for whoever reads the folder. Raises OSError."""
+    if path.exists():
+        return
+    new = path.with_suffix(".new")
+    file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(file, 0, _HISTOGRAM_BYTES if kind == "histogram" else _FILE_BYTES)
+        new.rename(path)
+    except OSError:
+        new.unlink()
+        raise
+    finally:
+        os.close(file)
 
 
 class _Cell:
@@ -301,7 +322,9 @@ class _Files:
         from prometheus_client.mmap_dict import MmapedDict  # noqa: PLC0415 - not in the arbiter
 
         if kind not in self._files:
-            self._files[kind] = MmapedDict(str(self._folder / f"{kind}_{os.getpid()}.db"))
+            path = self._folder / f"{kind}_{os.getpid()}.db"
+            allocate(path, kind)
+            self._files[kind] = MmapedDict(str(path))
         return self._files[kind]
 
 
@@ -312,6 +335,7 @@ class _Writer:
         self._files = files
         self._queue = queue
         self._pid = os.getpid()
+        self._has_failed = False
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -319,7 +343,7 @@ class _Writer:
         WORKERS.set(1, self._files.service)
         for family in families:
             family.begin(self._files)
-        self.flush()
+        self.flush_if_possible()
         threading.Thread(target=self._run, name="metrics", daemon=True).start()
 
     def flush(self) -> None:
@@ -327,21 +351,29 @@ class _Writer:
             # A child that was forked of this worker counts nothing.
             return
         with self._lock:
-            for gauge, labels, read in _watched:
-                gauge.apply(self._files, labels, read())
+            # First, so that it does not grow whatever fails.
             for _ in range(len(self._queue)):
                 noted, labels, value = self._queue.popleft()
                 noted.apply(self._files, labels, value)
+            for gauge, labels, read in _watched:
+                gauge.apply(self._files, labels, read())
             self._files.write()
+
+    def flush_if_possible(self) -> None:
+        """A full disk, say, ends neither a service nor what counts: the next turn writes all of it. Logged once."""
+        try:
+            self.flush()
+        except Exception as error:
+            if not self._has_failed:
+                logger.exception("metrics cannot be written: %s", type(error).__name__)
+            self._has_failed = True
+        else:
+            self._has_failed = False
 
     def _run(self) -> None:
         while True:
             time.sleep(FLUSH_SECONDS)
-            try:
-                self.flush()
-            except Exception:
-                # A full disk, say, must not end what counts.
-                logger.exception("metrics")
+            self.flush_if_possible()
 
 
 def _key(

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from common.metrics import allocate
 
 REQUEST_SECONDS = 10.0
 """How long a client may take to send its request."""
@@ -50,7 +53,9 @@ class Metrics:
         MultiProcessCollector(registry, path=str(self._folder))
         encode, content_type = choose_encoder(accept)
         with self._lock:
-            self.fold_dead()
+            # On a full disk, another time.
+            with suppress(OSError):
+                self.fold_dead()
             return encode(registry), content_type
 
     def fold_dead(self) -> None:
@@ -58,7 +63,9 @@ class Metrics:
         for file in list(self._dead_files()):
             kind = file.name.partition("_")[0]
             if kind != "gauge":
-                sums = MmapedDict(str(self._folder / f"{kind}_{_DEAD}.db"))
+                path = self._folder / f"{kind}_{_DEAD}.db"
+                allocate(path, kind)
+                sums = MmapedDict(str(path))
                 for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
                     sums.write_value(key, sums.read_value(key)[0] + value, 0.0)
                 sums.close()

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from common import agents, metrics
 from common.metrics_listener import Metrics
+from tests.conformance.drivers_small_disk import run_on_small_disk
 
 WORK = """
 import sys
@@ -87,6 +88,10 @@ def test_a_gauge_is_the_sum_of_the_living_or_what_one_of_them_read(tmp_path: Pat
     finally:
         for worker in workers:
             worker.communicate()
+
+
+def test_a_full_disk_ends_no_worker(tmp_path: Path) -> None:
+    run_on_small_disk(tmp_path, "tests.units.common.metrics_full")
 
 
 def test_nothing_is_kept_where_metrics_are_off() -> None:
