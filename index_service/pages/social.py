@@ -9,8 +9,10 @@ from datetime import datetime
 from markupsafe import Markup
 
 from index_service import markdown
+from index_service.images.pull_commands import PullCommands
 from index_service.pages.forms import EMPTY, FormState
 from index_service.paging import Paging
+from index_service.registry_client import Translation
 from index_service.repositories.activity import DayOfPulls
 from index_service.repositories.tag_history import TagHistoryEvent
 from index_service.services.social import CommentHistory, Overview, Thread
@@ -22,16 +24,18 @@ SPARK_HEIGHT = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewPage:
-    """A repository; `tag`, `image_id`, `is_apart` and `size` are of the tag shown, as far as they are known."""
+    """A repository; `tag`, `image_id`, `is_apart`, `size` and `translation` are of the tag shown, as far as they are
+    known, and `commands` pull it."""
 
     head: RepositorySummary
-    host: str
     readme: str
     tags: tuple[str, ...]
     tag: str | None
     image_id: str | None
     is_apart: bool | None
     size: int | None
+    translation: Translation
+    commands: PullCommands | None
     last_move: TagHistoryEvent | None
     pulls: tuple[DayOfPulls, ...]
     annotations: tuple[CommentView, ...]
@@ -39,16 +43,17 @@ class OverviewPage:
     source_url: str
 
     @classmethod
-    def of(cls, host: str, overview: Overview) -> OverviewPage:
+    def of(cls, host: str, overview: Overview, *, is_secure: bool) -> OverviewPage:
         return cls(
             head=overview.head,
-            host=host,
             readme=overview.readme,
             tags=tuple(overview.tags),
             tag=overview.tag,
             image_id=overview.image_id,
             is_apart=overview.is_apart,
             size=overview.size,
+            translation=overview.translation,
+            commands=overview.commands(host, is_secure=is_secure),
             last_move=overview.last_move,
             pulls=tuple(overview.days),
             annotations=tuple(overview.annotations),
@@ -60,12 +65,6 @@ class OverviewPage:
     def headings(self) -> list[markdown.Heading]:
         """Of the README, for its table of contents."""
         return markdown.headings(self.readme_html)
-
-    @property
-    def command(self) -> str:
-        """The name to pull; the tag is left out if it is docker's default."""
-        name = self.head.name.name if self.head.name.is_library else str(self.head.name)
-        return f"{self.host}/{name}" + ("" if self.tag in (None, "latest") else f":{self.tag}")
 
     @property
     def recent_pulls(self) -> int:

@@ -22,7 +22,9 @@ from index_service.accounts.privileges import is_administrator
 from index_service.audit.log import AuditContext
 from index_service.database import Database
 from index_service.db import Clock
-from index_service.images import tagged_images, versions
+from index_service.images import tagged_images, translations, versions
+from index_service.images.pull_commands import PullCommands
+from index_service.registry_client import Translation
 from index_service.repositories import activity, catalogue
 from index_service.repositories.activity import DayOfPulls
 from index_service.repositories.models import Repository
@@ -42,8 +44,8 @@ MAX_ANNOTATIONS = 50
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """The overview of a repository: README, tags in their natural order, the last event, and the annotations of its
-    tags and their images. `size`, `image_id` and whether the image is kept apart are of the tag shown, None if
-    unknown."""
+    tags and their images. `size`, `image_id`, whether the image is kept apart and what it is by `/v2/` are of the tag
+    shown, as far as they are known."""
 
     head: RepositorySummary
     readme: str
@@ -54,9 +56,16 @@ class Overview:
     image_id: str | None
     is_apart: bool | None
     size: int | None
+    translation: Translation
     last_move: TagHistoryEvent | None
     days: list[DayOfPulls]
     annotations: list[CommentView]
+
+    def commands(self, host: str, *, is_secure: bool) -> PullCommands | None:
+        """What to type to pull the tag shown; None without one."""
+        if self.tag is None:
+            return None
+        return PullCommands.of(host, self.head.name, self.tag, self.translation, is_secure=is_secure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,7 @@ class Social:
             is_apart, size = (
                 (None, None) if image_id is None else tagged_images.holding(session, repository.id, image_id)
             )
+            of_image = translations.known(session, repository.id, [image_id] if image_id else [])
             return Overview(
                 head=found.head,
                 readme=repository.readme,
@@ -125,6 +135,7 @@ class Social:
                 image_id=image_id,
                 is_apart=is_apart,
                 size=size,
+                translation=of_image.get(image_id or "", translations.UNKNOWN),
                 last_move=activity.latest(session, repository.id),
                 days=activity.daily_pulls(session, repository.id, self._clock().date(), PULL_DAYS),
                 annotations=self._pinned(session, actor, found),

@@ -18,8 +18,9 @@ from common.names import RepositoryName, Tag
 from index_service.accounts.actor import Actor
 from index_service.database import Database
 from index_service.db import Clock
-from index_service.images import tagged_images, versions
+from index_service.images import tagged_images, translations, versions
 from index_service.images.image_metadata import platform
+from index_service.registry_client import Translation
 from index_service.repositories import activity, holdings, tag_history
 from index_service.repositories.activity import DayOfPulls
 from index_service.repositories.roles import AccessControl
@@ -57,6 +58,7 @@ class TaggedImage:
     architecture: str = ""
     docker_version: str = ""
     is_apart: bool | None = None
+    translation: Translation = translations.UNKNOWN
 
     @property
     def is_shared(self) -> bool:
@@ -159,19 +161,27 @@ def _sorted(groups: list[TaggedImage], sort: str) -> list[TaggedImage]:
 
 
 def _described(session: Session, repository_id: int, groups: Sequence[TaggedImage]) -> list[TaggedImage]:
-    """The same with the images' metadata and the tags' last events."""
-    records = tagged_images.described(session, repository_id, [group.image_id for group in groups])
+    """The same with the images' metadata, what they are by `/v2/`, and the tags' last events."""
+    ids = [group.image_id for group in groups]
+    records = tagged_images.described(session, repository_id, ids)
+    known = translations.known(session, repository_id, ids)
     last = activity.latest_by_tag(session, repository_id, [tag for group in groups for tag in group.tags])
-    return [_with_facts(group, records.get(group.image_id), last) for group in groups]
+    return [
+        _with_facts(group, records.get(group.image_id), known.get(group.image_id, translations.UNKNOWN), last)
+        for group in groups
+    ]
 
 
-def _with_facts(group: TaggedImage, record: Any, last: dict[str, TagHistoryEvent]) -> TaggedImage:
+def _with_facts(
+    group: TaggedImage, record: Any, translation: Translation, last: dict[str, TagHistoryEvent]
+) -> TaggedImage:
     own = {tag: last[tag] for tag in group.tags if tag in last and last[tag].image_id == group.image_id}
     if record is None:
-        return replace(group, moves=own, total_size=None)
+        return replace(group, moves=own, total_size=None, translation=translation)
     return replace(
         group,
         moves=own,
+        translation=translation,
         size=record.size,
         total_size=record.total_size,
         layers=record.depth + 1,

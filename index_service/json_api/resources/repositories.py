@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from index_service import registry_client
+from index_service.images import pull_commands
 from index_service.json_api.resources.comments import Comment
 from index_service.json_api.resources.lists import Paging
 from index_service.json_api.resources.summaries import RepositorySummary
@@ -157,9 +159,72 @@ class DailyPulls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A manifest of an image: its digest, by which `/v2/` and today's clients name the image, and its own bytes."""
+
+    digest: str
+    media_type: str
+    size: int
+
+    @classmethod
+    def of(cls, manifest: registry_client.Manifest) -> Manifest:
+        return cls(digest=manifest.digest, media_type=manifest.media_type, size=manifest.size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """An image as today's clients get it by `/v2/`. `digest`, `media_type` and `size` are of the manifest that most of
+    them ask for, the first of `manifests`, and `pull_size` are the bytes of its config and all its layers; null while
+    the registry has not computed them, and where `problem` says why it cannot."""
+
+    digest: str | None
+    media_type: str | None
+    size: int | None
+    pull_size: int | None
+    manifests: tuple[Manifest, ...]
+    problem: str | None
+
+    @classmethod
+    def of(cls, found: registry_client.Translation) -> Translation:
+        manifests = tuple(map(Manifest.of, found.manifests))
+        first = manifests[0] if manifests else None
+        return cls(
+            digest=first.digest if first else None,
+            media_type=first.media_type if first else None,
+            size=first.size if first else None,
+            pull_size=found.size,
+            manifests=manifests,
+            problem=found.problem or None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullCommand:
+    """A line for a shell, and the program that it runs."""
+
+    program: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullCommands:
+    """What to type to pull a tag: `v1` with Docker up to 17.05, `current` with today's clients, none where these cannot
+    have the image."""
+
+    v1: str
+    current: tuple[PullCommand, ...]
+
+    @classmethod
+    def of(cls, commands: pull_commands.PullCommands) -> PullCommands:
+        lines = (PullCommand(program=each.program, line=each.line) for each in commands.current)
+        return cls(v1=commands.v1, current=tuple(lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
     """A repository. `tag` is the one shown how to pull, `image_id` and `size` its image and the bytes of all its
-    layers, null while they are not known; `host` is the index as docker is told it."""
+    layers, null while they are not known, `translation` that image by `/v2/`, and `commands` what to type to pull it;
+    `host` is the index as docker is told it."""
 
     head: RepositorySummary
     host: str
@@ -169,12 +234,15 @@ class Repository:
     tag: str | None
     image_id: str | None
     size: int | None
+    translation: Translation
+    commands: PullCommands | None
     last_move: TagEvent | None
     pulls: tuple[DailyPulls, ...]
     annotations: tuple[Comment, ...]
 
     @classmethod
-    def of(cls, host: str, found: Overview) -> Repository:
+    def of(cls, host: str, found: Overview, *, is_secure: bool) -> Repository:
+        commands = found.commands(host, is_secure=is_secure)
         return cls(
             head=RepositorySummary.of(found.head),
             host=host,
@@ -184,6 +252,8 @@ class Repository:
             tag=found.tag,
             image_id=found.image_id,
             size=found.size,
+            translation=Translation.of(found.translation),
+            commands=None if commands is None else PullCommands.of(commands),
             last_move=None if found.last_move is None else TagEvent.of(found.last_move),
             pulls=tuple(map(DailyPulls.of, found.days)),
             annotations=tuple(map(Comment.of, found.annotations)),
@@ -210,7 +280,7 @@ class Tag:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggedImage:
     """An image and all tags of the repository that point at it; what is not known yet is null or empty. Of one that
-    `is_apart` nothing is told: the repository has content of its own under that id."""
+    `is_apart` only the `translation` is told: the repository has content of its own under that id."""
 
     image_id: str
     tags: tuple[Tag, ...]
@@ -222,6 +292,7 @@ class TaggedImage:
     platform: str
     docker_version: str
     is_apart: bool | None
+    translation: Translation
 
     @classmethod
     def of(cls, tagged: Tagged) -> TaggedImage:
@@ -236,4 +307,5 @@ class TaggedImage:
             platform=tagged.platform,
             docker_version=tagged.docker_version,
             is_apart=tagged.is_apart,
+            translation=Translation.of(tagged.translation),
         )

@@ -129,7 +129,8 @@ def list_pulls(repository: str) -> List[DailyPulls]:
 
 
 def _told(who: Actor | None, name: RepositoryName, tag: str | None = None) -> Repository:
-    return Repository.of(api_context().host, services().social.overview(who, name, tag))
+    is_secure = api_context().origin.startswith("https:")
+    return Repository.of(api_context().host, services().social.overview(who, name, tag), is_secure=is_secure)
 
 
 def _target(text: str) -> RepositoryName:

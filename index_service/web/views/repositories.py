@@ -20,7 +20,8 @@ def overview(repository: str) -> Response:
     """With `tag`, how to pull that one."""
     name = RepositoryName.parse(repository)
     found = services().social.overview(actor(), name, request.args.get("tag"))
-    return render_page(OverviewPage.of(site().host, found), "repositories/overview.html")
+    is_secure = site().origin.startswith("https:")
+    return render_page(OverviewPage.of(site().host, found, is_secure=is_secure), "repositories/overview.html")
 
 
 @views.post("/r/<repository:repository>/@star")
