@@ -248,8 +248,8 @@ def arrived(client, asked):
     """How many have been answered, have their turn or wait for it; one that goes on meanwhile is missed, not counted
     twice."""
     answered = sum(each.done() for each in asked)
-    with_turn = CONNECTIONS - client._turns._free
-    return answered + with_turn + len(client._turns._queue)
+    with_turn = CONNECTIONS - client.turns._free
+    return answered + with_turn + len(client.turns._queue)
 
 
 def test_many_who_ask_at_once_share_few_connections_in_the_order_they_came(index):
