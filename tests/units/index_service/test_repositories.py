@@ -120,7 +120,6 @@ def test_an_empty_list_is_a_list(site, raw):
         (json.dumps([{"id": IMAGES[0], "Tag": "\ud800"}]), "tag"),
         (json.dumps([{"id": IMAGES[0], "Tag": "t" * 300}]), "tag"),
         (json.dumps([{"id": IMAGES[0], "Tag": ["v1"]}]), "tag"),
-        (json.dumps([{"id": IMAGES[0]}] * 10_001), "10000"),
         ("", "JSON"),
         ("[", "JSON"),
         ("[" * 100_000, "JSON"),
@@ -446,7 +445,6 @@ def confirmed(site, engine, announced, by):
 def test_a_push_announces_all_images_of_a_large_repository(make_site):
     """Docker before 0.10 announces those of all tags."""
     site = make_site(max_images=20_000)
-    site.user("alice")
     entries = [{"id": f"{number:064x}"} for number in range(20_001)]
     announced = [
         site.request("PUT", "/v1/repositories/alice/app/", user="alice", ask=True, body=entries[:count])
