@@ -16,24 +16,29 @@ import click
 
 from common import serving
 from common.errors import Failure
-from common.names import ImageId, RepositoryName
+from common.names import ImageId, RepositoryName, Tag
 from common.settings import SettingsError
 from registry_service.app import create_registry
 from registry_service.collection.collector import LEAST_GRACE_SECONDS, Collection, Collector
+from registry_service.graph.holdings import EVERYBODY, Holder, RepositoryHolder
 from registry_service.graph.image_repair import ImageRepair, Report
 from registry_service.graph.images import Images
 from registry_service.graph.push import PIECE
 from registry_service.graph.repositories import Repositories
-from registry_service.graph.tags import Tags
+from registry_service.graph.tags import LATEST, Tags
 from registry_service.oci.bulk import BulkTranslation, Outcome, TagReport
+from registry_service.oci.docker_archive import read_archive
 from registry_service.oci.export import Export
+from registry_service.oci.importing import Import
 from registry_service.oci.layout import Layout
 from registry_service.oci.logins import login_at
 from registry_service.oci.records import Records
 from registry_service.oci.remote_client import RegistryAddress, RemoteClient
 from registry_service.oci.remote_export import RemoteExport, RemoteReport, Sent
 from registry_service.oci.remote_registry import RemoteRegistry
+from registry_service.oci.saved_layout import read_layout
 from registry_service.oci.translation import Translations
+from registry_service.services import Registry
 from registry_service.settings import RegistrySettings, load_settings
 from registry_service.storage import factory
 from registry_service.storage.check import Check
@@ -215,6 +220,49 @@ def export(
                 names, translating.repositories.all(), workers, _show_progress
             )
     _show_translations(reports, "exported", as_json=as_json)
+
+
+@main.command("import")
+@click.argument("source", metavar="oci:FOLDER[:NAME]|docker-archive:FILE[:NAME]")
+@click.argument("name", metavar="REPOSITORY[:TAG]")
+def import_image(source: str, name: str) -> None:
+    """Import an image that Skopeo, Podman, Buildah or Docker saved, for daemons that pull by v1.
+
+    SOURCE is an OCI image layout or a docker-archive; NAME tells which image of several. All is verified before
+    anything of it can be seen. The ids are those with which Docker would push the image by v1; today's clients get it
+    with the id that it has.
+    """
+    kind, _, place = source.partition(":")
+    path, _, reference = place.partition(":")
+    if kind not in ("oci", "docker-archive") or not path:
+        raise click.UsageError("Give the source as oci:FOLDER[:NAME] or docker-archive:FILE[:NAME].")
+    named, _, tagged = name.partition(":")
+    with _one_line_errors():
+        repository, tag = RepositoryName.parse(named), Tag(tagged or LATEST)
+        settings, driver = _open()
+        registry = create_registry(settings, driver)
+        registry.require_writable(repository)
+        registry.require_creatable(repository, tag)
+        saved = (read_layout if kind == "oci" else read_archive)(Path(path), reference)
+        imported = _importing(registry, driver).run(saved, repository, tag, _holder(registry, repository))
+    click.echo(
+        f"{repository}:{tag} is image {imported.image}: {imported.stored} layers stored, {imported.there} known before"
+    )
+    if registry.index is not None:
+        click.echo(f"The index does not know it yet: wharfinger-index reindex [--take-over OWNER] {repository}")
+
+
+def _importing(registry: Registry, driver: Driver) -> Import:
+    """Tags and repositories are those of the store: a mirror would ask its sources."""
+    tags = Tags(driver, registry.images)
+    repositories = Repositories(driver, tags) if registry.index is None else None
+    return Import(
+        registry.push, registry.images, registry.holdings, tags, registry.intents, registry.translations, repositories
+    )
+
+
+def _holder(registry: Registry, repository: RepositoryName) -> Holder:
+    return EVERYBODY if registry.index is None else RepositoryHolder(registry.holdings, repository)
 
 
 class _Translating:

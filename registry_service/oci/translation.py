@@ -23,6 +23,7 @@ from registry_service.graph.images import CACHE_BYTES, CACHE_SECONDS, Images, La
 from registry_service.graph.unpack import Unpacking
 from registry_service.metrics import TRANSLATION_SECONDS, TRANSLATIONS
 from registry_service.oci import layers, manifests
+from registry_service.oci.chain import layers_of
 from registry_service.oci.config import MOST_BYTES, are_left_out, history_step, image_config
 from registry_service.oci.digests import Digest
 from registry_service.oci.layers import Examined, LayerCut
@@ -106,6 +107,14 @@ class Translations:
         """
         return self._translated.compute(paths.image(image), self._locks, lambda: self._translate(image), _weight)
 
+    def keep(self, image: ImageId, config: bytes) -> None:
+        """Offer an image by the config that it was derived from, layer by layer. Raises as `of` does."""
+        ancestry = self._images.ancestry(image)[::-1]
+        found = [self.layer(each) for each in ancestry]
+        kept = list(range(len(layers_of(config))))
+        self._records.keep_image(image, _recorded_image(config, ancestry, found, kept))
+        self._translated.discard(paths.image(image))
+
     def layer(self, image: ImageId) -> LayerRecord:
         """What is recorded of an image's own layer, examined where nothing is. Raises as `of` does."""
         return self._recorded(image, self._images.layer(image))
@@ -174,14 +183,7 @@ class Translations:
         if config is None:
             words = f"The config of image {image} would take more than {MOST_BYTES} bytes, which clients refuse"
             raise self._refusal(paths.image(image), of, words)
-        blobs = [ManifestLayer(found[index].digest, found[index].size, found[index].is_gzip) for index in kept]
-        return ImageRecord(
-            of=of,
-            config=config.decode(),
-            schema2=manifests.manifest(SCHEMA2, config, blobs).content.decode(),
-            oci=manifests.manifest(OCI, config, blobs).content.decode(),
-            images=tuple(ancestry[index] for index in kept),
-        )
+        return _recorded_image(config, ancestry, found, kept)
 
     def _config(
         self, ancestry: Sequence[ImageId], left_out: Iterable[bool], diff_ids: Sequence[Digest]
@@ -291,6 +293,20 @@ class Translations:
 def _identity(found: Iterable[LayerRecord]) -> str:
     """What is another one as soon as one of these layers is."""
     return hashlib.sha256("\n".join(layer.of for layer in found).encode()).hexdigest()
+
+
+def _recorded_image(
+    config: bytes, ancestry: Sequence[ImageId], found: Sequence[LayerRecord], kept: Sequence[int]
+) -> ImageRecord:
+    """With the layers of these numbers, the base being 0."""
+    blobs = [ManifestLayer(found[index].digest, found[index].size, found[index].is_gzip) for index in kept]
+    return ImageRecord(
+        of=_identity(found),
+        config=config.decode(),
+        schema2=manifests.manifest(SCHEMA2, config, blobs).content.decode(),
+        oci=manifests.manifest(OCI, config, blobs).content.decode(),
+        images=tuple(ancestry[index] for index in kept),
+    )
 
 
 def _translated(record: ImageRecord, ancestry: Sequence[ImageId], found: Sequence[LayerRecord]) -> Translated:
