@@ -143,8 +143,9 @@ def test_what_extracts_to_the_same_is_stored_once(harbour: Harbour) -> None:
     harbour.hold(MINE, again)
     harbour.pull(ACME, MINE)
     site = harbour.site(OTHER)
-    for image in again:
-        assert site.read(image) == image.layer
+    for image, kept in zip(again, MINE, strict=True):
+        # What its source sends, or what is kept for it, where that is done before the reader has begun.
+        assert site.read(image) in (image.layer, kept.layer)
     eventually(lambda: site.copies.find_complete(OTHER, ImageId(again[-1].id)), lambda: "never stored")
     assert not harbour.driver.exists(paths.APART)
 
