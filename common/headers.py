@@ -11,6 +11,11 @@ REQUEST_ID = "X-Request-Id"
 APART = "X-Wharfinger-Apart"
 """On an ancestry: how many of its first images the repository keeps apart, with content of its own under their ids."""
 
+STORE = "X-Wharfinger-Store"
+"""Names the store of a registry: in what it asks the index, and in the ancestries that it tells."""
+EVERY_STORE = "*"
+"""In place of such a name: a mirror asks what a repository holds wherever its registry is."""
+
 MIRROR = "X-Wharfinger-Mirror"
 """Names the mirrors that a request has passed through, to prevent loops."""
 EVERY_MIRROR = "*"

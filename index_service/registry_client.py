@@ -43,6 +43,7 @@ MAX_MANIFESTS = 5
 _MEDIA_TYPE = re.compile(r"[a-z0-9]+/[A-Za-z0-9.+_-]{1,100}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _VERSION = re.compile(r"[A-Za-z0-9.+~_-]{1,64}")
+_STORE_ID = re.compile(r"[0-9a-f]{32}")
 
 AGENT = "wharfinger-index"
 
@@ -65,6 +66,7 @@ class Ancestry:
 
     images: list[ImageId]
     apart: int = 0
+    store: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ class RegistryClient:
         listed = self._decoded(endpoint, answer.body)
         if not isinstance(listed, list):
             raise RegistryFailed(endpoint, "told an ancestry that is none")
-        return Ancestry([id_ for id_ in map(_image, listed) if id_ is not None], _number(answer.apart))
+        images = [id_ for id_ in map(_image, listed) if id_ is not None]
+        return Ancestry(images, _number(answer.apart), _store(answer.store))
 
     def translation(self, endpoint: str, token: Token, image: ImageId) -> Translation:
         """What an image is by `/v2/`. Raises StillTranslating, and as `describe` does: NotFound also where a registry
@@ -266,6 +269,7 @@ class RegistryClient:
                 body=read_body(response, most),
                 size=told.get(headers.SIZE),
                 apart=told.get(headers.APART),
+                store=told.get(headers.STORE),
                 checksums=told.getlist(headers.CHECKSUM_PAYLOAD),
             )
 
@@ -282,6 +286,7 @@ class _Reply:
     body: bytes
     size: str | None
     apart: str | None
+    store: str | None
     checksums: list[str]
 
 
@@ -309,6 +314,10 @@ def _number(text: str | None) -> int:
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
         return 0
     return int(text)
+
+
+def _store(text: str | None) -> str | None:
+    return text if text is not None and _STORE_ID.fullmatch(text) else None
 
 
 def _checksums(texts: list[str]) -> tuple[Checksum, ...]:

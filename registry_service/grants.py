@@ -11,8 +11,8 @@ registry process with the same keys accepts. A token revoked at the index theref
 everywhere.
 
 A grant has each image as a keyed fingerprint of its id and standing, a MAC truncated to eight bytes, so that a hundred
-and fifty of them fit in a cookie. The key is the token's digest: nobody can choose an image id that collides with
-another's fingerprint.
+and fifty of them fit in a cookie. The key is a digest of the token and of the registry's store: nobody can choose an
+image id that collides with another's fingerprint, and a registry of another store takes no cookie's word.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from itsdangerous import BadSignature, Signer
 
-from common import request_record
+from common import headers, request_record
 from common.cache import Cache
 from common.errors import Invalid, NotFound, Unauthenticated
 from common.names import ImageId, RepositoryName, Tag
@@ -343,7 +343,7 @@ class TokenGate:
         token, grant, _ = redeemed
         if self._public.get((grant.key, image)):
             return True
-        if not self._index.may_read(grant.repository, image, _authorization(token)):
+        if not self._index.may_read(grant.repository, image, _authorization(token), self._store()):
             return False
         # The index also says yes of what the repository has come to keep apart after this grant was issued.
         if self._redeem(token, grant.key).listing.standing(image) is Standing.APART:
@@ -356,7 +356,7 @@ class TokenGate:
     ) -> _Redeemed:
         """The first valid token of the header that allows the access; most headers hold one."""
         for redeemed in self._each_redeemed(credentials, access, repository):
-            request_record.note_token(redeemed.grant.key, str(redeemed.grant.repository))
+            request_record.note_token(token_key(redeemed.token), str(redeemed.grant.repository))
             return redeemed
         raise Unauthenticated("Requires authorization")
 
@@ -370,7 +370,7 @@ class TokenGate:
                 yield self._grant(token, credentials.cookie)
 
     def _grant(self, token: Token, cookie: str | None) -> _Redeemed:
-        key = token_key(token)
+        key = hashlib.sha256(token_key(token) + f" {self._store()}".encode()).digest()[:16]
         grant = self._cached(key, cookie)
         if grant is not None:
             return _Redeemed(token, grant, is_new=False)
@@ -402,7 +402,7 @@ class TokenGate:
         return grant
 
     def _list(self, token: Token, list_key: bytes) -> _Listing:
-        images = self._index.images(token.repository, _authorization(token))
+        images = self._index.images(token.repository, _authorization(token), self._store())
         listing = _listing(images, secrets.token_bytes(16))
         self._listings.put(list_key, listing, _weight(listing))
         return listing
@@ -416,12 +416,18 @@ class TokenGate:
         return grant
 
     def _redeem(self, token: Token, key: bytes) -> Grant:
-        images = self._index.images(token.repository, _authorization(token))
+        images = self._index.images(token.repository, _authorization(token), self._store())
         expires = int(self._clock() + self._seconds)
         listing = _listing(images, key)
         grant = Grant(key=key, repository=token.repository, access=token.access, listing=listing, expires=expires)
         self._grants.put(key, grant, _weight(listing))
         return grant
+
+    def _store(self) -> str | None:
+        """The store that the index is asked about. A mirror takes its word only of what sources have, see
+        `is_vouched_for`.
+        """
+        return self._held.holdings.store.tell() if self._mirror is None else headers.EVERY_STORE
 
     def _cookie(self, grant: Grant) -> str | None:
         """None where the grant has more images than fit in a cookie; each worker then validates the token once."""

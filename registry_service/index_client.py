@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 from urllib.parse import quote
 
 import urllib3
 
-from common import request_record
+from common import headers, request_record
 from common.deadline import pool_with_deadline, read_body
 from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
@@ -93,13 +94,13 @@ class IndexClient:
         self._pool = pool_with_deadline(timeout, connections=CONNECTIONS)
         self.turns = Turns(CONNECTIONS)
 
-    def images(self, repository: RepositoryName, authorization: str) -> dict[str, Standing]:
+    def images(self, repository: RepositoryName, authorization: str, store: str | None = None) -> dict[str, Standing]:
         """Validate a token: returns the ids that its repository lists, spelled as the index stores them (protocol
-        §5.3), with what the index knows of each.
+        §5.3), with what the index knows of each in this store.
 
         Raises Unauthenticated for a token that is invalid or revoked.
         """
-        status, body = self._ask("GET", f"/v1/repositories/{repository}/images", authorization)
+        status, body = self._ask("GET", f"/v1/repositories/{repository}/images", authorization, store=store)
         if status != 200:
             raise Unauthenticated("Requires authorization")
         try:
@@ -107,9 +108,12 @@ class IndexClient:
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise Unavailable("The index answered with something other than a list of images") from error
 
-    def may_read(self, repository: RepositoryName, image: ImageId, authorization: str) -> bool:
-        """Whether the repository, or a public one, holds the image (protocol §2.7)."""
-        status, body = self._ask("GET", f"/v1/repositories/{repository}/layer/{image}/access", authorization)
+    def may_read(
+        self, repository: RepositoryName, image: ImageId, authorization: str, store: str | None = None
+    ) -> bool:
+        """Whether the repository, or a public one, holds the image in this store (protocol §2.7)."""
+        path = f"/v1/repositories/{repository}/layer/{image}/access"
+        status, body = self._ask("GET", path, authorization, store=store)
         if status == 401:
             raise Unauthenticated("Requires authorization")
         return status == 200 and isinstance(body, dict) and body.get("access") is True
@@ -177,13 +181,25 @@ class IndexClient:
             raise Invalid(f"The index refused the tag with status {status}: {answer}")
 
     def _ask(
-        self, method: str, path: str, authorization: str, body: bytes = b"", *, patience: int = PATIENCE
+        self,
+        method: str,
+        path: str,
+        authorization: str,
+        body: bytes = b"",
+        *,
+        store: str | None = None,
+        patience: int = PATIENCE,
     ) -> tuple[int, Any]:
+        sent = {"Content-Type": "application/json", **request_record.passed_on()}
+        if authorization:
+            sent["Authorization"] = authorization
+        if store is not None:
+            sent[headers.STORE] = store
         until = time.monotonic() + patience * self._timeout
         outcome = "failed"
         try:
             with INDEX_SECONDS.timed(), request_record.waiting_for("index"):
-                answer = self._answer(method, path, authorization, body, until, patience)
+                answer = self._answer(method, path, sent, body, until, patience)
             outcome = "answered"
         except IndexBusy:
             outcome = "busy"
@@ -196,11 +212,11 @@ class IndexClient:
         return answer
 
     def _answer(
-        self, method: str, path: str, authorization: str, body: bytes, until: float, patience: int
+        self, method: str, path: str, sent: Mapping[str, str], body: bytes, until: float, patience: int
     ) -> tuple[int, Any]:
         try:
             with self.turns.turn(patience * self._timeout):
-                status, content = self._exchange(method, path, authorization, body, until)
+                status, content = self._exchange(method, path, sent, body, until)
         except TooLate as error:
             # Our own queue is full: nothing is known of the index, so nothing is let pass because of it.
             raise IndexBusy(max(RETRY_SECONDS, math.ceil(error.seconds))) from error
@@ -215,41 +231,40 @@ class IndexClient:
         except (ValueError, RecursionError) as error:
             raise Unavailable("The index answered with something other than JSON") from error
 
-    def _exchange(self, method: str, path: str, authorization: str, body: bytes, until: float) -> tuple[int, bytes]:
+    def _exchange(
+        self, method: str, path: str, sent: Mapping[str, str], body: bytes, until: float
+    ) -> tuple[int, bytes]:
         """Send until it is answered: a question that one worker is too slow for, another one may answer."""
         while True:
             try:
-                return self._ask_one(method, path, authorization, body)
+                return self._ask_one(method, path, sent, body)
             except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ConnectTimeoutError) as error:
                 if not _is_repeatable(method, error) or time.monotonic() >= until:
                     raise
 
-    def _ask_one(self, method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
+    def _ask_one(self, method: str, path: str, sent: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """With the process that was reached last, or the first of the others that is."""
         order = [*range(self._reached, len(self._urls)), *range(self._reached)]
         for number in order[:-1]:
             try:
-                answer = self._send_again(method, self._urls[number] + path, authorization, body)
+                answer = self._send_again(method, self._urls[number] + path, sent, body)
             except _NOT_REACHED:
                 continue
             self._reached = number
             return answer
-        answer = self._send_again(method, self._urls[order[-1]] + path, authorization, body)
+        answer = self._send_again(method, self._urls[order[-1]] + path, sent, body)
         self._reached = order[-1]
         return answer
 
-    def _send_again(self, method: str, url: str, authorization: str, body: bytes) -> tuple[int, bytes]:
+    def _send_again(self, method: str, url: str, sent: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         try:
-            return self._send(method, url, authorization, body)
+            return self._send(method, url, sent, body)
         except urllib3.exceptions.ProtocolError:
             # The index may have closed a pooled connection just as it was picked: retry once, on another.
-            return self._send(method, url, authorization, body)
+            return self._send(method, url, sent, body)
 
-    def _send(self, method: str, url: str, authorization: str, body: bytes) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json", **request_record.passed_on()}
-        if authorization:
-            headers["Authorization"] = authorization
-        with self._pool.request(method, url, headers=headers, body=body or None, preload_content=False) as response:
+    def _send(self, method: str, url: str, sent: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        with self._pool.request(method, url, headers=sent, body=body or None, preload_content=False) as response:
             return response.status, read_body(response, MAX_ANSWER_BYTES)
 
 

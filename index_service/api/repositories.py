@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from common import headers
 from common.errors import Invalid, NotFound
 from common.http import read_json, reply
 from common.names import ImageId, RepositoryName, Tag
@@ -40,7 +41,7 @@ def delete_repository(repository: str) -> Response:
 def get_images(repository: str) -> Response:
     """The image list; with a token if the client requests one, without if a registry checks one."""
     name = RepositoryName.parse(repository)
-    listing = protocol().read_listing(credential(), name, asks_token=asks_token())
+    listing = protocol().read_listing(credential(), name, asks_token=asks_token(), store=_store())
     return reply(listing.images, extra=None if listing.issued is None else issued_headers(listing.issued))
 
 
@@ -69,9 +70,9 @@ def put_auth(repository: str) -> Response:
 @views.get("/repositories/<path:repository>/layer/<image_id>/access")
 @views.get("/repositories/<path:repository>/layer/<image_id>/access/")
 def get_layer_access(repository: str, image_id: str) -> Response:
-    """A registry checks whether the repository, or a public one, lists an image."""
+    """A registry checks whether the repository, or a public one, holds an image."""
     name, image = RepositoryName.parse(repository), ImageId(image_id)
-    return reply({"access": protocol().has_access(credential(), name, image)})
+    return reply({"access": protocol().has_access(credential(), name, image, store=_store())})
 
 
 @views.get("/repositories/<repository_of:repository>/tags")
@@ -121,6 +122,11 @@ def put_properties(repository: str) -> Response:
     actor = protocol().writer(credential(), name)
     services().permissions.set_private(actor, client_address(), name, is_private=private)
     return reply(True)
+
+
+def _store() -> str:
+    """The store of the registry that asks, as it names it; empty where it names none."""
+    return request.headers.get(headers.STORE, "").strip()
 
 
 def _image_id(data: Any) -> ImageId:

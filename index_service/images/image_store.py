@@ -27,6 +27,9 @@ MAX_NOT_READ = 3
 
 MAX_GENERATIONS = 1000
 
+_PAYLOAD = "sha256:"
+"""Begins a checksum of all bytes of an image's JSON and layer."""
+
 _COLUMNS = tuple(column.key for column in ImageRecord.__mapper__.columns if column.key != "image_id")
 
 
@@ -62,13 +65,51 @@ def record_sizes(session: Session, repository_id: int, sizes: Mapping[str, int])
         session.execute(update(HeldImage).where(*of_it).values(apart_size=size))
 
 
-def record(session: Session, facts: Sequence[ImageMetadata], now: datetime) -> None:
-    """Insert or update metadata, and the sums that depend on it: of descendants and of repositories."""
+def foreign(session: Session, image_ids: Sequence[str], store: str | None) -> set[str]:
+    """Those of some ids that are known to mean another store's image, in what is described or else held shared."""
+    if store is None:
+        return set()
+    held = (
+        select(HeldImage.image_id)
+        .join(Repository, Repository.id == HeldImage.repository_id)
+        .where(HeldImage.image_id.in_(image_ids), HeldImage.is_apart.is_(False), Repository.store != store)
+    )
+    return _described_elsewhere(session, image_ids, store) | set(session.scalars(held))
+
+
+def _described_elsewhere(session: Session, image_ids: Sequence[str], store: str | None) -> set[str]:
+    if store is None:
+        return set()
+    of_it = (ImageRecord.image_id.in_(image_ids), ImageRecord.store != store)
+    return set(session.scalars(select(ImageRecord.image_id).where(*of_it)))
+
+
+def recognise(session: Session, repository_id: int, facts: Sequence[ImageMetadata]) -> None:
+    """Those foreign images of a repository that are the described ones, byte for byte, are shared by all."""
+    told: dict[str, set[str]] = {fact.image_id: set(map(str, fact.checksums)) for fact in facts}
+    rows = session.execute(select(ImageRecord.image_id, ImageRecord.checksums).where(ImageRecord.image_id.in_(told)))
+    same = [
+        image_id
+        for image_id, checksums in rows
+        if any(each.startswith(_PAYLOAD) for each in told[image_id] & set(checksums.split()))
+    ]
+    of_it = (HeldImage.repository_id == repository_id, HeldImage.image_id.in_(same), HeldImage.is_foreign)
+    session.execute(update(HeldImage).where(*of_it).values(is_apart=False, is_foreign=False, apart_size=None))
+
+
+def record(session: Session, facts: Sequence[ImageMetadata], now: datetime, store: str | None = None) -> None:
+    """Insert or update metadata, and the sums that depend on it: of descendants and of repositories.
+
+    What is another store's image stays it.
+    """
+    others = _described_elsewhere(session, [fact.image_id for fact in facts], store)
+    facts = [fact for fact in facts if fact.image_id not in others]
     if not facts:
         return
     before = _sizes(session, [fact.image_id for fact in facts])
     totals = _totals(session, facts)
-    rows = [_row(fact, *totals[fact.image_id], now) for fact in sorted(facts, key=lambda fact: fact.image_id)]
+    ordered = sorted(facts, key=lambda fact: fact.image_id)
+    rows = [{**_row(fact, *totals[fact.image_id], now), "store": store} for fact in ordered]
     upsert(session, ImageRecord, rows, key=("image_id",), changed=_COLUMNS)
     _settle(session, {fact.image_id for fact in facts})
     changed = [fact.image_id for fact in facts if before.get(fact.image_id) != fact.size]

@@ -16,6 +16,7 @@ class ImageRecord(Base):
     whole ancestry's.
 
     `depth` counts its ancestors. `config` is the image's JSON as it was pushed; what lists show has columns of its own.
+    `store` is the one whose image it is: an id may mean another in others. None where it is not known.
     `created_at` is the date in the JSON, None if it has no valid one; `checksums`, separated by spaces, are those that
     the registry verified.
     """
@@ -36,6 +37,7 @@ class ImageRecord(Base):
     config: Mapped[str] = mapped_column(Text, default="{}")
     checksums: Mapped[str] = mapped_column(Text, default="", server_default="")
     read_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    store: Mapped[str | None] = mapped_column(String(32))
 
 
 class TranslationRecord(Base):

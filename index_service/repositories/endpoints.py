@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from common.names import RepositoryName
+from index_service.repositories.holdings import AskedStore
 
 
 class Endpoints:
@@ -17,6 +18,10 @@ class Endpoints:
         """The registry of a new repository: evenly distributed, and the same in every process."""
         number = int.from_bytes(hashlib.sha256(str(name).encode()).digest()[:8])
         return self.configured[number % len(self.configured)]
+
+    def asked(self, store: str) -> AskedStore:
+        """What counts for a registry that asks: with one endpoint, it has what was recorded of no store."""
+        return AskedStore(store, unknown=store if len(self.configured) == 1 else f"not {store}")
 
     def announced(self, stored: str) -> str:
         """The current endpoint of a stored one: a sole registry may change its host name."""

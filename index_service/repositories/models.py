@@ -12,7 +12,8 @@ from index_service.db import Base, Serial, UTCDateTime
 
 
 class Repository(Base):
-    """A repository; `endpoint` is the registry it was first pushed to and lives on.
+    """A repository; `endpoint` is the registry it was first pushed to and lives on, `store` the identity of the store
+    that has its images, None as long as its registry has not told it.
 
     Some facts are kept here that could be counted, because lists are sorted by them: `is_tagged` (one tag or more
     exists, without which no list shows it), `star_count`, `pull_count`, and `layer_bytes`, the bytes of all its
@@ -46,6 +47,7 @@ class Repository(Base):
     pull_count: Mapped[int] = mapped_column(Serial, default=0)
     layer_bytes: Mapped[int] = mapped_column(Serial, default=0)
     endpoint: Mapped[str] = mapped_column(String(255))
+    store: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime)
     pushed_at: Mapped[datetime] = mapped_column(UTCDateTime)
@@ -74,7 +76,8 @@ class ListedImage(Base):
 class HeldImage(Base):
     """An image that a repository holds, as its registry said: one of its tags reaches it.
 
-    `is_apart`: its registry keeps content of the repository's own under this id, not what others share; `apart_size`
+    `is_apart`: the repository's content under this id is not the one that the index describes, either because its
+    registry keeps content of the repository's own, or, `is_foreign`, because its whole store has another. `apart_size`
     are the bytes of that layer, None as long as the registry has not told them.
     """
 
@@ -83,6 +86,7 @@ class HeldImage(Base):
     repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True)
     image_id: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
     is_apart: Mapped[bool] = mapped_column(default=False)
+    is_foreign: Mapped[bool] = mapped_column(default=False, server_default=false())
     apart_size: Mapped[int | None] = mapped_column(BigInteger)
     held_at: Mapped[datetime] = mapped_column(UTCDateTime)
 

@@ -21,6 +21,7 @@ from index_service.database import UNWRITABLE, Database
 from index_service.db import Clock
 from index_service.repositories import catalogue, holdings
 from index_service.repositories.endpoints import Endpoints
+from index_service.repositories.holdings import EVERYWHERE
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action
 from index_service.repositories.pulls import PullCounter
@@ -180,4 +181,4 @@ class Distribution:
 
 
 def _listing(session: Session, repository: Repository) -> bytes:
-    return holdings.digest(holdings.listed_for_registry(session, repository.id, announced=False))
+    return holdings.digest(holdings.listed_for_registry(session, repository, EVERYWHERE, announced=False))

@@ -25,6 +25,7 @@ from index_service.images import image_store, jobs
 from index_service.images.quotas import Quotas
 from index_service.repositories import catalogue, holdings
 from index_service.repositories.endpoints import Endpoints
+from index_service.repositories.holdings import EVERYWHERE, AskedStore
 from index_service.repositories.image_list import ImageListEntry, announced_tags, checksums
 from index_service.repositories.models import Repository
 from index_service.repositories.policy import Action, RepositoryNotFound
@@ -154,8 +155,10 @@ class Protocol:
             catalogue.announce_tags(session, repository, announced_tags(entries), context.at)
             return self._issue(session, caller, repository, Access.WRITE)
 
-    def read_listing(self, credential: Credential, name: RepositoryName, *, asks_token: bool) -> Listing:
-        """The images of a repository, for a client that pulls or a registry that checks a token.
+    def read_listing(
+        self, credential: Credential, name: RepositoryName, *, asks_token: bool, store: str = ""
+    ) -> Listing:
+        """The images of a repository, for a client that pulls or a registry that checks a token, which names its store.
 
         A registry forwards the credential it received and requests no token itself; the scheme without a token is
         enough for a client, but authenticates nothing to a registry (protocol §2.4, §5.3). What a push has only
@@ -169,8 +172,8 @@ class Protocol:
                 return Listing([], None)
             repository = caller.repository or self._readable(session, caller, name)
             if caller.token is not None and not asks_token:
-                return Listing(_for_registry(session, caller, repository), None)
-            rows = holdings.listed_for_registry(session, repository.id, announced=False)
+                return Listing(_for_registry(session, caller, repository, self._endpoints.asked(store)), None)
+            rows = holdings.listed_for_registry(session, repository, EVERYWHERE, announced=False)
         images = [_entry(id_, checksum) for id_, checksum, _ in rows]
         return Listing(images, self._issue_read(caller, repository, holdings.digest(rows)) if asks_token else None)
 
@@ -213,8 +216,9 @@ class Protocol:
         with self._database.reading() as session:
             return (caller.repository or self._readable(session, caller, name)).is_private
 
-    def has_access(self, credential: Credential, name: RepositoryName, image_id: ImageId) -> bool:
-        """Whether this repository holds the image, or a public one holds it shared (protocol §2.7).
+    def has_access(self, credential: Credential, name: RepositoryName, image_id: ImageId, *, store: str = "") -> bool:
+        """Whether this repository holds the image in the store of the registry that asks, or a public one holds it
+        shared (protocol §2.7).
 
         What has just been pushed is looked up at its registry. The index itself asks a registry for what the repository
         alone holds, by its store.
@@ -224,14 +228,15 @@ class Protocol:
         caller = self._authentication.caller(credential, name, *Access)
         if caller.is_index:
             return False
+        asked = self._endpoints.asked(store)
         with self._database.reading() as session:
             repository = caller.repository or self._readable(session, caller, name)
-            if holdings.is_open_to(session, repository.id, image_id):
+            if holdings.is_open_to(session, repository.id, image_id, asked):
                 return True
             candidates = image_store.not_read_yet(session, repository.id, image_id)
-        self._facts.look_up(candidates, image_id)
+        self._facts.look_up([each for each in candidates if each.store is None or asked.has(each)], image_id)
         with self._database.reading() as session:
-            return holdings.is_open_to(session, repository.id, image_id)
+            return holdings.is_open_to(session, repository.id, image_id, asked)
 
     def authorize(self, credential: Credential, name: RepositoryName) -> None:
         """Validate a token for a registry; a delete token is consumed and the repository deleted (§2.5)."""
@@ -362,10 +367,10 @@ class Protocol:
         return self._access_control.require(session, caller.actor, name, catalogue.find(session, name), Action.READ)
 
 
-def _for_registry(session: Session, caller: Caller, repository: Repository) -> list[dict[str, str]]:
-    """To a token that writes, and to the index's own, also what was only announced."""
+def _for_registry(session: Session, caller: Caller, repository: Repository, asked: AskedStore) -> list[dict[str, str]]:
+    """What is held in the asked store. To a token that writes, and to the index's own, also what was only announced."""
     announced = caller.is_index or (caller.token is not None and caller.token.access is Access.WRITE)
-    rows = holdings.listed_for_registry(session, repository.id, announced=announced)
+    rows = holdings.listed_for_registry(session, repository, asked, announced=announced)
     return [_entry(id_, checksum, held) for id_, checksum, held in rows]
 
 

@@ -89,6 +89,9 @@ class FastReads:
         apart = sum(isinstance(ancestor, ApartImageId) for ancestor in ancestry)
         if apart:
             answer.headers.append((headers.APART, str(apart)))
+        store = None if self._gate.is_open else self._registry.holdings.store.tell()
+        if store is not None:
+            answer.headers.append((headers.STORE, store))
         return answer
 
     def _layer(self, environ: WSGIEnvironment, images: ReadableImages, image: ImageId) -> Answer:

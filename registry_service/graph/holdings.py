@@ -22,6 +22,7 @@ from registry_service.graph.errors import ImageNotFound, RepositoryNotFound
 from registry_service.graph.images import CACHE_SECONDS, Images
 from registry_service.graph.publication import Publication, Publisher
 from registry_service.graph.stages import Stage
+from registry_service.graph.store_identity import StoreIdentity
 from registry_service.graph.tags import Tags
 from registry_service.storage import paths
 from registry_service.storage.driver import Driver, Offload, PathNotFound, directly
@@ -89,6 +90,7 @@ class Holdings:
     """What the repositories of one store hold."""
 
     def __init__(self, driver: Driver, images: Images, tags: Tags, *, offload: Offload = directly) -> None:
+        self.store = StoreIdentity(driver)
         self._driver = driver
         self._offload = offload
         self._images = images

@@ -44,6 +44,7 @@
     _gc/condemned/<image> there since nothing was found to reach the image at images/<id> or _apart/…/<id>
     _gc/doomed            JSON object: the images that are being deleted, and by whom
     _collected/<hhh>      a line for each collected image whose id begins with <hhh>: id and payload checksums
+    _store_id             32 hex digits that tell this store from all others
     _probes/<n>           what a health check writes, reads and deletes
     _probes/<n>/…         what an operator's check does; layer and layer.moved are layers
 
@@ -79,6 +80,7 @@ CONDEMNED = f"{COLLECTION}/condemned"
 DOOMED = f"{COLLECTION}/doomed"
 COLLECTED = "_collected"
 DIGESTS = "_digests"
+STORE_ID = "_store_id"
 
 HELD = "_held"
 INDEX_IMAGES = "_index_images"

@@ -63,8 +63,8 @@ class Harbour:
         self.site = site
         self._index = Served(self._ask_index)
         self.driver = Memory()
-        settings = RegistrySettings(index_url=f"http://127.0.0.1:{self._index.port}", secret_keys=("r" * 32,))
-        self.registry_app = create_app(settings, Guard(self.driver))
+        self.settings = RegistrySettings(index_url=f"http://127.0.0.1:{self._index.port}", secret_keys=("r" * 32,))
+        self.registry_app = create_app(self.settings, Guard(self.driver))
         self.asked: list[str] = []
         self.registry = Served(self._ask_registry)
         site.restart(registry_endpoints=(self.endpoint,), registry_timeout=5.0)

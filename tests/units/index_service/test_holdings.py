@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from common.names import RepositoryName
+from index_service.database import Database
+from index_service.repositories import catalogue
 from tests.units.index_service.reader import counted_queries
 from tests.units.index_service.site import IMAGES
 
@@ -41,9 +44,9 @@ def told(site, name="alice/app", **asking):
     return site.request("GET", f"/v1/repositories/{name}/images", **asking).json
 
 
-def held(site, auth, name="alice/app"):
+def held(site, auth, name="alice/app", **asking):
     """What a registry is told with a token: by id, how the repository comes to each image."""
-    return {entry["id"]: entry.get("held") for entry in told(site, name, auth=auth)}
+    return {entry["id"]: entry.get("held") for entry in told(site, name, auth=auth, **asking)}
 
 
 CONCLUDED = {OWN: None, HELD: "shared", APART: "apart"}
@@ -103,6 +106,52 @@ def test_a_list_takes_one_statement_however_many_images_are_on_it(site, writer, 
     few = [statements(auth) for auth in (writer, site.pull_token("alice/app"))]
     site.push("alice/app", "alice", tag="many", images=[f"{number:064x}" for number in range(100, 300)], told=False)
     assert [statements(auth) for auth in (writer, site.pull_token("alice/app"))] == few
+
+
+# --- stores ---------------------------------------------------------------------------------------------------------
+
+
+def store_of(site, name, store):
+    with Database(site.engine).writing() as session:
+        catalogue.find(session, RepositoryName.parse(name)).store = store
+
+
+HERE, ELSEWHERE = "a" * 32, "b" * 32
+NOTHING = dict.fromkeys(TO_PUSH)
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "kept", "asked", "told_of"),
+    [
+        (1, None, HERE, TO_PUSH),
+        (1, None, None, TO_PUSH),
+        (1, HERE, HERE, TO_PUSH),
+        (1, HERE, ELSEWHERE, NOTHING),
+        (1, HERE, None, NOTHING),
+        (2, None, HERE, NOTHING),
+        (2, None, None, NOTHING),
+        (2, None, "-", NOTHING),
+        (2, HERE, HERE, TO_PUSH),
+        (2, HERE, ELSEWHERE, NOTHING),
+        (2, HERE, "*", TO_PUSH),
+        (2, None, "*", TO_PUSH),
+    ],
+)
+def test_a_registry_is_told_what_is_held_in_its_store(site, writer, endpoints, kept, asked, told_of):
+    """What is in no known store is in the one there is, if there is one."""
+    site.restart(registry_endpoints=("one:5001", "two:5001")[:endpoints])
+    for name in ("alice/app", "library/base", "bob/public"):
+        store_of(site, name, kept)
+    store = {} if asked is None else {"X-Wharfinger-Store": asked}
+    assert held(site, writer, **store) == told_of
+    opens = {image: access(site, image, auth=writer, **store).json["access"] for image in ACCESS}
+    assert opens == (ACCESS if told_of is TO_PUSH else dict.fromkeys(ACCESS, False))
+
+
+def test_a_repository_of_another_store_is_lent_what_is_official_in_the_asked_one(site, writer):
+    store_of(site, "alice/app", ELSEWHERE)
+    store_of(site, "library/base", HERE)
+    assert held(site, writer, **{"X-Wharfinger-Store": HERE}) == {**NOTHING, LENT: "lent"}
 
 
 # --- layer access ---------------------------------------------------------------------------------------------------

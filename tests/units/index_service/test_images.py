@@ -23,6 +23,8 @@ from index_service.repositories.pulls import record as record_pulls
 from index_service.services.job_runner import MAX_READS
 from index_service.services.tags import BY_PUSH, BY_SIZE, BY_VERSION
 from index_service.social import comments
+from registry_service.app import create_app
+from registry_service.storage.guard import Guard
 from tests.clients.images import make_chain, make_tar, pack
 from tests.clients.wire import Target, call
 from tests.units.index_service.live import image
@@ -257,6 +259,64 @@ def test_what_a_registry_keeps_apart_is_recorded_so_and_never_described(harbour)
     own = sum(map(len, pack(tar, "gzip")))
     assert [row.layer_bytes for row in summed] == [len(base.layer) + len(top.layer), len(base.layer) + own]
     assert harbour.site.services.operations.quota("bob").bytes == len(base.layer) + own
+
+
+def held_at(harbour):
+    """By repository, its store and how many images it holds."""
+    rows = harbour.site.rows(
+        "SELECT namespace, store, count(image_id) AS held FROM repositories "
+        "LEFT JOIN held_images ON repository_id = id GROUP BY namespace, store"
+    )
+    return {row.namespace: (row.store, row.held) for row in rows}
+
+
+def other_store(harbour, driver):
+    harbour.registry_app = create_app(harbour.settings, Guard(driver))
+
+
+def test_what_was_held_in_another_store_is_forgotten_and_read_again(harbour):
+    chain, more = make_chain(2), make_chain(1)
+    harbour.push("alice/app", chain)
+    harbour.push("bob/app", chain)
+    harbour.work_off()
+    first = harbour.driver.get("_store_id").decode()
+    assert held_at(harbour) == {"alice": (first, 2), "bob": (first, 2)}
+    harbour.driver.delete("_store_id")
+    harbour.driver.delete("repositories/alice/app/tag_latest")
+    other_store(harbour, harbour.driver)
+    harbour.push("alice/app", more, "more")
+    harbour.work_off()
+    second = harbour.driver.get("_store_id").decode()
+    assert first != second
+    assert held_at(harbour) == {"alice": (second, 1), "bob": (first, 2)}
+    harbour.reindex.run(RepositoryName.parse("bob/app"))
+    assert held_at(harbour)["bob"] == (second, 2)
+
+
+def test_where_the_store_is_not_known_all_is_read_and_nothing_is_forgotten(harbour):
+    """As after the migration."""
+    harbour.push("alice/app", make_chain(2))
+    harbour.work_off()
+    with harbour.site.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE repositories SET store = NULL")
+    harbour.site.push("alice/app", "alice", tag="elsewhere", images=IMAGES[:1], told=False)
+    assert harbour.site.request("PUT", "/v1/repositories/alice/app/images", user="alice", raw="[]").status_code == 204
+    harbour.work_off()
+    assert held_at(harbour) == {"alice": (harbour.driver.get("_store_id").decode(), 2)}
+
+
+def test_a_registry_that_names_its_store_no_more_is_not_believed(harbour):
+    """One of several that is not upgraded yet, perhaps."""
+    harbour.push("alice/app", make_chain(1))
+    harbour.work_off()
+    before = held_at(harbour)
+    harbour.driver.put("_store_id", b"spoilt")
+    other_store(harbour, harbour.driver)
+    harbour.push("alice/app", make_chain(1), "more")
+    harbour.work_off()
+    (job,) = harbour.site.rows("SELECT failure FROM jobs")
+    assert job.failure == f"The registry {harbour.endpoint} names no store, as it did before, try again later"
+    assert held_at(harbour) == before
 
 
 def test_a_base_that_is_known_late_brings_the_sums_along(site, database, repository_id):

@@ -169,6 +169,12 @@ def test_an_ancestry_tells_how_many_of_its_images_are_kept_apart(server, client,
     assert client.ancestry(endpoint(server), TOKEN, IMAGE).apart == meant
 
 
+@pytest.mark.parametrize(("told", "meant"), [("a" * 32, "a" * 32), ("a" * 31, None), ("*", None), ("-", None)])
+def test_an_ancestry_tells_in_which_store_it_is(server, client, told, meant):
+    server.script = (200, {"X-Wharfinger-Store": told}, json.dumps([IMAGE]).encode())
+    assert client.ancestry(endpoint(server), TOKEN, IMAGE).store == meant
+
+
 def test_the_checksums_of_an_image_are_those_that_can_be_some(server, client):
     good = "sha256:" + "a" * 64
     server.script = (200, {"X-Docker-Checksum-Payload": good.upper().replace("SHA", "sha")}, b"{}")

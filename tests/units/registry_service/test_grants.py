@@ -33,9 +33,12 @@ class Clock:
 
 
 class CountingIndex:
-    """An index in this process: it knows a set of good tokens, and counts what it is asked."""
+    """An index in this process: it knows a set of good tokens, and counts what it is asked; `store` is of its
+    registries.
+    """
 
     def __init__(self) -> None:
+        self.store = Store(Memory())
         self.good: dict[str, list[str]] = {}
         self.standings: dict[str, Standing] = {}
         self.public: set[str] = set()
@@ -43,17 +46,20 @@ class CountingIndex:
         self.keys = [StatementKey("i" * 32)]
         self.clock, self.ahead = Clock(), 0.0
         self.asked: list[str] = []
+        self.stores: list[str | None] = []
         self.hold = threading.Event()
         self.hold.set()
 
-    def images(self, repository, authorization):
+    def images(self, repository, authorization, store):
         self._answer(f"images {repository}")
+        self.stores.append(store)
         if authorization not in self.good:
             raise Unauthenticated("Requires authorization")
         return {image: self.standings.get(image, Standing.SHARED) for image in self.good[authorization]}
 
-    def may_read(self, repository, image, authorization):
+    def may_read(self, repository, image, authorization, store):
         self._answer(f"access {image[:2]}")
+        self.stores.append(store)
         return image in self.public
 
     def token_keys(self, authorization):
@@ -82,7 +88,7 @@ def clock(index):
 
 
 def gate_of(index, clock, *keys, store=None):
-    return TokenGate(index, (store or Store(Memory())).holdings, keys or (KEY,), 60, clock)
+    return TokenGate(index, (store or index.store).holdings, keys or (KEY,), 60, clock)
 
 
 def bearer(index, access=Access.READ, repository=ACME, images=(LISTED,), signature="s1"):
@@ -140,9 +146,7 @@ def test_keys_rotate_and_foreign_ones_do_not_count(index, clock):
     assert len(index.asked) == 2
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda cookie: cookie[:-1] + "x", lambda cookie: "", lambda cookie: "a.b", str.upper]
-)
+@pytest.mark.parametrize("spoil", [lambda cookie: "x" + cookie[1:], lambda cookie: "", lambda cookie: "a.b", str.upper])
 def test_a_spoilt_cookie_is_no_cookie(index, clock, spoil):
     pull = bearer(index)
     cookie = gate_of(index, clock).admit(pull, Access.READ)
@@ -331,6 +335,24 @@ def test_what_is_kept_apart_is_read_there_by_its_repository_alone(index, clock):
     assert paths.image(gate.readable(pull, LISTED)) == f"_apart/acme/busybox/{LISTED}"
     index.public.add(LISTED)
     assert paths.image(gate.readable(other, LISTED)) == f"images/{LISTED}"
+
+
+def test_a_registry_of_another_store_takes_no_cookies_word_for_what_is_held(index, clock):
+    """It shares the key, and asks the index about its own store."""
+    pull = bearer(index)
+    store, other = Store(Memory()), Store(Memory())
+    cookie = gate_of(index, clock, store=store).admit(pull, Access.READ)
+    index.standings[LISTED] = Standing.ANNOUNCED
+    with pytest.raises(NotFound, match="Image not found"):
+        gate_of(index, clock, store=other).readable(Credentials(pull.authorization, cookie), LISTED)
+    assert gate_of(index, clock, store=store).readable(Credentials(pull.authorization, cookie), LISTED) == LISTED
+    assert index.stores == [store.holdings.store.tell(), other.holdings.store.tell(), other.holdings.store.tell()]
+
+
+def test_a_mirror_asks_about_every_store(index, clock):
+    gate = TokenGate(index, Store(Memory()).holdings, [KEY], 60, clock, mirror=Mirror())
+    gate.admit(bearer(index), Access.READ)
+    assert index.stores == ["*"]
 
 
 def test_what_came_to_be_kept_apart_after_the_grant_opens_no_shared_image(index, clock):
