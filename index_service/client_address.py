@@ -5,6 +5,12 @@ from __future__ import annotations
 import ipaddress
 
 
+def neighbourhood_of(network: str) -> str:
+    """What networks begin with of which a provider gives one customer another each day: 24 bits of an IPv4 address."""
+    head, dot, last = network.rpartition(".")
+    return head + dot if last.isdigit() and ":" not in head else network
+
+
 def network_of(address: str) -> str:
     """One customer's addresses: a single IPv4 address, or 64 bits of IPv6."""
     try:

@@ -11,6 +11,7 @@ from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
 from index_service.accounts.models import KnownNetwork
+from index_service.client_address import neighbourhood_of
 from index_service.db import upsert
 
 KEPT = timedelta(days=90)
@@ -24,11 +25,15 @@ def is_known(session: Session, user_id: int, network: str, now: datetime) -> boo
 
 
 def is_new(session: Session, user_id: int, network: str, now: datetime) -> bool:
-    """Whether the account's password was given lately, and never there; the first network of all is not new."""
-    if is_known(session, user_id, network, now):
-        return False
-    given = (KnownNetwork.user_id == user_id, KnownNetwork.access_token_id == PASSWORD)
-    return bool(session.scalar(select(exists().where(*given, KnownNetwork.used_at > now - KEPT))))
+    """Whether the account's password was given lately, and never in that neighbourhood; the first one is not new."""
+    lately = (
+        KnownNetwork.user_id == user_id,
+        KnownNetwork.access_token_id == PASSWORD,
+        KnownNetwork.used_at > now - KEPT,
+    )
+    near = KnownNetwork.network.startswith(neighbourhood_of(network), autoescape=True)
+    given, given_near = exists().where(*lately), exists().where(*lately, near)
+    return bool(session.scalar(select(given & ~given_near)))
 
 
 def is_recorded(session: Session, user_id: int, access_token_id: int, network: str, now: datetime) -> bool:

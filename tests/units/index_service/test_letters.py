@@ -135,13 +135,14 @@ def test_an_address_that_nobody_confirmed_gets_no_notice(site):
 
 def test_only_another_network_is_new(site):
     accounts, before = site.services.accounts, len(read_letters(site))
-    for address in ("192.0.2.1", "192.0.2.77", "192.0.2.1", "198.51.100.7", "198.51.100.7"):
+    known = ("192.0.2.1", "192.0.2.77", "192.0.2.1", "198.51.100.200", "2001:db8::2", "::ffff:192.0.2.5")
+    for address in ("192.0.2.1", "198.51.100.7", "2001:db8::1", "2001:db8:0:1::1", *known):
         accounts.sign_in("alice", "password-alice", Browser(address, ""))
         site.clock.move(days=2)
-    assert subjects(site, before) == [str(SUBJECTS["sign-in.succeeded"])] * 2
+    assert subjects(site, before) == [str(SUBJECTS["sign-in.succeeded"])] * 3
     site.clock.move(days=known_networks.KEPT.days + 1)
     accounts.sign_in("alice", "password-alice", Browser("203.0.113.9", ""))
-    assert len(subjects(site, before)) == 2
+    assert len(subjects(site, before)) == 3
 
 
 def test_notices_are_bounded_and_strangers_cannot_use_them_up(site):
