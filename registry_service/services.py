@@ -97,14 +97,18 @@ class Registry:
         readable, images = self.gate.readable(credentials, image), self._mirrored(credentials)
         return readable if images is None else images.stored(readable)
 
-    def translated(self, credentials: Credentials, image: ImageId) -> Translated:
-        """An image in the words of the OCI distribution protocol. A mirror fetches the layers that it lacks first."""
+    def translated(self, credentials: Credentials, repository: RepositoryName, image: ImageId) -> Translated:
+        """An image of a repository in the words of the OCI distribution protocol. A mirror fetches the layers that it
+        lacks first.
+        """
         images = self._mirrored(credentials)
         if images is not None:
             for each in images.ancestry(image):
                 images.bring(each)
             image = images.bring(image)
-        return self.translations.of(image)
+        translated = self.translations.of(image)
+        self.lookup.note(repository, image)
+        return translated
 
     def _mirrored(self, credentials: Credentials) -> MirroredImages | None:
         if self.mirror is None:

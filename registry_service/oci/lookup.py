@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,19 +50,37 @@ class Lookup:
         self._records = records
         self._hints: Cache[Digest, Named] = Cache(_CACHED_HINTS, CACHE_SECONDS)
         self._repositories: Cache[RepositoryName, _Repository] = Cache(_CACHED_DIGESTS, CACHE_SECONDS)
-        self._searched: Cache[RepositoryName, bool] = Cache(_CACHED_SEARCHES, SEARCH_SECONDS)
+        self._clock = time.monotonic
+        # When the last search began.
+        self._searched: Cache[RepositoryName, float] = Cache(_CACHED_SEARCHES, SEARCH_SECONDS)
         self._locks: Cache[RepositoryName, Lock] = Cache(_CACHED_SEARCHES)
 
     def find(self, repository: RepositoryName, digest: Digest) -> Iterator[Named]:
-        """Images that may have something of this digest, the cheapest to find first: by the hint at a shared image, by
-        that at one which the repository keeps apart, and by all that the repository holds.
+        """Images that may have something of this digest, the cheapest to find first: what the repository is known to
+        have, by the hint at a shared image, by that at one which the repository keeps apart, and by all that the
+        repository holds.
+
+        A hint names whoever was first, perhaps a stranger in private: to find that out takes a question at the index.
         """
+        known = self._known(repository, digest)
+        yield from _some(known)
         shared = self._hint(digest)
         yield from _some(shared)
         apart = self._records.hint(digest, repository)
         yield from _some(apart)
-        is_hinted = shared is not None or apart is not None
-        yield from _some(self._held(repository, digest) if is_hinted else self._unhinted(repository, digest))
+        if known is None:
+            yield from _some(self._search(repository, digest, waits=shared is not None or apart is not None))
+
+    def note(self, repository: RepositoryName, image: ImageId) -> None:
+        """An image of the repository has been translated: what it has need not be searched for."""
+        known = self._repositories.get(repository) or _Repository(repository)
+        if paths.image(image) not in known.read:
+            self._add(known, image, frozenset(self._list(paths.apart_images(repository))))
+            self._repositories.put(repository, known, known.weight)
+
+    def _known(self, repository: RepositoryName, digest: Digest) -> Named | None:
+        known = self._repositories.get(repository)
+        return None if known is None else known.named.get(digest)
 
     def _hint(self, digest: Digest) -> Named | None:
         known = self._hints.get(digest)
@@ -71,17 +90,22 @@ class Lookup:
                 self._hints.put(digest, known)
         return known
 
-    def _unhinted(self, repository: RepositoryName, digest: Digest) -> Named | None:
-        """As `_held`. Hints are written before records, so it finds something only in a store that lost them: one who
-        asks for what nobody has makes it read every image that is not translated, and does so now and then only.
+    def _search(self, repository: RepositoryName, digest: Digest, *, waits: bool) -> Named | None:
+        """As `_held`, at most once in SEARCH_SECONDS for all who ask: it reads every image that is not translated.
+
+        With `waits`, for who may have to find what was translated a moment ago elsewhere, where a stranger's image is
+        hinted at, the next search is waited for. Hints are written before records: without any, there is something to
+        find only in a store that lost them.
         """
+        arrived = self._clock()
         with self._locks.get_or_put(repository, Lock):
-            if not self._searched.get(repository):
-                found = self._held(repository, digest)
-                self._searched.put(repository, True)
-                return found
-        known = self._repositories.get(repository)
-        return known.named.get(digest) if known is not None else None
+            last = self._searched.get(repository)
+            if last is not None and (last > arrived or not waits):
+                return self._known(repository, digest)
+            if last is not None:
+                time.sleep(max(0.0, last + SEARCH_SECONDS - self._clock()))
+            self._searched.put(repository, self._clock())
+            return self._held(repository, digest)
 
     def _held(self, repository: RepositoryName, digest: Digest) -> Named | None:
         """Reads what is recorded of images that were not translated the last time."""

@@ -64,8 +64,7 @@ class Contents:
     def _translated(self, credentials: Credentials, name: RepositoryName, tag: str) -> Translated:
         try:
             image = self._registry.tags.get(name, Tag(tag))
-            image = self._registry.gate.readable(credentials, image)
-            return self._registry.translated(credentials, image)
+            return self._registry.translated(credentials, name, self._registry.gate.readable(credentials, image))
         except (NotFound, Invalid) as error:
             raise ManifestUnknown(error.message) from error
 

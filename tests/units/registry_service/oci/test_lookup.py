@@ -12,6 +12,7 @@ from common.agents import Agent
 from common.errors import Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
 from registry_service.graph.holdings import RepositoryHolder
+from registry_service.oci import lookup
 from registry_service.oci.digests import Digest
 from registry_service.oci.records import Kind, Named
 from registry_service.storage import paths
@@ -75,6 +76,7 @@ def test_layer_of_an_image_that_no_tag_names_any_more(store: OciStore) -> None:
     assert SAME.id in [named.image for named in store.lookup.find(MINE, Digest.of(TAR))]
 
 
+@pytest.mark.usefixtures("_soon")
 def test_what_is_translated_after_a_vain_search_is_found(store: OciStore) -> None:
     """By another process, too, from which nothing but the store tells."""
     push(store, THEIRS, FIRST)
@@ -119,6 +121,41 @@ def test_what_is_translated_after_a_search_for_what_nobody_has_is_found(store: O
     translated = OciStore(store.driver).translations.of(TOP.id)
     for digest in (translated.config_digest, translated.oci.digest, Digest.of(TAR)):
         assert {TOP.id, SAME.id} & {named.image for named in store.lookup.find(MINE, digest)}
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "SEARCH_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("_soon")
+def test_digests_that_only_others_have_cost_one_search_at_a_time() -> None:
+    """Each leads to an image that the gate refuses, and here there are images that nobody translated."""
+    driver = Read()
+    store = OciStore(driver)
+    push(store, THEIRS, FIRST)
+    push(store, MINE, SAME, TOP)
+    translated = store.translations.of(FIRST.id)
+    digests = [translated.config_digest, translated.schema2.digest, translated.oci.digest, Digest.of(TAR)] * 5
+    driver.asked.clear()
+    with ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(lambda digest: list(store.lookup.find(MINE, digest)), digests))
+    assert {named.image for each in found for named in each} == {FIRST.id}
+    assert len(driver.asked) <= 4, "who came after the first search began waits for the next, together"
+
+
+def test_of_a_digest_that_a_stranger_was_first_with_the_repositorys_own_image_comes_first(store: OciStore) -> None:
+    """The stranger's costs a question at the index, which refuses it: it is asked for once, not for each blob."""
+    push(store, THEIRS, FIRST)
+    push(store, MINE, SAME, TOP)
+    store.translations.of(FIRST.id)
+    translated = store.translations.of(TOP.id)
+    assert [named.image for named in store.lookup.find(MINE, Digest.of(TAR))] == [FIRST.id, SAME.id]
+    for digest in (translated.config_digest, translated.oci.digest, *(layer.digest for layer in translated.layers)):
+        assert next(store.lookup.find(MINE, digest)).image in (SAME.id, TOP.id)
+    noted = OciStore(store.driver).lookup
+    noted.note(MINE, TOP.id)
+    assert next(noted.find(MINE, Digest.of(TAR))).image == SAME.id
 
 
 def test_store_that_lost_its_hints(store: OciStore, driver: Driver) -> None:
