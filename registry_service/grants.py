@@ -114,6 +114,9 @@ class Gate(Protocol):
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
         """Authorize a request, for one repository where it names one; returns a cookie to set, if any."""
 
+    def identify(self, credentials: Credentials) -> None:
+        """Whether somebody bears a token, whatever it is for."""
+
     def readable(self, credentials: Credentials, image: ImageId) -> ImageId:
         """The image as the bearer's repository holds it, or as a public one does.
 
@@ -180,6 +183,9 @@ class OpenGate:
 
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
         return None
+
+    def identify(self, credentials: Credentials) -> None:
+        pass
 
     def readable(self, credentials: Credentials, image: ImageId) -> ImageId:
         """The store may be one that a mirror or an index has left, where repositories keep images apart."""
@@ -262,6 +268,13 @@ class TokenGate:
     def admit(self, credentials: Credentials, access: Access, repository: RepositoryName | None = None) -> str | None:
         redeemed = self._redeemed(credentials, access, repository)
         return self._cookie(redeemed.grant) if redeemed.is_new else None
+
+    def identify(self, credentials: Credentials) -> None:
+        tokens = _tokens(credentials.authorization)[:TOKENS_AT_ONCE]
+        if not tokens:
+            raise Unauthenticated("Requires authorization")
+        if not any(map(self._stated.read, tokens)):
+            self._index.identify(tokens)
 
     def readable(self, credentials: Credentials, image: ImageId) -> ImageId:
         redeemed = self._redeemed(credentials, Access.READ)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 from urllib.parse import quote
@@ -21,11 +21,13 @@ import urllib3
 
 from common import headers, request_record
 from common.deadline import pool_with_deadline, read_body
+from common.distribution import PREFIX
 from common.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from common.names import ImageId, RepositoryName, Tag
 from common.properties import read_properties, write_properties
 from common.settings import listed
 from common.statements import PublicKeys, read_keys
+from common.tokens import Token, bearer
 from registry_service.metrics import INDEX_QUESTIONS, INDEX_SECONDS
 from registry_service.turns import TooLate, Turns
 
@@ -107,6 +109,12 @@ class IndexClient:
             return {entry["id"]: Standing(entry.get("held", Standing.ANNOUNCED)) for entry in body}
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise Unavailable("The index answered with something other than a list of images") from error
+
+    def identify(self, tokens: Iterable[Token]) -> None:
+        """Raises Unauthenticated unless one of the tokens is valid, whatever it is for: who logs in has such a one."""
+        status, _ = self._ask("GET", f"{PREFIX}/", f"Bearer {bearer(tokens)}")
+        if status != 200:
+            raise Unauthenticated("Requires authorization")
 
     def may_read(
         self, repository: RepositoryName, image: ImageId, authorization: str, store: str | None = None

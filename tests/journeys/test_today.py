@@ -147,8 +147,9 @@ def test_docker_builds_on_what_was_pushed(split: SetUp, docker: Docker, tmp_path
     assert with_those_of(files, chain)
 
 
-def test_docker_logs_in_and_says_what_is_denied(split: SetUp, docker: Docker) -> None:
-    (name, chain), host = pushed(split, "private"), split.index.netloc
+@pytest.mark.parametrize("where", ["index", "registry"])
+def test_docker_logs_in_and_says_what_is_denied(split: SetUp, docker: Docker, where: str) -> None:
+    (name, chain), host = pushed(split, "private"), getattr(split, where).netloc
     make_private(split, name)
     for reference in (name, f"{ALICE.name}/absent"):
         with pytest.raises(ClientFailed, match="pull access denied"):

@@ -66,9 +66,9 @@ class Door:
         return self._read(environ, *parsed)
 
     def _base(self, environ: WSGIEnvironment) -> Answer:
-        """200 for whoever has a token of this registry's, else where to get one."""
+        """200 for whoever has a token, whatever it opens, else where to get one: clients that log in have none else."""
         with self._challenging(environ):
-            self._admit(environ, _tokens(environ))
+            self._registry.gate.identify(Credentials(authorization(_tokens(environ))))
         return lists.base(environ)
 
     def _read(self, environ: WSGIEnvironment, asked: str, part: str, reference: str) -> Answer:

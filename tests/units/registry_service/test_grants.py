@@ -42,6 +42,7 @@ class CountingIndex:
         self.good: dict[str, list[str]] = {}
         self.standings: dict[str, Standing] = {}
         self.public: set[str] = set()
+        self.identities: set[str] = set()
         self.is_down = False
         self.keys = [StatementKey("i" * 32)]
         self.clock, self.ahead = Clock(), 0.0
@@ -56,6 +57,11 @@ class CountingIndex:
         if authorization not in self.good:
             raise Unauthenticated("Requires authorization")
         return {image: self.standings.get(image, Standing.SHARED) for image in self.good[authorization]}
+
+    def identify(self, tokens):
+        self._answer("identify")
+        if not {token.signature for token in tokens} & self.identities:
+            raise Unauthenticated("Requires authorization")
 
     def may_read(self, repository, image, authorization, store):
         self._answer(f"access {image[:2]}")
@@ -95,6 +101,17 @@ def bearer(index, access=Access.READ, repository=ACME, images=(LISTED,), signatu
     header = f"Token {Token(signature, repository, access)}"
     index.good[header] = list(images)
     return Credentials(header)
+
+
+def test_who_bears_a_token_of_whatever_kind_is_somebody(index, clock):
+    """One that opens nothing, as for who logs in; the index is asked once, and about nothing else."""
+    gate, reads = gate_of(index, clock), bearer(index)
+    index.identities = {"s1"}
+    gate.identify(reads)
+    for sent in ("", "Token ", bearer(index, signature="s2").authorization):
+        with pytest.raises(Unauthenticated):
+            gate.identify(Credentials(sent))
+    assert index.asked == ["identify"] * 2
 
 
 def test_one_pull_asks_the_index_once(index, clock):
