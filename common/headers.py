@@ -11,6 +11,9 @@ REQUEST_ID = "X-Request-Id"
 APART = "X-Wharfinger-Apart"
 """On an ancestry: how many of its first images the repository keeps apart, with content of its own under their ids."""
 
+IMAGE = "X-Wharfinger-Image"
+"""On a manifest of `/v2/`: the image that it is of, which a mirror fetches by v1."""
+
 STORE = "X-Wharfinger-Store"
 """Names the store of a registry: in what it asks the index, and in the ancestries that it tells."""
 EVERY_STORE = "*"

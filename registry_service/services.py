@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common.agents import Agent
+from common.errors import NotFound
 from common.names import ImageId, RepositoryName, Tag
 from common.tokens import Access
 from registry_service.grants import Credentials, Gate
@@ -109,6 +110,17 @@ class Registry:
         translated = self.translations.of(image)
         self.lookup.note(repository, image)
         return translated
+
+    def image_of(self, credentials: Credentials, digest: str) -> ImageId:
+        """The image of a manifest of this digest, where a mirror has not come to know it yet. Raises NotFound."""
+        if self.mirror is None:
+            raise NotFound("No image has this digest")
+        repositories = self.gate.repositories(credentials, Access.READ)
+        image = self.mirror.image_of(digest, repositories)
+        for repository in repositories:
+            # What its tags reach may be read.
+            self.mirror.follow(repository)
+        return image
 
     def _mirrored(self, credentials: Credentials) -> MirroredImages | None:
         if self.mirror is None:

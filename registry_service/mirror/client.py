@@ -24,8 +24,10 @@ from common import headers
 from common.cache import Cache
 from common.checksums import Checksum
 from common.deadline import read_body
+from common.distribution import PREFIX, is_below
 from common.errors import Invalid, NotFound, Unavailable
 from common.names import ImageId, RepositoryName, Tag
+from common.tokens import bearer, read_authorization
 from registry_service.mirror.sources import MirrorSource
 from registry_service.proxies import Connections
 
@@ -140,6 +142,15 @@ class Source:
             raise SourceWrong(f"{self.host} answered with the ancestry of another image")
         return ancestry
 
+    def image_of(self, repository: RepositoryName, digest: str) -> ImageId:
+        """The image that a manifest of this digest is of, as registries tell it that offer what this mirror does."""
+        with self._ask(repository, f"{PREFIX}/{repository}/manifests/{digest}") as response:
+            told = response.headers.get(headers.IMAGE, "")
+        try:
+            return ImageId(told)
+        except NotFound as error:
+            raise NotAtSource(f"{self.host} does not tell images by digests") from error
+
     def describe(self, repository: RepositoryName, image: ImageId) -> SourceImage:
         """JSON, size and checksums, whatever of them the source tells."""
         with self._ask(repository, f"/v1/images/{image}/json") as response:
@@ -224,7 +235,8 @@ class Source:
         failure: NotAtSource | SourceUnavailable | None = None
         for endpoint in session.endpoints:
             try:
-                return self._get(endpoint + path, {**asked, **self._credentials(session, endpoint)}, session)
+                credentials = self._credentials(session, endpoint, path)
+                return self._get(endpoint + path, {**asked, **credentials}, session)
             except NotAtSource as error:
                 failure = failure or error
             except SourceUnavailable as error:
@@ -243,11 +255,15 @@ class Source:
         pair = f"{self._settings.user}:{self._settings.password}".encode()
         return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
-    def _credentials(self, session: _Session, endpoint: str) -> dict[str, str]:
+    def _credentials(self, session: _Session, endpoint: str, path: str) -> dict[str, str]:
         """The password goes to the source itself and to nobody it names, the token to whomever it names."""
         if endpoint == self._settings.url and self._wants_basic():
             return self._basic()
-        return {"Authorization": f"Token {session.token}"} if session.token else {}
+        if not session.token:
+            return {}
+        if is_below(path):
+            return {"Authorization": f"Bearer {bearer(read_authorization(f'Token {session.token}') or ())}"}
+        return {"Authorization": f"Token {session.token}"}
 
     def _wants_basic(self) -> bool:
         """Over TLS a registry alone is sent the password with every request."""

@@ -116,6 +116,18 @@ class Mirror:
         )
         return list(found)
 
+    def image_of(self, digest: str, repositories: Iterable[RepositoryName]) -> ImageId:
+        """The image of a manifest that is not known here. Raises as `offer` does."""
+        failure: ImageNotFound | SourceUnavailable = ImageNotFound()
+        for repository in self._mirrored(repositories):
+            try:
+                return self._require_source(repository).image_of(repository, digest)
+            except SourceUnavailable as error:
+                failure = error
+            except NotAtSource:
+                continue
+        raise failure
+
     def layer(self, offer: Offer) -> Layer:
         """The layer of an offered image, as it comes. Raises ImageNotFound, SourceUnavailable."""
         try:

@@ -583,6 +583,25 @@ def test_a_daemon_with_registry_mirror_asks_with_the_sources_token(origin: Origi
         assert call(mirror.target, f"GET /v1/images/{image.id}/layer", token).body == image.layer
 
 
+# by digest
+
+
+def test_a_first_pull_by_digest(origin: Origin, mirror: Service) -> None:
+    """The mirror knows no digest of what it has not fetched, and its source does; here by way of a second mirror."""
+    name, chain = origin.name(), make_chain(3)
+    origin.push(name, chain)
+    index_command(origin.index.environ, "set-access", name, "private")
+    basic = {"Authorization": Daemon(V1_6, origin.index.target, ALICE.name, ALICE.password).basic}
+    token = call(origin.index.target, f"GET /v2/token?scope=repository:{name}:pull", basic).json()["token"]
+    first = call(origin.registry.target, f"GET /v2/{name}/manifests/latest", {"Authorization": f"Bearer {token}"})
+    digest, absent = first.header("Docker-Content-Digest"), f"sha256:{'0' * 64}"
+    with started(origin.folder / "by-digest", mirror_sources=f"*={mirror.url}") as second:
+        assert call(second.target, f"GET /v2/{name}/manifests/{absent}").status == 404
+        assert call(second.target, f"GET /v2/{name}/manifests/{digest}").body == first.body
+        for image, layer in zip(chain, first.json()["layers"], strict=True):
+            assert call(second.target, f"GET /v2/{name}/blobs/{layer['digest']}").body == image.layer
+
+
 # mirrors and mirrors
 
 

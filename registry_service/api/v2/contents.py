@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from wsgiref.types import WSGIEnvironment
 
+from common import headers
 from common.distribution import BlobUnknown, DigestInvalid, ManifestUnknown
 from common.errors import Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
@@ -43,9 +45,11 @@ class Contents:
             translated = self._translated(credentials, name, reference)
             return _current(environ, translated.oci if _wants_oci(environ) else translated.schema2)
         digest = parse_digest(reference, ManifestUnknown)
-        for image, found in self._named(credentials, name, digest):
+        named, fetched = self._named(credentials, name, digest), self._fetched(credentials, name, digest)
+        for image, found in chain(named, fetched):
             if isinstance(found, Manifest):
                 answer = _immutable(environ, digest, found.content, found.media_type)
+                answer.headers.append((headers.IMAGE, image))
                 return self._shared(answer, credentials, image)
         raise ManifestUnknown("There is no such manifest")
 
@@ -80,6 +84,17 @@ class Contents:
                     content = self._registry.translations.content(replace(named, image=image), digest)
                     if content is not None:
                         yield image, content
+
+    def _fetched(
+        self, credentials: Credentials, name: RepositoryName, digest: Digest
+    ) -> Iterator[tuple[ImageId, Manifest]]:
+        """The manifest of an image that a mirror fetches because its source says that it has this digest."""
+        with suppress(NotFound, Invalid):
+            image = self._registry.gate.readable(credentials, self._registry.image_of(credentials, digest))
+            translated = self._registry.translated(credentials, name, image)
+            for manifest in (translated.schema2, translated.oci):
+                if manifest.digest == digest:
+                    yield image, manifest
 
     def _shared(self, answer: Answer, credentials: Credentials, image: ImageId) -> Answer:
         self._sharing.allow(answer, credentials, image)
