@@ -254,6 +254,18 @@ def test_a_copy_without_marks_holds_what_its_tags_reach(harbour: Harbour) -> Non
     assert json.loads(harbour.driver.get(paths.mirrored(ACME)))["marked"]
 
 
+def test_once_its_marks_are_deleted_a_copy_is_compared_with_its_source_again(harbour: Harbour) -> None:
+    """As operators do with copies of a time when what one source had brought was served for another."""
+    harbour.hold(MINE, THEIRS)
+    harbour.pull(ACME, MINE)
+    harbour.driver.put(paths.tag(OTHER, Tag("latest")), MINE[-1].id.encode())
+    harbour.driver.put(paths.mirrored(OTHER), b'{"compared": 1}')
+    harbour.pull(OTHER, MINE)
+    harbour.driver.delete(paths.all_held(OTHER))
+    harbour.pull(OTHER, THEIRS)
+    harbour.pull(ACME, MINE)
+
+
 def test_a_copy_without_marks_holds_nothing_that_its_tags_reach_only_from_now_on(harbour: Harbour) -> None:
     old, new = make_chain(1), make_chain(1)
     harbour.hold(old, (trojan(new[0]),))
