@@ -366,6 +366,8 @@ def test_what_is_wrong_with_an_archive_is_told(root: Path, store: OciStore, tmp_
         (gzip.compress(b""), "unpack it with `gunzip` first"),
         (bz2.compress(bytes(5000)), "is no archive of an image"),
     ],
+    # Gzip writes the time, and the names of tests have to be the same in each worker.
+    ids=["nothing", "text", "gzip", "bzip2"],
 )
 def test_what_is_no_archive(root: Path, tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a.tar").write_bytes(content)
