@@ -1,7 +1,7 @@
 """The cache of both services: bounded, with a time to live; the least recently used entries are evicted first.
 
-Safe to share among threads and greenlets. A hit takes 0.5 µs, beside 1.8 µs of a `cachetools.TTLCache` under the lock
-that it leaves to its callers:
+What has expired is evicted as other entries come, whether anybody asks for it or not. Safe to share among threads and
+greenlets. A hit takes 0.5 µs, beside 1.8 µs of a `cachetools.TTLCache` under the lock that it leaves to its callers:
 
     python -m timeit -s 'from common.cache import Cache; c = Cache(9, 60); c.put("a", 1)' 'c.get("a")'
 """
@@ -15,6 +15,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
 from typing import Generic, TypeVar
+
+_SWEPT_AT_ONCE = 2
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -85,10 +87,22 @@ class Cache(Generic[K, V]):
         self._discard(key)
         if weight > self._capacity:
             return
-        self._entries[key] = (value, weight, self._timer() + self._seconds)
+        now = self._timer()
+        self._entries[key] = (value, weight, now + self._seconds)
         self._weight += weight
+        self._sweep(now)
         while self._weight > self._capacity:
             self._discard(next(iter(self._entries)))
+
+    def _sweep(self, now: float) -> None:
+        """Evict some that have expired, more than come: what nobody asks for any more would stay until all is full."""
+        for _ in range(_SWEPT_AT_ONCE):
+            oldest, (_, _, expires) = next(iter(self._entries.items()))
+            if expires > now:
+                return
+            self._discard(oldest)
+            if not self._entries:
+                return
 
     def _discard(self, key: K) -> None:
         entry = self._entries.pop(key, None)

@@ -256,7 +256,7 @@ class TokenGate:
         self._mirror = mirror
         # itsdangerous signs with the last key of its list.
         self._signer = Signer(list(reversed(secret_keys)), salt="wharfinger.grant", digest_method=hashlib.sha256)
-        self._grants: Cache[bytes, Grant] = Cache(MAX_FINGERPRINTS)
+        self._grants: Cache[bytes, Grant] = Cache(MAX_FINGERPRINTS, grant_seconds, timer=clock)
         self._held = _HeldImages(holdings, grant_seconds, clock, mirror)
         # Images that the index says a public repository holds, by (grant's key, id).
         self._public: Cache[tuple[bytes, ImageId], bool] = Cache(65536, grant_seconds, timer=clock)

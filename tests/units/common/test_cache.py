@@ -49,6 +49,18 @@ def test_an_entry_expires() -> None:
     assert cache.get("a") is None
 
 
+def test_what_has_expired_leaves_as_others_come() -> None:
+    """Though nobody asks for it again: tokens are asked about for a minute, and there are ever new ones."""
+    timer = Timer()
+    cache: Cache[int, int] = Cache(100_000, 60, timer=timer)
+    for number in range(10_000):
+        timer.now += 1
+        cache.put(number, number)
+    assert len(cache._entries) <= 61
+    assert cache.get(9_999) == 9_999
+    assert cache._weight == len(cache._entries)
+
+
 def test_an_entry_put_again_lives_anew() -> None:
     timer = Timer()
     cache: Cache[str, int] = Cache(100, 60, timer=timer)
