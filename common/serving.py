@@ -138,7 +138,7 @@ def connections(wanted: int) -> int:
     if soft < wanted + _OTHER_FILES:
         soft = min(wanted + _OTHER_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return min(wanted, max(soft - _OTHER_FILES, soft // 2))
+    return min(wanted, max(soft - _OTHER_FILES, soft // 4))
 
 
 def config_path() -> str:

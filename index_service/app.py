@@ -33,7 +33,7 @@ def create_app(
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.config["REQUEST_SECONDS"] = settings.request_seconds
     app.config["TRUSTED_PROXIES"] = settings.trusted_proxies
-    engine = engine or open_engine(settings.database_url, pool_size=settings.threads)
+    engine = engine or open_engine(settings.database_url, pool_size=settings.threads, is_serving=True)
     built = services.build(settings, engine, hasher=hasher, clock=clock)
     current.install(app, built)
     mailer = Mailer(choose_transport(settings.smtp_url, settings.mail_folder, clock), settings.mail_from, clock)

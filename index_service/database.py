@@ -36,6 +36,12 @@ from index_service.db import PREPARED
 BUSY_SECONDS = 30
 """How long a SQLite writer waits for the one before it."""
 
+STATEMENT_SECONDS = 30.0
+"""How long PostgreSQL may work on one statement of a request."""
+
+LOCK_SECONDS = 10.0
+"""How long a statement of a request waits there for a lock, behind which others then wait."""
+
 RESTED_SECONDS = 1.0
 """How long a connection may be idle before it is tested on use. Testing it each time costs a tenth of a page."""
 
@@ -123,17 +129,34 @@ def conflict_on_duplicate(message: str) -> Iterator[None]:
         raise Conflict(message) from error
 
 
-def open_engine(url: str, *, pool_size: int = 5) -> Engine:
-    """An engine that connects on first use, so that each process after a fork opens its own connections."""
+def open_engine(url: str, *, pool_size: int = 5, is_serving: bool = False) -> Engine:
+    """An engine that connects on first use, so that each process after a fork opens its own connections.
+
+    Where it is serving, no statement takes for ever; a command may.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(url, pool_size)
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     engine = create_engine(parsed, pool_size=pool_size, max_overflow=5, pool_timeout=15)
+    if is_serving:
+        event.listen(engine, "connect", _bound_statements)
     event.listen(engine, "do_execute", _execute_in_postgres)
     _watch(engine)
     return engine
+
+
+def _bound_statements(connection: Any, _record: Any) -> None:
+    """Unless whoever runs the database has bounded them already."""
+    bounds = {"statement_timeout": STATEMENT_SECONDS, "lock_timeout": LOCK_SECONDS}
+    with connection.cursor() as cursor:
+        for name, seconds in bounds.items():
+            cursor.execute(
+                "SELECT set_config(%(name)s, %(value)s, false) WHERE current_setting(%(name)s) = '0'",
+                {"name": name, "value": f"{int(seconds * 1000)}ms"},
+            )
+    connection.commit()
 
 
 def _watch(engine: Engine) -> None:

@@ -23,6 +23,7 @@ _FRAMING = re.compile(
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _TOKEN = re.compile(rb"\r\nauthorization:[ \t]*(token[ \t]|bearer[ \t]+(?!whp_)[^ \t])", re.IGNORECASE)
 """Of v1 or of `/v2/`. The site's access tokens, which programs bear alike, are no protocol tokens."""
+_PING = re.compile(rb"(?:GET|HEAD) (?:/v1)?/_ping/? ")
 _CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r]*)?\r\n")
 
 
@@ -73,6 +74,10 @@ class RequestBuffer:
     def has_token(self) -> bool:
         """Whether it bears a protocol token: that of a registry that asks about one, or of a push or pull under way."""
         return _TOKEN.search(self._data, 0, self._head_end) is not None
+
+    @property
+    def is_ping(self) -> bool:
+        return self.is_complete and _PING.match(self._data) is not None
 
     def feed(self, data: bytes) -> None:
         """Add what the client sent."""

@@ -6,7 +6,7 @@ whole, as it must be within `REQUEST_SECONDS`. `half_requests` bounds what has n
 
 Order: requests that bear a token go first. They are a registry's questions, on which pulls under way depend, while what
 has no token yet is about to begin. A worker has thousands of connections; what would wait for longer than clients do is
-refused at once, by the event loop, with `Retry-After`.
+refused at once, by the event loop, with `Retry-After`. A ping waits for nothing.
 
 Responses: a thread sends what the kernel takes at once. The event loop sends the rest, within `REQUEST_SECONDS`.
 
@@ -21,10 +21,12 @@ when it has two more. `scoreboard` says why not by `reuse_port`.
 
 from __future__ import annotations
 
+import errno
 import math
 import selectors
 import socket
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -53,6 +55,7 @@ MAX_WAIT_SECONDS = 30.0
 """How long a request may have to wait for a thread; daemons give up after a minute."""
 
 _PAUSE_SECONDS = 0.002
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 
 _scoreboard = Scoreboard()
 
@@ -112,7 +115,14 @@ class Worker(ThreadWorker):
             time.sleep(_PAUSE_SECONDS)
         if self.nr_conns >= self.worker_connections - 1:
             self._make_room()
-        super().accept(listener)
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in _OUT_OF_FILES:
+                raise
+            # Others want descriptors, too: a database, a registry. Whoever waits to be accepted is, once there is one.
+            self._make_room()
+            time.sleep(_PAUSE_SECONDS)
         self._publish()
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -241,6 +251,9 @@ class Worker(ThreadWorker):
 
     def _submit(self, conn: Any) -> None:
         self._end_wait(conn)
+        if conn.sock.request.is_ping:
+            self._answer_at_once(conn)
+            return
         is_urgent = conn.sock.request.has_token
         wait = 0.0 if is_urgent else self.tpool.expected_wait()
         if wait > MAX_WAIT_SECONDS:
@@ -249,6 +262,16 @@ class Worker(ThreadWorker):
             return
         answer = self.tpool.submit(self.handle, conn, urgent=is_urgent)
         answer.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+    def _answer_at_once(self, conn: Any) -> None:
+        """A ping needs neither a thread nor the database: it is answered while all threads wait for that."""
+        answer: Future[Any] = Future()
+        try:
+            answer.set_result(self.handle(conn))
+        except Exception as error:  # noqa: BLE001 - as of a thread, it is for whoever finishes the request
+            answer.set_exception(error)
+        # In a turn of its own, however many pings a client sends one behind the other.
+        self.method_queue.defer(self.finish_request, conn, answer)
 
     def _end_wait(self, conn: Any) -> None:
         if conn in self._halves:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +130,19 @@ def test_hundreds_that_send_a_byte_a_second(index: Service, connections: int, ad
         expect_prompt(index.target)
         eventually(lambda: drip.closed() >= surplus, lambda: f"{drip.closed()} are closed")
         assert drip.closed() == surplus
+
+
+def test_fewer_descriptors_than_slow_clients(tmp_path: Path) -> None:
+    """Those that are missed least are closed; nobody else has to wait for them, nor after them."""
+    service = start_index(tmp_path, ["127.0.0.1:1"], prefix=["prlimit", "--nofile=128:128"])
+    with running(service):
+        for begun in (BEGUN["nothing"], BEGUN["heads"]):
+            with Drip(service, begun, 300, 30):
+                expect_prompt(service.target)
+            expect_prompt(service.target)
+        log = service.process.log.read_text(encoding="utf-8")
+    assert "Traceback" not in log
+    assert log.count("Booting worker") == 1
 
 
 def test_the_oldest_goes_first_and_is_told_why(index: Service) -> None:

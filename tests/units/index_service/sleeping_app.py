@@ -1,4 +1,4 @@
-"""An application for the index's worker whose every answer takes a while, served as an operator would."""
+"""An application for the index's worker whose every answer but a ping's takes a while, served as an operator would."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -19,8 +19,9 @@ class Idle:
     def stop(self) -> None: ...
 
 
-def answer(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    time.sleep(SECONDS)
+def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    if not environ["PATH_INFO"].endswith("/_ping"):
+        time.sleep(SECONDS)
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
@@ -131,6 +132,31 @@ def test_a_database_that_does_not_answer_is_said_to_be_unavailable():
         assert answer.json == {"error": "The database does not answer, try again later"}
     # What needs no database is answered all the same.
     assert site.request("GET", "/v1/_ping").status_code == 200
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_lock_on_a_table_ends_no_later_than_a_client_does(url, monkeypatch):
+    """And a statement, whatever it does; but not that of a command, which may take its time."""
+    monkeypatch.setattr("index_service.database.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("index_service.database.STATEMENT_SECONDS", 0.4)
+    serving, command = open_engine(url, is_serving=True), open_engine(url)
+    site = Site(serving)
+    with command.begin() as holder:
+        holder.execute(text("LOCK TABLE repositories IN ACCESS EXCLUSIVE MODE"))
+        for path in ("/v1/search?q=app", "/v1/repositories/alice/app/images", "/"):
+            began = time.monotonic()
+            assert site.request("GET", path).status_code == 503
+            assert time.monotonic() - began < 5
+    assert site.request("GET", "/v1/search?q=app").status_code == 200
+    with pytest.raises(Unavailable), Database(serving).reading() as session:
+        session.execute(text("SELECT pg_sleep(20)"))
+    with Database(command).reading() as session:
+        session.execute(text("SELECT pg_sleep(0.6)"))
+    bounded = open_engine(f"{url}?options=-c%20statement_timeout%3D7s", is_serving=True)
+    with Database(bounded).reading() as session:
+        assert session.scalar(text("SHOW statement_timeout")) == "7s", "as the operator has it"
+    for engine in (serving, command, bounded):
+        engine.dispose()
 
 
 def test_a_write_lock_held_too_long_is_unavailable_not_an_error(tmp_path, sqlite_databases, monkeypatch):

@@ -58,3 +58,25 @@ def test_who_would_wait_for_too_long_is_told_when_to_come_again(port):
         assert time.monotonic() - began < MAX_WAIT_SECONDS - 5
         waiting[0].settimeout(20)
         assert waiting[0].recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_ping_waits_for_no_thread(port):
+    """All threads are busy with what takes long, and as many requests wait."""
+    with ExitStack() as stack:
+
+        def send(data):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+            client.sendall(data)
+            return client
+
+        slow = [send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(400)]
+        began = time.monotonic()
+        for line in (b"GET /v1/_ping", b"GET /_ping", b"HEAD /v1/_ping"):
+            ping = line + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            assert send(ping).makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+        many = send(b"GET /v1/_ping HTTP/1.1\r\nHost: x\r\n\r\n" * 300 + ping)
+        assert many.makefile("rb").read().count(b"HTTP/1.1 200 ") == 301
+        assert time.monotonic() - began < sleeping_app.SECONDS * 400 / 2 / 2, "the others have not all been answered"
+        slow[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            slow[-1].recv(1)
