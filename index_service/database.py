@@ -2,7 +2,8 @@
 
 Every query runs in `reading()` or `writing()`. `writing()` commits when its block ends and rolls back when it raises,
 so a status under 400 means committed. On SQLite a writing transaction takes the one write lock at once (BEGIN
-IMMEDIATE): two that began as readers could otherwise not both become writers. Passwords are hashed and tokens signed
+IMMEDIATE): two that began as readers could otherwise not both become writers. What is committed is on the disk there,
+too, and survives a power failure. Passwords are hashed and tokens signed
 outside of both. Only services open transactions; what stands below them takes the session of the transaction it is part
 of.
 """
@@ -46,6 +47,8 @@ RESTED_SECONDS = 1.0
 """How long a connection may be idle before it is tested on use. Testing it each time costs a tenth of a page."""
 
 _READS = "wharfinger_reads"
+_UNSYNCED = "wharfinger_unsynced"
+_SYNCHRONOUS = "wharfinger_synchronous"
 _USED = "wharfinger_used"
 _LOST = (OperationalError, InterfaceError, PoolTimeout)
 _READ_ONLY = ("25006", "SQLITE_READONLY")
@@ -82,6 +85,7 @@ class Database:
         options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {_READS: True}
         self._reading = sessionmaker(engine.execution_options(**options), expire_on_commit=False)
         self._writing = sessionmaker(engine, expire_on_commit=False)
+        self._unsynced = sessionmaker(engine.execution_options(**{_UNSYNCED: True}), expire_on_commit=False)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -90,10 +94,14 @@ class Database:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, *, is_lasting: bool = True) -> Iterator[Session]:
         """Commits at the end, rolls back on a raise. Raises Unavailable when the database does not answer, ReadOnly or
-        Full when it can only be read."""
-        with _translated(), self._writing.begin() as session:
+        Full when it can only be read.
+
+        What is not `is_lasting` is of no use after a power failure, and SQLite does not wait for the disk for it.
+        """
+        kind = self._writing if is_lasting else self._unsynced
+        with _translated(), kind.begin() as session:
             yield session
 
 
@@ -202,11 +210,25 @@ def _open_sqlite(url: str, pool_size: int) -> Engine:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys = ON")
-    # With a write-ahead log (set by `migrate`, kept in the file), NORMAL loses nothing when a process dies.
-    cursor.execute("PRAGMA synchronous = NORMAL")
+    # With a write-ahead log (set by `migrate`, kept in the file) each commit is synced; with NORMAL, what is committed
+    # survives the death of a process, but not of the machine.
+    cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
-    if not connection.get_execution_options().get(_READS):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if options.get(_READS):
+        return
+    if options.get(_UNSYNCED):
+        _put_off_sync(connection)
+    elif _SYNCHRONOUS in connection.info:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {connection.info.pop(_SYNCHRONOUS)}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _put_off_sync(connection: Connection) -> None:
+    """Until the next commit that is synced, and takes this one along."""
+    if _SYNCHRONOUS not in connection.info:
+        connection.info[_SYNCHRONOUS] = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+        connection.exec_driver_sql("PRAGMA synchronous = NORMAL")

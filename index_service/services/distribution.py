@@ -174,7 +174,7 @@ class Distribution:
         if not fresh:
             return []
         try:
-            with self._database.writing() as session:
+            with self._database.writing(is_lasting=False) as session:
                 return [each for key, each in fresh.items() if rate_counts.add(session, key, 1, PULL, now) == 0]
         except UNWRITABLE:
             return list(fresh.values())

@@ -20,7 +20,7 @@ class PullCounts:
         if not counted:
             return
         try:
-            with self._database.writing() as session:
+            with self._database.writing(is_lasting=False) as session:
                 pulls.record(session, counted)
         except BaseException:
             self._pulls.restore(counted)

@@ -26,5 +26,5 @@ def issue(
     with database.reading() as session:
         if actor is None or is_public(session):
             return issue_to(session, None)
-    with database.writing() as session:
+    with database.writing(is_lasting=False) as session:
         return issue_to(session, actor)

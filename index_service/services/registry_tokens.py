@@ -26,7 +26,7 @@ class RegistryTokens:
 
     def issue(self, name: RepositoryName, access: Access, repository_id: int | None = None) -> Token:
         """Issue a token for any repository of the name, or with `repository_id` for that repository alone."""
-        with self._database.writing() as session:
+        with self._database.writing(is_lasting=False) as session:
             return self._tokens.issue_own(session, name, access, self._clock(), repository_id=repository_id)
 
     def to_read(self, repository: Repository) -> tuple[str, Token]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import OperationalError
 
 from common.errors import Unavailable
@@ -157,6 +157,33 @@ def test_a_lock_on_a_table_ends_no_later_than_a_client_does(url, monkeypatch):
         assert session.scalar(text("SHOW statement_timeout")) == "7s", "as the operator has it"
     for engine in (serving, command, bounded):
         engine.dispose()
+
+
+def test_what_is_acknowledged_is_on_the_disk_first(tmp_path, sqlite_databases):
+    """And what is of no use after a power failure, such as a token to read with, waits for no disk."""
+    engine, full, normal = open_engine(sqlite_databases.holding(nothing, tmp_path)), 2, 1
+    site, kinds = Site(engine), []
+
+    def note(connection):
+        if connection.connection.dbapi_connection.in_transaction:
+            kinds.append(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+
+    event.listen(engine, "commit", note)
+
+    def committed(ask):
+        kinds.clear()
+        ask()
+        return set(kinds)
+
+    assert committed(lambda: site.user("alice")) == {full}
+    assert committed(lambda: site.push("alice/app", "alice", held=False)) == {full}
+    site.set_private("alice/app")
+    for _ in range(2):
+        assert committed(lambda: site.pull_token("alice/app", "alice")) == {normal}
+        assert committed(lambda: site.push("alice/app", "alice", tag="v2", held=False)) == {full}
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+    engine.dispose()
 
 
 def test_a_write_lock_held_too_long_is_unavailable_not_an_error(tmp_path, sqlite_databases, monkeypatch):
