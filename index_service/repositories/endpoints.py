@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from common.names import RepositoryName
-from index_service.repositories.holdings import AskedStore
+from index_service.repositories.holdings import EVERYWHERE, AskedStore
 
 
 class Endpoints:
@@ -20,7 +20,10 @@ class Endpoints:
         return self.configured[number % len(self.configured)]
 
     def asked(self, store: str) -> AskedStore:
-        """What counts for a registry that asks: with one endpoint, it has what was recorded of no store."""
+        """What counts for a registry that asks: with one endpoint, it has what was recorded of no store, and one that
+        names no store, since it is older than their names, has what was recorded of any."""
+        if not store and len(self.configured) == 1:
+            return EVERYWHERE
         return AskedStore(store, unknown=store if len(self.configured) == 1 else f"not {store}")
 
     def announced(self, stored: str) -> str:

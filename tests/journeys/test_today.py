@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,8 +52,10 @@ def containerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
-    return Podman.made(tmp_path_factory.mktemp("podman") / "p")
+def podman() -> Iterator[Podman]:
+    """In a folder with a short name: Podman takes a runroot of fifty characters."""
+    with tempfile.TemporaryDirectory(prefix="podman-") as folder:
+        yield Podman.made(Path(folder) / "p")
 
 
 def pushed(setup: SetUp, words: str, generation: Generation = NEWEST, tag: str = "latest") -> tuple[str, Chain]:

@@ -92,6 +92,7 @@ def test_what_a_person_writes_is_text_on_the_page(alice):
 def test_a_new_password_signs_the_other_browsers_out_and_ends_tokens(harbour, alice):
     other = Reader(harbour, "alice")
     harbour.push("alice/app", "alice")
+    harbour.set_private("alice/app")
     bearer = harbour.pull_token("alice/app", "alice")
     page = alice.send("/account/password", current="password-alice", password="another-password")
     assert "Password changed" in page.text

@@ -264,6 +264,7 @@ def test_a_forgotten_password_is_set_by_letter_and_everything_older_ends(harbour
     harbour.user("alice")
     old = Reader(harbour, "alice")
     harbour.push("alice/app", "alice")
+    harbour.set_private("alice/app")
     bearer = harbour.pull_token("alice/app", "alice")
     reader = Reader(harbour)
     assert "If alice@example.com belongs to an account" in reader.send("/reset", email="alice@example.com").text
