@@ -127,7 +127,7 @@ NOTHING = dict.fromkeys(TO_PUSH)
         (1, None, None, TO_PUSH),
         (1, HERE, HERE, TO_PUSH),
         (1, HERE, ELSEWHERE, NOTHING),
-        (1, HERE, None, NOTHING),
+        (1, HERE, None, TO_PUSH),
         (2, None, HERE, NOTHING),
         (2, None, None, NOTHING),
         (2, None, "-", NOTHING),
