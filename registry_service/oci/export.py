@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from common.errors import Invalid
 from common.names import RepositoryName
 from registry_service.graph.images import Images
-from registry_service.oci.bulk import BulkTranslation, Outcome, Progress, Tagged, TagReport
+from registry_service.oci.bulk import BulkTranslation, Progress, Tagged, TagReport
 from registry_service.oci.layout import Layout, is_reference
 from registry_service.oci.translation import LayerBlob, Translated, Translations
 
@@ -20,29 +20,28 @@ class Export:
         self._images = images
         self._translations = translations
         self._bulk = bulk
+        # The manifests that have come, by their names in the layout.
+        self._came: dict[str, bytes] = {}
 
     def run(self, repositories: Iterable[RepositoryName], workers: int, progress: Progress) -> list[TagReport]:
         """A report for each tag. Tags that have come are named in the layout when all have. Raises as `bulk.run` does,
         and Unavailable.
         """
         reports = list(self._bulk.run(repositories, workers, progress, self._add))
-        self._layout.name(dict(self._manifests(reports)))
+        self._layout.name({name: self._came[name] for name in map(_name, reports) if name in self._came})
         return reports
-
-    def _manifests(self, reports: Iterable[TagReport]) -> Iterator[tuple[str, bytes]]:
-        for report in reports:
-            if report.outcome is not Outcome.FAILED:
-                yield _name(report), self._translations.of(report.image).oci.content
 
     def _add(self, translated: Translated, tagged: Tagged) -> None:
         """The manifest last: what it names is there."""
-        if not is_reference(_name(tagged)):
+        name = _name(tagged)
+        if not is_reference(name):
             raise Invalid("this is no name in an OCI image layout")
         for blob in translated.layers:
             if not self._layout.has(blob.digest, blob.size):
                 self._add_layer(blob)
         self._layout.add(translated.config)
         self._layout.add(translated.oci.content)
+        self._came[name] = translated.oci.content
 
     def _add_layer(self, blob: LayerBlob) -> None:
         layer = self._translations.blob(blob.image)

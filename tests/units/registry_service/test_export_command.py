@@ -17,8 +17,11 @@ from common.agents import Agent
 from common.errors import Invalid, Unavailable
 from common.names import RepositoryName, Tag
 from registry_service.cli import main
+from registry_service.oci.bulk import BulkTranslation, Outcome
 from registry_service.oci.digests import Digest
+from registry_service.oci.export import Export
 from registry_service.oci.layout import Layout, is_reference
+from registry_service.oci.translation import Translations
 from registry_service.storage import paths
 from registry_service.storage.filesystem import Filesystem
 from registry_service.storage.paths import ApartImageId
@@ -142,6 +145,22 @@ def test_what_cannot_go_is_told(root: Path, folder: Path) -> None:
     assert "cannot be unpacked" in problems["broken"]
     assert problems["1.0"] is None
     assert list(images(folder)) == ["acme/app:1.0"]
+
+
+def test_what_has_come_is_named_though_the_store_loses_it(root: Path, folder: Path) -> None:
+    """An export takes hours, and somebody deletes the image meanwhile."""
+    driver = Filesystem(root)
+    store = OciStore(driver)
+    translations = Translations(driver, store.images, store.records, check_seconds=0)
+    bulk = BulkTranslation(translations, store.records, store.tags, store.holdings)
+
+    def lose(done: int, of: int) -> None:
+        if done == of:
+            driver.delete(paths.image_layer(BASE.id))
+
+    reports = Export(Layout(folder), store.images, translations, bulk).run([APP, WEB], 1, lose)
+    assert [report.outcome for report in reports] == [Outcome.TRANSLATED] * 2
+    assert images(folder) == {"acme/app:1.0": [TAR] * 3, "library/web:latest": [tar({"./file": b"content"})]}
 
 
 def test_damaged_layer_is_not_exported(root: Path, folder: Path) -> None:
