@@ -7,7 +7,7 @@ way goes on without it. A process asked twice for one image translates it once.
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 from common.errors import Unavailable
 from common.names import ImageId
@@ -33,12 +33,8 @@ class BackgroundTranslations:
     def of(self, image: ImageId) -> Translated | None:
         """The translation, or None where it takes longer. Raises as `Translations.of` does, and Unavailable."""
         future = self._future(image)
-        try:
-            return future.result(self._wait_seconds)
-        except TimeoutError:
-            if future.done():
-                raise
-            return None
+        wait([future], self._wait_seconds)
+        return future.result() if future.done() else None
 
     def _future(self, image: ImageId) -> Future[Translated]:
         path = paths.image(image)

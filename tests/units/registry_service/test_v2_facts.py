@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
 import pytest
@@ -99,6 +99,21 @@ def test_who_asks_for_long_work_is_told_to_come_again_and_it_is_done_once(held):
     done = store.translations.of(BASE.id)
     assert (len(done.layers), held.reads) == (1, 1)
     assert BackgroundTranslations(store.translations, wait_seconds=10).of(BASE.id) == done
+
+
+def test_work_that_ends_at_the_very_end_of_the_wait_is_no_failure(held, monkeypatch):
+    class EndsJustThen(Future):
+        def result(self, timeout=None):
+            try:
+                return super().result(timeout)
+            except TimeoutError:
+                held.is_free.set()
+                super().result(10)
+                raise
+
+    monkeypatch.setattr(background, "Future", EndsJustThen)
+    translations = BackgroundTranslations(stored(held, BASE).translations, wait_seconds=0.05)
+    assert translations.of(BASE.id) is None
 
 
 def test_what_fails_is_told_and_can_be_asked_again(held):
