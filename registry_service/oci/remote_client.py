@@ -113,12 +113,8 @@ class RemoteClient:
         self._locks: Cache[Scopes, Lock] = Cache(_CACHED_TOKENS)
 
     def ping(self) -> None:
-        """Find out what the registry demands; the first request of all."""
-        answer = self._attempted(lambda: self._exchange("GET", f"{self.address}/v2/", {}, None))
-        if answer.status == 401:
-            self._challenge = answer.headers.get("WWW-Authenticate", "")
-            # Whatever is wrong with the login is said now.
-            answer = self.ask("GET", f"{self.address}/v2/", ())
+        """Find out what the registry demands, and whether the login is one; the first request of all."""
+        answer = self.ask("GET", f"{self.address}/v2/", ())
         if answer.status != 200:
             raise self.refusal(answer, "where /v2/ should be")
 
@@ -127,12 +123,19 @@ class RemoteClient:
     ) -> Answer:
         """The answer to a request that may be made again."""
         sent = Body(len(body), lambda: [body]) if method not in ("GET", "HEAD") else None
-        return self._attempted(lambda: self.once(method, url, scopes, headers, sent))
+
+        def attempt() -> Answer:
+            answer = self.once(method, url, scopes, headers, sent)
+            if answer.status in TRANSIENT_STATUSES:
+                raise self.refusal(answer, "at last")
+            return answer
+
+        return self.repeated(attempt)
 
     def once(
         self, method: str, url: str, scopes: Scopes, headers: Mapping[str, str] | None = None, body: Body | None = None
     ) -> Answer:
-        """The answer to one attempt; another with a new token where the registry takes the old one no more."""
+        """The answer to one attempt; another where the registry demands a login, or takes the old token no more."""
         sent = dict(headers or {})
         answer = self._exchange(method, url, sent | self._authorization(url, scopes), body)
         if answer.status == 401 and self._is_own(url):
@@ -164,15 +167,6 @@ class RemoteClient:
         """An answer that was not hoped for, in words."""
         kind = RemoteFailed if answer.status in TRANSIENT_STATUSES else RemoteRefused
         return kind(f"{self.address.host} answers {answer.status}{_said(answer.body)} {words}")
-
-    def _attempted(self, act: Callable[[], Answer]) -> Answer:
-        def attempt() -> Answer:
-            answer = act()
-            if answer.status in TRANSIENT_STATUSES:
-                raise self.refusal(answer, "at last")
-            return answer
-
-        return self.repeated(attempt)
 
     # the wire
 

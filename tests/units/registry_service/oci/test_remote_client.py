@@ -75,6 +75,13 @@ def test_password_goes_to_who_demands_it(registry: ScriptedSource) -> None:
     assert registry.heard_of(BLOB)[0]["authorization"] == LOGIN.basic
 
 
+def test_password_that_is_refused_is_sent_once(registry: ScriptedSource) -> None:
+    registry.say("/v2/", demanding('Basic realm="x"'))
+    with pytest.raises(RemoteRefused, match="answers 401 where /v2/ should be"):
+        client_of(registry)
+    assert ["authorization" in heard.headers for heard in registry.heard] == [False, True]
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_neither_goes_where_a_redirect_leads(registry: ScriptedSource, other: ScriptedSource, method: str) -> None:
     wants_basic(registry)
