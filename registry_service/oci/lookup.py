@@ -125,8 +125,8 @@ class Lookup:
         if record is None:
             return
         known.read.add(paths.image(image))
-        for kind in (Kind.CONFIG, Kind.SCHEMA2, Kind.OCI):
-            known.named[Digest.of(record.content(kind))] = Named(image, kind)
+        for kind, of_kind in record.digests().items():
+            known.named[of_kind] = Named(image, kind)
         for blob, of in zip(layer_digests(record.content(Kind.OCI)), record.images, strict=True):
             is_apart = isinstance(image, ApartImageId) and of in apart
             known.named[blob] = Named(ApartImageId(of, known.name) if is_apart else of, Kind.LAYER)

@@ -65,6 +65,10 @@ class ImageRecord:
         """The config, or a manifest."""
         return {Kind.CONFIG: self.config, Kind.SCHEMA2: self.schema2, Kind.OCI: self.oci}[kind].encode()
 
+    def digests(self) -> dict[Kind, Digest]:
+        """Of the config and the manifests."""
+        return {kind: Digest.of(self.content(kind)) for kind in (Kind.CONFIG, Kind.SCHEMA2, Kind.OCI)}
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -109,8 +113,8 @@ class Records:
 
     def keep_image(self, image: ImageId, record: ImageRecord) -> ImageRecord:
         """As `keep_layer`."""
-        for kind in (Kind.CONFIG, Kind.SCHEMA2, Kind.OCI):
-            self._hint(Digest.of(record.content(kind)), Named(image, kind))
+        for kind, digest in record.digests().items():
+            self._hint(digest, Named(image, kind))
         return self._keep(paths.oci_image(image), record)
 
     def hint(self, digest: Digest, apart_for: RepositoryName | None = None) -> Named | None:
@@ -135,7 +139,7 @@ class Records:
         if layer is not None:
             yield layer.digest
         if described is not None:
-            yield from (Digest.of(described.content(kind)) for kind in (Kind.CONFIG, Kind.SCHEMA2, Kind.OCI))
+            yield from described.digests().values()
 
     def _hint(self, digest: Digest, named: Named) -> None:
         """Written before the record, which could not be found by its digest without."""
