@@ -59,8 +59,7 @@ class RemoteRegistry:
         if self._digest_of(url, scopes, manifest) == manifest.digest:
             return False
         answer = self._client.ask("PUT", url, scopes, {"Content-Type": manifest.media_type}, manifest.content)
-        if answer.status not in _DONE:
-            raise self._client.refusal(answer, "to the manifest")
+        self._require(answer, "to the manifest")
         found = self._digest_of(url, scopes, manifest)
         if found != manifest.digest:
             raise Unavailable(f"{self._client.address.host} has {found or 'nothing'} under the tag afterwards")
