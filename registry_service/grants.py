@@ -36,7 +36,7 @@ from common import headers, request_record
 from common.cache import Cache
 from common.errors import Invalid, NotFound, Unauthenticated
 from common.names import ImageId, RepositoryName, Tag
-from common.tokens import Access, Token, read_authorization, token_key
+from common.tokens import Access, Token, authorization, read_authorization, token_key
 from registry_service.graph.holdings import EVERYBODY, Holder, Holdings, RepositoryHolder
 from registry_service.index_client import IndexClient, Standing
 from registry_service.metrics import GRANT_CACHE
@@ -199,8 +199,8 @@ class OpenGate:
 
     def is_pushing(self, credentials: Credentials) -> bool:
         """Over TLS daemons send no token, and who pushes looks like who pulls."""
-        tokens = read_authorization(credentials.authorization) or []
-        return not any(token.access is Access.READ for token in tokens[:TOKENS_AT_ONCE])
+        tokens = _tokens(credentials.authorization)[:TOKENS_AT_ONCE]
+        return not any(token.access is Access.READ for token in tokens)
 
     def require_announced(self, credentials: Credentials, image: ImageId) -> None:
         pass
@@ -490,7 +490,7 @@ def _tokens(header: str | None) -> tuple[Token, ...]:
 
 def _authorization(token: Token) -> str:
     """The header for the index, with this token alone: another one of the same request could vouch for it."""
-    return f"Token {token}"
+    return authorization([token])
 
 
 def _fingerprint(image: str, standing: Standing, key: bytes) -> bytes:
