@@ -136,6 +136,17 @@ def require_imported(store: OciStore, repository: RepositoryName, tag: str, laye
     assert [blob.digest for blob in translated.layers] == [Digest.of(layer) for layer in layers]
 
 
+def squat(store: OciStore) -> None:
+    """Whoever knows the files of a base knows its id, and may have pushed something else under it."""
+
+    class Squatter(Image):
+        @property
+        def id(self) -> ImageId:
+            return derive(CONFIG)[0].id
+
+    push(store, RepositoryName("mallory", "app"), Squatter("squatter"))
+
+
 def test_layout(root: Path, store: OciStore, folder: Folder) -> None:
     folder.name(folder.image())
     done = bring(root, f"oci:{folder.path}")
@@ -191,15 +202,7 @@ def test_image_without_layers(root: Path, store: OciStore, folder: Folder) -> No
 
 
 def test_image_of_such_an_id_that_is_another(root: Path, store: OciStore, folder: Folder) -> None:
-    """Whoever knows the files of a base knows its id, and may have pushed something else under it."""
-    base = derive(CONFIG)[0]
-
-    class Squatter(Image):
-        @property
-        def id(self) -> ImageId:
-            return base.id
-
-    push(store, RepositoryName("mallory", "app"), Squatter("squatter"))
+    squat(store)
     folder.name(folder.image())
     assert "2 layers stored" in bring(root, f"oci:{folder.path}").stdout
     top = store.tags.get(APP, Tag("1.0"))
@@ -209,14 +212,7 @@ def test_image_of_such_an_id_that_is_another(root: Path, store: OciStore, folder
 
 
 def test_repository_behind_an_index_keeps_its_own_apart(store: OciStore, folder: Folder) -> None:
-    base = derive(CONFIG)[0]
-
-    class Squatter(Image):
-        @property
-        def id(self) -> ImageId:
-            return base.id
-
-    push(store, RepositoryName("mallory", "app"), Squatter("squatter"))
+    squat(store)
     folder.name(folder.image())
     intents = Intents(store.driver)
     importing = Import(store.push, store.images, store.holdings, store.tags, intents, store.translations, None)
