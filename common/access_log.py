@@ -66,8 +66,9 @@ class Logger(GunicornLogger):  # type: ignore[misc]
         record = environ.get(KEY)
         if metrics.is_on():
             route = record.route if record is not None else ""
+            # Of a request that failed in gunicorn the environ has no path.
             metrics.note_request(
-                "" if route else metrics.door_of(environ["PATH_INFO"]),
+                "" if route else metrics.door_of(environ.get("PATH_INFO", req.path)),
                 route or "none",
                 environ["REQUEST_METHOD"],
                 resp.status,

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.clients.docker_v1 import Daemon
 from tests.clients.generations import NEWEST
 from tests.clients.images import make_chain
-from tests.clients.wire import Target, call
+from tests.clients.wire import Connection, Target, call
 from tests.servers.process import eventually, free_port
 from tests.servers.prometheus import Prometheus, promtool, start_prometheus
 from tests.servers.services import ROOT, Account, Service, running, sign_up, start_index, start_registry
@@ -127,6 +127,15 @@ def test_no_label_has_what_a_client_sent(site: Site) -> None:
     comes_to(site.index_metrics, 1, "wharfinger_request_seconds_count", "route=none")
     for target in (site.index_metrics, site.registry_metrics):
         assert not [key for key in exposed(target) if words in key.lower()]
+
+
+def test_a_request_with_an_invalid_length_is_answered_and_counted(site: Site) -> None:
+    """Gunicorn has read its head by then, and reports it as a request that no application has seen."""
+    for service, metrics in ((site.index, site.index_metrics), (site.registry, site.registry_metrics)):
+        with Connection(service.target) as connection:
+            connection.send(b"PATCH /v1/_ping HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n")
+            assert connection.read_answer().status == 400, service.process.name
+        comes_to(metrics, 1, "wharfinger_requests_total", "door=health", "method=PATCH", "status=4xx")
 
 
 def test_counts_outlive_the_workers_that_counted(site: Site) -> None:
