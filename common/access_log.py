@@ -26,7 +26,7 @@ from common import log, metrics
 from common.request_record import KEY, Record, token_id
 from common.settings import SettingsError
 
-OFF, COMMON, JSON = "off", "common", "json"
+OFF, JSON = "off", "json"
 
 _MOST_TEXT = 1024
 """Characters of a path or a User-Agent in a line, so that a line is one write also to a pipe."""
@@ -64,6 +64,7 @@ class Logger(GunicornLogger):  # type: ignore[misc]
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         record = environ.get(KEY)
+        sent = resp.sent + record.file_bytes if record is not None else resp.sent
         if metrics.is_on():
             route = record.route if record is not None else ""
             # Of a request that failed in gunicorn the environ has no path.
@@ -74,10 +75,10 @@ class Logger(GunicornLogger):  # type: ignore[misc]
                 resp.status,
                 environ.get("HTTP_USER_AGENT", ""),
                 request_time.total_seconds(),
-                resp.sent + record.file_bytes if record is not None else resp.sent,
+                sent,
             )
         if self._format != OFF:
-            self._write(environ, record, str(resp.status)[:3], resp.sent, request_time.total_seconds())
+            self._write(environ, record, str(resp.status)[:3], sent, request_time.total_seconds())
 
     def unreadable(self, addr: Any, error: BaseException) -> None:
         """What was no request, which gunicorn answers and tells nobody of; `addr` is the client's, as it has it."""
@@ -101,11 +102,13 @@ class Logger(GunicornLogger):  # type: ignore[misc]
                 os.close(new)
 
     def _write(self, environ: dict[str, Any], record: Record | None, status: str, sent: int, seconds: float) -> None:
-        line = _json if self._format == JSON else _common
-        text = line(self._service, environ, record, status, sent + (record.file_bytes if record else 0), seconds)
+        if self._format == JSON:
+            line = _json(self._service, environ, record, status, sent, seconds)
+        else:
+            line = _common(environ, record, status, sent)
         # A full disk ends no request.
         with suppress(OSError):
-            os.write(self._file, text.encode("utf-8", "replace") + b"\n")
+            os.write(self._file, line.encode("utf-8", "replace") + b"\n")
 
 
 def require_writable(form: str, path: str) -> None:
@@ -156,11 +159,8 @@ def _told(environ: dict[str, Any], record: Record) -> dict[str, Any]:
     return {key: value for key, value in told.items() if value}
 
 
-def _common(
-    service: str, environ: dict[str, Any], record: Record | None, status: str, sent: int, seconds: float
-) -> str:
+def _common(environ: dict[str, Any], record: Record | None, status: str, sent: int) -> str:
     """The Common Log Format of Apache and NCSA."""
-    del service, seconds
     request, account = "-", ""
     if record is not None:
         path = quote(_path(environ), safe=_SAFE)
