@@ -81,16 +81,17 @@ class Logger(GunicornLogger):  # type: ignore[misc]
             self._write(environ, record, str(resp.status)[:3], sent, request_time.total_seconds())
 
     def unreadable(self, addr: Any, error: BaseException) -> None:
-        """What was no request, which gunicorn answers and tells nobody of; `addr` is the client's, as it has it."""
+        """Count and log what gunicorn could not parse, for which it does not call `access`. `addr`: as in `refused`."""
         status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
         if metrics.is_on():
             metrics.note_request("none", "none", "", str(status), "", 0.0, 0)
-        self.refused(addr[0] if addr else "", status)
+        self.refused(addr, status)
 
-    def refused(self, address: str, status: int) -> None:
-        """A request that was refused before it was read."""
+    def refused(self, addr: Any, status: int) -> None:
+        """Log a request that was refused before it was parsed. `addr`: the client's as gunicorn has it, a tuple that
+        begins with the host, or empty for a Unix socket."""
         if self._format != OFF:
-            self._write({"REMOTE_ADDR": address}, None, str(status), 0, 0.0)
+            self._write({"REMOTE_ADDR": addr[0] if addr else ""}, None, str(status), 0, 0.0)
 
     def reopen_files(self) -> None:
         """The same descriptor leads to a new file, so that no thread of this worker writes to a closed one."""

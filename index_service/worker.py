@@ -291,21 +291,23 @@ class Worker(ThreadWorker):
 
     def _refuse(self, conn: Any, status: int, reason: str, words: str, *, retry_after: int | None = None) -> None:
         self._end_wait(conn)
-        REFUSED.add(str(status))
-        self.log.refused(conn.client[0] if conn.client else "", status)
-        with suppress(OSError):
-            write_json_error(conn.sock, status, reason, words, retry_after=retry_after)
+        self._write_refusal(conn, status, reason, words, retry_after=retry_after)
         self._linger(conn)
 
     def _displace(self, conn: Any) -> None:
         """Close a half request to make room."""
         self._end_wait(conn)
         if conn.sock.request:
-            REFUSED.add("503")
-            self.log.refused(conn.client[0] if conn.client else "", 503)
-            with suppress(OSError):
-                write_json_error(conn.sock, 503, "Service Unavailable", "Too many slow requests; send it again")
+            self._write_refusal(conn, 503, "Service Unavailable", "Too many slow requests; send it again")
         self._close(conn)
+
+    def _write_refusal(
+        self, conn: Any, status: int, reason: str, words: str, *, retry_after: int | None = None
+    ) -> None:
+        REFUSED.add(str(status))
+        self.log.refused(conn.client, status)
+        with suppress(OSError):
+            write_json_error(conn.sock, status, reason, words, retry_after=retry_after)
 
     def _make_room(self) -> None:
         """Close the connection that is missed least."""
