@@ -108,3 +108,18 @@ class Cache(Generic[K, V]):
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._weight -= entry[1]
+
+
+class Cached(Generic[V]):
+    """One value, which the first caller after a number of seconds makes anew."""
+
+    def __init__(self, make: Callable[[], V], seconds: float, *, timer: Callable[[], float] = time.monotonic) -> None:
+        self._make = make
+        self._cache: Cache[None, V] = Cache(1, seconds, timer=timer)
+
+    def get(self) -> V:
+        value = self._cache.get(None)
+        if value is None:
+            value = self._make()
+            self._cache.put(None, value)
+        return value

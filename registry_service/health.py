@@ -7,9 +7,8 @@ answers pulls, and sending its clients elsewhere would not help.
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Callable
 
+from common.cache import Cached
 from common.errors import Failure, Unavailable
 from registry_service.index_client import IndexClient
 from registry_service.storage import paths
@@ -25,8 +24,8 @@ class Health:
     def __init__(self, driver: Driver, index: IndexClient | None) -> None:
         self._driver = driver
         self._index = index
-        self._status = _Cached(self._try)
-        self._readiness = _Cached(self._try_reading)
+        self._status = Cached(self._try, CACHE_SECONDS)
+        self._readiness = Cached(self._try_reading, CACHE_SECONDS)
         self.services = ["storage"] if index is None else ["storage", "index"]
 
     def failures(self) -> dict[str, str]:
@@ -66,18 +65,3 @@ class Health:
         self._driver.delete(path)
         if kept != content:
             raise Unavailable("The store gave back something other than was put")
-
-
-class _Cached:
-    """The result of a check, for seconds."""
-
-    def __init__(self, check: Callable[[], dict[str, str]]) -> None:
-        self._check = check
-        self._found: dict[str, str] = {}
-        self._checked = float("-inf")
-
-    def get(self) -> dict[str, str]:
-        if time.monotonic() - self._checked > CACHE_SECONDS:
-            self._found = self._check()
-            self._checked = time.monotonic()
-        return self._found

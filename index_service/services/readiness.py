@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 from sqlalchemy import literal, select
 
+from common.cache import Cached
 from common.errors import Unavailable
 from index_service.database import Database
 
@@ -20,15 +19,11 @@ class Readiness:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._found: dict[str, str] = {}
-        self._checked = float("-inf")
+        self._checked = Cached(self._check, CACHE_SECONDS)
 
     def failures(self) -> dict[str, str]:
         """Failures by service; empty if all is well. Registries are not asked: without them there is much to answer."""
-        if time.monotonic() - self._checked > CACHE_SECONDS:
-            self._found = self._check()
-            self._checked = time.monotonic()
-        return self._found
+        return self._checked.get()
 
     def _check(self) -> dict[str, str]:
         try:

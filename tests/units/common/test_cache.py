@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from common.cache import Cache
+from common.cache import Cache, Cached
 
 
 class Timer:
@@ -153,3 +153,13 @@ def test_threads_leave_the_weight_right() -> None:
         cache.put(number, number, 2)
     assert [cache.get(number) for number in range(5)] == list(range(5))
     assert [cache.get(number) for number in range(5, 40)] == [None] * 35
+
+
+def test_one_value_is_made_anew_once_it_is_old() -> None:
+    timer, made = Timer(), iter(range(9))
+    cached = Cached(lambda: next(made), 60, timer=timer)
+    assert [cached.get(), cached.get()] == [0, 0]
+    timer.now += 59.9
+    assert cached.get() == 0
+    timer.now += 0.2
+    assert [cached.get(), cached.get()] == [1, 1]
