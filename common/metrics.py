@@ -112,8 +112,7 @@ class Histogram(Family):
     """A distribution of seconds."""
 
     def observe(self, seconds: float, *labels: str) -> None:
-        if _queue is not None:
-            _queue.append((self, labels, seconds))
+        self._note(labels, seconds)
 
     @contextmanager
     def timed(self, *labels: str) -> Iterator[None]:
@@ -122,7 +121,7 @@ class Histogram(Family):
         try:
             yield
         finally:
-            self._note(labels, time.perf_counter() - began)
+            self.observe(time.perf_counter() - began, *labels)
 
     def begin(self, files: _Files) -> None:
         for labels in self.known_of(files.service):
