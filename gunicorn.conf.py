@@ -58,7 +58,7 @@ graceful_timeout = getattr(settings, "graceful_seconds", 30)
 # Gunicorn would open a socket under $HOME for its own control tool.
 control_socket_disable = True
 forwarded_allow_ips = ""
-# Told of every request: it counts them, and writes the access log.
+# Counts every request, and writes the access log.
 logger_class = "common.access_log.Logger"
 accesslog = None
 loglevel = settings.log_level

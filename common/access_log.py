@@ -1,8 +1,8 @@
-"""Gunicorn's logger, which is told of every request that was answered: it counts it, and writes the access log.
+"""Gunicorn's logger: counts every request for the metrics, and writes the access log.
 
 A line is one write to a file that all workers append to, or to standard output. No line has a query or a header but
-User-Agent, and what could be a secret in the rest is struck out as in every log; of what gunicorn could not read as a
-request a line has the status alone.
+User-Agent, and the rest is redacted as in every log; the line of a request that gunicorn could not parse has only the
+client's address and the status.
 
 The arbiter imports this too, before any worker patches its sockets.
 """
@@ -41,7 +41,7 @@ _STATUSES = {
     errors.ForbiddenProxyRequest: 403,
     errors.ParseException: 400,
 }
-"""What gunicorn answers to what is no request."""
+"""The status that gunicorn answers with, by the error of its parser."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -49,7 +49,8 @@ _redact_agent = lru_cache(maxsize=1024)(log.redact)
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
-    """Told of requests by both workers, once the last byte is given to the kernel, and of those that are none."""
+    """Both workers call `access` once the last byte of a response is given to the kernel, and `unreadable` or `refused`
+    for what never became a request."""
 
     _format = OFF
     _service = ""
@@ -135,14 +136,14 @@ def _json(service: str, environ: dict[str, Any], record: Record | None, status: 
         "seconds": round(seconds, 6),
     }
     if record is not None:
-        line |= _told(environ, record)
+        line |= _request_fields(environ, record)
     return _encode(line)
 
 
-def _told(environ: dict[str, Any], record: Record) -> dict[str, Any]:
-    """What a request that was read says of itself; what is unknown is left out."""
+def _request_fields(environ: dict[str, Any], record: Record) -> dict[str, Any]:
+    """The fields of a request that was parsed; what is unknown is left out."""
     upstream = record.upstream and {name: round(taken, 6) for name, taken in record.upstream.items()}
-    told = {
+    fields = {
         "id": record.id,
         "method": environ["REQUEST_METHOD"],
         "path": _path(environ),
@@ -157,7 +158,7 @@ def _told(environ: dict[str, Any], record: Record) -> dict[str, Any]:
         "trace_id": record.trace_id,
         "span_id": record.span_id,
     }
-    return {key: value for key, value in told.items() if value}
+    return {key: value for key, value in fields.items() if value}
 
 
 def _common(environ: dict[str, Any], record: Record | None, status: str, sent: int) -> str:
