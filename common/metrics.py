@@ -18,7 +18,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,8 +103,7 @@ class Counter(Family):
     def cell_of(self, labels: Labels) -> _Cell:
         cell: _Cell | None = self.cells.get(labels)
         if cell is None:
-            key = _key(self, labels, base=self.name.removesuffix("_total"))
-            cell = self.cells[labels] = _Cell("counter", key)
+            cell = self.cells[labels] = _Cell("counter", _key(self, labels))
         return cell
 
 
@@ -139,7 +138,7 @@ class Histogram(Family):
 
     def _begun(self, files: _Files, labels: Labels) -> list[_Cell]:
         bounds = [*map(str, SECONDS), "+Inf"]
-        keys = [_key(self, labels, "_bucket", ("le", bound)) for bound in bounds] + [_key(self, labels, "_sum")]
+        keys = [_key(self, labels, "_bucket", bound) for bound in bounds] + [_key(self, labels, "_sum")]
         cells = self.cells[labels] = [_Cell("histogram", key) for key in keys]
         for cell in cells:
             files.add(cell, 0)
@@ -375,12 +374,13 @@ class _Writer:
             self.flush_if_possible()
 
 
-def _key(
-    family: Family, labels: Labels, suffix: str = "", extra: tuple[str, str] | None = None, *, base: str = ""
-) -> str:
+def _key(family: Family, labels: Labels, suffix: str = "", bound: str = "") -> str:
+    """Names a number in a file; `bound` is that of a histogram's bucket."""
     from prometheus_client.mmap_dict import mmap_key  # noqa: PLC0415 - not in the arbiter
 
-    names: Sequence[str] = [*family.labels, *([extra[0]] if extra else [])]
-    values: Sequence[str] = [*labels, *([extra[1]] if extra else [])]
-    key: str = mmap_key(base or family.name, family.name + suffix, list(names), list(values), family.doc)
+    names, values = list(family.labels), list(labels)
+    if bound:
+        names.append("le")
+        values.append(bound)
+    key: str = mmap_key(family.name.removesuffix("_total"), family.name + suffix, names, values, family.doc)
     return key
