@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
@@ -30,8 +30,10 @@ from registry_service.storage import paths
 from registry_service.storage.driver import Driver, PathNotFound
 
 IDLE_SECONDS = 60.0
-"""How long it is cached whether anything is condemned. What is condemned meanwhile is deleted a grace period later,
-which is never as short as this."""
+"""How long it is cached whether anything is condemned, and what was rescued. What is condemned meanwhile is deleted a
+grace period later, which is never as short as this."""
+
+_CACHED_RESCUES = 16384
 
 WAIT_SECONDS = 10.0
 """How long a tag waits while what it is to reach is perhaps being deleted."""
@@ -43,6 +45,7 @@ class Condemned:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._idle: Cache[str, bool] = Cache(1, IDLE_SECONDS)
+        self._rescued: Cache[str, bool] = Cache(_CACHED_RESCUES, IDLE_SECONDS)
         self._announcement = b""
 
     def rescue(self, image: ImageId) -> bool:
@@ -52,9 +55,17 @@ class Condemned:
         if self._is_idle():
             return True
         path = paths.image(image)
-        with suppress(PathNotFound):
-            self._driver.delete(paths.condemned(path))
+        self._remove_stone(path)
         return path not in self.doomed()
+
+    def rescue_all(self, images: Iterable[ImageId]) -> None:
+        """As `rescue`, of images that nobody is told of: those that an image is to be based on. Each image of a push is
+        based on all before it, so what was rescued a moment ago is left at that.
+        """
+        if not self._is_idle():
+            for path in map(paths.image, images):
+                if self._rescued.get(path) is None:
+                    self._remove_stone(path)
 
     def announce(self, images: Collection[str]) -> None:
         """Announce the images, by their paths, that are about to be deleted, by this process."""
@@ -88,6 +99,11 @@ class Condemned:
     def _is_dead(self, owner: Process) -> bool:
         """In a remote store the last request of a process that was killed may still be on its way."""
         return self._driver.is_blocking and owner.is_running() is False
+
+    def _remove_stone(self, path: str) -> None:
+        with suppress(PathNotFound):
+            self._driver.delete(paths.condemned(path))
+        self._rescued.put(path, True)
 
     def _is_idle(self) -> bool:
         is_idle = self._idle.get(paths.COLLECTION)

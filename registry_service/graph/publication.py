@@ -77,8 +77,7 @@ class Publisher:
 
     def rescue(self, images: Iterable[ImageId]) -> None:
         """Keep images from being collected for a grace period: something is about to be based on them."""
-        for image in images:
-            self._condemned.rescue(image)
+        self._condemned.rescue_all(images)
 
     def promise(self, image: ImageId) -> bool:
         """Whether an image is complete: who is told so may rely on it, for no collection takes it in a grace period."""

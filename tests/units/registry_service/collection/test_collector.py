@@ -117,6 +117,39 @@ def test_whoever_is_told_that_an_image_is_there_has_the_grace_period_again(store
     assert collect(store).deleted == 1
 
 
+def test_all_that_an_image_is_based_on_has_the_grace_period_again(store: Store) -> None:
+    store.add(BASE, CHILD)
+    collect(store)
+    Store(store.driver).describe(Image("top", CHILD))
+    assert not store.driver.exists(paths.CONDEMNED)
+
+
+class Asked(Memory):
+    """A store that counts what it is asked about collections."""
+
+    times = 0
+
+    def get(self, path: str) -> bytes:
+        self.times += path.startswith(paths.COLLECTION)
+        return super().get(path)
+
+    def delete(self, path: str) -> None:
+        self.times += path.startswith(paths.COLLECTION)
+        super().delete(path)
+
+
+def test_while_anything_is_condemned_the_last_image_of_a_long_push_costs_no_more_than_the_first() -> None:
+    driver, costs = Asked(), []
+    store, image = Store(driver), Image("0")
+    driver.put(paths.condemned(paths.image(LOOSE.id)), b"")
+    store.add(image)
+    for number in range(1, 12):
+        image, before = Image(str(number), image), driver.times
+        store.add(image)
+        costs.append(driver.times - before)
+    assert 0 < costs[-1] <= costs[0]
+
+
 def test_requests_of_a_push_rescue_and_those_of_a_pull_do_not(store: Store) -> None:
     store.add(BASE)
     collect(store)
