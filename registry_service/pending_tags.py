@@ -28,7 +28,7 @@ from registry_service.graph.tags import Tags
 from registry_service.index_client import IndexUnreachable
 from registry_service.seal import Seal
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, PathNotFound
+from registry_service.storage.driver import Driver, PathNotFound, names_below
 
 RETRY_SECONDS = 2.0
 """How often the index is asked while there are records."""
@@ -202,10 +202,7 @@ class PendingTags:
                 logger.warning("%s cannot be read: %r", path, error)
 
     def _names(self, prefix: str) -> list[str]:
-        try:
-            return [name for name in self._driver.list(paths.PENDING) if name.startswith(prefix)]
-        except PathNotFound:
-            return []
+        return [name for name in names_below(self._driver, paths.PENDING) if name.startswith(prefix)]
 
     def _drop(self, records: Iterator[_Record] | list[_Record]) -> None:
         for record in records:

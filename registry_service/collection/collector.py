@@ -26,7 +26,7 @@ from registry_service.graph.errors import CollectionRunning
 from registry_service.graph.leases import STALE_SECONDS, Lease, Leases
 from registry_service.graph.push import Push
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, PathNotFound
+from registry_service.storage.driver import Driver, PathNotFound, names_below
 from registry_service.storage.dry_run import DryRun
 
 LEAST_GRACE_SECONDS = 3600.0
@@ -175,7 +175,7 @@ class Collector:
     def _listed(self, place: Place) -> Iterator[str]:
         """The ids that a repository holds since somebody pushed them, or has announced."""
         above = f"{paths.REPOSITORIES}/{place.directory}"
-        yield from self._below(f"{above}/{paths.HELD}")
+        yield from names_below(self._driver, f"{above}/{paths.HELD}")
         with suppress(NotFound, ValueError, TypeError, KeyError):
             for entry in json.loads(self._driver.get(f"{above}/{paths.INDEX_IMAGES}")):
                 if is_image_path(f"{paths.IMAGES}/{entry['id']}"):
@@ -210,7 +210,7 @@ class Collector:
                 found.waiting_bytes += self._size(path, ledger)
 
     def _stones(self) -> Iterator[str]:
-        for id_ in self._below(f"{paths.CONDEMNED}/{paths.IMAGES}"):
+        for id_ in names_below(self._driver, f"{paths.CONDEMNED}/{paths.IMAGES}"):
             yield f"{paths.IMAGES}/{id_}"
         yield from (
             path.removeprefix(f"{paths.CONDEMNED}/") for path in self._apart(f"{paths.CONDEMNED}/{paths.APART}")
@@ -238,13 +238,13 @@ class Collector:
                 found.condemned_bytes += self._size(path, ledger)
 
     def _images(self) -> Iterator[str]:
-        yield from (f"{paths.IMAGES}/{id_}" for id_ in self._below(paths.IMAGES))
+        yield from (f"{paths.IMAGES}/{id_}" for id_ in names_below(self._driver, paths.IMAGES))
         yield from self._apart(paths.APART)
 
     def _apart(self, above: str) -> Iterator[str]:
-        for namespace in self._below(above):
-            for name in self._below(f"{above}/{namespace}"):
-                for id_ in self._below(f"{above}/{namespace}/{name}"):
+        for namespace in names_below(self._driver, above):
+            for name in names_below(self._driver, f"{above}/{namespace}"):
+                for id_ in names_below(self._driver, f"{above}/{namespace}/{name}"):
                     if id_ != paths.DIGESTS:
                         yield f"{above}/{namespace}/{name}/{id_}"
 
@@ -277,7 +277,7 @@ class Collector:
         self._tell("sweeping")
         found.uploads = self._push.expire()
         for place in self._roots.places():
-            for id_ in self._below(f"{paths.REPOSITORIES}/{place.directory}/{paths.HELD}"):
+            for id_ in names_below(self._driver, f"{paths.REPOSITORIES}/{place.directory}/{paths.HELD}"):
                 self._keep()
                 found.holdings += self._let_go(place, id_, ledger)
 
@@ -309,9 +309,3 @@ class Collector:
 
     def _leave_alone(self, found: Collection, *unknown: str) -> None:
         found.unknown += unknown[: MOST_UNKNOWN - len(found.unknown)]
-
-    def _below(self, path: str) -> Iterator[str]:
-        try:
-            yield from self._driver.list(path)
-        except NotFound:
-            return

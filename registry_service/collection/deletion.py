@@ -24,7 +24,7 @@ from registry_service.graph.images import Images
 from registry_service.graph.leases import Lease, Leases
 from registry_service.oci.records import Records
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, PathNotFound, StorageProblem
+from registry_service.storage.driver import Driver, PathNotFound, StorageProblem, names_below
 from registry_service.storage.paths import ApartImageId
 
 BATCH = 500
@@ -182,11 +182,7 @@ class Deletion:
 
     def _rest(self, path: str, deleted: Deleted) -> Iterator[str]:
         """What else an image has but its mark. What is none of an image's is left alone."""
-        try:
-            names = list(self._driver.list(path))
-        except PathNotFound:
-            return
-        for name in names:
+        for name in list(names_below(self._driver, path)):
             if not paths.is_part_of_image(name):
                 deleted.unknown.append(f"{path}/{name}")
             elif name not in ("layer", "json") and not paths.is_image_mark(name):

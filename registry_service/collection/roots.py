@@ -19,7 +19,7 @@ from common.names import RepositoryName
 from registry_service.graph.condemned import Intents
 from registry_service.graph.description import stored_parent
 from registry_service.storage import paths
-from registry_service.storage.driver import BadPath, Driver, PathNotFound
+from registry_service.storage.driver import BadPath, Driver, PathNotFound, names_below
 
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -56,17 +56,18 @@ class Roots:
 
     def places(self) -> Iterator[Place]:
         """All repositories, also those whose names cannot be read."""
-        for namespace in self._below(paths.REPOSITORIES):
-            for name in self._below(f"{paths.REPOSITORIES}/{namespace}"):
+        for namespace in names_below(self._driver, paths.REPOSITORIES):
+            for name in names_below(self._driver, f"{paths.REPOSITORIES}/{namespace}"):
                 yield self.place(f"{namespace}/{name}")
 
     def place(self, directory: str) -> Place:
-        return Place(directory, frozenset(self._below(f"{paths.APART}/{directory}")) - {paths.DIGESTS})
+        return Place(directory, frozenset(names_below(self._driver, f"{paths.APART}/{directory}")) - {paths.DIGESTS})
 
     def tagged(self, place: Place) -> set[str]:
         """The ids that the tags of a repository name, those of images that are gone, too."""
         above = f"{paths.REPOSITORIES}/{place.directory}"
-        named = {self._id_at(f"{above}/{entry}") for entry in self._below(above) if paths.tag_in(entry) is not None}
+        entries = names_below(self._driver, above)
+        named = {self._id_at(f"{above}/{entry}") for entry in entries if paths.tag_in(entry) is not None}
         return named - {""}
 
     def intended(self) -> Iterator[str]:
@@ -75,7 +76,7 @@ class Roots:
 
     def pending(self) -> Iterator[tuple[Place, str]]:
         """The ids that a change of a tag is about which the index has not consented to: it may be undone."""
-        for name in self._below(paths.PENDING):
+        for name in names_below(self._driver, paths.PENDING):
             with suppress(PathNotFound, ValueError, KeyError, TypeError, AttributeError, Invalid):
                 record = json.loads(self._driver.get(f"{paths.PENDING}/{name}"))
                 place = self.place(paths.repository_directory(RepositoryName.parse(record["repository"])))
@@ -83,8 +84,8 @@ class Roots:
 
     def pushed(self) -> Iterator[str]:
         """The ids that images are based on which are being pushed."""
-        for id_ in self._below(paths.UPLOADS):
-            for stage in self._below(f"{paths.UPLOADS}/{id_}"):
+        for id_ in names_below(self._driver, paths.UPLOADS):
+            for stage in names_below(self._driver, f"{paths.UPLOADS}/{id_}"):
                 parent = self._parent_at(paths.upload_json(f"{paths.UPLOADS}/{id_}/{stage}"))
                 if parent:
                     yield parent
@@ -132,9 +133,3 @@ class Roots:
         except (NotFound, BadPath, UnicodeDecodeError):
             return ""
         return text if _HEX.fullmatch(text) else ""
-
-    def _below(self, path: str) -> Iterator[str]:
-        try:
-            yield from self._driver.list(path)
-        except NotFound:
-            return

@@ -27,7 +27,7 @@ from registry_service.graph.errors import ImageBusy
 from registry_service.graph.leases import POLL_SECONDS, STALE_SECONDS
 from registry_service.graph.processes import Process
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, PathNotFound
+from registry_service.storage.driver import Driver, PathNotFound, names_below
 
 IDLE_SECONDS = 60.0
 """How long it is cached whether anything is condemned, and what was rescued. What is condemned meanwhile is deleted a
@@ -139,13 +139,13 @@ class Intents:
 
     def all(self) -> Iterator[str]:
         """The images that intents name, by their paths."""
-        for name in self._names():
+        for name in list(names_below(self._driver, paths.INTENTS)):
             with suppress(PathNotFound):
                 yield from json.loads(self._driver.get(paths.intent(name)))["images"]
 
     def forget(self, before: float) -> None:
         """Drop intents older than that, by the store's clock, whose processes are not known to run."""
-        for name in self._names():
+        for name in list(names_below(self._driver, paths.INTENTS)):
             with suppress(PathNotFound):
                 path = paths.intent(name)
                 owner = Process(**json.loads(self._driver.get(path))["owner"])
@@ -158,9 +158,3 @@ class Intents:
             if time.monotonic() > deadline:
                 raise ImageBusy
             time.sleep(POLL_SECONDS)
-
-    def _names(self) -> list[str]:
-        try:
-            return list(self._driver.list(paths.INTENTS))
-        except PathNotFound:
-            return []

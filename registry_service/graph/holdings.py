@@ -25,7 +25,7 @@ from registry_service.graph.stages import Stage
 from registry_service.graph.store_identity import StoreIdentity
 from registry_service.graph.tags import Tags
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, Offload, PathNotFound, directly
+from registry_service.storage.driver import Driver, Offload, PathNotFound, directly, names_below
 from registry_service.storage.paths import ApartImageId
 
 _CACHED_IDS = 1024 * 1024
@@ -225,7 +225,7 @@ class Holdings:
         return known[1]
 
     def _ancestors(self, repository: RepositoryName, tagged: set[str]) -> Iterator[str]:
-        apart = self._all_apart(repository)
+        apart = set(names_below(self._driver, paths.apart_images(repository)))
         for id_ in tagged:
             image = ImageId(id_)
             try:
@@ -233,12 +233,6 @@ class Holdings:
             except ImageNotFound:
                 # In an old store a tag may name an image that is not complete; it reaches that one and no other.
                 yield id_
-
-    def _all_apart(self, repository: RepositoryName) -> set[str]:
-        try:
-            return set(self._driver.list(paths.apart_images(repository)))
-        except PathNotFound:
-            return set()
 
 
 class RepositoryHolder:

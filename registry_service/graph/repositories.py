@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from common.errors import Invalid, NotFound
+from common.errors import Invalid
 from common.names import RepositoryName
 from registry_service.graph.errors import RepositoryBusy, RepositoryNotFound
 from registry_service.graph.leases import POLL_SECONDS, Lease, Leases
 from registry_service.graph.single_flight import SingleFlight
 from registry_service.graph.tags import Tags
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, PathNotFound
+from registry_service.storage.driver import Driver, PathNotFound, names_below
 
 WAIT_SECONDS = 10.0
 """How long a change of a repository's list waits for another one."""
@@ -84,8 +84,8 @@ class Repositories:
 
     def all(self) -> Iterator[RepositoryName]:
         """All that the store has, by whatever name it can be read."""
-        for namespace in self._below(paths.REPOSITORIES):
-            for name in self._below(f"{paths.REPOSITORIES}/{namespace}"):
+        for namespace in list(names_below(self._driver, paths.REPOSITORIES)):
+            for name in list(names_below(self._driver, f"{paths.REPOSITORIES}/{namespace}")):
                 with suppress(Invalid):
                     yield paths.repository_in(namespace, name)
 
@@ -108,12 +108,6 @@ class Repositories:
         except PathNotFound:
             return False
         return paths.PRIVATE not in entries and self._tags.are_among(repository, entries)
-
-    def _below(self, path: str) -> list[str]:
-        try:
-            return list(self._driver.list(path))
-        except NotFound:
-            return []
 
     @contextmanager
     def _changing(self, repository: RepositoryName) -> Iterator[Lease]:

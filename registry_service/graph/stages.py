@@ -13,7 +13,7 @@ from common.checksums import Checksum
 from common.errors import NotFound
 from common.names import ImageId
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, PathNotFound, Writer
+from registry_service.storage.driver import Driver, PathNotFound, Writer, names_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Stage:
 
     def received(self) -> Iterator[Received]:
         """The complete layers; more than one if the uploader sent several."""
-        for entry in self._entries():
+        for entry in list(names_below(self._driver, self._path)):
             digits = paths.received_in(entry)
             if digits is not None:
                 with suppress(PathNotFound):
@@ -99,7 +99,7 @@ class Stage:
 
     def drop_layers(self) -> None:
         """Back to described: nothing received, nothing declared."""
-        for entry in self._entries():
+        for entry in list(names_below(self._driver, self._path)):
             if paths.upload_json(self._path) != f"{self._path}/{entry}":
                 with suppress(PathNotFound):
                     self._driver.delete(f"{self._path}/{entry}")
@@ -113,12 +113,6 @@ class Stage:
             return self._driver.stat(layer.path).modified
         except PathNotFound:
             return 0.0
-
-    def _entries(self) -> list[str]:
-        try:
-            return list(self._driver.list(self._path))
-        except PathNotFound:
-            return []
 
 
 def expire(driver: Driver, seconds: float) -> list[ImageId]:
@@ -146,7 +140,4 @@ def _changes(driver: Driver, stage: str) -> Iterator[float]:
 
 
 def _below(driver: Driver, path: str) -> list[str]:
-    try:
-        return [f"{path}/{name}" for name in driver.list(path)]
-    except PathNotFound:
-        return []
+    return [f"{path}/{name}" for name in names_below(driver, path)]

@@ -17,7 +17,7 @@ from registry_service.oci.digests import Digest
 from registry_service.oci.manifests import layer_digests
 from registry_service.oci.records import Kind, Named, Records
 from registry_service.storage import paths
-from registry_service.storage.driver import Driver, PathNotFound
+from registry_service.storage.driver import Driver, names_below
 from registry_service.storage.paths import ApartImageId
 
 SEARCH_SECONDS = 5.0
@@ -75,7 +75,7 @@ class Lookup:
         """An image of the repository has been translated: what it has need not be searched for."""
         known = self._repositories.get(repository) or _Repository(repository)
         if paths.image(image) not in known.read:
-            self._add(known, image, frozenset(self._list(paths.apart_images(repository))))
+            self._add(known, image, frozenset(names_below(self._driver, paths.apart_images(repository))))
             self._repositories.put(repository, known, known.weight)
 
     def _known(self, repository: RepositoryName, digest: Digest) -> Named | None:
@@ -111,7 +111,7 @@ class Lookup:
         """Reads what is recorded of images that were not translated the last time."""
         known = self._repositories.get(repository) or _Repository(repository)
         if digest not in known.named:
-            apart = frozenset(self._list(paths.apart_images(repository)))
+            apart = frozenset(names_below(self._driver, paths.apart_images(repository)))
             for id_ in self._ids(repository):
                 image = ApartImageId(ImageId(id_), repository) if id_ in apart else ImageId(id_)
                 if paths.image(image) not in known.read:
@@ -133,16 +133,10 @@ class Lookup:
 
     def _ids(self, repository: RepositoryName) -> set[str]:
         """What its tags name, and what was pushed to it."""
-        held = set(self._list(paths.all_held(repository)))
+        held = set(names_below(self._driver, paths.all_held(repository)))
         with suppress(RepositoryNotFound):
             held.update(self._tags.all(repository).values())
         return held
-
-    def _list(self, path: str) -> list[str]:
-        try:
-            return list(self._driver.list(path))
-        except PathNotFound:
-            return []
 
 
 def _some(named: Named | None) -> Iterator[Named]:

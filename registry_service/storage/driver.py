@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -226,3 +227,9 @@ class Driver(ABC):
 
         It is not looked at: whoever sends it has called `stat` before.
         """
+
+
+def names_below(driver: Driver, path: str) -> Iterator[str]:
+    """As `Driver.list`, and nothing where that raises PathNotFound."""
+    with suppress(PathNotFound):
+        yield from driver.list(path)

@@ -25,7 +25,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
-from registry_service.storage.driver import Driver, PathNotFound, StorageFailure, StorageProblem
+from registry_service.storage.driver import Driver, PathNotFound, StorageFailure, StorageProblem, names_below
 
 FOLDER = "_exclusive"
 """Where in a driver's store candidates stand."""
@@ -210,10 +210,7 @@ class DriverCandidates(CandidateStore):
         return candidate
 
     def standing(self, path: str) -> Mapping[str, float | None]:
-        try:
-            return dict.fromkeys(self._driver.list(_folder(path)))
-        except PathNotFound:
-            return {}
+        return dict.fromkeys(names_below(self._driver, _folder(path)))
 
     def entered_at(self, path: str, candidate: str) -> float:
         return self._driver.stat(f"{_folder(path)}/{candidate}").modified
