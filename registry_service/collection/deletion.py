@@ -98,7 +98,7 @@ class Deletion:
         for path in batch:
             self._keep()
             self._renew_announcement()
-            lease = self._leases.acquire(f"{path}/{_mark(path)}", _SUBJECT)
+            lease = self._leases.acquire(paths.image_mark(paths.image_at(path)), _SUBJECT)
             if lease is not None:
                 claims[path] = _Claim(lease, time.monotonic())
 
@@ -154,7 +154,6 @@ class Deletion:
         if not self._may_delete(claims[path]):
             return
         image = paths.image_at(path)
-        size = self._size(path)
         self._records.forget(image)
         for name in ("layer", "json", *self._rest(path, deleted)):
             self._keep()
@@ -166,7 +165,8 @@ class Deletion:
         self._leases.drop_orphans(lease)
         self._leases.release(lease)
         self._ledger.lose(path)
-        deleted.sizes[path] = size
+        # Whatever has a ripe stone was measured when that was found.
+        deleted.sizes[path] = self._ledger.size(path) or 0
 
     def _may_delete(self, claim: _Claim) -> bool:
         """Whether nobody can have taken us for dead."""
@@ -188,15 +188,6 @@ class Deletion:
             elif name not in ("layer", "json") and not paths.is_image_mark(name):
                 yield name
 
-    def _size(self, path: str) -> int:
-        known = self._ledger.size(path)
-        if known is None:
-            try:
-                known = self._driver.stat(f"{path}/layer").size
-            except PathNotFound:
-                known = 0
-        return known
-
     def _end(self, claims: dict[str, _Claim]) -> None:
         """Release what was not deleted after all."""
         with suppress(StorageProblem):
@@ -208,10 +199,6 @@ class Deletion:
         """A mark that docker-registry left stays: behind it an image is not whole."""
         if not lease.inherited:
             self._leases.release(lease)
-
-
-def _mark(path: str) -> str:
-    return paths.image_mark(paths.image_at(path)).removeprefix(f"{path}/")
 
 
 def is_image_path(path: str) -> bool:
