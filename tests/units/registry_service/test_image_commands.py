@@ -11,11 +11,10 @@ from click.testing import Result
 
 from common.agents import Agent
 from common.names import RepositoryName, Tag
-from registry_service.graph.holdings import RepositoryHolder
 from registry_service.storage import paths
 from registry_service.storage.filesystem import Filesystem
 from tests.units.registry_service import commands
-from tests.units.registry_service.graph.store import Image, Store, in_blocks
+from tests.units.registry_service.graph.store import Image, Store
 
 OWNER, STRANGER = RepositoryName("owner", "app"), RepositoryName("stranger", "app")
 BASE = Image("base")
@@ -28,11 +27,7 @@ def image(root: Path, *words: str) -> Result:
 
 
 def push(store: Store, repository: RepositoryName, *images: Image) -> None:
-    holder = RepositoryHolder(store.holdings, repository)
-    for one in images:
-        store.push.begin(one.id, one.json, str(repository), holder=holder)
-        store.push.receive(one.id, str(repository), in_blocks(one.layer), holder=holder)
-        store.push.seal(one.id, str(repository), payload=one.payload, tarsum=None, holder=holder)
+    store.push_to(repository, *images)
     store.tags.set(repository, Tag("latest"), images[-1].id, Agent())
 
 

@@ -13,7 +13,6 @@ from registry_service.app import create_app
 from registry_service.collection.collector import Collection, Collector
 from registry_service.graph.condemned import Condemned, Intents
 from registry_service.graph.errors import CollectionRunning, ImageBusy
-from registry_service.graph.holdings import RepositoryHolder
 from registry_service.graph.images import Images
 from registry_service.oci.records import Records
 from registry_service.oci.translation import Translations
@@ -25,7 +24,7 @@ from registry_service.storage.guard import Guard
 from registry_service.storage.memory import Memory
 from registry_service.storage.paths import ApartImageId
 from tests.units.registry_service.graph.conftest import driver, store
-from tests.units.registry_service.graph.store import Image, Store, in_blocks
+from tests.units.registry_service.graph.store import Image, Store
 
 __all__ = ["driver", "store"]
 
@@ -43,14 +42,6 @@ def collect(store: Store, grace_seconds: float = 0.0, *, is_dry_run: bool = Fals
 
 def tag(store: Store, image: Image | None, repository: RepositoryName = REPOSITORY) -> None:
     store.tags.change(repository, LATEST, image.id if image else None, Agent())
-
-
-def push(store: Store, repository: RepositoryName, *images: Image) -> None:
-    holder = RepositoryHolder(store.holdings, repository)
-    for one in images:
-        store.push.begin(one.id, one.json, str(repository), holder=holder)
-        store.push.receive(one.id, str(repository), in_blocks(one.layer), holder=holder)
-        store.push.seal(one.id, str(repository), payload=one.payload, tarsum=None, holder=holder)
 
 
 def present(driver: Driver) -> set[str]:
@@ -211,8 +202,8 @@ def test_a_tag_waits_while_its_image_is_perhaps_being_deleted(store: Store) -> N
 
 def test_an_image_kept_apart_goes_when_its_repository_does_not_reach_it(store: Store) -> None:
     store.add(BASE)
-    push(store, REPOSITORY, TROJAN)
-    push(store, OTHER, LOOSE)
+    store.push_to(REPOSITORY, TROJAN)
+    store.push_to(OTHER, LOOSE)
     apart = ApartImageId(LOOSE.id, OTHER)
     assert store.images.is_complete(apart)
     tag(store, TROJAN)
@@ -231,15 +222,15 @@ def test_holdings_end_and_an_id_keeps_what_it_stood_for(store: Store) -> None:
     """Who held a collected image, at an index perhaps for longer than here, is not given what others push later."""
     store.add(BASE)
     tag(store, BASE)
-    push(store, REPOSITORY, LOOSE)
+    store.push_to(REPOSITORY, LOOSE)
     collect(store)
     done = collect(store)
     assert (done.deleted, done.holdings) == (1, 1)
     assert store.holdings.find(REPOSITORY, LOOSE.id) is None
-    push(store, OTHER, TROJAN)
+    store.push_to(OTHER, TROJAN)
     assert not store.images.is_complete(LOOSE.id)
     assert store.images.is_complete(ApartImageId(LOOSE.id, OTHER))
-    push(store, REPOSITORY, LOOSE)
+    store.push_to(REPOSITORY, LOOSE)
     assert store.holds(LOOSE)
 
 
@@ -282,8 +273,8 @@ def test_a_dry_run_writes_nothing(store: Store) -> None:
 
 
 def test_bytes_of_repositories_before_and_after(store: Store) -> None:
-    push(store, REPOSITORY, BASE, CHILD)
-    push(store, OTHER, BASE, LOOSE)
+    store.push_to(REPOSITORY, BASE, CHILD)
+    store.push_to(OTHER, BASE, LOOSE)
     tag(store, CHILD)
     tag(store, BASE, OTHER)
     collect(store)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.checksums import Checksum
-from common.names import ImageId
-from registry_service.graph.holdings import Holdings
+from common.names import ImageId, RepositoryName
+from registry_service.graph.holdings import Holdings, RepositoryHolder
 from registry_service.graph.images import Images
 from registry_service.graph.push import Push
 from registry_service.graph.repositories import Repositories
@@ -100,6 +100,14 @@ class Store:
             self.describe(image, uploader)
             self.receive(image, uploader)
             self.seal(image, uploader)
+
+    def push_to(self, repository: RepositoryName, *images: Image) -> None:
+        """As behind an index: the repository holds the images."""
+        holder, uploader = RepositoryHolder(self.holdings, repository), str(repository)
+        for image in images:
+            self.push.begin(image.id, image.json, uploader, holder=holder)
+            self.push.receive(image.id, uploader, in_blocks(image.layer), holder=holder)
+            self.push.seal(image.id, uploader, payload=image.payload, tarsum=None, holder=holder)
 
     def layer_of(self, image: ImageId) -> bytes:
         with self.images.open_layer(self.images.layer(image)) as reader:

@@ -34,13 +34,6 @@ def store() -> Store:
     return Store(Memory())
 
 
-def push(store: Store, repository: RepositoryName, image: Image) -> None:
-    holder, uploader = RepositoryHolder(store.holdings, repository), str(repository)
-    store.push.begin(image.id, image.json, uploader, holder=holder)
-    store.push.receive(image.id, uploader, in_blocks(image.layer), holder=holder)
-    store.push.seal(image.id, uploader, payload=image.payload, tarsum=None, holder=holder)
-
-
 def held(store: Store, repository: RepositoryName, image: Image) -> bytes | None:
     """The layer that the repository holds."""
     found = store.holdings.find(repository, image.id)
@@ -48,7 +41,7 @@ def held(store: Store, repository: RepositoryName, image: Image) -> bytes | None
 
 
 def test_a_repository_holds_what_it_pushed(store: Store) -> None:
-    push(store, OWNER, BASE)
+    store.push_to(OWNER, BASE)
     assert held(store, OWNER, BASE) == BASE.layer
     assert held(store, OTHER, BASE) is None
 
@@ -76,8 +69,8 @@ def test_the_tags_of_a_mirrors_copy_hold_only_what_was_fetched_for_it(store: Sto
 
 
 def test_a_copy_that_is_written_to_once_it_mirrors_no_more_holds_what_is_tagged(store: Store) -> None:
-    push(store, OWNER, BASE)
-    push(store, OWNER, CHILD)
+    store.push_to(OWNER, BASE)
+    store.push_to(OWNER, CHILD)
     store.driver.put(paths.mirrored(OTHER), b'{"compared": 1, "marked": true}')
     tagged = store.holdings.carry(CHILD.id, OTHER)
     store.tags.set(OTHER, Tag("latest"), tagged, Agent())
@@ -93,18 +86,18 @@ def test_a_tag_of_an_image_that_an_old_store_lost_reaches_nothing_more(store: St
 
 
 def test_a_stranger_who_was_first_changes_nothing_for_the_owner(store: Store) -> None:
-    push(store, STRANGER, TROJAN)
-    push(store, OWNER, BASE)
-    push(store, OWNER, CHILD)
+    store.push_to(STRANGER, TROJAN)
+    store.push_to(OWNER, BASE)
+    store.push_to(OWNER, CHILD)
     assert held(store, OWNER, BASE) == BASE.layer
     assert held(store, OWNER, CHILD) == CHILD.layer
     assert held(store, STRANGER, BASE) == TROJAN.layer
 
 
 def test_all_above_an_image_kept_apart_is_kept_apart_too(store: Store) -> None:
-    push(store, STRANGER, TROJAN)
-    push(store, OWNER, BASE)
-    push(store, OWNER, CHILD)
+    store.push_to(STRANGER, TROJAN)
+    store.push_to(OWNER, BASE)
+    store.push_to(OWNER, CHILD)
     child = store.holdings.find(OWNER, CHILD.id)
     assert isinstance(child, ApartImageId)
     ancestry = store.images.ancestry(child)
@@ -115,11 +108,11 @@ def test_all_above_an_image_kept_apart_is_kept_apart_too(store: Store) -> None:
 
 
 def test_what_lies_below_an_image_kept_apart_may_be_shared(store: Store) -> None:
-    push(store, OTHER, BASE)
-    push(store, STRANGER, BASE)
-    push(store, STRANGER, replace(CHILD, files={"./file": b"trojan"}))
-    push(store, OWNER, BASE)
-    push(store, OWNER, CHILD)
+    store.push_to(OTHER, BASE)
+    store.push_to(STRANGER, BASE)
+    store.push_to(STRANGER, replace(CHILD, files={"./file": b"trojan"}))
+    store.push_to(OWNER, BASE)
+    store.push_to(OWNER, CHILD)
     child = store.holdings.find(OWNER, CHILD.id)
     assert child is not None
     assert [isinstance(image, ApartImageId) for image in store.images.ancestry(child)] == [True, False]
@@ -129,9 +122,9 @@ def test_what_lies_below_an_image_kept_apart_may_be_shared(store: Store) -> None
 
 @pytest.mark.parametrize("second", [BASE, REPACKED])
 def test_the_same_image_is_held_by_both_and_stored_once(store: Store, second: Image) -> None:
-    push(store, STRANGER, BASE)
+    store.push_to(STRANGER, BASE)
     before = {path for path in store.everything() if path.startswith((paths.IMAGES, paths.APART))}
-    push(store, OWNER, second)
+    store.push_to(OWNER, second)
     assert held(store, OWNER, BASE) == BASE.layer
     assert {path for path in store.everything() if path.startswith((paths.IMAGES, paths.APART))} == before
     # A daemon that did not hear the answer says it again.
@@ -140,18 +133,18 @@ def test_the_same_image_is_held_by_both_and_stored_once(store: Store, second: Im
 
 
 def test_only_what_is_held_exists_already(store: Store) -> None:
-    push(store, STRANGER, BASE)
-    push(store, OWNER, BASE)
+    store.push_to(STRANGER, BASE)
+    store.push_to(OWNER, BASE)
     with pytest.raises(ImageExists):
-        push(store, OWNER, BASE)
+        store.push_to(OWNER, BASE)
 
 
 def test_what_is_kept_apart_exists_already_for_its_own_repository(store: Store) -> None:
-    push(store, STRANGER, TROJAN)
-    push(store, OWNER, BASE)
+    store.push_to(STRANGER, TROJAN)
+    store.push_to(OWNER, BASE)
     with pytest.raises(ImageExists):
-        push(store, OWNER, BASE)
-    push(store, OTHER, BASE)
+        store.push_to(OWNER, BASE)
+    store.push_to(OTHER, BASE)
     assert held(store, OTHER, BASE) == BASE.layer
 
 
@@ -161,14 +154,14 @@ def test_another_configuration_is_another_image(store: Store) -> None:
     store.push.begin(BASE.id, evil, "stranger", holder=holder)
     store.push.receive(BASE.id, "stranger", in_blocks(BASE.layer), holder=holder)
     store.push.seal(BASE.id, "stranger", payload=payload_of(evil, BASE.layer), tarsum=None, holder=holder)
-    push(store, OWNER, BASE)
+    store.push_to(OWNER, BASE)
     found = store.holdings.find(OWNER, BASE.id)
     assert found is not None
     assert store.images.json(found) == BASE.json
 
 
 def test_docker_0_5_which_declares_its_checksum_gets_the_same(store: Store) -> None:
-    push(store, STRANGER, TROJAN)
+    store.push_to(STRANGER, TROJAN)
     holder = RepositoryHolder(store.holdings, OWNER)
     store.push.begin(BASE.id, BASE.json, "old", declared=Checksum(BASE.payload), holder=holder)
     store.push.receive(BASE.id, "old", in_blocks(BASE.layer), holder=holder)
@@ -176,8 +169,8 @@ def test_docker_0_5_which_declares_its_checksum_gets_the_same(store: Store) -> N
 
 
 def test_a_deleted_repository_holds_nothing(store: Store) -> None:
-    push(store, STRANGER, TROJAN)
-    push(store, OWNER, BASE)
+    store.push_to(STRANGER, TROJAN)
+    store.push_to(OWNER, BASE)
     apart = store.holdings.find(OWNER, BASE.id)
     assert apart is not None
     store.repositories.delete(OWNER)
@@ -189,28 +182,28 @@ def test_a_deleted_repository_holds_nothing(store: Store) -> None:
 
 def test_what_a_deleted_repository_left_does_not_stand_in_the_way(store: Store) -> None:
     """docker-registry deletes a repository without what is kept apart for it."""
-    push(store, STRANGER, TROJAN)
-    push(store, OWNER, replace(BASE, files={"./file": b"of the former owner"}))
+    store.push_to(STRANGER, TROJAN)
+    store.push_to(OWNER, replace(BASE, files={"./file": b"of the former owner"}))
     store.driver.delete(paths.repository(OWNER))
-    push(store, OWNER, BASE)
+    store.push_to(OWNER, BASE)
     assert held(store, OWNER, BASE) == BASE.layer
 
 
 def test_an_upload_under_way_is_not_taken_for_a_leftover() -> None:
     store = Store(Memory(), wait_seconds=0)
-    push(store, STRANGER, TROJAN)
+    store.push_to(STRANGER, TROJAN)
     apart = ApartImageId(BASE.id, OWNER)
     assert Leases(store.driver).acquire(paths.image_mark(apart), "another upload") is not None
     store.driver.put(paths.image_layer(apart), b"on its way")
     with pytest.raises(ImageBusy):
-        push(store, OWNER, BASE)
+        store.push_to(OWNER, BASE)
     assert store.driver.get(paths.image_layer(apart)) == b"on its way"
 
 
 def test_what_one_repository_keeps_apart_is_carried_to_another(store: Store) -> None:
-    push(store, STRANGER, TROJAN)
-    push(store, OWNER, BASE)
-    push(store, OWNER, CHILD)
+    store.push_to(STRANGER, TROJAN)
+    store.push_to(OWNER, BASE)
+    store.push_to(OWNER, CHILD)
     child = store.holdings.find(OWNER, CHILD.id)
     assert child is not None
     carried = store.holdings.carry(child, OTHER)
@@ -225,8 +218,8 @@ def test_what_one_repository_keeps_apart_is_carried_to_another(store: Store) -> 
 def carried(driver: Driver) -> tuple[Store, ImageId]:
     """A store in which OWNER keeps an image apart, and that image."""
     store = Store(driver)
-    push(store, STRANGER, TROJAN)
-    push(store, OWNER, BASE)
+    store.push_to(STRANGER, TROJAN)
+    store.push_to(OWNER, BASE)
     found = store.holdings.find(OWNER, BASE.id)
     assert isinstance(found, ApartImageId)
     return store, found
@@ -271,7 +264,7 @@ def test_a_copy_waits_for_whoever_publishes_the_image(monkeypatch: pytest.Monkey
 
 def test_what_a_repository_holds_already_is_not_replaced_by_a_copy() -> None:
     store, image = carried(Memory())
-    push(store, OTHER, replace(BASE, files={"./file": b"its own"}))
+    store.push_to(OTHER, replace(BASE, files={"./file": b"its own"}))
     store.holdings.carry(image, OTHER)
     assert held(store, OTHER, BASE) == replace(BASE, files={"./file": b"its own"}).layer
 

@@ -11,7 +11,6 @@ import pytest
 from common.agents import Agent
 from common.errors import Invalid, NotFound
 from common.names import ImageId, RepositoryName, Tag
-from registry_service.graph.holdings import RepositoryHolder
 from registry_service.oci import lookup
 from registry_service.oci.digests import Digest
 from registry_service.oci.records import Kind, Named
@@ -19,7 +18,7 @@ from registry_service.storage import paths
 from registry_service.storage.driver import Driver
 from registry_service.storage.memory import Memory
 from registry_service.storage.paths import ApartImageId
-from tests.units.registry_service.graph.store import Image, in_blocks, tar
+from tests.units.registry_service.graph.store import Image, tar
 from tests.units.registry_service.oci.store import TAR, Made, OciStore
 
 MINE, THEIRS = RepositoryName("me", "app"), RepositoryName("they", "app")
@@ -29,11 +28,7 @@ TOP = Made("top", SAME)
 
 
 def push(store: OciStore, repository: RepositoryName, *images: Image, tag: str | None = "latest") -> None:
-    holder = RepositoryHolder(store.holdings, repository)
-    for one in images:
-        store.push.begin(one.id, one.json, str(repository), holder=holder)
-        store.push.receive(one.id, str(repository), in_blocks(one.layer), holder=holder)
-        store.push.seal(one.id, str(repository), payload=one.payload, tarsum=None, holder=holder)
+    store.push_to(repository, *images)
     if tag is not None:
         store.tags.set(repository, Tag(tag), images[-1].id, Agent())
 

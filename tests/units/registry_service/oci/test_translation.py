@@ -19,7 +19,6 @@ import pytest
 
 from common.names import ImageId, RepositoryName
 from registry_service.graph.errors import ImageNotFound
-from registry_service.graph.holdings import RepositoryHolder
 from registry_service.graph.image_repair import ImageRepair
 from registry_service.oci import translation
 from registry_service.oci.config import MOST_LAYERS
@@ -264,10 +263,7 @@ REPOSITORY = RepositoryName("owner", "app")
 
 def push_apart(store: OciStore, image: Image) -> ApartImageId:
     """Another layer under an id that is taken."""
-    holder = RepositoryHolder(store.holdings, REPOSITORY)
-    store.push.begin(image.id, image.json, "u", holder=holder)
-    store.push.receive(image.id, "u", in_blocks(image.layer), holder=holder)
-    store.push.seal(image.id, "u", payload=image.payload, tarsum=None, holder=holder)
+    store.push_to(REPOSITORY, image)
     return ApartImageId(image.id, REPOSITORY)
 
 
