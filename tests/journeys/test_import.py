@@ -4,7 +4,6 @@ clients get it with the id that it had."""
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from tests.clients.generations import NEWEST, V0_8, V1_6
 from tests.clients.images import unpack
 from tests.clients.today import Pulled, Skopeo, files_of
+from tests.journeys.test_export import run
 from tests.journeys.test_generations import chain_for, daemon_of
 from tests.servers.services import index_command, registry_command
 from tests.servers.setups import ALICE, SetUp
@@ -33,11 +33,6 @@ def layout(tmp_path: Path) -> Path:
         run("umoci", "insert", "--rootless", "--image", f"{layout}:1.0", tmp_path / f"layer {number}", "/")
     run("umoci", "config", "--image", f"{layout}:1.0", "--config.cmd", "/bin/true")
     return layout
-
-
-def run(*command: str | Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def config_in(layout: Path) -> str:

@@ -24,7 +24,7 @@ from tests.clients.wire import Target, call
 from tests.servers.distribution import HARBOUR, Tokens, demanding_login, running
 from tests.servers.process import eventually
 from tests.servers.proxies import CuttingProxy
-from tests.servers.services import ROOT
+from tests.servers.services import ROOT, environ_for
 from tests.units.registry_service.graph.store import tar
 from tests.units.registry_service.oci.store import TAR, Made, OciStore, gunzip_strictly
 from tests.units.registry_service.oci.test_lookup import push
@@ -53,13 +53,9 @@ def store(root: Path) -> OciStore:
 
 
 def command(root: Path, *words: str, **environ: str) -> tuple[list[str], dict[str, str]]:
-    settings = {
-        "WHARFINGER_REGISTRY_STANDALONE": "true",
-        "WHARFINGER_REGISTRY_STORAGE": "filesystem",
-        "WHARFINGER_REGISTRY_STORAGE_PATH": str(root),
-    }
+    settings = environ_for("registry", {"standalone": "true", "storage_path": str(root)})
     program = [sys.executable, "-m", "registry_service.cli", "export", *words]
-    return program, {**os.environ, "HOME": str(root.parent), **settings, **environ}
+    return program, {**settings, "HOME": str(root.parent), **environ}
 
 
 def export(root: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
