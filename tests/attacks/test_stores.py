@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -58,7 +60,8 @@ class Site:
         return name
 
 
-def started(folder, *, is_one_store: bool) -> Iterator[Site]:
+@contextmanager
+def started(folder: Path, *, is_one_store: bool) -> Iterator[Site]:
     ports, keys = (free_port(), free_port()), secrets.token_hex(32)
     index = start_index(folder / "index", [f"127.0.0.1:{port}" for port in ports])
     with running(index):
@@ -75,7 +78,8 @@ def started(folder, *, is_one_store: bool) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    yield from started(tmp_path_factory.mktemp("stores"), is_one_store=False)
+    with started(tmp_path_factory.mktemp("stores"), is_one_store=False) as site:
+        yield site
 
 
 Token = dict[str, str]
@@ -188,10 +192,8 @@ def test_what_is_the_same_in_both_stores_is_shown_of_both(site: Site) -> None:
         eventually(lambda: shown(site, image).json().get("size"), lambda: "it is not described")
 
 
-def test_registries_of_one_store_open_what_is_public_and_lend_what_is_official(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    for site in started(tmp_path_factory.mktemp("shared"), is_one_store=True):
+def test_registries_of_one_store_open_what_is_public_and_lend_what_is_official(tmp_path: Path) -> None:
+    with started(tmp_path, is_one_store=True) as site:
         shown, base, top = make_chain(1)[0], *make_chain(2)
         site.push(0, ALICE, shown)
         site.push(0, ADMIN, base, owner="library")
