@@ -25,6 +25,12 @@ from tests.servers.gcs import Gcs
 from tests.servers.store import Store
 
 
+@pytest.fixture(scope="class")
+def proxy(gcs: Gcs) -> Iterator[FaultProxy]:
+    with FaultProxy(Target.parse(gcs.endpoint)) as proxy:
+        yield proxy
+
+
 class TestGcs(SharedDriverContract):
     @pytest.fixture
     def store(self, gcs: Gcs) -> Store:
@@ -39,11 +45,6 @@ class TestGcs(SharedDriverContract):
 
 
 class TestGcsInTrouble(DriverFaults):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def proxy(cls, gcs: Gcs) -> FaultProxy:
-        return FaultProxy(Target.parse(gcs.endpoint))
-
     @pytest.fixture(scope="class")
     @classmethod
     def faulty(cls, gcs: Gcs, proxy: FaultProxy) -> Store:
@@ -65,18 +66,12 @@ class TestGcsInTrouble(DriverFaults):
 
 class TestGcsFarAway(SlowStoreContract):
     @pytest.fixture
-    def proxy(self, gcs: Gcs) -> Iterator[FaultProxy]:
-        with FaultProxy(Target.parse(gcs.endpoint)) as proxy:
-            yield proxy
-
-    @pytest.fixture
     def far(self, gcs: Gcs, proxy: FaultProxy) -> Store:
         return gcs.store(gcs.new_bucket(), endpoint=proxy.url)
 
 
-def test_greenlets_wait_together(gcs: Gcs) -> None:
-    with FaultProxy(Target.parse(gcs.endpoint)) as proxy:
-        check_cooperation(gcs.store(gcs.new_bucket(), endpoint=proxy.url), proxy)
+def test_greenlets_wait_together(gcs: Gcs, proxy: FaultProxy) -> None:
+    check_cooperation(gcs.store(gcs.new_bucket(), endpoint=proxy.url), proxy)
 
 
 class TestGcsEmulated(DriverContract):

@@ -24,6 +24,12 @@ from tests.servers.radosgw import Radosgw
 from tests.servers.store import Store
 
 
+@pytest.fixture(scope="class")
+def proxy(radosgw: Radosgw) -> Iterator[FaultProxy]:
+    with FaultProxy(Target.parse(radosgw.url)) as proxy:
+        yield proxy
+
+
 class TestS3(SharedDriverContract):
     @pytest.fixture
     def store(self, radosgw: Radosgw) -> Store:
@@ -39,20 +45,14 @@ class TestS3(SharedDriverContract):
 class TestS3AsItWas(DriverContract):
     """Signature version 2, no conditional PUT, no copying, no deletion of many, as stores of the time had it."""
 
-    @pytest.fixture(scope="class")
-    @classmethod
-    def proxy(cls, radosgw: Radosgw) -> Iterator[FaultProxy]:
+    @pytest.fixture
+    def store(self, radosgw: Radosgw, proxy: FaultProxy) -> Store:
         def be_old(exchange: Exchange) -> None:
             if exchange.request.header("x-amz-copy-source") or exchange.target.endswith("?delete"):
                 exchange.refuse(501)
             exchange.pass_on_without("If-None-Match")
 
-        with FaultProxy(Target.parse(radosgw.url)) as proxy:
-            proxy.plan(be_old)
-            yield proxy
-
-    @pytest.fixture
-    def store(self, radosgw: Radosgw, proxy: FaultProxy) -> Store:
+        proxy.plan(be_old)
         return radosgw.store(endpoint_url=proxy.url, signature="s3")
 
     @pytest.fixture
@@ -61,12 +61,6 @@ class TestS3AsItWas(DriverContract):
 
 
 class TestS3InTrouble(DriverFaults):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def proxy(cls, radosgw: Radosgw) -> Iterator[FaultProxy]:
-        with FaultProxy(Target.parse(radosgw.url)) as proxy:
-            yield proxy
-
     @pytest.fixture(scope="class")
     @classmethod
     def faulty(cls, radosgw: Radosgw, proxy: FaultProxy) -> Store:
@@ -92,15 +86,9 @@ class TestS3InTrouble(DriverFaults):
 
 class TestS3FarAway(SlowStoreContract):
     @pytest.fixture
-    def proxy(self, radosgw: Radosgw) -> Iterator[FaultProxy]:
-        with FaultProxy(Target.parse(radosgw.url)) as proxy:
-            yield proxy
-
-    @pytest.fixture
     def far(self, radosgw: Radosgw, proxy: FaultProxy) -> Store:
         return radosgw.store(endpoint_url=proxy.url)
 
 
-def test_greenlets_do_not_wait_for_each_other(radosgw: Radosgw) -> None:
-    with FaultProxy(Target.parse(radosgw.url)) as proxy:
-        check_cooperation(radosgw.store(endpoint_url=proxy.url), proxy)
+def test_greenlets_do_not_wait_for_each_other(radosgw: Radosgw, proxy: FaultProxy) -> None:
+    check_cooperation(radosgw.store(endpoint_url=proxy.url), proxy)
